@@ -1,1 +1,34 @@
-//! Skeleton.
+//! What every part of AInonymous speaks: entries, ids, units, limits, signals and zome call payloads.
+//!
+//! This crate holds shapes only. It must not judge (that is `verify`), compute, do I/O, or know a clock.
+//! TypeScript declarations are generated from it (`cargo xtask gen`), so names here are the names everywhere.
+//! On the wire everything is MessagePack with named fields, as Holochain encodes it.
+
+mod bytes;
+mod calls;
+mod chat;
+mod entries;
+pub mod limits;
+mod receipt;
+mod signal;
+
+pub use bytes::{Bytes32, Bytes64, RequestId};
+pub use calls::*;
+pub use chat::*;
+pub use entries::*;
+pub use receipt::*;
+pub use signal::*;
+
+pub use holo_hash::{ActionHash, AgentPubKey, AnyLinkableHash, DnaHash, EntryHash};
+
+/// Microseconds since the Unix epoch, as Holochain's `Timestamp` counts them.
+pub type TimestampUs = i64;
+
+/// Name of the only role in the hApp.
+pub const ROLE_NAME: &str = "inference";
+/// Name of the coordinator zome.
+pub const COORDINATOR_ZOME: &str = "inference";
+/// Name of the integrity zome.
+pub const INTEGRITY_ZOME: &str = "inference_integrity";
+/// Installed app id that the sidecar uses.
+pub const APP_ID: &str = "ainonymous";

@@ -1,0 +1,70 @@
+//! Every bound on what a peer or a user can send, with its unit in its name. Tested at the bound and one past it.
+
+/// Longest model name.
+pub const MODEL_NAME_BYTES_MAX: usize = 96;
+/// Longest quantisation label (`q8_0`, `q4_k_m`).
+pub const QUANTIZATION_BYTES_MAX: usize = 16;
+/// Longest architecture label (`gemma4`).
+pub const ARCHITECTURE_BYTES_MAX: usize = 32;
+/// Largest model file that a model spec can name: 16 TiB.
+pub const MODEL_FILE_BYTES_MAX: u64 = 16 << 40;
+/// Largest context that a model spec can name.
+pub const CONTEXT_TOKENS_MAX: u32 = 16 << 20;
+/// Most models that one capability lists.
+pub const CAPABILITY_MODELS_MAX: usize = 16;
+/// Most roles that one capability lists.
+pub const CAPABILITY_ROLES_MAX: usize = 3;
+/// Most addresses that one capability lists.
+pub const CAPABILITY_ADDRESSES_MAX: usize = 8;
+/// Longest address in a capability.
+pub const ADDRESS_BYTES_MAX: usize = 128;
+/// Longest backend detail in a capability (device name, instruction set).
+pub const BACKEND_DETAIL_BYTES_MAX: usize = 64;
+/// Largest measured speed that a capability can claim.
+pub const TOKENS_PER_S_MAX: u32 = 10_000_000;
+
+/// Most messages in one question.
+pub const CHAT_MESSAGES_MAX: usize = 2_048;
+/// Longest prompt: all message contents together.
+pub const PROMPT_BYTES_MAX: usize = 1 << 20;
+/// Most stop strings in one question.
+pub const STOP_STRINGS_MAX: usize = 16;
+/// Longest stop string.
+pub const STOP_BYTES_MAX: usize = 256;
+/// Most tokens that one answer can have.
+pub const ANSWER_TOKENS_MAX: u32 = 1 << 20;
+/// Longest answer.
+pub const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Highest temperature, in thousandths.
+pub const TEMPERATURE_MILLI_MAX: u32 = 5_000;
+/// Largest seed: the largest integer that JavaScript holds exactly.
+pub const SEED_MAX: u64 = (1 << 53) - 1;
+/// Largest `top_k`.
+pub const TOP_K_MAX: u32 = 1 << 20;
+
+/// Largest sealed payload in a Request entry: the prompt and some room for its frame.
+pub const SEALED_REQUEST_BYTES_MAX: usize = PROMPT_BYTES_MAX + (64 << 10);
+/// Largest sealed payload in an Answer entry (Holochain refuses entries over 4,000,000 bytes).
+pub const SEALED_ANSWER_BYTES_MAX: usize = 3_500_000;
+/// Smallest sealed payload: a nonce and an authenticator.
+pub const SEALED_BYTES_MIN: usize = 40;
+/// Longest time that a posted request stays open: seven days, in microseconds.
+pub const REQUEST_TTL_US_MAX: i64 = 7 * 24 * 3600 * 1_000_000;
+
+/// Most receipts in one batch.
+pub const BATCH_RECEIPTS_MAX: u32 = 4_096;
+/// Longest Merkle path: `BATCH_RECEIPTS_MAX` leaves.
+pub const MERKLE_PATH_MAX: usize = 12;
+
+/// Largest signal between peers, encoded.
+pub const SIGNAL_BYTES_MAX: usize = PROMPT_BYTES_MAX + (128 << 10);
+/// Longest text in one token chunk.
+pub const CHUNK_TEXT_BYTES_MAX: usize = 64 << 10;
+/// Most tokens in one token chunk.
+pub const CHUNK_TOKENS_MAX: usize = 4_096;
+/// Longest human-readable detail that one peer sends to another.
+pub const DETAIL_BYTES_MAX: usize = 512;
+/// Most recipients of one signal.
+pub const SIGNAL_RECIPIENTS_MAX: usize = 16;
+/// Longest tag of a link.
+pub const LINK_TAG_BYTES_MAX: usize = 0;
