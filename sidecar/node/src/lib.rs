@@ -1,1 +1,17 @@
-//! Skeleton.
+//! The composition root: it joins conductor, engines and protocol into a node that asks and answers.
+//!
+//! This crate decides what runs, in which order it starts and stops, and which error a caller sees. It must not know
+//! HTTP, the JSON of OpenAI, the command line, or the APIs of Holochain and llama.cpp.
+
+mod ask;
+mod error;
+mod options;
+mod status;
+
+pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
+pub use error::{AskError, ErrorClass, NodeError};
+pub use options::{NodeOptions, ServeOptions};
+pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, Status};
+
+pub use ainonymous_conductor::{ConductorOptions, NetworkState, UiCredentials};
+pub use ainonymous_engine::{EngineError, EngineStatus, GpuLayers, ModelInfo, WorkerCommand};

@@ -1,0 +1,138 @@
+//! A question and its answer as the node's callers see them, whichever way they travel.
+
+use crate::AskError;
+use ainonymous_types::{ActionHash, AgentPubKey, ChatInput, FinishReason, RequestId, SignedReceipt, SpecRef};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+/// Which way a question goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// The node's own engine if it has the model, else a peer by signals.
+    #[default]
+    Auto,
+    /// Only the node's own engine.
+    Local,
+    /// A peer, by remote signals through the conductor.
+    Signals,
+    /// A peer, by a request entry on the DHT.
+    Posted,
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub struct AskRequest {
+    /// `name`, `name:quantisation`, or none for whatever is there.
+    pub model: Option<String>,
+    /// The conversation and how to sample.
+    pub input: ChatInput,
+    /// Which way.
+    pub route: Route,
+    /// Only this provider.
+    pub provider: Option<AgentPubKey>,
+}
+
+/// Known as soon as a provider has taken the question.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnswerHead {
+    /// Names the question; `Node::receipt` takes it.
+    #[serde(serialize_with = "crate::ask::as_display")]
+    pub id: RequestId,
+    /// `name:quantisation`.
+    pub model: String,
+    /// Who answers, as `uhCAk…`; none for the node's own engine before the network is joined.
+    pub provider: Option<String>,
+    /// Which way it went: never `Auto`.
+    pub route: Route,
+    /// The model spec; none for the node's own engine before the network is joined.
+    #[serde(skip)]
+    pub spec: Option<SpecRef>,
+}
+
+/// A part of an answer, in order.
+#[derive(Clone, Debug)]
+pub enum AnswerEvent {
+    /// Waiting; so many questions are before it.
+    Queued {
+        /// 0 means it is next.
+        position: u32,
+    },
+    /// The next piece of text (valid UTF-8, not empty) and the tokens behind it.
+    Text {
+        /// What to append.
+        text: String,
+        /// How many tokens it took.
+        tokens: u32,
+    },
+    /// The end; always the last event.
+    Done(Box<AnswerDone>),
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug)]
+pub struct AnswerDone {
+    /// Why.
+    pub finish: FinishReason,
+    /// Tokens of the rendered prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of the answer.
+    pub completion_tokens: u32,
+    /// From asking to the first text, in microseconds, by the asker's clock.
+    pub first_token_us: u64,
+    /// From first to last token, in microseconds, by the engine's clock.
+    pub decode_us: u64,
+    /// From asking to the first token by the provider's clock, in microseconds.
+    pub provider_first_token_us: u64,
+    /// The provider's signed statement; none when the node's own engine answered.
+    pub receipt: Option<SignedReceipt>,
+}
+
+impl AnswerDone {
+    /// Decode speed in tokens a second by the engine's clock; 0 if there is nothing to divide.
+    pub fn tokens_per_s(&self) -> f64 {
+        match self.decode_us {
+            0 => 0.0,
+            us => f64::from(self.completion_tokens.saturating_sub(1)) * 1e6 / us as f64,
+        }
+    }
+}
+
+/// An answer on its way. Dropping it cancels the question.
+#[derive(Debug)]
+pub struct AnswerStream {
+    /// What is known already.
+    pub head: AnswerHead,
+    /// What is to come; ends after `Done` or an error.
+    pub events: mpsc::Receiver<Result<AnswerEvent, AskError>>,
+}
+
+/// Where a receipt stands (`Node::receipt`).
+#[derive(Clone, Debug, Serialize)]
+pub struct ReceiptState {
+    /// The question.
+    #[serde(serialize_with = "crate::ask::as_display")]
+    pub id: RequestId,
+    /// Action of the batch on the DHT, as `uhCkk…`, once published.
+    #[serde(serialize_with = "crate::ask::as_option_display")]
+    pub batch: Option<ActionHash>,
+    /// The batch was fetched from the DHT, its author is the provider, the path leads to its root, and signature and
+    /// commitments fit what was received.
+    pub checked: bool,
+    /// Why a check failed.
+    pub problem: Option<String>,
+}
+
+pub(crate) fn as_display<T: std::fmt::Display, S: serde::Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(value)
+}
+
+pub(crate) fn as_option_display<T: std::fmt::Display, S: serde::Serializer>(
+    value: &Option<T>,
+    s: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => s.collect_str(value),
+        None => s.serialize_none(),
+    }
+}
