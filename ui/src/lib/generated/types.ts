@@ -1,0 +1,447 @@
+// Generated from zomes/types by `cargo xtask gen`. Do not edit.
+// Byte strings and Holochain hashes are `Uint8Array`; integers are `number`, exact up to 2^53 - 1.
+
+export const ROLE_NAME = "inference";
+export const COORDINATOR_ZOME = "inference";
+export const INTEGRITY_ZOME = "inference_integrity";
+export const APP_ID = "ainonymous";
+
+/** Every bound on what a peer or a user can send, with its unit in its name. */
+export const limits = {
+  MODEL_NAME_BYTES_MAX: 96,
+  QUANTIZATION_BYTES_MAX: 16,
+  ARCHITECTURE_BYTES_MAX: 32,
+  MODEL_FILE_BYTES_MAX: 17592186044416,
+  CONTEXT_TOKENS_MAX: 16777216,
+  CAPABILITY_MODELS_MAX: 16,
+  CAPABILITY_ROLES_MAX: 3,
+  CAPABILITY_ADDRESSES_MAX: 8,
+  ADDRESS_BYTES_MAX: 128,
+  BACKEND_DETAIL_BYTES_MAX: 64,
+  TOKENS_PER_S_MAX: 10000000,
+  CHAT_MESSAGES_MAX: 2048,
+  PROMPT_BYTES_MAX: 1048576,
+  STOP_STRINGS_MAX: 16,
+  STOP_BYTES_MAX: 256,
+  ANSWER_TOKENS_MAX: 1048576,
+  ANSWER_BYTES_MAX: 4194304,
+  TEMPERATURE_MILLI_MAX: 5000,
+  SEED_MAX: 9007199254740991,
+  TOP_K_MAX: 1048576,
+  SEALED_REQUEST_BYTES_MAX: 1114112,
+  SEALED_ANSWER_BYTES_MAX: 3500000,
+  SEALED_BYTES_MIN: 40,
+  REQUEST_TTL_US_MAX: 604800000000,
+  BATCH_RECEIPTS_MAX: 4096,
+  MERKLE_PATH_MAX: 12,
+  SIGNAL_BYTES_MAX: 1179648,
+  CHUNK_TEXT_BYTES_MAX: 65536,
+  CHUNK_TOKENS_MAX: 4096,
+  DETAIL_BYTES_MAX: 512,
+  SIGNAL_RECIPIENTS_MAX: 16,
+  LINK_TAG_BYTES_MAX: 0,
+} as const;
+
+/** Who speaks in a message. */
+export type ChatRole = "system" | "user" | "assistant";
+
+/** One message of a conversation. */
+export type ChatMessage = {
+  /** Who speaks. */
+  role: ChatRole,
+  /** What is said. */
+  content: string,
+};
+
+/** How tokens are chosen. Fractions are in thousandths. */
+export type Sampling = {
+  /** Temperature in thousandths; 0 takes the most likely token. */
+  temperature_milli: number,
+  /** Keep the most likely tokens that together reach this probability, in thousandths; 1000 keeps all. */
+  top_p_milli: number,
+  /** Keep tokens at least this likely relative to the most likely, in thousandths; 0 keeps all. */
+  min_p_milli: number,
+  /** Keep this many tokens; 0 keeps all. */
+  top_k: number,
+  /** Chosen by the requester: the same seed gives the same answer on the same build. */
+  seed: number,
+};
+
+/** Everything that decides an answer, besides the model. */
+export type ChatInput = {
+  /** The conversation, oldest first; not empty. */
+  messages: Array<ChatMessage>,
+  /** How tokens are chosen. */
+  sampling: Sampling,
+  /** Most tokens to answer with; 0 means as many as fit into the context. */
+  max_tokens: number,
+  /** Texts that end the answer; they are not part of it. */
+  stop: Array<string>,
+};
+
+/** Why an answer ended. */
+export type FinishReason = "stop" | "length" | "cancelled";
+
+/** Number format of the key-value cache. Coarser ones change answers measurably, so they are part of the spec. */
+export type KvType = "f16" | "bf16" | "q8_0";
+
+/**
+ * The exact bytes and settings that a receipt binds to.
+ *
+ * The same file with the same settings is the same entry, whoever writes it: its entry hash is its identity.
+ */
+export type ModelSpec = {
+  /** Name as people write it, for example `tiny-gemma`. */
+  name: string,
+  /** Quantisation label, for example `q8_0`. */
+  quantization: string,
+  /** `general.architecture` of the GGUF. */
+  architecture: string,
+  /** SHA-256 of the whole GGUF file. */
+  gguf_hash: Uint8Array,
+  /** Root of the Merkle tree over the file's chunks of 1 MiB. */
+  gguf_root: Uint8Array,
+  /** Length of the GGUF file in bytes. */
+  gguf_bytes: number,
+  /** SHA-256 over the tokenizer's metadata. */
+  tokenizer_hash: Uint8Array,
+  /** SHA-256 of the chat template. */
+  template_hash: Uint8Array,
+  /** Which sampler turns logits into tokens. */
+  sampler_version: number,
+  /** Type of the key-value cache. */
+  kv_type: KvType,
+  /** Context in tokens that a question can use. */
+  context_tokens: number,
+};
+
+/** Names a model spec: what it says and where it was written. */
+export type SpecRef = {
+  /** Hash of the entry: the identity of the spec. */
+  entry: Uint8Array,
+  /** An action that created the entry; validation fetches this one. */
+  action: Uint8Array,
+};
+
+/** What a node does for others. */
+export type Role = "provider" | "router" | "auditor";
+
+/** Kind of device that computes. */
+export type Backend = "cpu" | "cuda" | "vulkan" | "metal" | "rocm";
+
+/** One model that a provider serves. */
+export type ServedModel = {
+  /** Which one. */
+  spec: SpecRef,
+  /** Measured decode speed of one stream in tokens a second; 0 if not measured. */
+  tokens_per_s: number,
+};
+
+/** What an agent offers. One per agent; changed only when it changes. */
+export type Capability = {
+  /** At least one, without repetition, in order. */
+  roles: Array<Role>,
+  /** X25519 key that prompts are sealed to. */
+  sealing_key: Uint8Array,
+  /** Ed25519 key of the data plane, if the node has one. */
+  transport_key: Uint8Array | null,
+  /** Where the data plane listens. */
+  addresses: Array<string>,
+  /** What computes. */
+  backend: Backend,
+  /** Device name or instruction set, for people. */
+  backend_detail: string,
+  /** Models served; empty unless the roles include provider. */
+  models: Array<ServedModel>,
+};
+
+/** A question that waits on the DHT for one provider, sealed to it. */
+export type Request = {
+  /** Salted commitment to the question (`verify::commit::input`). */
+  commitment: Uint8Array,
+  /** Model spec that shall answer. */
+  spec: SpecRef,
+  /** The only agent that may answer. */
+  assignee: Uint8Array,
+  /** The assignee's capability that the question relies on. */
+  capability: Uint8Array,
+  /** X25519 key, fresh for this request, that the answer is sealed to. */
+  reply_key: Uint8Array,
+  /** Most tokens to answer with. */
+  max_tokens: number,
+  /** After this moment nobody need answer. Microseconds since the epoch. */
+  expires_at: number,
+  /** The question (`PostedQuestion`), sealed to the assignee's sealing key. */
+  sealed: Uint8Array,
+};
+
+/** The sealed answer to a posted request. */
+export type Answer = {
+  /** The request that it answers. */
+  request: Uint8Array,
+  /** The answer (`PostedAnswer`), sealed to the request's reply key. */
+  sealed: Uint8Array,
+};
+
+/** Many receipts in one action: their Merkle root and their sums. */
+export type ReceiptBatch = {
+  /** The author's capability that lists the spec. */
+  capability: Uint8Array,
+  /** The spec that every receipt of the batch names. */
+  spec: SpecRef,
+  /** Root over the receipts' leaf hashes (`verify::merkle`). */
+  root: Uint8Array,
+  /** Number of receipts. */
+  count: number,
+  /** Prompt tokens of all receipts together. */
+  prompt_tokens: number,
+  /** Answer tokens of all receipts together. */
+  completion_tokens: number,
+};
+
+/** What a provider states about one answer. It names a session, never the requester's agent. */
+export type Receipt = {
+  /** Who answered. */
+  provider: Uint8Array,
+  /** Identity of the model spec. */
+  spec: Uint8Array,
+  /** Ed25519 key that signed the question. */
+  session_key: Uint8Array,
+  /** Salted commitment to the question. */
+  input: Uint8Array,
+  /** Salted commitment to the answer's tokens and text. */
+  output: Uint8Array,
+  /** Root over the answer's fingerprint; zeros while fingerprints are not recorded. */
+  fingerprint: Uint8Array,
+  /** Tokens of the rendered prompt. */
+  prompt_tokens: number,
+  /** Tokens of the answer. */
+  completion_tokens: number,
+  /** Why the answer ended. */
+  finish: FinishReason,
+  /** When the answer ended, by the provider's clock. Microseconds since the epoch. */
+  finished_at: number,
+};
+
+/** A receipt and the provider's signature over its canonical bytes. */
+export type SignedReceipt = {
+  /** The statement. */
+  receipt: Receipt,
+  /** Ed25519 signature by `receipt.provider` over `verify::receipt::canonical`. */
+  signature: Uint8Array,
+};
+
+/** Where a receipt stands on the DHT: the batch and the path from leaf to root. */
+export type BatchProof = {
+  /** Action of the batch. */
+  batch: Uint8Array,
+  /** Position of the leaf, from 0. */
+  index: number,
+  /** Sibling hashes from leaf to root. */
+  path: Array<Uint8Array>,
+};
+
+/** A question. */
+export type Ask = {
+  /** Chosen by the requester. */
+  id: Uint8Array,
+  /** Identity of the model spec that shall answer. */
+  spec: Uint8Array,
+  /** The question. */
+  input: ChatInput,
+  /** Salt of the commitments to question and answer. */
+  salt: Uint8Array,
+  /** Ed25519 key of the conversation. */
+  session_key: Uint8Array,
+  /** Signature by `session_key` over `verify::ask::canonical`. */
+  signature: Uint8Array,
+};
+
+/** A part of an answer. Chunks are numbered from 0 without gaps. */
+export type TokenChunk = {
+  /** The question. */
+  id: Uint8Array,
+  /** Number of the chunk. */
+  chunk: number,
+  /** Valid UTF-8; may be empty while a character is incomplete. */
+  text: string,
+  /** Token ids. */
+  tokens: Array<number>,
+};
+
+/** The end of an answer. */
+export type Done = {
+  /** The question. */
+  id: Uint8Array,
+  /** How many chunks there were: fewer in hand means some were lost. */
+  chunks: number,
+  /** The provider's statement. */
+  receipt: SignedReceipt,
+  /** From the arrival of the question to the first token, in microseconds, by the provider's clock. */
+  first_token_us: number,
+  /** From the first to the last token, in microseconds. */
+  decode_us: number,
+};
+
+/** Why a provider does not answer. */
+export type RefuseReason = "unknown_model" | "busy" | "prompt_too_long" | "malformed" | "draining" | "engine_failed" | "unknown_request";
+
+/** A message from one peer to another. */
+export type PeerSignal = { "type": "ask" } & Ask | { "type": "accepted",
+  /** The question. */
+  id: Uint8Array,
+  /** 0 means it starts at once. */
+  queue_position: number, } | { "type": "tokens" } & TokenChunk | { "type": "done" } & Done | { "type": "refused",
+  /** The question. */
+  id: Uint8Array,
+  /** Why. */
+  reason: RefuseReason,
+  /** For people; may be empty. */
+  detail: string, } | { "type": "cancel",
+  /** The question. */
+  id: Uint8Array, } | { "type": "resend",
+  /** The question. */
+  id: Uint8Array,
+  /** First chunk that is missing. */
+  from_chunk: number, } | { "type": "request_posted",
+  /** Its action. */
+  request: Uint8Array, } | { "type": "answer_posted",
+  /** Action of the request. */
+  request: Uint8Array,
+  /** Action of the answer. */
+  answer: Uint8Array, } | { "type": "receipt_published",
+  /** The question. */
+  id: Uint8Array,
+  /** Where. */
+  proof: BatchProof,
+};
+
+/** What the coordinator emits to the websockets of its own cell. */
+export type LocalSignal = { "type": "peer",
+  /** Who; proved by the conductor. */
+  from: Uint8Array,
+  /** What. */
+  signal: PeerSignal, } | { "type": "rejected",
+  /** Who. */
+  from: Uint8Array,
+  /** Which bound, in words of ours. */
+  reason: string,
+};
+
+/** A model spec as found on the DHT (`get_all_model_specs`). */
+export type ModelSpecRecord = {
+  /** Where. */
+  spec: SpecRef,
+  /** What. */
+  model: ModelSpec,
+};
+
+/** What a node wants to announce (`put_capability`); the sealing key is added by the coordinator. */
+export type CapabilityInput = {
+  /** See [`Capability`]. */
+  roles: Array<Role>,
+  /** See [`Capability`]. */
+  transport_key: Uint8Array | null,
+  /** See [`Capability`]. */
+  addresses: Array<string>,
+  /** See [`Capability`]. */
+  backend: Backend,
+  /** See [`Capability`]. */
+  backend_detail: string,
+  /** See [`Capability`]. */
+  models: Array<ServedModel>,
+};
+
+/** A provider as found on the DHT (`get_all_providers`, `get_providers_for_model_spec`). */
+export type ProviderRecord = {
+  /** Who. */
+  agent: Uint8Array,
+  /** The newest valid action of its capability. */
+  action: Uint8Array,
+  /** What it offers. */
+  capability: Capability,
+};
+
+/** A message and its recipients (`send_signal`). */
+export type SendSignal = {
+  /** Recipients. */
+  to: Array<Uint8Array>,
+  /** The message. */
+  signal: PeerSignal,
+};
+
+/** A question to post (`create_request`): sealed by the coordinator to the assignee's sealing key. */
+export type RequestInput = {
+  /** The assignee's capability. */
+  capability: Uint8Array,
+  /** Model spec that shall answer. */
+  spec: SpecRef,
+  /** The question. */
+  question: PostedQuestion,
+  /** After this moment nobody need answer. Microseconds since the epoch. */
+  expires_at: number,
+};
+
+/** What is sealed inside a Request entry. */
+export type PostedQuestion = {
+  /** Chosen by the requester. */
+  id: Uint8Array,
+  /** The question. */
+  input: ChatInput,
+  /** Salt of the commitments. */
+  salt: Uint8Array,
+  /** Ed25519 key of the conversation. */
+  session_key: Uint8Array,
+  /** Signature by `session_key` over `verify::ask::canonical`. */
+  signature: Uint8Array,
+};
+
+/** A posted request, opened by its assignee (`get_open_requests`, `open_request`). */
+export type OpenRequest = {
+  /** The request's action. */
+  action: Uint8Array,
+  /** Who posted it. */
+  requester: Uint8Array,
+  /** Identity of the model spec. */
+  spec: Uint8Array,
+  /** After this moment nobody need answer. Microseconds since the epoch. */
+  expires_at: number,
+  /** The question, or why it cannot be opened. */
+  question: { Ok : PostedQuestion } | { Err : string },
+};
+
+/** An answer to post (`create_answer`): sealed by the coordinator to the request's reply key. */
+export type AnswerInput = {
+  /** The request that it answers. */
+  request: Uint8Array,
+  /** The answer. */
+  answer: PostedAnswer,
+};
+
+/** What is sealed inside an Answer entry. */
+export type PostedAnswer = {
+  /** The text. */
+  text: string,
+  /** Token ids. */
+  tokens: Array<number>,
+  /** The provider's statement. */
+  receipt: SignedReceipt,
+  /** Where the receipt stands on the DHT. */
+  proof: BatchProof,
+};
+
+/** A batch of receipts as found on the DHT (`get_receipt_batch`): valid, or it would not be returned. */
+export type ReceiptBatchRecord = {
+  /** Who wrote it. */
+  author: Uint8Array,
+  /** What it says. */
+  batch: ReceiptBatch,
+};
+
+/** What the network says about an agent (`get_agent_standing`). */
+export type AgentStanding = {
+  /** Length of the agent's chain as far as it is known here. */
+  actions: number,
+  /** Reasons of the system warrants against it. */
+  warrants: Array<string>,
+};
