@@ -9,7 +9,9 @@ macro_rules! entry {
         #[cfg(feature = "zome")]
         const _: () = {
             #[allow(unused_imports)]
-            use hdi::prelude::{wasm_error, AppEntryBytes, EntryError, RecordEntry, SerializedBytes, WasmError, WasmErrorInner};
+            use hdi::prelude::{
+                wasm_error, AppEntryBytes, EntryError, RecordEntry, SerializedBytes, WasmError, WasmErrorInner,
+            };
             hdi::app_entry!($name);
         };
     };

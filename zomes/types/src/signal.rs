@@ -3,9 +3,7 @@
 //! Signals travel over the conductor's encrypted connections, may be lost and may arrive out of order:
 //! chunks are numbered, and whoever waits asks again.
 
-use crate::{
-    ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, RequestId, SignedReceipt,
-};
+use crate::{ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, RequestId, SignedReceipt};
 use holochain_serialized_bytes::prelude::*;
 
 /// A message from one peer to another.
