@@ -68,3 +68,9 @@ pub const DETAIL_BYTES_MAX: usize = 512;
 pub const SIGNAL_RECIPIENTS_MAX: usize = 16;
 /// Longest tag of a link.
 pub const LINK_TAG_BYTES_MAX: usize = 0;
+/// Most chunks in one answer: one for each token, and one for text that was held back until the end.
+pub const ANSWER_CHUNKS_MAX: u32 = ANSWER_TOKENS_MAX + 1;
+/// Longest duration that a provider can state about one answer: thirty days, in microseconds.
+pub const DURATION_US_MAX: u64 = 30 * 24 * 3600 * 1_000_000;
+/// Latest moment that a receipt can name: what JavaScript holds exactly (the year 2255), in microseconds.
+pub const TIMESTAMP_US_MAX: u64 = (1 << 53) - 1;

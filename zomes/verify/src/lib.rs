@@ -1,1 +1,21 @@
-//! Skeleton.
+//! Every judgement of AInonymous: what is hashed, what is signed, what is within bounds, what may stand on the DHT.
+//!
+//! Pure and integer: bytes in, verdict out. This crate must not know a clock, randomness, the network, a conductor or
+//! a model; it compiles to wasm32 and native alike and gives the same result in both (`tests/vectors`).
+
+pub mod ask;
+mod breach;
+pub mod canonical;
+pub mod chat;
+pub mod chunks;
+pub mod commit;
+pub mod judge;
+pub mod merkle;
+pub mod receipt;
+pub mod rules;
+pub mod signal;
+pub mod text;
+#[cfg(feature = "vectors")]
+pub mod vectors {}
+
+pub use breach::Breach;

@@ -1,0 +1,251 @@
+//! What can be wrong with something a peer or a user sent: one case per kind of rule, each with a stable code.
+
+/// The rule that was broken. `what` names the field or thing, in the words of `ainonymous_types`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Breach {
+    /// A text, list or payload that must hold something holds nothing.
+    #[error("{what} is empty")]
+    Empty {
+        /// Field.
+        what: &'static str,
+    },
+    /// Over its bound in bytes.
+    #[error("{what} is longer than {max} bytes")]
+    TooLong {
+        /// Field.
+        what: &'static str,
+        /// Bound in bytes.
+        max: u64,
+    },
+    /// Under its bound in bytes.
+    #[error("{what} is shorter than {min} bytes")]
+    TooShort {
+        /// Field.
+        what: &'static str,
+        /// Bound in bytes.
+        min: u64,
+    },
+    /// Over its bound in items.
+    #[error("there are more than {max} {what}")]
+    TooMany {
+        /// Field, in the plural.
+        what: &'static str,
+        /// Bound in items.
+        max: u64,
+    },
+    /// A number outside its range.
+    #[error("{what} is not within {min}..={max} {unit}")]
+    OutOfRange {
+        /// Field.
+        what: &'static str,
+        /// Smallest allowed.
+        min: u64,
+        /// Largest allowed.
+        max: u64,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// A character that the field does not allow.
+    #[error("{what} has a character that is not {allowed}")]
+    Charset {
+        /// Field.
+        what: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// A list that must be sorted without repetition is not.
+    #[error("{what} are not in order, each once")]
+    Unordered {
+        /// Field, in the plural.
+        what: &'static str,
+    },
+    /// A list that must not repeat itself does.
+    #[error("{what} are repeated")]
+    Repeated {
+        /// Field, in the plural.
+        what: &'static str,
+    },
+    /// A key of zeros opens nothing.
+    #[error("{what} is all zeros")]
+    ZeroKey {
+        /// Field.
+        what: &'static str,
+    },
+    /// Models listed by an agent that is no provider.
+    #[error("a capability without the provider role lists models")]
+    ModelsWithoutProvider,
+    /// The capability that is relied on has no provider role.
+    #[error("the capability does not have the provider role")]
+    NotProvider,
+    /// The capability that is relied on does not list the model spec.
+    #[error("the capability does not list the model spec")]
+    SpecNotListed,
+    /// A reference leads to something else than it must.
+    #[error("{what} does not lead to a {expected}")]
+    WrongReference {
+        /// Field.
+        what: &'static str,
+        /// Kind of entry that it must lead to.
+        expected: &'static str,
+    },
+    /// Two hashes that must name the same thing do not.
+    #[error("{what} is not the hash of what it refers to")]
+    HashMismatch {
+        /// Field.
+        what: &'static str,
+    },
+    /// Somebody else's thing.
+    #[error("{what} is not by the author of this action")]
+    NotAuthor {
+        /// What should have been the author's own.
+        what: &'static str,
+    },
+    /// The agent that answers, or whose capability is relied on, is not the assignee.
+    #[error("{what} is not by the assignee")]
+    NotAssignee {
+        /// What should have been the assignee's.
+        what: &'static str,
+    },
+    /// Expired before it was written.
+    #[error("expires_at is not after the action's own time")]
+    Expired,
+    /// Open for too long.
+    #[error("expires_at is more than {max_us} microseconds after the action's own time")]
+    OpenTooLong {
+        /// Bound in microseconds.
+        max_us: i64,
+    },
+    /// A sum that its parts cannot reach.
+    #[error("{what} is more than {count} receipts can hold")]
+    SumTooLarge {
+        /// Field.
+        what: &'static str,
+        /// Number of receipts.
+        count: u32,
+    },
+    /// An update of something that never changes.
+    #[error("a {what} cannot be updated")]
+    Immutable {
+        /// Kind of entry.
+        what: &'static str,
+    },
+    /// A deletion of something that stays.
+    #[error("a {what} cannot be deleted")]
+    Undeletable {
+        /// Kind of entry.
+        what: &'static str,
+    },
+    /// Links carry no tag.
+    #[error("the tag of a {link} link is longer than {max} bytes")]
+    LinkTag {
+        /// Kind of link.
+        link: &'static str,
+        /// Bound in bytes.
+        max: u64,
+    },
+    /// A link that starts where it must not.
+    #[error("the base of a {link} link is not {expected}")]
+    LinkBase {
+        /// Kind of link.
+        link: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A link that ends where it must not.
+    #[error("the target of a {link} link is not {expected}")]
+    LinkTarget {
+        /// Kind of link.
+        link: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The bytes of an entry or signal are not those that its content has: something was added, or spelt differently.
+    #[error("{what} is not in its canonical encoding")]
+    NotCanonical {
+        /// What.
+        what: &'static str,
+    },
+    /// Bytes that are no entry or signal at all.
+    #[error("{what} cannot be decoded")]
+    Undecodable {
+        /// What.
+        what: &'static str,
+    },
+    /// This network knows no private entries, countersigned entries or key changes.
+    #[error("{what} are not part of this network")]
+    Unsupported {
+        /// What, in the plural.
+        what: &'static str,
+    },
+    /// A commitment that is not to what was sent with it.
+    #[error("the commitment is not to this {what}")]
+    CommitmentMismatch {
+        /// Question or answer.
+        what: &'static str,
+    },
+    /// A Merkle proof that does not lead to the root.
+    #[error("the path does not lead from the leaf to the root")]
+    ProofMismatch,
+}
+
+impl Breach {
+    /// Stable name of the kind of rule.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty { .. } => "empty",
+            Self::TooLong { .. } => "too_long",
+            Self::TooShort { .. } => "too_short",
+            Self::TooMany { .. } => "too_many",
+            Self::OutOfRange { .. } => "out_of_range",
+            Self::Charset { .. } => "charset",
+            Self::Unordered { .. } => "unordered",
+            Self::Repeated { .. } => "repeated",
+            Self::ZeroKey { .. } => "zero_key",
+            Self::ModelsWithoutProvider => "models_without_provider",
+            Self::NotProvider => "not_provider",
+            Self::SpecNotListed => "spec_not_listed",
+            Self::WrongReference { .. } => "wrong_reference",
+            Self::HashMismatch { .. } => "hash_mismatch",
+            Self::NotAuthor { .. } => "not_author",
+            Self::NotAssignee { .. } => "not_assignee",
+            Self::Expired => "expired",
+            Self::OpenTooLong { .. } => "open_too_long",
+            Self::SumTooLarge { .. } => "sum_too_large",
+            Self::Immutable { .. } => "immutable",
+            Self::Undeletable { .. } => "undeletable",
+            Self::LinkTag { .. } => "link_tag",
+            Self::LinkBase { .. } => "link_base",
+            Self::LinkTarget { .. } => "link_target",
+            Self::NotCanonical { .. } => "not_canonical",
+            Self::Undecodable { .. } => "undecodable",
+            Self::Unsupported { .. } => "unsupported",
+            Self::CommitmentMismatch { .. } => "commitment_mismatch",
+            Self::ProofMismatch => "proof_mismatch",
+        }
+    }
+
+    /// What whoever sent it can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Empty { .. } | Self::TooShort { .. } => "fill it in",
+            Self::TooLong { .. } | Self::TooMany { .. } => "send less, or split it",
+            Self::OutOfRange { .. } | Self::SumTooLarge { .. } => "choose a value within the bound",
+            Self::Charset { .. } => "use the allowed characters only",
+            Self::Unordered { .. } | Self::Repeated { .. } => "sort the list and remove repetitions",
+            Self::ZeroKey { .. } => "make a key pair first",
+            Self::ModelsWithoutProvider | Self::NotProvider => "take the provider role, or list no models",
+            Self::SpecNotListed => "choose a provider that serves this model spec",
+            Self::WrongReference { .. } | Self::HashMismatch { .. } => "refer to a valid record of the right kind",
+            Self::NotAuthor { .. } | Self::NotAssignee { .. } => "only the agent that it belongs to can do this",
+            Self::Expired => "choose a later moment",
+            Self::OpenTooLong { .. } => "choose an earlier moment, and post again if need be",
+            Self::Immutable { .. } => "write a new entry instead",
+            Self::Undeletable { .. } => "leave it: others rely on it",
+            Self::LinkTag { .. } | Self::LinkBase { .. } | Self::LinkTarget { .. } => "use the coordinator's functions",
+            Self::NotCanonical { .. } | Self::Undecodable { .. } => "encode it with the published types",
+            Self::Unsupported { .. } => "do without it",
+            Self::CommitmentMismatch { .. } => "commit to exactly what is sent, with the salt that is sent",
+            Self::ProofMismatch => "ask the provider for the proof again",
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The rules for links: where each kind may start and end, and who may draw and remove it.
+
+use super::Known;
+use crate::Breach;
+use ainonymous_types::{limits, AgentPubKey, AnyLinkableHash, EntryHash};
+
+/// Kinds of link, in the order of the integrity zome's link types. Targets are actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkKind {
+    /// From the anchor of all model specs to each.
+    AllModelSpecs,
+    /// From the anchor of all providers to each one's capability.
+    AllProviders,
+    /// From a model spec's entry to capabilities that list it.
+    SpecToCapability,
+    /// From an agent to its capability.
+    AgentToCapability,
+    /// From an assignee to requests for it.
+    AssigneeToRequest,
+    /// From a request to its answer.
+    RequestToAnswer,
+}
+
+impl LinkKind {
+    /// Its name in texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllModelSpecs => "AllModelSpecs",
+            Self::AllProviders => "AllProviders",
+            Self::SpecToCapability => "SpecToCapability",
+            Self::AgentToCapability => "AgentToCapability",
+            Self::AssigneeToRequest => "AssigneeToRequest",
+            Self::RequestToAnswer => "RequestToAnswer",
+        }
+    }
+}
+
+/// Well-known places to find things from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Anchor {
+    /// All model specs.
+    ModelSpecs,
+    /// All providers.
+    Providers,
+}
+
+impl Anchor {
+    /// The path whose hash is the anchor.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::ModelSpecs => "model_specs",
+            Self::Providers => "providers",
+        }
+    }
+}
+
+/// Links carry no tag.
+pub fn link_tag(kind: LinkKind, tag: &[u8]) -> Result<(), Breach> {
+    let max = limits::LINK_TAG_BYTES_MAX;
+    (tag.len() <= max).then_some(()).ok_or(Breach::LinkTag { link: kind.name(), max: max as u64 })
+}
+
+/// Anchor → a model spec, drawn by anybody who wrote it.
+pub fn all_model_specs(
+    author: &AgentPubKey,
+    base: &AnyLinkableHash,
+    anchor: &EntryHash,
+    target: &Known,
+) -> Result<(), Breach> {
+    let link = LinkKind::AllModelSpecs.name();
+    starts_at(link, base, anchor, "the anchor of model specs")?;
+    target.model_spec().ok_or(Breach::LinkTarget { link, expected: "a model spec" })?;
+    own(author, target)
+}
+
+/// Anchor → the author's own capability, if it lists the provider role.
+pub fn all_providers(
+    author: &AgentPubKey,
+    base: &AnyLinkableHash,
+    anchor: &EntryHash,
+    target: &Known,
+) -> Result<(), Breach> {
+    let link = LinkKind::AllProviders.name();
+    starts_at(link, base, anchor, "the anchor of providers")?;
+    let (_, capability) = target.capability().ok_or(Breach::LinkTarget { link, expected: "a capability" })?;
+    own(author, target)?;
+    capability.roles.contains(&ainonymous_types::Role::Provider).then_some(()).ok_or(Breach::NotProvider)
+}
+
+/// A model spec's entry → the author's own capability, if it lists the spec.
+pub fn spec_to_capability(author: &AgentPubKey, base: &AnyLinkableHash, target: &Known) -> Result<(), Breach> {
+    let link = LinkKind::SpecToCapability.name();
+    let (_, capability) = target.capability().ok_or(Breach::LinkTarget { link, expected: "a capability" })?;
+    own(author, target)?;
+    let listed = capability.models.iter().any(|m| is(base, &m.spec.entry));
+    listed.then_some(()).ok_or(Breach::LinkBase { link, expected: "a model spec that the capability lists" })
+}
+
+/// An agent → its own capability.
+pub fn agent_to_capability(author: &AgentPubKey, base: &AnyLinkableHash, target: &Known) -> Result<(), Breach> {
+    let link = LinkKind::AgentToCapability.name();
+    starts_at(link, base, author, "the link's author")?;
+    target.capability().ok_or(Breach::LinkTarget { link, expected: "a capability" })?;
+    own(author, target)
+}
+
+/// An assignee → the author's own request for it.
+pub fn assignee_to_request(author: &AgentPubKey, base: &AnyLinkableHash, target: &Known) -> Result<(), Breach> {
+    let link = LinkKind::AssigneeToRequest.name();
+    let (_, request) = target.request().ok_or(Breach::LinkTarget { link, expected: "a request" })?;
+    starts_at(link, base, &request.assignee, "the request's assignee")?;
+    own(author, target)
+}
+
+/// A request → the author's own answer to it.
+pub fn request_to_answer(author: &AgentPubKey, base: &AnyLinkableHash, target: &Known) -> Result<(), Breach> {
+    let link = LinkKind::RequestToAnswer.name();
+    let (_, answer) = target.answer().ok_or(Breach::LinkTarget { link, expected: "an answer" })?;
+    starts_at(link, base, &answer.request, "the answer's request")?;
+    own(author, target)
+}
+
+/// Removing a link: only by whoever drew it, and from where it starts.
+pub fn delete_link(
+    author: &AgentPubKey,
+    base: &AnyLinkableHash,
+    drawn_by: &AgentPubKey,
+    drawn_from: &AnyLinkableHash,
+) -> Result<(), Breach> {
+    if author != drawn_by {
+        return Err(Breach::NotAuthor { what: "the link" });
+    }
+    (base == drawn_from).then_some(()).ok_or(Breach::HashMismatch { what: "base_address" })
+}
+
+fn own(author: &AgentPubKey, target: &Known) -> Result<(), Breach> {
+    (target.author == *author).then_some(()).ok_or(Breach::NotAuthor { what: "the target" })
+}
+
+fn starts_at<H>(link: &'static str, base: &AnyLinkableHash, place: &H, expected: &'static str) -> Result<(), Breach>
+where
+    H: Clone + Into<AnyLinkableHash>,
+{
+    is(base, place).then_some(()).ok_or(Breach::LinkBase { link, expected })
+}
+
+fn is<H: Clone + Into<AnyLinkableHash>>(base: &AnyLinkableHash, place: &H) -> bool {
+    *base == place.clone().into()
+}

@@ -1,0 +1,117 @@
+//! What may stand on the DHT: one function for each rule, over things already fetched and decoded.
+//!
+//! Which rules an operation has to pass, and what has to be fetched for them, is decided in [`crate::judge`].
+
+pub(crate) mod bounds;
+mod change;
+mod entry;
+mod link;
+
+pub use change::{delete, entry_encoding, update};
+pub use entry::{
+    answer, answer_request, capability, model_spec, receipt_batch, receipt_batch_capability, receipt_batch_sums,
+    request, request_capability, request_time, spec_ref,
+};
+pub use link::{
+    agent_to_capability, all_model_specs, all_providers, assignee_to_request, delete_link, link_tag, request_to_answer,
+    spec_to_capability, Anchor, LinkKind,
+};
+
+use ainonymous_types::{ActionHash, AgentPubKey, Answer, Capability, EntryHash, ModelSpec, ReceiptBatch, Request};
+
+/// Kinds of entry, in the order of the integrity zome's entry types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// [`ModelSpec`].
+    ModelSpec,
+    /// [`Capability`].
+    Capability,
+    /// [`Request`].
+    Request,
+    /// [`Answer`].
+    Answer,
+    /// [`ReceiptBatch`].
+    ReceiptBatch,
+}
+
+impl Kind {
+    /// Its name in texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ModelSpec => "model spec",
+            Self::Capability => "capability",
+            Self::Request => "request",
+            Self::Answer => "answer",
+            Self::ReceiptBatch => "receipt batch",
+        }
+    }
+}
+
+/// An entry of this network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppEntry {
+    /// See [`ModelSpec`].
+    ModelSpec(ModelSpec),
+    /// See [`Capability`].
+    Capability(Capability),
+    /// See [`Request`].
+    Request(Request),
+    /// See [`Answer`].
+    Answer(Answer),
+    /// See [`ReceiptBatch`].
+    ReceiptBatch(ReceiptBatch),
+}
+
+impl AppEntry {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::ModelSpec(_) => Kind::ModelSpec,
+            Self::Capability(_) => Kind::Capability,
+            Self::Request(_) => Kind::Request,
+            Self::Answer(_) => Kind::Answer,
+            Self::ReceiptBatch(_) => Kind::ReceiptBatch,
+        }
+    }
+}
+
+/// A record that the network holds valid, as far as rules look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its own hash.
+    pub action: ActionHash,
+    /// Who wrote it.
+    pub author: AgentPubKey,
+    /// What it created or updated.
+    pub content: Content,
+}
+
+/// What a record holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// An entry of this network and its hash.
+    App(EntryHash, AppEntry),
+    /// A capability grant or claim of Holochain's own: private to its author.
+    Grant,
+    /// Anything else: genesis, links, deletions, agent keys.
+    Other,
+}
+
+macro_rules! content {
+    ($name:ident, $kind:ident, $type:ty) => {
+        /// The entry and its hash, if it is of this kind.
+        pub fn $name(&self) -> Option<(&EntryHash, &$type)> {
+            match &self.content {
+                Content::App(hash, AppEntry::$kind(entry)) => Some((hash, entry)),
+                _ => None,
+            }
+        }
+    };
+}
+
+impl Known {
+    content!(model_spec, ModelSpec, ModelSpec);
+    content!(capability, Capability, Capability);
+    content!(request, Request, Request);
+    content!(answer, Answer, Answer);
+}

@@ -1,0 +1,73 @@
+//! The bounds of what peers say to each other without writing it down.
+
+use crate::rules::bounds::{at_most, bytes_at_most, range};
+use crate::{chat, Breach};
+use ainonymous_types::{limits, Ask, BatchProof, Done, PeerSignal, Receipt, SendSignal, SignedReceipt, TokenChunk};
+
+/// Whether the encoded form of a signal is within its bound. To be asked before decoding.
+pub fn encoded_bytes(len: usize) -> Result<(), Breach> {
+    bytes_at_most("signal", len, limits::SIGNAL_BYTES_MAX)
+}
+
+/// Whether a signal is within its bounds.
+pub fn bounds(signal: &PeerSignal) -> Result<(), Breach> {
+    match signal {
+        PeerSignal::Ask(Ask { id: _, spec: _, input, salt: _, session_key: _, signature: _ }) => chat::bounds(input),
+        PeerSignal::Tokens(chunk) => token_chunk(chunk),
+        PeerSignal::Done(done) => end(done),
+        PeerSignal::Refused { id: _, reason: _, detail } => {
+            bytes_at_most("detail", detail.len(), limits::DETAIL_BYTES_MAX)
+        }
+        PeerSignal::ReceiptPublished { id: _, proof } => batch_proof(proof),
+        PeerSignal::Resend { id: _, from_chunk } => chunk_number("from_chunk", *from_chunk),
+        PeerSignal::Accepted { .. }
+        | PeerSignal::Cancel { .. }
+        | PeerSignal::RequestPosted { .. }
+        | PeerSignal::AnswerPosted { .. } => Ok(()),
+    }
+}
+
+/// Whether a message may be sent: its own bounds and those of its recipients.
+pub fn sending(send: &SendSignal) -> Result<(), Breach> {
+    let SendSignal { to, signal } = send;
+    if to.is_empty() {
+        return Err(Breach::Empty { what: "to" });
+    }
+    at_most("to", to.len(), limits::SIGNAL_RECIPIENTS_MAX)?;
+    bounds(signal)
+}
+
+/// Whether a receipt is within its bounds.
+pub fn receipt(signed: &SignedReceipt) -> Result<(), Breach> {
+    let Receipt { prompt_tokens, completion_tokens, finished_at, .. } = &signed.receipt;
+    range("prompt_tokens", (*prompt_tokens).into(), 0, limits::CONTEXT_TOKENS_MAX.into(), "tokens")?;
+    range("completion_tokens", (*completion_tokens).into(), 0, limits::ANSWER_TOKENS_MAX.into(), "tokens")?;
+    let finished_at = u64::try_from(*finished_at).unwrap_or(u64::MAX);
+    range("finished_at", finished_at, 0, limits::TIMESTAMP_US_MAX, "microseconds")
+}
+
+/// Whether a proof is within its bounds.
+pub fn batch_proof(proof: &BatchProof) -> Result<(), Breach> {
+    let BatchProof { batch: _, index, path } = proof;
+    range("proof.index", (*index).into(), 0, u64::from(limits::BATCH_RECEIPTS_MAX) - 1, "(a leaf's position)")?;
+    at_most("proof.path", path.len(), limits::MERKLE_PATH_MAX)
+}
+
+fn token_chunk(chunk: &TokenChunk) -> Result<(), Breach> {
+    let TokenChunk { id: _, chunk, text, tokens } = chunk;
+    chunk_number("chunk", *chunk)?;
+    bytes_at_most("text", text.len(), limits::CHUNK_TEXT_BYTES_MAX)?;
+    at_most("tokens", tokens.len(), limits::CHUNK_TOKENS_MAX)
+}
+
+fn end(done: &Done) -> Result<(), Breach> {
+    let Done { id: _, chunks, receipt: signed, first_token_us, decode_us } = done;
+    chunk_number("chunks", *chunks)?;
+    range("first_token_us", *first_token_us, 0, limits::DURATION_US_MAX, "microseconds")?;
+    range("decode_us", *decode_us, 0, limits::DURATION_US_MAX, "microseconds")?;
+    receipt(signed)
+}
+
+fn chunk_number(what: &'static str, n: u32) -> Result<(), Breach> {
+    range(what, n.into(), 0, limits::ANSWER_CHUNKS_MAX.into(), "chunks")
+}
