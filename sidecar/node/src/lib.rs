@@ -3,15 +3,27 @@
 //! This crate decides what runs, in which order it starts and stops, and which error a caller sees. It must not know
 //! HTTP, the JSON of OpenAI, the command line, or the APIs of Holochain and llama.cpp.
 
+mod announce;
 mod ask;
+mod directory;
+mod engines;
 mod error;
+mod local;
+mod node;
 mod options;
+mod posted;
+mod publishing;
+mod receipts;
+mod routing;
+mod serving;
 mod status;
+mod store;
 
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
+pub use node::Node;
 pub use options::{NodeOptions, ServeOptions};
 pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, Status};
 
-pub use ainonymous_conductor::{ConductorOptions, NetworkState, UiCredentials};
+pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials};
 pub use ainonymous_engine::{EngineError, EngineStatus, GpuLayers, ModelInfo, WorkerCommand};

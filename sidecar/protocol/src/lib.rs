@@ -1,1 +1,15 @@
-//! Skeleton.
+//! State machines of asking, answering and receipts.
+//!
+//! Everything here is decided from what is passed in: bytes, microseconds, signals. No I/O, no clock, no dice, so that
+//! a test or a simulation can replay any history. It must not know conductors, sockets or engines.
+
+mod answering;
+mod asking;
+mod batching;
+mod signature;
+pub mod timing;
+
+pub use answering::{AnswerEnd, Answering};
+pub use asking::{Answered, Asked, Effect, Failure, Question};
+pub use batching::{plan_batches, PendingReceipt, PlannedBatch, PlannedProof};
+pub use signature::{check_receipt_signature, sign_ask, verify_ask, SignatureError};

@@ -1,0 +1,193 @@
+//! Who serves what, as last seen on the DHT. Reads cost a network round trip, so what was seen is kept and renewed in
+//! the background; a question never waits for a renewal unless nothing fitting is known.
+
+use crate::engines::{is_named, model_id};
+use crate::node::{lock, Node};
+use crate::{AskError, ModelEntry};
+use ainonymous_types::{AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, SpecRef};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// What was seen is renewed after this.
+const FRESH_FOR: Duration = Duration::from_secs(10);
+/// A fruitless search is not repeated sooner.
+const SEARCH_EVERY: Duration = Duration::from_millis(500);
+/// A question waits this long for a first provider to be found.
+const SEARCH_MAX: Duration = Duration::from_secs(4);
+
+/// Somebody who can answer a question.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) agent: AgentPubKey,
+    pub(crate) capability: ainonymous_types::ActionHash,
+    pub(crate) spec: SpecRef,
+    pub(crate) model_id: String,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    models: HashMap<EntryHash, ModelSpec>,
+    providers: Vec<ProviderRecord>,
+    at: Option<Instant>,
+}
+
+/// What is known of the network.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    seen: Mutex<Seen>,
+    refreshing: tokio::sync::Mutex<()>,
+    announced: watch::Sender<bool>,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self { seen: Mutex::default(), refreshing: tokio::sync::Mutex::default(), announced: watch::Sender::new(false) }
+    }
+}
+
+impl Directory {
+    /// Turns true when this node has told the network what it serves (or has nothing to tell).
+    pub(crate) fn announced(&self) -> watch::Receiver<bool> {
+        self.announced.subscribe()
+    }
+
+    pub(crate) fn set_announced(&self) {
+        self.announced.send_replace(true);
+    }
+
+    /// Reads the DHT if what is known is old.
+    pub(crate) async fn refresh_if_old(&self, node: &Node) {
+        self.refresh(node, FRESH_FOR).await;
+    }
+
+    /// Providers that can answer, in random order: nobody can aim at being first. Waits a bounded time for the first.
+    pub(crate) async fn candidates(
+        &self,
+        node: &Node,
+        wanted: Option<&str>,
+        provider: Option<&AgentPubKey>,
+    ) -> Result<Vec<Candidate>, AskError> {
+        let own = node.conductor().ok_or_else(|| node.not_ready())?.agent();
+        let deadline = Instant::now() + SEARCH_MAX;
+        loop {
+            let mut found = self.matching(wanted, provider, &own);
+            if !found.is_empty() {
+                shuffle(&mut found);
+                self.refresh_later(node);
+                return Ok(found);
+            }
+            if Instant::now() >= deadline {
+                return Err(self.nothing_found(node, wanted));
+            }
+            self.refresh(node, SEARCH_EVERY).await;
+            if self.matching(wanted, provider, &own).is_empty() {
+                tokio::time::sleep(SEARCH_EVERY).await;
+            }
+        }
+    }
+
+    /// Drops a provider that did not answer until it is seen again.
+    pub(crate) fn forget(&self, agent: &AgentPubKey) {
+        lock(&self.seen).providers.retain(|p| p.agent != *agent);
+    }
+
+    /// Own models first, then those of peers.
+    pub(crate) fn merge(&self, mut entries: Vec<ModelEntry>, own: Option<&AgentPubKey>) -> Vec<ModelEntry> {
+        let seen = lock(&self.seen);
+        for record in seen.providers.iter().filter(|p| own != Some(&p.agent)) {
+            for served in &record.capability.models {
+                let Some(model) = seen.models.get(&served.spec.entry) else { continue };
+                let (hash, agent) = (model.gguf_hash.to_hex(), record.agent.to_string());
+                match entries.iter_mut().find(|e| e.gguf_hash == hash && e.id == model_id(model)) {
+                    Some(entry) => entry.providers.push(agent),
+                    None => entries.push(ModelEntry {
+                        id: model_id(model),
+                        local: false,
+                        providers: vec![agent],
+                        context_tokens: model.context_tokens,
+                        file_bytes: model.gguf_bytes,
+                        gguf_hash: hash,
+                    }),
+                }
+            }
+        }
+        entries
+    }
+
+    fn matching(&self, wanted: Option<&str>, provider: Option<&AgentPubKey>, own: &AgentPubKey) -> Vec<Candidate> {
+        let seen = lock(&self.seen);
+        let mut found = Vec::new();
+        for record in &seen.providers {
+            let usable = record.capability.roles.contains(&Role::Provider)
+                && record.agent != *own
+                && provider.is_none_or(|p| *p == record.agent);
+            if !usable {
+                continue;
+            }
+            for served in &record.capability.models {
+                let Some(model) = seen.models.get(&served.spec.entry) else { continue };
+                if wanted.is_none_or(|w| is_named(model, w)) {
+                    found.push(Candidate {
+                        agent: record.agent.clone(),
+                        capability: record.action.clone(),
+                        spec: served.spec.clone(),
+                        model_id: model_id(model),
+                    });
+                }
+            }
+        }
+        found
+    }
+
+    fn nothing_found(&self, node: &Node, wanted: Option<&str>) -> AskError {
+        let seen = lock(&self.seen);
+        let Some(wanted) = wanted else {
+            return AskError::NoProvider { model: "any model".into() };
+        };
+        if seen.models.values().any(|m| is_named(m, wanted)) {
+            return AskError::NoProvider { model: wanted.into() };
+        }
+        let mut known: Vec<String> = node.inner.engines.entries().into_iter().map(|e| e.id).collect();
+        known.extend(seen.models.values().map(model_id));
+        known.sort();
+        known.dedup();
+        AskError::UnknownModel { model: wanted.into(), known }
+    }
+
+    fn refresh_later(&self, node: &Node) {
+        let old = lock(&self.seen).at.is_none_or(|at| at.elapsed() > FRESH_FOR);
+        if old {
+            let node2 = node.clone();
+            node.spawn(async move { node2.inner.directory.refresh(&node2, FRESH_FOR).await });
+        }
+    }
+
+    async fn refresh(&self, node: &Node, older_than: Duration) {
+        let _one_at_a_time = self.refreshing.lock().await;
+        if lock(&self.seen).at.is_some_and(|at| at.elapsed() < older_than) {
+            return;
+        }
+        let Some(conductor) = node.conductor() else { return };
+        let (models, providers) = tokio::join!(conductor.get_all_model_specs(), conductor.get_all_providers());
+        let mut seen = lock(&self.seen);
+        seen.at = Some(Instant::now());
+        match models {
+            Ok(models) => {
+                let by_entry = |r: ModelSpecRecord| (r.spec.entry, r.model);
+                seen.models = models.into_iter().map(by_entry).collect();
+            }
+            Err(e) => tracing::debug!(error = %e, "model specs could not be read"),
+        }
+        match providers {
+            Ok(providers) => seen.providers = providers,
+            Err(e) => tracing::debug!(error = %e, "providers could not be read"),
+        }
+    }
+}
+
+fn shuffle(candidates: &mut [Candidate]) {
+    use rand::seq::SliceRandom;
+    candidates.shuffle(&mut rand::rng());
+}

@@ -1,0 +1,317 @@
+//! The node itself: what it owns, how it starts, what runs beside it, how it stops.
+
+use crate::directory::Directory;
+use crate::engines::Engines;
+use crate::receipts::Receipts;
+use crate::serving::Serving;
+use crate::store::Store;
+use crate::{
+    announce, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, ModelEntry, NodeError, NodeOptions,
+    Phase, ReceiptState, Status,
+};
+use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
+use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Longest time that a shutdown waits for answers in progress.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Longest time that a part gets to stop.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// A running node. Clones are handles to the same node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What all parts of a node share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) share: bool,
+    pub(crate) receipt_interval: Duration,
+    pub(crate) poll_interval: Duration,
+    pub(crate) started_at: Instant,
+    pub(crate) draining: CancellationToken,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) conductor: watch::Sender<ConductorSlot>,
+    start_error: Mutex<Option<NodeError>>,
+    pub(crate) engines: Engines,
+    pub(crate) directory: Directory,
+    pub(crate) routing: routing::Questions,
+    pub(crate) serving: Serving,
+    pub(crate) posted: posted::Posted,
+    pub(crate) receipts: Receipts,
+    pub(crate) store: Store,
+    pub(crate) counts: Counts,
+}
+
+/// How far the conductor is.
+#[derive(Clone, Debug)]
+pub(crate) enum ConductorSlot {
+    /// Not there yet.
+    Starting,
+    /// Running.
+    Running(Conductor),
+    /// Could not start.
+    Failed {
+        code: &'static str,
+        problem: String,
+        hint: String,
+    },
+}
+
+/// Live counters behind [`Counters`].
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) asked: AtomicU64,
+    pub(crate) answered: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) rejected_signals: AtomicU64,
+    pub(crate) receipts_published: AtomicU64,
+    pub(crate) receipts_checked: AtomicU64,
+}
+
+impl Node {
+    /// Creates the data folder, takes it for this process and returns at once; conductor and models start in the
+    /// background. Must be called inside a tokio runtime.
+    pub fn start(options: NodeOptions) -> Result<Self, NodeError> {
+        let NodeOptions { data_dir, conductor, models, share, worker, receipt_interval, poll_interval } = options;
+        create_private_dir(&data_dir)?;
+        let store = Store::open(&data_dir.join("node.redb"))?;
+        let stop = CancellationToken::new();
+        let inner = Arc::new(Inner {
+            share,
+            receipt_interval,
+            poll_interval,
+            started_at: Instant::now(),
+            draining: stop.child_token(),
+            tasks: TaskTracker::new(),
+            conductor: watch::Sender::new(ConductorSlot::Starting),
+            start_error: Mutex::new(None),
+            engines: Engines::new(worker, data_dir.join("hashes.json"), models),
+            directory: Directory::default(),
+            routing: routing::Questions::default(),
+            serving: Serving::default(),
+            posted: posted::Posted::default(),
+            receipts: Receipts::default(),
+            store,
+            counts: Counts::default(),
+            stop,
+        });
+        let node = Self { inner };
+        node.spawn(Self::run_conductor(node.clone(), conductor));
+        for index in 0..node.inner.engines.len() {
+            let node2 = node.clone();
+            node.spawn(async move { node2.inner.engines.load(index, &node2.inner.stop).await });
+        }
+        node.spawn(announce::run(node.clone()));
+        Ok(node)
+    }
+
+    /// Resolves when the conductor runs, or with the reason why it does not (once; later calls say `NotReady`).
+    pub async fn started(&self) -> Result<(), NodeError> {
+        let mut slot = self.inner.conductor.subscribe();
+        let settled = slot.wait_for(|s| !matches!(s, ConductorSlot::Starting)).await;
+        match settled.as_deref() {
+            Ok(ConductorSlot::Running(_)) => Ok(()),
+            _ => Err(lock(&self.inner.start_error).take().unwrap_or(NodeError::NotReady)),
+        }
+    }
+
+    /// Resolves when every model is loaded or has failed, and (if shared) the network was told.
+    pub async fn announced(&self) {
+        self.inner.engines.settled().await;
+        let mut announced = self.inner.directory.announced();
+        let _ = announced.wait_for(|done| *done).await;
+    }
+
+    /// What the node is doing.
+    pub fn status(&self) -> Status {
+        let inner = &self.inner;
+        let conductor = self.conductor();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            phase: self.phase(),
+            network: conductor.as_ref().map(|c| c.state().borrow().clone()),
+            agent: conductor.as_ref().map(|c| c.agent().to_string()),
+            dna_hash: conductor.as_ref().map(|c| c.dna_hash().to_string()),
+            share: inner.share,
+            models: inner.engines.status(),
+            counters: inner.counts.snapshot(),
+            uptime_s: inner.started_at.elapsed().as_secs(),
+            rss_bytes: resident_bytes(),
+        }
+    }
+
+    /// Models that a question can name: loaded here, then served by peers.
+    pub async fn models(&self) -> Vec<ModelEntry> {
+        self.inner.directory.refresh_if_old(self).await;
+        let own = self.conductor().map(|c| c.agent());
+        self.inner.directory.merge(self.inner.engines.entries(), own.as_ref())
+    }
+
+    /// Asks. Returns as soon as somebody has taken the question.
+    pub async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError> {
+        self.inner.counts.asked.fetch_add(1, Ordering::Relaxed);
+        routing::ask(self, request).await
+    }
+
+    /// Where the receipt of an earlier question stands; waits at most `wait` for it to be published and checked.
+    /// None if this node asked no such question, or long ago.
+    pub async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
+        self.inner.receipts.wait_for(id, wait).await
+    }
+
+    /// The answer to a posted request of this node, if it is there.
+    pub async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError> {
+        posted::fetch(self, request).await
+    }
+
+    /// Credentials for the chat page.
+    pub async fn ui_credentials(&self) -> Result<UiCredentials, NodeError> {
+        let conductor = self.conductor().ok_or(NodeError::NotReady)?;
+        Ok(conductor.ui_credentials().await?)
+    }
+
+    /// What this node's conductor stores.
+    pub async fn dht_stats(&self) -> Result<DhtStats, NodeError> {
+        let conductor = self.conductor().ok_or(NodeError::NotReady)?;
+        Ok(conductor.dht_stats().await?)
+    }
+
+    /// Refuses what is new, finishes what runs (bounded), publishes the receipts, stops everything.
+    pub async fn shutdown(&self) {
+        let inner = &self.inner;
+        inner.draining.cancel();
+        let _ = tokio::time::timeout(DRAIN_MAX, inner.serving.idle()).await;
+        if let Some(conductor) = self.conductor() {
+            let _ = tokio::time::timeout(STOP_MAX, publishing::publish_pending(self, &conductor)).await;
+        }
+        inner.stop.cancel();
+        inner.tasks.close();
+        let _ = tokio::time::timeout(STOP_MAX, inner.tasks.wait()).await;
+        inner.engines.shutdown().await;
+        if let Some(conductor) = self.conductor() {
+            if let Ok(Err(e)) = tokio::time::timeout(STOP_MAX, conductor.shutdown()).await {
+                tracing::warn!(error = %e, "the conductor did not stop cleanly");
+            }
+        }
+    }
+
+    /// The conductor, if it runs.
+    pub(crate) fn conductor(&self) -> Option<Conductor> {
+        match &*self.inner.conductor.borrow() {
+            ConductorSlot::Running(conductor) => Some(conductor.clone()),
+            ConductorSlot::Starting | ConductorSlot::Failed { .. } => None,
+        }
+    }
+
+    /// Waits for the conductor; none if it cannot start or the node stops.
+    pub(crate) async fn conductor_when_running(&self) -> Option<Conductor> {
+        let mut slot = self.inner.conductor.subscribe();
+        tokio::select! {
+            () = self.inner.stop.cancelled() => None,
+            settled = slot.wait_for(|s| !matches!(s, ConductorSlot::Starting)) => match settled.as_deref() {
+                Ok(ConductorSlot::Running(conductor)) => Some(conductor.clone()),
+                _ => None,
+            },
+        }
+    }
+
+    /// Why a question cannot leave this node now.
+    pub(crate) fn not_ready(&self) -> AskError {
+        match &*self.inner.conductor.borrow() {
+            ConductorSlot::Failed { code, problem, hint } => {
+                AskError::Conductor { code, problem: problem.clone(), hint: hint.clone() }
+            }
+            ConductorSlot::Starting | ConductorSlot::Running(_) => {
+                AskError::NotReady { state: "the conductor is starting".into() }
+            }
+        }
+    }
+
+    /// Runs a task that ends with the node.
+    pub(crate) fn spawn<F>(&self, task: F)
+    where
+        F: std::future::Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.inner.stop.clone();
+        self.inner.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = task => {} }
+        });
+    }
+
+    async fn run_conductor(node: Self, options: ConductorOptions) {
+        match Conductor::start(options).await {
+            Ok(conductor) => {
+                let signals = conductor.signals();
+                node.inner.conductor.send_replace(ConductorSlot::Running(conductor.clone()));
+                node.spawn(routing::listen(node.clone(), signals));
+                node.spawn(publishing::run(node.clone(), conductor.clone()));
+                node.spawn(posted::poll(node.clone(), conductor));
+            }
+            Err(e) => {
+                let (code, problem, hint) = (e.code(), e.to_string(), e.hint());
+                *lock(&node.inner.start_error) = Some(e.into());
+                node.inner.conductor.send_replace(ConductorSlot::Failed { code, problem, hint });
+            }
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        if self.inner.draining.is_cancelled() {
+            return Phase::Draining;
+        }
+        match &*self.inner.conductor.borrow() {
+            ConductorSlot::Failed { code, problem, hint } => {
+                Phase::Degraded { code, problem: problem.clone(), hint: hint.clone() }
+            }
+            ConductorSlot::Starting => Phase::Starting,
+            ConductorSlot::Running(_) => self.inner.engines.phase(),
+        }
+    }
+}
+
+impl Counts {
+    fn snapshot(&self) -> Counters {
+        let Self { asked, answered, refused, rejected_signals, receipts_published, receipts_checked } = self;
+        let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
+        Counters {
+            asked: get(asked),
+            answered: get(answered),
+            refused: get(refused),
+            rejected_signals: get(rejected_signals),
+            receipts_published: get(receipts_published),
+            receipts_checked: get(receipts_checked),
+        }
+    }
+}
+
+/// A lock whose holders never panic while holding it; if one did, the data is still whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn create_private_dir(path: &std::path::Path) -> Result<(), NodeError> {
+    let storage = |source| NodeError::Storage { path: path.to_path_buf(), source };
+    fs_err::create_dir_all(path).map_err(storage)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(storage)?;
+    }
+    Ok(())
+}
+
+/// Resident memory of this process, where the system tells (`/proc/self/statm`, Linux).
+fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * 4_096)
+}

@@ -1,0 +1,124 @@
+//! Receipts for questions of this node: kept until their batch is on the DHT, then fetched and checked.
+
+use crate::node::{lock, Node};
+use crate::ReceiptState;
+use ainonymous_conductor::Conductor;
+use ainonymous_types::{AgentPubKey, BatchProof, PeerSignal, RequestId, SignedReceipt};
+use ainonymous_verify::receipt;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Most receipts kept; the oldest give way.
+const KEPT_MAX: usize = 4_096;
+/// A batch that was announced must be readable within this.
+const FETCH_MAX: Duration = Duration::from_secs(60);
+/// Pause between two attempts to read it.
+const FETCH_PAUSE: Duration = Duration::from_millis(150);
+
+/// Receipts for questions of this node.
+#[derive(Debug, Default)]
+pub(crate) struct Receipts {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_id: HashMap<RequestId, Entry>,
+    order: VecDeque<RequestId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    receipt: SignedReceipt,
+    state: watch::Sender<ReceiptState>,
+    checking: bool,
+}
+
+impl Receipts {
+    /// Keeps a receipt that fits what was received.
+    pub(crate) fn keep(&self, id: RequestId, receipt: SignedReceipt) {
+        let state = watch::Sender::new(ReceiptState { id, batch: None, checked: false, problem: None });
+        let mut kept = lock(&self.kept);
+        if kept.by_id.insert(id, Entry { receipt, state, checking: false }).is_none() {
+            kept.order.push_back(id);
+        }
+        while kept.order.len() > KEPT_MAX {
+            if let Some(old) = kept.order.pop_front() {
+                kept.by_id.remove(&old);
+            }
+        }
+    }
+
+    /// The state of a receipt, after it was checked or `wait` has passed.
+    pub(crate) async fn wait_for(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
+        let mut state = lock(&self.kept).by_id.get(&id)?.state.subscribe();
+        let settled = |s: &ReceiptState| s.checked || s.problem.is_some();
+        let _ = tokio::time::timeout(wait, state.wait_for(settled)).await;
+        let now = state.borrow().clone();
+        Some(now)
+    }
+
+    /// Whether a receipt waits for its batch, and from whom.
+    pub(crate) fn awaited(&self, id: RequestId) -> Option<AgentPubKey> {
+        let kept = lock(&self.kept);
+        let entry = kept.by_id.get(&id)?;
+        (entry.state.borrow().batch.is_none()).then(|| entry.receipt.receipt.provider.clone())
+    }
+
+    /// Marks a receipt as being checked; none if it is unknown, of somebody else, or already in hand.
+    fn take_for_check(&self, from: &AgentPubKey, id: RequestId) -> Option<SignedReceipt> {
+        let mut kept = lock(&self.kept);
+        let entry = kept.by_id.get_mut(&id)?;
+        let fresh = entry.receipt.receipt.provider == *from && !entry.checking;
+        entry.checking |= fresh;
+        fresh.then(|| entry.receipt.clone())
+    }
+
+    fn settle(&self, state: ReceiptState) {
+        if let Some(entry) = lock(&self.kept).by_id.get(&state.id) {
+            entry.state.send_replace(state);
+        }
+    }
+}
+
+/// A provider says where a receipt stands: fetch the batch and see.
+pub(crate) async fn on_published(node: Node, conductor: Conductor, from: AgentPubKey, id: RequestId, proof: BatchProof) {
+    let Some(signed) = node.inner.receipts.take_for_check(&from, id) else { return };
+    let problem = check(&conductor, &signed, &proof).await.err();
+    if problem.is_none() {
+        node.inner.counts.receipts_checked.fetch_add(1, Ordering::Relaxed);
+    }
+    let state = ReceiptState { id, batch: Some(proof.batch), checked: problem.is_none(), problem };
+    node.inner.receipts.settle(state);
+}
+
+/// Asks the provider where a receipt stands if it has not said so in time: its signal may have been lost.
+pub(crate) async fn remind(node: Node, conductor: Conductor, id: RequestId) {
+    for attempt in 1..=5u32 {
+        tokio::time::sleep((node.inner.receipt_interval + Duration::from_secs(2)) * attempt).await;
+        let Some(provider) = node.inner.receipts.awaited(id) else { return };
+        let ask = PeerSignal::Resend { id, from_chunk: u32::MAX };
+        if let Err(e) = conductor.send_signal(vec![provider], ask).await {
+            tracing::debug!(error = %e, "a provider could not be reminded of a receipt");
+        }
+    }
+}
+
+async fn check(conductor: &Conductor, signed: &SignedReceipt, proof: &BatchProof) -> Result<(), String> {
+    let started = Instant::now();
+    let record = loop {
+        match conductor.get_receipt_batch(proof.batch.clone()).await {
+            Ok(Some(record)) => break record,
+            Ok(None) | Err(_) if started.elapsed() < FETCH_MAX => tokio::time::sleep(FETCH_PAUSE).await,
+            Ok(None) => return Err("the batch is not on the DHT".into()),
+            Err(e) => return Err(format!("the batch cannot be read: {e}")),
+        }
+    };
+    if record.author != signed.receipt.provider {
+        return Err("the batch was written by somebody else".into());
+    }
+    receipt::in_batch(signed, proof, &record.batch).map_err(|breach| breach.to_string())
+}
