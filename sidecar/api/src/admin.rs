@@ -1,0 +1,107 @@
+//! What only this API has: the node's status, its models, receipts, and answers to posted requests.
+
+use crate::openai::SignedReceiptView;
+use crate::router::Api;
+use crate::ApiError;
+use ainonymous_node::{ModelEntry, ReceiptState, Status};
+use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::Json;
+use serde::Serialize;
+use std::time::Duration;
+
+/// Longest time that a caller can wait for a receipt to be checked.
+const RECEIPT_WAIT_MS_MAX: u64 = 60_000;
+
+/// `GET /ainonymous/v1/status`.
+pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
+    Json(api.backend().status())
+}
+
+#[derive(Serialize)]
+pub(crate) struct Models {
+    models: Vec<ModelEntry>,
+}
+
+/// `GET /ainonymous/v1/models`.
+pub(crate) async fn models(State(api): State<Api>) -> Json<Models> {
+    Json(Models { models: api.backend().models().await })
+}
+
+/// `GET /ainonymous/v1/receipts/{id}?wait_ms=`.
+pub(crate) async fn receipt(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<ReceiptState>, ApiError> {
+    let parsed = parse_id(&segment("id", id)?)?;
+    let wait = parse_wait(query.as_deref().unwrap_or_default())?;
+    match api.backend().receipt(parsed, wait).await {
+        Some(state) => Ok(Json(state)),
+        None => Err(ApiError::UnknownReceipt { id: parsed.to_hex() }),
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Posted {
+    request: String,
+    text: String,
+    prompt_tokens: u32,
+    completion_tokens: u32,
+    finish_reason: &'static str,
+    receipt: SignedReceiptView,
+    batch: String,
+    batch_index: u32,
+}
+
+/// `GET /ainonymous/v1/posted/{request}`.
+pub(crate) async fn posted(
+    State(api): State<Api>,
+    request: Result<Path<String>, PathRejection>,
+) -> Result<Json<Posted>, ApiError> {
+    let request = segment("request", request)?;
+    let action = ActionHash::try_from(request.as_str())
+        .map_err(|_| ApiError::invalid("request", "must be an action hash that begins with uhCkk"))?;
+    let answer = api.backend().fetch_answer(action.clone()).await?;
+    let PostedAnswer { text, tokens: _, receipt, proof } =
+        answer.ok_or_else(|| ApiError::NoAnswerYet { request: action.to_string() })?;
+    Ok(Json(Posted {
+        request: action.to_string(),
+        text,
+        prompt_tokens: receipt.receipt.prompt_tokens,
+        completion_tokens: receipt.receipt.completion_tokens,
+        finish_reason: crate::openai::finish_reason(receipt.receipt.finish),
+        batch: proof.batch.to_string(),
+        batch_index: proof.index,
+        receipt: SignedReceiptView::from(&receipt),
+    }))
+}
+
+/// The variable part of a path.
+pub(crate) fn segment(name: &str, path: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
+    path.map(|Path(text)| text).map_err(|_| ApiError::invalid(name, "is not UTF-8"))
+}
+
+/// The id of an answer, with or without the prefix that chat completions have.
+fn parse_id(text: &str) -> Result<RequestId, ApiError> {
+    let invalid = || ApiError::invalid("id", "must be 32 hexadecimal digits");
+    let digits = text.strip_prefix(crate::openai::ID_PREFIX).unwrap_or(text);
+    let mut bytes = [0; RequestId::LEN];
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| invalid())?;
+    Ok(RequestId(bytes))
+}
+
+fn parse_wait(query: &str) -> Result<Duration, ApiError> {
+    let mut wait = Duration::ZERO;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let value = pair.strip_prefix("wait_ms=");
+        let value = value.ok_or_else(|| ApiError::invalid("query", "can only have wait_ms"))?;
+        let ms = value.parse::<u64>().ok().filter(|ms| *ms <= RECEIPT_WAIT_MS_MAX);
+        let ms = ms.ok_or_else(|| {
+            ApiError::invalid("wait_ms", format!("must be a whole number from 0 to {RECEIPT_WAIT_MS_MAX}"))
+        })?;
+        wait = Duration::from_millis(ms);
+    }
+    Ok(wait)
+}

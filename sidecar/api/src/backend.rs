@@ -1,0 +1,50 @@
+//! What the API needs of a node, so that its tests can stand on a scripted one.
+
+use ainonymous_node::{AnswerStream, AskError, AskRequest, ModelEntry, Node, NodeError, ReceiptState, Status, UiCredentials};
+use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// A node as the API sees it.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// The whole picture.
+    fn status(&self) -> Status;
+    /// Every model that a question can name.
+    async fn models(&self) -> Vec<ModelEntry>;
+    /// Asks; dropping the answer cancels the question.
+    async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError>;
+    /// Where the receipt of a question stands; waits at most `wait` for it to be checked.
+    async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState>;
+    /// The answer to a posted request, if there is one yet.
+    async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError>;
+    /// What the chat page needs to talk to the conductor.
+    async fn ui_credentials(&self) -> Result<UiCredentials, NodeError>;
+}
+
+#[async_trait]
+impl Backend for Node {
+    fn status(&self) -> Status {
+        Node::status(self)
+    }
+
+    async fn models(&self) -> Vec<ModelEntry> {
+        Node::models(self).await
+    }
+
+    async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError> {
+        Node::ask(self, request).await
+    }
+
+    async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
+        Node::receipt(self, id, wait).await
+    }
+
+    async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError> {
+        Node::fetch_answer(self, request).await
+    }
+
+    async fn ui_credentials(&self) -> Result<UiCredentials, NodeError> {
+        Node::ui_credentials(self).await
+    }
+}

@@ -1,0 +1,158 @@
+//! The paths: one table decides what is served, what an unknown path is told, and which methods a path takes.
+
+use crate::page::{PageKey, Site};
+use crate::{admin, guard, health, openai, page, ApiError, Backend};
+use axum::extract::{OriginalUri, State};
+use axum::http::Method;
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::Router;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Most questions that are answered at once.
+pub const IN_FLIGHT_MAX: usize = 256;
+
+/// Every path: method, pattern, what it is.
+pub const ROUTES: &[(&str, &str, &str)] = &[
+    ("POST", "/v1/chat/completions", "ask, streaming or not"),
+    ("GET", "/v1/models", "models that can be asked"),
+    ("GET", "/v1/models/{model}", "one of them"),
+    ("GET", "/health", "whether questions are answered, and if not why"),
+    ("GET", "/readyz", "the same"),
+    ("GET", "/livez", "whether the process answers"),
+    ("GET", "/ainonymous/v1/status", "the node"),
+    ("GET", "/ainonymous/v1/models", "models, with everything that is known of them"),
+    ("GET", "/ainonymous/v1/receipts/{id}", "where the receipt of an answer stands"),
+    ("GET", "/ainonymous/v1/posted/{request}", "the answer to a posted request"),
+    ("GET", "/", "the chat page"),
+];
+
+/// The API over one node.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+struct Shared {
+    backend: Arc<dyn Backend>,
+    address: SocketAddr,
+    site: Option<Site>,
+    key: PageKey,
+    in_flight: Arc<Semaphore>,
+    started_s: u64,
+}
+
+impl Api {
+    /// The API of `backend`, reachable at `address`, with the chat page if there is one.
+    pub fn new(backend: Arc<dyn Backend>, address: SocketAddr, site: Option<Site>) -> Self {
+        let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        Self(Arc::new(Shared {
+            backend,
+            address,
+            site,
+            key: PageKey::new(address.port()),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+            started_s,
+        }))
+    }
+
+    /// Address of the API without `/v1`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.0.address)
+    }
+
+    /// Address of the chat page, with the key that admits a browser. Secret.
+    pub fn chat_url(&self) -> String {
+        format!("{}/?key={}", self.url(), self.0.key.secret())
+    }
+
+    /// Everything that it serves.
+    pub fn into_router(self) -> Router {
+        Router::new()
+            .route("/v1/chat/completions", post(openai::chat_completions))
+            .route("/v1/models", get(openai::models))
+            .route("/v1/models/{*model}", get(openai::model))
+            .route("/health", get(health::ready))
+            .route("/readyz", get(health::ready))
+            .route("/livez", get(health::live))
+            .route("/ainonymous/v1/status", get(admin::status))
+            .route("/ainonymous/v1/models", get(admin::models))
+            .route("/ainonymous/v1/receipts/{id}", get(admin::receipt))
+            .route("/ainonymous/v1/posted/{request}", get(admin::posted))
+            .route("/", get(page::index))
+            .fallback(file_or_unknown)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(middleware::from_fn(guard::guard))
+            .with_state(self)
+    }
+
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        self.0.backend.as_ref()
+    }
+
+    pub(crate) fn site(&self) -> Option<&Site> {
+        self.0.site.as_ref()
+    }
+
+    pub(crate) fn page_key(&self) -> &PageKey {
+        &self.0.key
+    }
+
+    /// Seconds since the epoch when this API was made.
+    pub(crate) fn started_s(&self) -> u64 {
+        self.0.started_s
+    }
+
+    /// A place among the questions that are being answered.
+    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.0.in_flight)
+            .try_acquire_owned()
+            .map_err(|_| ApiError::TooManyRequests { max: IN_FLIGHT_MAX })
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("address", &self.0.address).finish_non_exhaustive()
+    }
+}
+
+/// What there is, in one line.
+pub(crate) fn listing() -> String {
+    ROUTES.iter().map(|(method, path, _)| format!("{method} {path}")).collect::<Vec<_>>().join(", ")
+}
+
+async fn file_or_unknown(
+    State(api): State<Api>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: axum::http::HeaderMap,
+) -> Result<Response, ApiError> {
+    let unknown = || ApiError::UnknownPath { path: shown(uri.path()) };
+    let file = api.site().and_then(|site| site.file(uri.path())).ok_or_else(unknown)?;
+    if method != Method::GET && method != Method::HEAD {
+        return Err(ApiError::MethodNotAllowed { method: method.to_string(), path: shown(uri.path()), allowed: "GET".into() });
+    }
+    Ok(page::serve_file(file, &headers))
+}
+
+async fn method_not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+    let fits = |pattern: &str| match pattern.split_once('{') {
+        Some((fixed, _)) => uri.path().starts_with(fixed),
+        None => uri.path() == pattern,
+    };
+    let allowed = ROUTES.iter().filter(|(_, pattern, _)| fits(pattern)).map(|(method, ..)| *method).next();
+    ApiError::MethodNotAllowed {
+        method: method.to_string(),
+        path: shown(uri.path()),
+        allowed: allowed.unwrap_or("GET").into(),
+    }
+}
+
+/// A path as an error repeats it.
+fn shown(path: &str) -> String {
+    path.chars().filter(|c| !c.is_control()).take(128).collect()
+}
