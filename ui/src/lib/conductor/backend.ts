@@ -1,0 +1,289 @@
+// The conductor as a chat backend: keeps a connection, knows who serves what, asks, fails over, checks receipts.
+import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Model, Provider, ReceiptState } from "../chat/backend";
+import type { Asked } from "../chat/question";
+import type { Ask, BatchProof, Done, LocalSignal, SignedReceipt } from "../generated/types";
+import { choose } from "../network/choose";
+import { advance, unconnected } from "../network/connection";
+import type { Connection, ConnectionEvent } from "../network/connection";
+import { servedModels } from "../network/models";
+import type { ServedModel, ServingProvider } from "../network/models";
+import { Reputation } from "../network/reputation";
+import * as askBytes from "../verify/ask";
+import { random } from "../verify/bytes";
+import * as commit from "../verify/commit";
+import { generate, sign } from "../verify/ed25519";
+import type { SigningKey } from "../verify/ed25519";
+import { isInBatch } from "../verify/receipt";
+import { askProvider, awaitProof } from "./asking";
+import type { Wire } from "./asking";
+import * as calls from "./calls";
+import { BlockedError } from "./link";
+import type { Link, LinkListener } from "./link";
+import { readLocalSignal } from "./signals";
+
+/** What the backend takes from outside: a conductor, a clock and how hashes look. */
+export interface Surroundings {
+  open(listener: LinkListener): Promise<Link>;
+  showHash(hash: Uint8Array): string;
+  now(): number;
+}
+
+const REFRESH_JOINING_MS = 1_500;
+const REFRESH_READY_MS = 10_000;
+/** Refreshes in a row that may fail before the connection counts as lost. */
+const REFRESH_FAILURES_MAX = 2;
+/** Providers that one question may be passed on to before its first token. */
+const PROVIDERS_TRIED_MAX = 3;
+/** A provider batches receipts; after this long it should have published. */
+const PROOF_WAIT_MS = 120_000;
+/** Pauses between looks for a batch that has not travelled here yet. */
+const BATCH_PAUSES_MS = [0, 250, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
+
+/** Failures after which another provider may do better. */
+const passedOn: ReadonlySet<FailureCode> = new Set<FailureCode>([
+  "silent", "gone", "broken", "unknown_model", "busy", "draining", "engine_failed", "unknown_request",
+]);
+
+export class ConductorBackend implements ChatBackend {
+  readonly #around: Surroundings;
+  readonly #reputation: Reputation;
+  readonly #stateListeners = new Set<(state: BackendState) => void>();
+  readonly #signalListeners = new Set<(signal: LocalSignal) => void>();
+  readonly #running = new Set<AbortController>();
+  readonly #wire: Wire;
+  #connection: Connection = unconnected;
+  #link: Link | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #refreshFailures = 0;
+  #isClosed = false;
+  #session: { readonly conversation: number; readonly key: SigningKey } | null = null;
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+    this.#reputation = new Reputation(around.now);
+    this.#wire = {
+      send: (to, signal) => (this.#link ? calls.sendSignal(this.#link, to, signal) : Promise.reject(new Error("offline"))),
+      listen: (listener) => {
+        this.#signalListeners.add(listener);
+        return () => this.#signalListeners.delete(listener);
+      },
+      isOpen: () => this.#link !== null,
+      now: around.now,
+    };
+    void this.#connect();
+  }
+
+  get state(): BackendState {
+    return this.#connection;
+  }
+
+  subscribe(listener: (state: BackendState) => void): () => void {
+    this.#stateListeners.add(listener);
+    listener(this.#connection);
+    return () => this.#stateListeners.delete(listener);
+  }
+
+  likelyProvider(model: Model, prefer: string | null): Provider | null {
+    return this.#choose(model.id, prefer, new Set(), 0);
+  }
+
+  reconnect(): void {
+    if (this.#connection.at !== "offline" && this.#connection.at !== "blocked") return;
+    clearTimeout(this.#timer);
+    void this.#connect();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    for (const running of this.#running) running.abort();
+    // The last signals leave in this turn of the event loop.
+    setTimeout(() => this.#link?.close(), 0);
+  }
+
+  async *ask(options: AskOptions): AsyncGenerator<AnswerEvent> {
+    const stop = new AbortController();
+    const onStop = () => stop.abort();
+    options.stop.addEventListener("abort", onStop, { once: true });
+    if (options.stop.aborted) onStop();
+    this.#running.add(stop);
+    try {
+      yield* this.#askAround(options, stop.signal);
+    } finally {
+      this.#running.delete(stop);
+      options.stop.removeEventListener("abort", onStop);
+    }
+  }
+
+  /** Asks one provider after another until one begins to answer. */
+  async *#askAround(options: AskOptions, stop: AbortSignal): AsyncGenerator<AnswerEvent> {
+    const avoid = new Set(options.avoid);
+    let failure: Failure = { code: this.#link === null ? "disconnected" : "no_provider", detail: "" };
+    let provider = this.#choose(options.model.id, options.prefer, avoid, Math.random());
+    for (let tried = 0; provider !== null && tried < PROVIDERS_TRIED_MAX && !stop.aborted; tried += 1) {
+      yield { type: "asked", provider };
+      const asking = yield* this.#askOne(provider, options, stop);
+      if (asking === null) return;
+      failure = asking.failure;
+      avoid.add(provider.key);
+      const next = asking.begun || !passedOn.has(failure.code) ? null : this.#choose(options.model.id, null, avoid, Math.random());
+      if (next !== null && tried + 1 < PROVIDERS_TRIED_MAX) yield { type: "passed_on", from: provider, failure };
+      provider = next;
+    }
+    if (!stop.aborted) yield { type: "failed", failure };
+  }
+
+  /** Null when there is nothing left to do: answered, or stopped. */
+  async *#askOne(
+    provider: ServingProvider,
+    options: AskOptions,
+    stop: AbortSignal,
+  ): AsyncGenerator<AnswerEvent, { failure: Failure; begun: boolean } | null> {
+    const { asked, ask } = this.#compose(provider, options);
+    const proof = awaitProof(this.#wire, asked);
+    let begun = false;
+    try {
+      for await (const heard of askProvider(this.#wire, asked, ask, stop)) {
+        if (heard.type === "failed") {
+          if (passedOn.has(heard.failure.code)) this.#reputation.failed(provider.key);
+          return { failure: heard.failure, begun };
+        }
+        if (heard.type === "answered") {
+          this.#reputation.answered(provider.key);
+          yield { type: "answered", statement: statementOf(heard.done) };
+          yield { type: "receipt", receipt: await this.#follow(heard.done.receipt, proof) };
+          return null;
+        }
+        if (heard.type === "text") begun = true;
+        yield heard;
+      }
+      return null;
+    } finally {
+      proof.end();
+    }
+  }
+
+  #compose(provider: ServingProvider, options: AskOptions): { asked: Asked; ask: Ask } {
+    const model = this.#model(options.model.id);
+    const key = this.#sessionKey(options.conversation);
+    const id = random(16);
+    const salt = random(32);
+    const spec = model?.spec.entry ?? new Uint8Array(39);
+    const commitment = commit.input(salt, options.input);
+    const signature = sign(key, askBytes.canonical(id, spec, commitment, key.publicKey));
+    return {
+      asked: {
+        id, spec, salt, commitment,
+        provider: provider.agent,
+        sessionKey: key.publicKey,
+        maxTokens: options.input.max_tokens,
+      },
+      ask: { id, spec, salt, signature, input: options.input, session_key: key.publicKey },
+    };
+  }
+
+  #sessionKey(conversation: number): SigningKey {
+    if (this.#session?.conversation !== conversation) this.#session = { conversation, key: generate() };
+    return this.#session.key;
+  }
+
+  /** From a signed receipt to one that is found on the DHT, in a valid batch by whoever signed it. */
+  async #follow(receipt: SignedReceipt, published: { within(ms: number): Promise<BatchProof | null> }): Promise<ReceiptState> {
+    const proof = await published.within(PROOF_WAIT_MS);
+    if (proof === null) return { at: "unpublished" };
+    const action = this.#around.showHash(proof.batch);
+    for (const pause of BATCH_PAUSES_MS) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      if (this.#link === null) continue;
+      const record = await calls.getReceiptBatch(this.#link, proof.batch).catch(() => null);
+      if (record !== null) return { at: isInBatch(receipt, proof, record) ? "checked" : "false", action };
+    }
+    return { at: "unreachable", action };
+  }
+
+  #model(id: string): ServedModel | null {
+    const models = this.#connection.at === "ready" ? this.#connection.models : [];
+    return models.find((model) => model.id === id) ?? null;
+  }
+
+  #choose(model: string, prefer: string | null, avoid: ReadonlySet<string>, dice: number): ServingProvider | null {
+    const providers = this.#model(model)?.providers ?? [];
+    return choose(providers, { prefer, avoid, dice, experience: (key) => this.#reputation.of(key) });
+  }
+
+  async #connect(): Promise<void> {
+    this.#move({ type: "connect" });
+    try {
+      const link: Link = await this.#around.open({
+        onSignal: (payload) => this.#hear(payload),
+        onClosed: () => this.#lose(),
+      });
+      if (this.#isClosed) return link.close();
+      this.#link = link;
+      this.#refreshFailures = 0;
+      this.#move({ type: "opened" });
+      await this.#refresh();
+    } catch (error) {
+      if (error instanceof BlockedError) this.#move({ type: "blocked", why: error.why });
+      else this.#lose();
+    }
+  }
+
+  #lose(): void {
+    this.#link?.close();
+    this.#link = null;
+    this.#move({ type: "lost", dice: Math.random() });
+    if (this.#connection.at === "offline") this.#later(this.#connection.retryInMs, () => this.#connect());
+  }
+
+  /** Looks who is there, and again after a while. */
+  async #refresh(): Promise<void> {
+    const link = this.#link;
+    if (link === null) return;
+    try {
+      const [specs, providers] = [await calls.getAllModelSpecs(link), await calls.getAllProviders(link)];
+      if (link !== this.#link) return;
+      this.#refreshFailures = 0;
+      this.#move({ type: "models", models: servedModels(specs, providers, this.#around.showHash) });
+      const agents = providers.map(({ agent }) => agent);
+      await this.#reputation.learn(agents, this.#around.showHash, (agent) => calls.getAgentStanding(link, agent));
+    } catch (error) {
+      if (link !== this.#link) return;
+      if (isUnauthorised(error)) return this.#move({ type: "blocked", why: "not_authorised" });
+      this.#refreshFailures += 1;
+      if (this.#refreshFailures >= REFRESH_FAILURES_MAX) return this.#lose();
+    }
+    this.#later(this.#connection.at === "ready" ? REFRESH_READY_MS : REFRESH_JOINING_MS, () => this.#refresh());
+  }
+
+  #later(ms: number, run: () => Promise<void>): void {
+    clearTimeout(this.#timer);
+    if (!this.#isClosed) this.#timer = setTimeout(() => void run(), ms);
+  }
+
+  #hear(payload: unknown): void {
+    const signal = readLocalSignal(payload);
+    if (signal !== null) for (const listener of [...this.#signalListeners]) listener(signal);
+  }
+
+  #move(event: ConnectionEvent): void {
+    const before = this.#connection;
+    this.#connection = advance(before, event);
+    if (this.#connection !== before) for (const listener of this.#stateListeners) listener(this.#connection);
+  }
+}
+
+function statementOf({ receipt: { receipt }, first_token_us, decode_us }: Done) {
+  const later = receipt.completion_tokens - 1;
+  return {
+    finish: receipt.finish,
+    promptTokens: receipt.prompt_tokens,
+    completionTokens: receipt.completion_tokens,
+    firstTokenMs: first_token_us / 1_000,
+    tokensPerS: later > 0 && decode_us > 0 ? (later * 1_000_000) / decode_us : 0,
+  };
+}
+
+function isUnauthorised(error: unknown): boolean {
+  return error instanceof Error && /NoSigningCredentialsForCell|unauthorized/i.test(`${error.name} ${error.message}`);
+}

@@ -1,0 +1,32 @@
+// Typed zome calls over a link. What our own coordinator returns has the shape of its Rust type; nothing is judged here.
+import type {
+  AgentStanding,
+  ModelSpecRecord,
+  PeerSignal,
+  ProviderRecord,
+  ReceiptBatchRecord,
+  SendSignal,
+} from "../generated/types";
+import type { Link } from "./link";
+
+export async function getAllModelSpecs(link: Link): Promise<ModelSpecRecord[]> {
+  return (await link.call("get_all_model_specs", null)) as ModelSpecRecord[];
+}
+
+export async function getAllProviders(link: Link): Promise<ProviderRecord[]> {
+  return (await link.call("get_all_providers", null)) as ProviderRecord[];
+}
+
+export async function sendSignal(link: Link, to: Uint8Array, signal: PeerSignal): Promise<void> {
+  const payload: SendSignal = { to: [to], signal };
+  await link.call("send_signal", payload);
+}
+
+/** Null while the batch is not to be found here. */
+export async function getReceiptBatch(link: Link, batch: Uint8Array): Promise<ReceiptBatchRecord | null> {
+  return (await link.call("get_receipt_batch", batch)) as ReceiptBatchRecord | null;
+}
+
+export async function getAgentStanding(link: Link, agent: Uint8Array): Promise<AgentStanding> {
+  return (await link.call("get_agent_standing", agent)) as AgentStanding;
+}

@@ -1,0 +1,148 @@
+// The door for what the coordinator emits: anything that is not a message of ours, whole and within bounds, is null.
+import { limits } from "../generated/types";
+import type {
+  BatchProof,
+  Done,
+  FinishReason,
+  LocalSignal,
+  PeerSignal,
+  Receipt,
+  RefuseReason,
+  SignedReceipt,
+} from "../generated/types";
+
+const HASH_BYTES = 39;
+const ID_BYTES = 16;
+const KEY_BYTES = 32;
+const SIGNATURE_BYTES = 64;
+const U32_MAX = 0xffff_ffff;
+
+const finishReasons: readonly FinishReason[] = ["stop", "length", "cancelled"];
+const refuseReasons: readonly RefuseReason[] = [
+  "unknown_model",
+  "busy",
+  "prompt_too_long",
+  "malformed",
+  "draining",
+  "engine_failed",
+  "unknown_request",
+];
+
+/** Reads an emitted signal. Messages that a requester never gets are null too. */
+export function readLocalSignal(payload: unknown): LocalSignal | null {
+  try {
+    const signal = map(payload);
+    const from = bytes(signal["from"], HASH_BYTES);
+    if (signal["type"] === "rejected") return { type: "rejected", from, reason: text(signal["reason"], limits.DETAIL_BYTES_MAX) };
+    if (signal["type"] !== "peer") return null;
+    const peer = peerSignal(map(signal["signal"]));
+    return peer === null ? null : { type: "peer", from, signal: peer };
+  } catch (error) {
+    if (error instanceof Misshapen) return null;
+    throw error;
+  }
+}
+
+class Misshapen extends Error {}
+
+type Fields = Record<string, unknown>;
+
+function peerSignal(fields: Fields): PeerSignal | null {
+  const id = () => bytes(fields["id"], ID_BYTES);
+  switch (fields["type"]) {
+    case "accepted":
+      return { type: "accepted", id: id(), queue_position: integer(fields["queue_position"], U32_MAX) };
+    case "tokens":
+      return {
+        type: "tokens",
+        id: id(),
+        chunk: integer(fields["chunk"], U32_MAX),
+        text: text(fields["text"], limits.CHUNK_TEXT_BYTES_MAX),
+        tokens: list(fields["tokens"], limits.CHUNK_TOKENS_MAX, (token) => integer(token, U32_MAX)),
+      };
+    case "done":
+      return { type: "done", ...done(fields, id()) };
+    case "refused":
+      return {
+        type: "refused",
+        id: id(),
+        reason: oneOf(fields["reason"], refuseReasons),
+        detail: text(fields["detail"], limits.DETAIL_BYTES_MAX),
+      };
+    case "receipt_published":
+      return { type: "receipt_published", id: id(), proof: proof(map(fields["proof"])) };
+    default:
+      return null;
+  }
+}
+
+function done(fields: Fields, id: Uint8Array): Done {
+  return {
+    id,
+    chunks: integer(fields["chunks"], U32_MAX),
+    receipt: signedReceipt(map(fields["receipt"])),
+    first_token_us: integer(fields["first_token_us"]),
+    decode_us: integer(fields["decode_us"]),
+  };
+}
+
+function signedReceipt(fields: Fields): SignedReceipt {
+  return { receipt: receipt(map(fields["receipt"])), signature: bytes(fields["signature"], SIGNATURE_BYTES) };
+}
+
+function receipt(fields: Fields): Receipt {
+  return {
+    provider: bytes(fields["provider"], HASH_BYTES),
+    spec: bytes(fields["spec"], HASH_BYTES),
+    session_key: bytes(fields["session_key"], KEY_BYTES),
+    input: bytes(fields["input"], KEY_BYTES),
+    output: bytes(fields["output"], KEY_BYTES),
+    fingerprint: bytes(fields["fingerprint"], KEY_BYTES),
+    prompt_tokens: integer(fields["prompt_tokens"], U32_MAX),
+    completion_tokens: integer(fields["completion_tokens"], U32_MAX),
+    finish: oneOf(fields["finish"], finishReasons),
+    finished_at: integer(fields["finished_at"]),
+  };
+}
+
+function proof(fields: Fields): BatchProof {
+  return {
+    batch: bytes(fields["batch"], HASH_BYTES),
+    index: integer(fields["index"], limits.BATCH_RECEIPTS_MAX),
+    path: list(fields["path"], limits.MERKLE_PATH_MAX, (hash) => bytes(hash, KEY_BYTES)),
+  };
+}
+
+function map(value: unknown): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Misshapen();
+  return value as Fields;
+}
+
+function bytes(value: unknown, length: number): Uint8Array {
+  if (!(value instanceof Uint8Array) || value.length !== length) throw new Misshapen();
+  return value;
+}
+
+/** Large integers arrive as `bigint` from some decoders. */
+function integer(value: unknown, max: number = Number.MAX_SAFE_INTEGER): number {
+  const number = typeof value === "bigint" ? Number(value) : value;
+  if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0 || number > max) throw new Misshapen();
+  return number;
+}
+
+/** A text of `max` bytes has at most `max` UTF-16 units. */
+function text(value: unknown, max: number): string {
+  if (typeof value !== "string" || value.length > max) throw new Misshapen();
+  return value;
+}
+
+function list<Item>(value: unknown, max: number, read: (item: unknown) => Item): Item[] {
+  if (!Array.isArray(value) || value.length > max) throw new Misshapen();
+  return value.map(read);
+}
+
+function oneOf<Name extends string>(value: unknown, names: readonly Name[]): Name {
+  const name = names.find((known) => known === value);
+  if (name === undefined) throw new Misshapen();
+  return name;
+}
