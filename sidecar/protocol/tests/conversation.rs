@@ -1,0 +1,228 @@
+//! Both machines against each other over a network that loses, repeats and reorders: the text arrives whole, or the
+//! question fails by name within its bounds. Time and dice come from the test, so every history can be replayed.
+
+use ainonymous_protocol::{sign_ask, verify_ask, AnswerEnd, Answering, Asked, Effect, Failure, Question};
+use ainonymous_types::{
+    AgentPubKey, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, EntryHash, FinishReason, PeerSignal, Receipt,
+    RefuseReason, RequestId, Sampling, SignedReceipt,
+};
+use ainonymous_verify::commit;
+use ed25519_dalek::{Signer, SigningKey};
+use proptest::prelude::*;
+
+const ID: RequestId = RequestId([7; 16]);
+const SALT: Bytes32 = Bytes32([9; 32]);
+const STEP_US: u64 = 10_000;
+
+fn provider_key() -> SigningKey {
+    SigningKey::from_bytes(&[3; 32])
+}
+
+fn provider() -> AgentPubKey {
+    // The last four bytes say where on the DHT the agent lives; no signature depends on them.
+    let mut raw = provider_key().verifying_key().to_bytes().to_vec();
+    raw.extend([0; 4]);
+    AgentPubKey::from_raw_36(raw)
+}
+
+fn spec() -> EntryHash {
+    EntryHash::from_raw_36(vec![5; 36])
+}
+
+fn input() -> ChatInput {
+    ChatInput {
+        messages: vec![ChatMessage { role: ChatRole::User, content: "What is the capital of France?".into() }],
+        sampling: Sampling::default(),
+        max_tokens: 0,
+        stop: vec![],
+    }
+}
+
+fn asked() -> Asked {
+    let commitment = commit::input(&SALT, &input());
+    let (session_key, signature) = sign_ask(&[1; 32], &ID, &spec(), &commitment);
+    assert_eq!(verify_ask(&ID, &spec(), &commitment, &session_key, &signature), Ok(()));
+    Asked { id: ID, provider: provider(), spec: spec(), session_key, salt: SALT, commitment, max_tokens: 0 }
+}
+
+fn sign(receipt: Receipt) -> SignedReceipt {
+    let signature = provider_key().sign(&ainonymous_verify::receipt::canonical(&receipt));
+    SignedReceipt { receipt, signature: Bytes64(signature.to_bytes()) }
+}
+
+/// One run: tokens come every step; `fate` decides for each message: deliver now, later, twice, or never.
+struct Run {
+    text: String,
+    end: Option<Effect>,
+    signals: usize,
+}
+
+fn run(tokens: &[&str], fates: &[u8], tamper: impl Fn(&mut Receipt)) -> Run {
+    let asked = asked();
+    let mut question = Question::new(asked.clone(), 0);
+    let mut answering = Answering::new(ID, spec(), asked.session_key, &SALT, &input(), 0);
+    let mut to_requester: Vec<(u64, PeerSignal)> = vec![(STEP_US, answering.on_queued(0, 0))];
+    let (mut text, mut end, mut signals, mut fate) = (String::new(), None, 0, fates.iter().cycle());
+    let mut next = tokens.iter().enumerate();
+    let mut finished = false;
+    for step in 1..20_000u64 {
+        let now = step * STEP_US;
+        let mut out = Vec::new();
+        if let Some((id, token)) = next.next() {
+            out.extend(answering.on_token(id as u32, token, now));
+        } else if !finished {
+            finished = true;
+            let how = AnswerEnd { finish: FinishReason::Stop, prompt_tokens: 4, finished_at: 1 };
+            let (rest, mut receipt) = answering.finish(provider(), how, now);
+            tamper(&mut receipt);
+            out.extend(rest);
+            out.push(answering.done(sign(receipt)));
+        }
+        if !finished && now >= answering.next_tick_us() {
+            out.extend(answering.on_tick(now));
+        }
+        let due: Vec<PeerSignal> = to_requester.iter().filter(|(at, _)| *at <= now).map(|(_, s)| s.clone()).collect();
+        to_requester.retain(|(at, _)| *at > now);
+        let mut effects: Vec<Effect> =
+            due.into_iter().flat_map(|s| question.on_signal(&provider(), s, now)).collect();
+        if now >= question.next_tick_us() {
+            effects.extend(question.on_tick(now));
+        }
+        for effect in effects {
+            match effect {
+                Effect::Text(t, _) => text.push_str(&t),
+                Effect::Send(PeerSignal::Resend { from_chunk, .. }) => {
+                    out.extend(answering.resend(from_chunk));
+                    out.extend(answering.signed_done());
+                }
+                Effect::Answered(_) | Effect::Failed(_) => end = Some(effect),
+                Effect::Send(_) | Effect::Queued(_) | Effect::AskAgain => {}
+            }
+        }
+        for signal in out {
+            signals += 1;
+            match fate.next().unwrap() {
+                0..=5 => to_requester.push((now + STEP_US, signal)),
+                6 => to_requester.push((now + 7 * STEP_US, signal)),
+                7 => to_requester.extend([(now + STEP_US, signal.clone()), (now + 3 * STEP_US, signal)]),
+                _ => {}
+            }
+        }
+        if question.ended() {
+            break;
+        }
+    }
+    Run { text, end, signals }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn an_answer_arrives_whole_over_a_bad_network(
+        count in 1usize..200,
+        fates in proptest::collection::vec(0u8..9, 50..200),
+    ) {
+        let words: Vec<String> = (0..count).map(|i| format!("w{i}é ")).collect();
+        let tokens: Vec<&str> = words.iter().map(String::as_str).collect();
+        let run = run(&tokens, &fates, |_| ());
+        match run.end {
+            Some(Effect::Answered(_)) => prop_assert_eq!(run.text, words.concat()),
+            // Losing message after message is a dead connection: named, never a hang, never a wrong text.
+            Some(Effect::Failed(Failure::Gone(_) | Failure::Silent)) => prop_assert!(words.concat().starts_with(&run.text)),
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+}
+
+#[test]
+fn a_good_network_needs_few_messages_and_no_repeats() {
+    let tokens = vec!["x "; 300];
+    let run = run(&tokens, &[0], |_| ());
+    assert!(matches!(run.end, Some(Effect::Answered(_))));
+    // 300 tokens at 10 ms in chunks of 30 ms, and the end.
+    assert!(run.signals <= 102, "{}", run.signals);
+}
+
+#[test]
+fn a_receipt_about_anything_else_is_not_believed() {
+    type Tamper = fn(&mut Receipt);
+    let tampers: [(&str, Tamper); 5] = [
+        ("its receipt is about another answer", |r| r.output = Bytes32([1; 32])),
+        ("its receipt is about another question", |r| r.input = Bytes32([1; 32])),
+        ("its receipt names another model spec", |r| r.spec = EntryHash::from_raw_36(vec![6; 36])),
+        ("its receipt names another provider", |r| r.provider = AgentPubKey::from_raw_36(vec![6; 36])),
+        ("its receipt counts other tokens than it sent", |r| r.completion_tokens += 1),
+    ];
+    for (problem, tamper) in tampers {
+        let run = run(&["Paris", "."], &[0], tamper);
+        assert_eq!(run.end, Some(Effect::Failed(Failure::Broken(problem))));
+    }
+}
+
+#[test]
+fn a_signature_by_somebody_else_is_not_believed() {
+    let asked = asked();
+    let mut question = Question::new(asked.clone(), 0);
+    let mut answering = Answering::new(ID, spec(), asked.session_key, &SALT, &input(), 0);
+    let chunk = answering.on_token(1, "Paris", 1).unwrap();
+    let end = AnswerEnd { finish: FinishReason::Stop, prompt_tokens: 4, finished_at: 1 };
+    let (_, receipt) = answering.finish(provider(), end, 2);
+    let mut signed = sign(receipt);
+    signed.signature.0[5] ^= 1;
+    let _ = question.on_signal(&provider(), chunk, 1);
+    let done = answering.done(signed);
+    let effects = question.on_signal(&provider(), done, 2);
+    assert_eq!(effects, vec![Effect::Failed(Failure::Broken("its receipt is not signed by it"))]);
+}
+
+#[test]
+fn silence_before_and_after_the_first_token_has_different_names() {
+    let mut question = Question::new(asked(), 0);
+    assert_eq!(question.on_tick(1_500_000), vec![Effect::AskAgain]);
+    assert_eq!(question.on_tick(4_200_000), vec![Effect::Failed(Failure::Silent)]);
+    assert!(question.on_tick(9_000_000).is_empty());
+
+    let mut question = Question::new(asked(), 0);
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    let chunk = answering.on_token(1, "Paris", 1).unwrap();
+    assert_eq!(question.on_signal(&provider(), chunk, 10), vec![Effect::Text("Paris".into(), 1)]);
+    assert!(matches!(question.on_tick(1_600_000)[..], [Effect::Send(PeerSignal::Resend { from_chunk: 1, .. })]));
+    assert_eq!(question.on_tick(4_300_000), vec![Effect::Failed(Failure::Gone(1))]);
+}
+
+#[test]
+fn others_cannot_speak_for_the_provider() {
+    let mut question = Question::new(asked(), 0);
+    let other = AgentPubKey::from_raw_36(vec![8; 36]);
+    let refused = PeerSignal::Refused { id: ID, reason: RefuseReason::Busy, detail: String::new() };
+    assert!(question.on_signal(&other, refused.clone(), 1).is_empty());
+    assert!(!question.ended());
+    let effects = question.on_signal(&provider(), refused, 2);
+    assert_eq!(effects, vec![Effect::Failed(Failure::Refused(RefuseReason::Busy, String::new()))]);
+}
+
+#[test]
+fn an_answer_longer_than_asked_for_is_broken_off() {
+    let mut question = Question::new(Asked { max_tokens: 2, ..asked() }, 0);
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    let first = answering.on_token(1, "a", 1).unwrap();
+    let _ = question.on_signal(&provider(), first, 1);
+    let _ = answering.on_token(2, "b", 2);
+    let rest = answering.on_token(3, "c", 60_000).unwrap();
+    let effects = question.on_signal(&provider(), rest, 60_001);
+    assert_eq!(effects, vec![Effect::Failed(Failure::Broken("its answer is longer than asked for"))]);
+}
+
+#[test]
+fn a_slow_engine_is_not_a_dead_one() {
+    let mut question = Question::new(asked(), 0);
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    let mut now = 0;
+    for _ in 0..60 {
+        now = answering.next_tick_us();
+        let beat = answering.on_tick(now).unwrap();
+        let _ = question.on_signal(&provider(), beat, now);
+        assert!(question.on_tick(now).is_empty());
+    }
+    assert!(now >= 60_000_000 && !question.ended());
+}
