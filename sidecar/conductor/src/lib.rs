@@ -1,1 +1,55 @@
-//! Skeleton.
+//! The only place that knows Holochain's APIs: a conductor inside this process or one that runs elsewhere, our hApp in
+//! it, typed calls, signals, and the state of the network as one value.
+//!
+//! Must not know engines, models, scheduling or HTTP.
+//!
+//! ```text
+//!   Conductor ── calls ──► Session ──► AdminLink / AppLink ──► LocalAdmin, LocalApp   (embedded, no socket)
+//!       ▲                     ▲                           └──► Socket                 (attached, two websockets)
+//!       └── state, signals ── supervisor: reconnects, counts peers, decodes signals, ends everything
+//! ```
+
+mod app;
+#[cfg(feature = "embedded")]
+pub mod bootstrap;
+mod calls;
+mod conductor;
+mod credentials;
+#[cfg(feature = "embedded")]
+mod embedded;
+mod error;
+#[cfg(feature = "embedded")]
+mod keystore;
+mod link;
+#[cfg(feature = "embedded")]
+mod local;
+#[cfg(feature = "embedded")]
+mod lock;
+#[cfg(feature = "embedded")]
+mod network;
+mod options;
+pub mod pack;
+mod session;
+mod signals;
+mod socket;
+mod state;
+mod stats;
+mod supervisor;
+
+pub use conductor::Conductor;
+pub use credentials::{UiCredentials, UiKeyPair, UI_FUNCTIONS};
+pub use error::ConductorError;
+pub use options::{
+    AttachOptions, ConductorOptions, EmbeddedOptions, Mode, NetworkTuning, Passphrase, CALL_TIMEOUT_DEFAULT,
+};
+pub use state::{JoinStage, NetworkState};
+pub use stats::{DhtStats, KindStats};
+
+/// Stack that each worker thread of the runtime needs: Holochain's futures are deep, more so without optimisation.
+pub const WORKER_STACK_BYTES: usize = 8 << 20;
+
+/// Chooses the cryptography of TLS. More than one is linked, so somebody must, before the first connection.
+pub fn install_crypto_provider() {
+    // An error means that one is chosen already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

@@ -1,0 +1,91 @@
+//! Our hApp in a conductor: found or installed, of the right network, enabled.
+
+use crate::link::{wire_text, AdminLink, LinkError, ADMIN_TIMEOUT};
+use crate::ConductorError;
+use ainonymous_types::{DnaHash, ROLE_NAME};
+use holochain_conductor_api::{AdminRequest, AdminResponse, AppInfo, CellInfo};
+use holochain_types::app::{AppBundleSource, AppStatus, InstallAppPayload};
+use holochain_types::prelude::CellId;
+
+/// Which app of which network.
+#[derive(Debug)]
+pub(crate) struct AppSpec {
+    pub(crate) app_id: String,
+    pub(crate) happ: Vec<u8>,
+    pub(crate) network_seed: Option<String>,
+    pub(crate) dna: DnaHash,
+}
+
+/// Makes sure that the app is there and runs.
+pub(crate) async fn ensure(admin: &AdminLink, spec: &AppSpec) -> Result<CellId, ConductorError> {
+    let info = match find(admin, spec).await? {
+        Some(info) => info,
+        None => install(admin, spec).await?,
+    };
+    let cell = cell_of(&info, spec)?;
+    if cell.dna_hash() != &spec.dna {
+        return Err(ConductorError::AppOfAnotherNetwork {
+            app_id: spec.app_id.clone(),
+            expected: spec.dna.clone(),
+            found: cell.dna_hash().clone(),
+        });
+    }
+    if info.status != AppStatus::Enabled {
+        enable(admin, spec).await?;
+    }
+    Ok(cell)
+}
+
+async fn find(admin: &AdminLink, spec: &AppSpec) -> Result<Option<AppInfo>, ConductorError> {
+    const NAME: &str = "list apps";
+    let request = AdminRequest::ListApps { status_filter: None };
+    match admin.request(request, ADMIN_TIMEOUT).await.map_err(|e| e.into_admin(NAME))? {
+        AdminResponse::AppsListed(apps) => Ok(apps.into_iter().find(|app| app.installed_app_id == spec.app_id)),
+        _ => Err(ConductorError::ConductorTooOld { request: NAME }),
+    }
+}
+
+/// Installs it under a new agent key.
+async fn install(admin: &AdminLink, spec: &AppSpec) -> Result<AppInfo, ConductorError> {
+    let request = AdminRequest::InstallApp(Box::new(InstallAppPayload {
+        source: AppBundleSource::Bytes(spec.happ.clone().into()),
+        agent_key: None,
+        installed_app_id: Some(spec.app_id.clone()),
+        network_seed: spec.network_seed.clone(),
+        roles_settings: None,
+        ignore_genesis_failure: false,
+        restore_from_dht: false,
+    }));
+    tracing::info!(app = %spec.app_id, network = %spec.dna, "installing the app");
+    match admin.request(request, ADMIN_TIMEOUT).await {
+        Ok(AdminResponse::AppInstalled(info)) => Ok(info),
+        Err(LinkError::Refused(error)) => {
+            Err(ConductorError::AppNotInstalled { app_id: spec.app_id.clone(), problem: wire_text(error) })
+        }
+        Ok(_) => Err(ConductorError::ConductorTooOld { request: "install app" }),
+        Err(error) => Err(error.into_admin("install app")),
+    }
+}
+
+async fn enable(admin: &AdminLink, spec: &AppSpec) -> Result<(), ConductorError> {
+    let request = AdminRequest::EnableApp { installed_app_id: spec.app_id.clone() };
+    match admin.request(request, ADMIN_TIMEOUT).await {
+        Ok(_) => Ok(()),
+        Err(LinkError::Refused(error)) => {
+            Err(ConductorError::AppNotEnabled { app_id: spec.app_id.clone(), problem: wire_text(error) })
+        }
+        Err(error) => Err(error.into_admin("enable app")),
+    }
+}
+
+fn cell_of(info: &AppInfo, spec: &AppSpec) -> Result<CellId, ConductorError> {
+    let cells = info.cell_info.get(ROLE_NAME).map(Vec::as_slice).unwrap_or_default();
+    let provisioned = cells.iter().find_map(|cell| match cell {
+        CellInfo::Provisioned(cell) => Some(cell.cell_id.clone()),
+        CellInfo::Cloned(_) | CellInfo::Stem(_) => None,
+    });
+    provisioned.ok_or_else(|| ConductorError::AppNotInstalled {
+        app_id: spec.app_id.clone(),
+        problem: format!("it has no cell for the role '{ROLE_NAME}'"),
+    })
+}
