@@ -1,1 +1,79 @@
-//! Skeleton.
+//! The integrity zome: which entries and links there are, and the way from an operation to its verdict.
+//!
+//! Frozen and small on purpose: its bytes are the network's identity. It decodes, it fetches, it asks
+//! `ainonymous_verify::judge`; it must hold no rule of its own.
+
+#![allow(missing_docs)] // Holochain's macros write items that carry no documentation.
+
+use ainonymous_types::{Answer, Capability, ModelSpec, ReceiptBatch, Request};
+use ainonymous_verify::rules::{AppEntry, LinkKind};
+use hdi::prelude::*;
+
+mod records;
+#[cfg(feature = "externs")]
+mod validate;
+
+pub use records::known;
+
+/// Entries, in the order of [`ainonymous_verify::rules::Kind`].
+#[cfg_attr(feature = "externs", hdk_entry_types)]
+#[cfg_attr(not(feature = "externs"), hdk_entry_types(skip_hdk_extern = true))]
+#[unit_enum(UnitEntryTypes)]
+pub enum EntryTypes {
+    ModelSpec(ModelSpec),
+    Capability(Capability),
+    Request(Request),
+    Answer(Answer),
+    ReceiptBatch(ReceiptBatch),
+}
+
+/// Links, in the order of [`LinkKind`]. All lead to actions and carry no tag.
+#[cfg_attr(feature = "externs", hdk_link_types)]
+#[cfg_attr(not(feature = "externs"), hdk_link_types(skip_no_mangle = true))]
+pub enum LinkTypes {
+    AllModelSpecs,
+    AllProviders,
+    SpecToCapability,
+    AgentToCapability,
+    AssigneeToRequest,
+    RequestToAnswer,
+}
+
+impl From<EntryTypes> for AppEntry {
+    fn from(entry: EntryTypes) -> Self {
+        match entry {
+            EntryTypes::ModelSpec(e) => Self::ModelSpec(e),
+            EntryTypes::Capability(e) => Self::Capability(e),
+            EntryTypes::Request(e) => Self::Request(e),
+            EntryTypes::Answer(e) => Self::Answer(e),
+            EntryTypes::ReceiptBatch(e) => Self::ReceiptBatch(e),
+        }
+    }
+}
+
+impl From<LinkTypes> for LinkKind {
+    fn from(link: LinkTypes) -> Self {
+        match link {
+            LinkTypes::AllModelSpecs => Self::AllModelSpecs,
+            LinkTypes::AllProviders => Self::AllProviders,
+            LinkTypes::SpecToCapability => Self::SpecToCapability,
+            LinkTypes::AgentToCapability => Self::AgentToCapability,
+            LinkTypes::AssigneeToRequest => Self::AssigneeToRequest,
+            LinkTypes::RequestToAnswer => Self::RequestToAnswer,
+        }
+    }
+}
+
+/// Holochain asks whether an operation is valid.
+#[cfg(feature = "externs")]
+#[hdk_extern]
+pub fn validate(op: Op) -> ExternResult<ValidateCallbackResult> {
+    validate::verdict(&op)
+}
+
+/// Holochain asks, before anything is published, whether this agent may join.
+#[cfg(feature = "externs")]
+#[hdk_extern]
+pub fn genesis_self_check(data: GenesisSelfCheckData) -> ExternResult<ValidateCallbackResult> {
+    validate::admission(&data)
+}

@@ -74,3 +74,5 @@ pub const ANSWER_CHUNKS_MAX: u32 = ANSWER_TOKENS_MAX + 1;
 pub const DURATION_US_MAX: u64 = 30 * 24 * 3600 * 1_000_000;
 /// Latest moment that a receipt can name: what JavaScript holds exactly (the year 2255), in microseconds.
 pub const TIMESTAMP_US_MAX: u64 = (1 << 53) - 1;
+/// Most open requests that an assignee is given at once, oldest first.
+pub const OPEN_REQUESTS_MAX: usize = 64;

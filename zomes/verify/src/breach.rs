@@ -183,6 +183,12 @@ pub enum Breach {
         /// Question or answer.
         what: &'static str,
     },
+    /// A signature that is not by the key it must be by, or not over what it must be over.
+    #[error("the signature on {what} is not good")]
+    Signature {
+        /// What is signed.
+        what: &'static str,
+    },
     /// A Merkle proof that does not lead to the root.
     #[error("the path does not lead from the leaf to the root")]
     ProofMismatch,
@@ -220,6 +226,7 @@ impl Breach {
             Self::Undecodable { .. } => "undecodable",
             Self::Unsupported { .. } => "unsupported",
             Self::CommitmentMismatch { .. } => "commitment_mismatch",
+            Self::Signature { .. } => "signature",
             Self::ProofMismatch => "proof_mismatch",
         }
     }
@@ -245,6 +252,7 @@ impl Breach {
             Self::NotCanonical { .. } | Self::Undecodable { .. } => "encode it with the published types",
             Self::Unsupported { .. } => "do without it",
             Self::CommitmentMismatch { .. } => "commit to exactly what is sent, with the salt that is sent",
+            Self::Signature { .. } => "sign exactly what is sent, with the key that is named",
             Self::ProofMismatch => "ask the provider for the proof again",
         }
     }

@@ -7,7 +7,7 @@ mod change;
 mod entry;
 mod link;
 
-pub use change::{delete, entry_encoding, update};
+pub use change::{delete, entry_encoding, membership, update};
 pub use entry::{
     answer, answer_request, capability, model_spec, receipt_batch, receipt_batch_capability, receipt_batch_sums,
     request, request_capability, request_time, spec_ref,
@@ -17,7 +17,7 @@ pub use link::{
     spec_to_capability, Anchor, LinkKind,
 };
 
-use ainonymous_types::{ActionHash, AgentPubKey, Answer, Capability, EntryHash, ModelSpec, ReceiptBatch, Request};
+use ainonymous_types::{AgentPubKey, Answer, Capability, EntryHash, ModelSpec, ReceiptBatch, Request};
 
 /// Kinds of entry, in the order of the integrity zome's entry types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,8 +78,6 @@ impl AppEntry {
 /// A record that the network holds valid, as far as rules look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// Its own hash.
-    pub action: ActionHash,
     /// Who wrote it.
     pub author: AgentPubKey,
     /// What it created or updated.
