@@ -10,8 +10,9 @@ export default defineConfig({
   plugins: [svelte()],
   resolve: {
     alias: {
-      // `@holochain/client` signs zome calls with libsodium: half a megabyte of WebAssembly that the page's policy
-      // forbids. This stands in for the five names it uses, on top of an audited library.
+      // `@holochain/client` signs and hashes with WebAssembly, half a megabyte of it, which the page's policy forbids.
+      // These stand in for the few names it uses, on top of an audited library.
+      "@bitgo/blake2b": here("./src/lib/conductor/blake2b.ts"),
       "libsodium-wrappers": here("./src/lib/conductor/sodium.ts"),
     },
   },

@@ -7,7 +7,7 @@ import { equal } from "../verify/bytes";
 import { Output } from "../verify/commit";
 import { isSigned } from "../verify/receipt";
 import type { Failure } from "./backend";
-import { CHUNKS_WAITING_MAX, GAP_MS, RESENDS_MAX, SILENCE_MS } from "./timing";
+import { CHUNKS_WAITING_MAX, GAP_MS, NUDGE_MS, RESENDS_MAX, SILENCE_MS } from "./timing";
 
 /** What was asked of whom. */
 export interface Asked {
@@ -23,6 +23,7 @@ export interface Asked {
 
 /** What the machine wants done. */
 export type Effect =
+  | { readonly type: "ask_again" }
   | { readonly type: "send"; readonly signal: PeerSignal }
   | { readonly type: "queued"; readonly before: number }
   | { readonly type: "text"; readonly text: string; readonly tokens: number }
@@ -36,6 +37,7 @@ export class Question {
   #accepted = false;
   #ended = false;
   #heardMs: number;
+  #nudged = false;
   #gapSinceMs: number | null = null;
   #resends = 0;
   #nextChunk = 0;
@@ -60,7 +62,7 @@ export class Question {
 
   /** When `onTick` has something to do at the earliest. */
   get nextTickMs(): number {
-    const silence = this.#heardMs + SILENCE_MS;
+    const silence = this.#heardMs + (this.#nudged ? SILENCE_MS : NUDGE_MS);
     return this.#gapSinceMs === null ? silence : Math.min(silence, this.#gapSinceMs + GAP_MS);
   }
 
@@ -95,8 +97,13 @@ export class Question {
   /** Time passed. */
   onTick(nowMs: number): Effect[] {
     if (this.#ended) return [];
-    if (nowMs - this.#heardMs >= SILENCE_MS) return this.#fail(this.#accepted ? "gone" : "silent", "");
-    if (this.#gapSinceMs !== null && nowMs - this.#gapSinceMs >= GAP_MS) return this.#askAgain(nowMs);
+    const silentMs = nowMs - this.#heardMs;
+    if (silentMs >= SILENCE_MS) return this.#fail(this.#accepted ? "gone" : "silent", "");
+    if (!this.#nudged && silentMs >= NUDGE_MS) {
+      this.#nudged = true;
+      return [this.#accepted ? this.#resend() : { type: "ask_again" }];
+    }
+    if (this.#gapSinceMs !== null && nowMs - this.#gapSinceMs >= GAP_MS) return this.#onGap(nowMs);
     return [];
   }
 
@@ -111,14 +118,23 @@ export class Question {
     return equal(id, this.#asked.id);
   }
 
-  #onAccepted(before: number, nowMs: number): Effect[] {
+  #heard(nowMs: number): void {
     this.#heardMs = nowMs;
+    this.#nudged = false;
+  }
+
+  #resend(): Effect {
+    return { type: "send", signal: { type: "resend", id: this.#asked.id, from_chunk: this.#nextChunk } };
+  }
+
+  #onAccepted(before: number, nowMs: number): Effect[] {
+    this.#heard(nowMs);
     this.#accepted = true;
     return this.begun ? [] : [{ type: "queued", before }];
   }
 
   #onChunk(chunk: TokenChunk, nowMs: number): Effect[] {
-    this.#heardMs = nowMs;
+    this.#heard(nowMs);
     this.#accepted = true;
     if (chunk.chunk < this.#nextChunk || this.#waiting.has(chunk.chunk)) return [];
     if (chunk.chunk > this.#nextChunk && this.#waiting.size >= CHUNKS_WAITING_MAX) {
@@ -129,7 +145,7 @@ export class Question {
   }
 
   #onDone(done: Done, nowMs: number): Effect[] {
-    this.#heardMs = nowMs;
+    this.#heard(nowMs);
     this.#accepted = true;
     this.#done ??= done;
     return this.#advance(nowMs);
@@ -170,11 +186,11 @@ export class Question {
     return this.#output.tokenCount > tokensMax || this.#output.textBytes > limits.ANSWER_BYTES_MAX;
   }
 
-  #askAgain(nowMs: number): Effect[] {
+  #onGap(nowMs: number): Effect[] {
     if (this.#resends >= RESENDS_MAX) return this.#fail("gone", "");
     this.#resends += 1;
     this.#gapSinceMs = nowMs;
-    return [{ type: "send", signal: { type: "resend", id: this.#asked.id, from_chunk: this.#nextChunk } }];
+    return [this.#resend()];
   }
 
   /** A receipt is believed only if it says what was asked and received, and its signer is who answered. */

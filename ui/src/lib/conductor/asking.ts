@@ -3,7 +3,9 @@ import { Channel } from "../chat/channel";
 import type { Failure } from "../chat/backend";
 import { Question } from "../chat/question";
 import type { Asked, Effect } from "../chat/question";
-import type { Ask, BatchProof, LocalSignal, PeerSignal } from "../generated/types";
+import { KEEP_ANSWER_MS } from "../chat/timing";
+import { limits } from "../generated/types";
+import type { Ask, BatchProof, LocalSignal, PeerSignal, RefuseReason } from "../generated/types";
 import { equal } from "../verify/bytes";
 
 /** What carries signals, whatever connection is behind it at the moment. */
@@ -17,7 +19,7 @@ export interface Wire {
 }
 
 /** What comes out: everything but what was to be sent. */
-export type Heard = Exclude<Effect, { type: "send" }>;
+export type Heard = Exclude<Effect, { type: "send" | "ask_again" }>;
 
 type Arrival =
   | { readonly type: "signal"; readonly signal: LocalSignal }
@@ -31,6 +33,8 @@ const ARRIVALS_MAX = 4_096;
 export async function* askProvider(wire: Wire, asked: Asked, ask: Ask, stop: AbortSignal): AsyncGenerator<Heard> {
   const arrivals = new Channel<Arrival>(ARRIVALS_MAX);
   const question = new Question(asked, wire.now());
+  /** Whether the provider itself has ended it. */
+  let isOver = false;
   const onStop = () => arrivals.push({ type: "stop" });
   const unlisten = wire.listen((signal) => {
     if (equal(signal.from, asked.provider)) arrivals.push({ type: "signal", signal });
@@ -38,7 +42,8 @@ export async function* askProvider(wire: Wire, asked: Asked, ask: Ask, stop: Abo
   stop.addEventListener("abort", onStop, { once: true });
   try {
     if (stop.aborted) return;
-    wire.send(asked.provider, { type: "ask", ...ask }).catch((error: unknown) => {
+    const sendAsk = () => wire.send(asked.provider, { type: "ask", ...ask });
+    sendAsk().catch((error: unknown) => {
       arrivals.push({ type: "not_sent", detail: error instanceof Error ? error.message : "" });
     });
     while (!question.ended) {
@@ -49,18 +54,33 @@ export async function* askProvider(wire: Wire, asked: Asked, ask: Ask, stop: Abo
         return;
       }
       for (const effect of effectsOf(question, arrival, wire.now())) {
-        if (effect.type !== "send") yield withCause(effect, wire);
-        // A lost resend is asked for again by the machine.
-        else wire.send(asked.provider, effect.signal).catch(() => undefined);
+        // What cannot be sent is a loss like any other: the machine counts on it.
+        if (effect.type === "send") wire.send(asked.provider, effect.signal).catch(() => undefined);
+        else if (effect.type === "ask_again") sendAsk().catch(() => undefined);
+        else {
+          isOver = effect.type === "answered" || (effect.type === "failed" && effect.failure.code in refusals);
+          yield withCause(effect, wire);
+        }
       }
     }
   } finally {
     unlisten();
     stop.removeEventListener("abort", onStop);
-    const cancel = question.cancel();
-    if (cancel !== null) wire.send(asked.provider, cancel).catch(() => undefined);
+    question.cancel();
+    // Whoever is no longer listened to need not go on.
+    if (!isOver) wire.send(asked.provider, { type: "cancel", id: asked.id }).catch(() => undefined);
   }
 }
+
+const refusals: Record<RefuseReason, true> = {
+  unknown_model: true,
+  busy: true,
+  prompt_too_long: true,
+  malformed: true,
+  draining: true,
+  engine_failed: true,
+  unknown_request: true,
+};
 
 function effectsOf(question: Question, arrival: { signal: LocalSignal } | null, nowMs: number): Effect[] {
   const signal = arrival?.signal;
@@ -83,12 +103,34 @@ function failed(code: Failure["code"], detail: string): Heard {
   return { type: "failed", failure: { code, detail } };
 }
 
-/** Catches the news that the receipt of a question is on the DHT, from now on, however early it comes. */
-export function awaitProof(wire: Wire, asked: Asked): { within(ms: number): Promise<BatchProof | null>; end(): void } {
+/** Waits for the news that a receipt is on the DHT. */
+export interface Publication {
+  /** Null if it does not come. `chunks`: how many the answer had. */
+  wait(chunks: number): Promise<BatchProof | null>;
+  end(): void;
+}
+
+/** Providers publish receipts in batches, well within the time that they keep an answer. */
+const PUBLISH_MS = KEEP_ANSWER_MS + 5_000;
+/** Pauses between asking where the receipt stands, in case the news was lost. */
+const WHERE_PAUSES_MS = [10_000, 30_000, 60_000];
+
+/** Catches the news from now on, however early it comes. */
+export function awaitPublication(wire: Wire, asked: Asked): Publication {
   const proofs = new Channel<BatchProof>(1);
   const end = wire.listen((local) => {
     if (local.type !== "peer" || local.signal.type !== "receipt_published") return;
     if (equal(local.from, asked.provider) && equal(local.signal.id, asked.id)) proofs.push(local.signal.proof);
   });
-  return { within: (ms) => proofs.next(ms), end };
+  const wait = async (chunks: number) => {
+    let proof = await proofs.next(PUBLISH_MS);
+    for (const pause of WHERE_PAUSES_MS) {
+      if (proof !== null) break;
+      const from_chunk = Math.min(chunks, limits.ANSWER_CHUNKS_MAX);
+      wire.send(asked.provider, { type: "resend", id: asked.id, from_chunk }).catch(() => undefined);
+      proof = await proofs.next(pause);
+    }
+    return proof;
+  };
+  return { wait, end };
 }

@@ -1,7 +1,7 @@
 // The conductor as a chat backend: keeps a connection, knows who serves what, asks, fails over, checks receipts.
 import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Model, Provider, ReceiptState } from "../chat/backend";
 import type { Asked } from "../chat/question";
-import type { Ask, BatchProof, Done, LocalSignal, SignedReceipt } from "../generated/types";
+import type { Ask, Done, LocalSignal } from "../generated/types";
 import { choose } from "../network/choose";
 import { advance, unconnected } from "../network/connection";
 import type { Connection, ConnectionEvent } from "../network/connection";
@@ -14,8 +14,8 @@ import * as commit from "../verify/commit";
 import { generate, sign } from "../verify/ed25519";
 import type { SigningKey } from "../verify/ed25519";
 import { isInBatch } from "../verify/receipt";
-import { askProvider, awaitProof } from "./asking";
-import type { Wire } from "./asking";
+import { askProvider, awaitPublication } from "./asking";
+import type { Publication, Wire } from "./asking";
 import * as calls from "./calls";
 import { BlockedError } from "./link";
 import type { Link, LinkListener } from "./link";
@@ -34,8 +34,6 @@ const REFRESH_READY_MS = 10_000;
 const REFRESH_FAILURES_MAX = 2;
 /** Providers that one question may be passed on to before its first token. */
 const PROVIDERS_TRIED_MAX = 3;
-/** A provider batches receipts; after this long it should have published. */
-const PROOF_WAIT_MS = 120_000;
 /** Pauses between looks for a batch that has not travelled here yet. */
 const BATCH_PAUSES_MS = [0, 250, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
 
@@ -140,7 +138,7 @@ export class ConductorBackend implements ChatBackend {
     stop: AbortSignal,
   ): AsyncGenerator<AnswerEvent, { failure: Failure; begun: boolean } | null> {
     const { asked, ask } = this.#compose(provider, options);
-    const proof = awaitProof(this.#wire, asked);
+    const publication = awaitPublication(this.#wire, asked);
     let begun = false;
     try {
       for await (const heard of askProvider(this.#wire, asked, ask, stop)) {
@@ -151,7 +149,7 @@ export class ConductorBackend implements ChatBackend {
         if (heard.type === "answered") {
           this.#reputation.answered(provider.key);
           yield { type: "answered", statement: statementOf(heard.done) };
-          yield { type: "receipt", receipt: await this.#follow(heard.done.receipt, proof) };
+          yield { type: "receipt", receipt: await this.#follow(heard.done, publication) };
           return null;
         }
         if (heard.type === "text") begun = true;
@@ -159,7 +157,7 @@ export class ConductorBackend implements ChatBackend {
       }
       return null;
     } finally {
-      proof.end();
+      publication.end();
     }
   }
 
@@ -188,8 +186,8 @@ export class ConductorBackend implements ChatBackend {
   }
 
   /** From a signed receipt to one that is found on the DHT, in a valid batch by whoever signed it. */
-  async #follow(receipt: SignedReceipt, published: { within(ms: number): Promise<BatchProof | null> }): Promise<ReceiptState> {
-    const proof = await published.within(PROOF_WAIT_MS);
+  async #follow({ receipt, chunks }: Done, publication: Publication): Promise<ReceiptState> {
+    const proof = await publication.wait(chunks);
     if (proof === null) return { at: "unpublished" };
     const action = this.#around.showHash(proof.batch);
     for (const pause of BATCH_PAUSES_MS) {

@@ -56,7 +56,7 @@ function peerSignal(fields: Fields): PeerSignal | null {
       return {
         type: "tokens",
         id: id(),
-        chunk: integer(fields["chunk"], U32_MAX),
+        chunk: integer(fields["chunk"], limits.ANSWER_CHUNKS_MAX),
         text: text(fields["text"], limits.CHUNK_TEXT_BYTES_MAX),
         tokens: list(fields["tokens"], limits.CHUNK_TOKENS_MAX, (token) => integer(token, U32_MAX)),
       };
@@ -79,7 +79,7 @@ function peerSignal(fields: Fields): PeerSignal | null {
 function done(fields: Fields, id: Uint8Array): Done {
   return {
     id,
-    chunks: integer(fields["chunks"], U32_MAX),
+    chunks: integer(fields["chunks"], limits.ANSWER_CHUNKS_MAX),
     receipt: signedReceipt(map(fields["receipt"])),
     first_token_us: integer(fields["first_token_us"]),
     decode_us: integer(fields["decode_us"]),
