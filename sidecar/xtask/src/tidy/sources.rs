@@ -65,16 +65,21 @@ pub(crate) fn warn_long(source: &Source) -> Option<String> {
         .then(|| format!("{} {lines} lines", source.path))
 }
 
-/// Every bound has a judge: a constant of `types::limits` that `verify` never names is a finding.
+/// Where bounds are judged.
+const JUDGES: &[&str] =
+    &["zomes/verify/src/", "zomes/integrity/src/", "zomes/coordinator/src/", "sidecar/protocol/src/"];
+
+/// Every bound has a judge: a constant of `types::limits` that none of them names is a finding.
 pub(crate) fn unused_limits(sources: &[Source]) -> Vec<String> {
     let Some(limits) = sources.iter().find(|source| source.path == "zomes/types/src/limits.rs") else {
         return vec!["zomes/types/src/limits.rs: not there".into()];
     };
-    let judges: Vec<&Source> = sources.iter().filter(|source| source.path.starts_with("zomes/verify/src/")).collect();
+    let is_judge = |source: &&Source| JUDGES.iter().any(|dir| source.path.starts_with(dir));
+    let judges: Vec<&Source> = sources.iter().filter(is_judge).collect();
     let names = limits.text.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
     names
         .filter(|name| !judges.iter().any(|judge| has_word(&judge.text, name)))
-        .map(|name| format!("{}: nothing in zomes/verify judges {name}", limits.path))
+        .map(|name| format!("{}: neither zomes nor protocol judge {name}", limits.path))
         .collect()
 }
 
@@ -163,6 +168,6 @@ mod tests {
         );
         let verify = source("zomes/verify/src/lib.rs", "//! Judges.\nfn f() { A_MAX; NOT_B_MAX; }\n");
         let findings = unused_limits(&[limits, verify]);
-        assert_eq!(findings, ["zomes/types/src/limits.rs: nothing in zomes/verify judges B_MAX"]);
+        assert_eq!(findings, ["zomes/types/src/limits.rs: neither zomes nor protocol judge B_MAX"]);
     }
 }

@@ -1,11 +1,14 @@
-//! Generated files: TypeScript types from `zomes/types`, and the CLI's reference from the binary itself.
+//! Generated files: TypeScript types from `zomes/types`, the CLI's reference from the binary itself, the errors' reference
+//! from the sources.
 //!
-//! It runs the generators and compares; it must not know what they generate.
+//! It runs the generators and compares.
+
+mod errors;
 
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::lock::BuildLock;
-use crate::run;
+use crate::{run, walk};
 use std::path::Path;
 
 /// Where the TypeScript types go.
@@ -13,10 +16,13 @@ const TYPES: &str = "ui/src/lib/generated/types.ts";
 /// Where the CLI's reference goes.
 const CLI: &str = "docs/reference/cli.md";
 
+/// Where the reference of errors goes.
+const ERRORS: &str = "docs/reference/errors.md";
+
 /// Writes what changed; with `check` only compares. The CLI's reference needs the built binary.
 pub(crate) fn run(layout: &Layout, check: bool, with_cli: bool) -> Result<()> {
     let mut stale = Vec::new();
-    let mut files = vec![(TYPES, typescript(layout)?)];
+    let mut files = vec![(ERRORS, error_reference(layout)?), (TYPES, typescript(layout)?)];
     if with_cli {
         files.push((CLI, cli_reference(layout)?));
     }
@@ -55,6 +61,23 @@ fn typescript(layout: &Layout) -> Result<Vec<u8>> {
         "typescript",
     ]);
     run::capture("the generator of TypeScript types", &mut cargo)
+}
+
+/// Errors of everything that runs on a user's machine, and of validation.
+fn error_reference(layout: &Layout) -> Result<Vec<u8>> {
+    let mut sources = Vec::new();
+    for place in ["zomes/types/src", "zomes/verify/src", "sidecar"] {
+        for path in walk::files(&layout.root.join(place))? {
+            if path.extension().is_some_and(|end| end == "rs") {
+                let relative = path.strip_prefix(&layout.root).unwrap_or(&path);
+                let part = relative.components().nth(1).map(|part| part.as_os_str().to_string_lossy().into_owned());
+                sources.push((part.unwrap_or_default(), fs_err::read_to_string(&path)?));
+            }
+        }
+    }
+    // The tools' own errors are not a user's.
+    sources.retain(|(part, _)| part != "xtask");
+    Ok(errors::markdown(&sources).into_bytes())
 }
 
 fn cli_reference(layout: &Layout) -> Result<Vec<u8>> {
