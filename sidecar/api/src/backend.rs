@@ -1,6 +1,8 @@
 //! What the API needs of a node, so that its tests can stand on a scripted one.
 
-use ainonymous_node::{AnswerStream, AskError, AskRequest, ModelEntry, Node, NodeError, ReceiptState, Status, UiCredentials};
+use ainonymous_node::{
+    AnswerStream, AskError, AskRequest, ModelEntry, Node, NodeError, ReceiptState, Status, UiCredentials,
+};
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use async_trait::async_trait;
 use std::time::Duration;

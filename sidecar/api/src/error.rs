@@ -215,7 +215,9 @@ impl ApiError {
             Self::MethodNotAllowed { allowed, .. } => format!("use {allowed}"),
             Self::UnknownPath { .. } => format!("there are: {}", router::listing()),
             Self::ForeignHost { .. } => "use http://127.0.0.1 or http://localhost with the port of the node".into(),
-            Self::ForeignOrigin { .. } => "call the API from a program, or from the chat page of the node itself".into(),
+            Self::ForeignOrigin { .. } => {
+                "call the API from a program, or from the chat page of the node itself".into()
+            }
             Self::UnknownModel { known, .. } if known.is_empty() => {
                 "serve one with `ainonymous serve MODEL.gguf`, or wait until a provider is found".into()
             }

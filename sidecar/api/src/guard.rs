@@ -105,12 +105,27 @@ mod tests {
 
     #[test]
     fn loopback_names() {
-        for ours in ["localhost", "LocalHost:1", "127.0.0.1", "127.0.0.1:11435", "127.9.9.9:80", "[::1]", "[::1]:65535"] {
+        for ours in ["localhost", "LocalHost:1", "127.0.0.1", "127.0.0.1:11435", "127.9.9.9:80", "[::1]", "[::1]:65535"]
+        {
             assert!(is_loopback(ours), "{ours}");
         }
         for foreign in [
-            "", "example.com", "localhost.example.com", "127.0.0.1.nip.io", "127.0.0.1:", "127.0.0.1:99999", "10.0.0.1",
-            "0.0.0.0", "[::1", "[::]:1", "::1", "[fe80::1]", "localhost:1:1", "user@localhost", "[::1]x", "2130706433",
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.nip.io",
+            "127.0.0.1:",
+            "127.0.0.1:99999",
+            "10.0.0.1",
+            "0.0.0.0",
+            "[::1",
+            "[::]:1",
+            "::1",
+            "[fe80::1]",
+            "localhost:1:1",
+            "user@localhost",
+            "[::1]x",
+            "2130706433",
         ] {
             assert!(!is_loopback(foreign), "{foreign}");
         }

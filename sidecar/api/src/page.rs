@@ -166,11 +166,9 @@ pub(crate) async fn index(State(api): State<Api>, RawQuery(query): RawQuery, hea
     match api.backend().ui_credentials().await {
         Ok(credentials) => chat_page(site, &credentials),
         Err(NodeError::NotReady) => not_ready(&Health::of(&api.backend().status())),
-        Err(error) => not_ready(&Health {
-            status: "unavailable",
-            reason: Some(error.to_string()),
-            hint: Some(error.hint()),
-        }),
+        Err(error) => {
+            not_ready(&Health { status: "unavailable", reason: Some(error.to_string()), hint: Some(error.hint()) })
+        }
     }
 }
 
@@ -186,7 +184,10 @@ pub(crate) fn serve_file(file: &File, headers: &HeaderMap) -> Response {
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
     if let Ok(etag) = HeaderValue::from_str(&file.etag) {
         headers.insert(header::ETAG, etag);
     }

@@ -108,9 +108,7 @@ impl Api {
 
     /// A place among the questions that are being answered.
     pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.0.in_flight)
-            .try_acquire_owned()
-            .map_err(|_| ApiError::TooManyRequests { max: IN_FLIGHT_MAX })
+        Arc::clone(&self.0.in_flight).try_acquire_owned().map_err(|_| ApiError::TooManyRequests { max: IN_FLIGHT_MAX })
     }
 }
 
@@ -134,7 +132,11 @@ async fn file_or_unknown(
     let unknown = || ApiError::UnknownPath { path: shown(uri.path()) };
     let file = api.site().and_then(|site| site.file(uri.path())).ok_or_else(unknown)?;
     if method != Method::GET && method != Method::HEAD {
-        return Err(ApiError::MethodNotAllowed { method: method.to_string(), path: shown(uri.path()), allowed: "GET".into() });
+        return Err(ApiError::MethodNotAllowed {
+            method: method.to_string(),
+            path: shown(uri.path()),
+            allowed: "GET".into(),
+        });
     }
     Ok(page::serve_file(file, &headers))
 }

@@ -70,7 +70,10 @@ impl Fields {
         let Some(value) = self.take(name) else { return Ok(None) };
         let Value::Number(number) = &value else { return Err(self.wrong_kind(name, "a whole number", &value)) };
         let whole = number.as_i64().or_else(|| {
-            number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= 2f64.powi(53)).map(|float| float as i64)
+            number
+                .as_f64()
+                .filter(|float| float.fract() == 0.0 && float.abs() <= 2f64.powi(53))
+                .map(|float| float as i64)
         });
         match whole.filter(|whole| (min..=max).contains(whole)) {
             Some(whole) => Ok(Some(whole)),
@@ -94,16 +97,21 @@ impl Fields {
         }
     }
 
-    /// Names of what was not taken, fit for a header.
+    /// Names of what was not taken, in order, fit for a header.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        self.map.keys().take(IGNORED_MAX).map(|name| self.path(&printable(name))).collect()
+        let mut names: Vec<String> = self.map.keys().map(|name| self.path(&printable(name))).collect();
+        names.sort_unstable();
+        names.truncate(IGNORED_MAX);
+        names
     }
 
     /// An error if anything was not taken.
     pub(crate) fn none_left(&self, known: &str) -> Result<(), ApiError> {
         match self.map.keys().next() {
             None => Ok(()),
-            Some(name) => Err(ApiError::invalid(self.path(&printable(name)), format!("is not known here; known: {known}"))),
+            Some(name) => {
+                Err(ApiError::invalid(self.path(&printable(name)), format!("is not known here; known: {known}")))
+            }
         }
     }
 

@@ -71,16 +71,16 @@ pub(crate) async fn model(
     let models = api.backend().models().await;
     let known = models.iter().map(|model| model.id.clone()).collect();
     let found = models.into_iter().find(|model: &ModelEntry| model.id == name);
-    found
-        .map(|model| Json(ModelView::new(model, api.started_s())))
-        .ok_or(ApiError::UnknownModel { model: name, known })
+    found.map(|model| Json(ModelView::new(model, api.started_s()))).ok_or(ApiError::UnknownModel { model: name, known })
 }
 
 /// A node that is still starting knows no models yet: then that is the reason, not the model.
 fn explain(api: &Api, error: AskError) -> ApiError {
     let health = Health::of(&api.backend().status());
     match &error {
-        AskError::UnknownModel { .. } | AskError::NoProvider { .. } if !health.is_ready() => ApiError::not_ready(health),
+        AskError::UnknownModel { .. } | AskError::NoProvider { .. } if !health.is_ready() => {
+            ApiError::not_ready(health)
+        }
         _ => error.into(),
     }
 }

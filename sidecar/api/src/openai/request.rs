@@ -94,7 +94,9 @@ fn message(at: usize, value: Value) -> Result<ChatMessage, ApiError> {
         "system" | "developer" => ChatRole::System,
         "user" => ChatRole::User,
         "assistant" => ChatRole::Assistant,
-        "tool" | "function" => return Err(ApiError::Unsupported { param: role_path, reason: "tools are not supported" }),
+        "tool" | "function" => {
+            return Err(ApiError::Unsupported { param: role_path, reason: "tools are not supported" })
+        }
         _ => return Err(ApiError::invalid(role_path, "must be system, developer, user or assistant")),
     };
     for name in MESSAGE_EMPTY_FIELDS {
@@ -102,7 +104,10 @@ fn message(at: usize, value: Value) -> Result<ChatMessage, ApiError> {
             None => {}
             Some(Value::Array(values)) if values.is_empty() => {}
             Some(_) => {
-                return Err(ApiError::Unsupported { param: fields.path(name), reason: "tools and sound are not supported" });
+                return Err(ApiError::Unsupported {
+                    param: fields.path(name),
+                    reason: "tools and sound are not supported",
+                });
             }
         }
     }
@@ -117,7 +122,10 @@ fn content_text(path: &str, content: Value) -> Result<String, ApiError> {
         Value::String(text) => return Ok(text),
         Value::Array(parts) => parts,
         other => {
-            return Err(ApiError::invalid(path, format!("must be a string or an array of text parts, not {}", kind(&other))));
+            return Err(ApiError::invalid(
+                path,
+                format!("must be a string or an array of text parts, not {}", kind(&other)),
+            ));
         }
     };
     let mut whole = String::new();
@@ -175,11 +183,17 @@ fn stop(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
         Some(Value::String(text)) => vec![Value::String(text)],
         Some(Value::Array(values)) => values,
         Some(other) => {
-            return Err(ApiError::invalid("stop", format!("must be a string or an array of strings, not {}", kind(&other))));
+            return Err(ApiError::invalid(
+                "stop",
+                format!("must be a string or an array of strings, not {}", kind(&other)),
+            ));
         }
     };
     if values.len() > STOP_STRINGS_MAX {
-        return Err(ApiError::invalid("stop", format!("has {} strings; at most {STOP_STRINGS_MAX} are allowed", values.len())));
+        return Err(ApiError::invalid(
+            "stop",
+            format!("has {} strings; at most {STOP_STRINGS_MAX} are allowed", values.len()),
+        ));
     }
     let check = |(at, value): (usize, Value)| match value {
         Value::String(text) if (1..=STOP_BYTES_MAX).contains(&text.len()) => Ok(text),
@@ -208,9 +222,10 @@ fn extension(fields: &mut Fields) -> Result<(Route, Option<AgentPubKey>), ApiErr
     };
     let provider = match own.string("provider")? {
         None => None,
-        Some(text) => Some(AgentPubKey::try_from(text.as_str()).map_err(|_| {
-            ApiError::invalid("ainonymous.provider", "must be an agent key that begins with uhCAk")
-        })?),
+        Some(text) => Some(
+            AgentPubKey::try_from(text.as_str())
+                .map_err(|_| ApiError::invalid("ainonymous.provider", "must be an agent key that begins with uhCAk"))?,
+        ),
     };
     own.none_left("route, provider")?;
     Ok((route, provider))

@@ -1,0 +1,205 @@
+//! A node that says what it is told to.
+
+use crate::Backend;
+use ainonymous_node::{
+    AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Counters, LocalModel, LocalModelState,
+    ModelEntry, NetworkState, NodeError, Phase, ReceiptState, Route, Status, UiCredentials, UiKeyPair,
+};
+use ainonymous_types::{
+    ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, PostedAnswer, Receipt, RequestId,
+    SignedReceipt, SpecRef,
+};
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, Notify};
+
+/// What the node does when it is asked.
+pub(super) enum Script {
+    /// These events, then the end.
+    Events(Vec<Result<AnswerEvent, AskError>>),
+    /// No answer.
+    Refuse(AskError),
+    /// One piece of text, then nothing until the question is cancelled.
+    Hang,
+}
+
+pub(super) struct Scripted {
+    pub(super) status: Status,
+    pub(super) script: Script,
+    pub(super) asked: Mutex<Vec<AskRequest>>,
+    pub(super) cancelled: Arc<Notify>,
+    pub(super) ui_ready: bool,
+}
+
+pub(super) const ID: RequestId = RequestId([0xab; 16]);
+pub(super) const ID_HEX: &str = "abababababababababababababababab";
+
+pub(super) fn provider() -> AgentPubKey {
+    AgentPubKey::from_raw_32(vec![7; 32])
+}
+
+pub(super) fn request_action() -> ActionHash {
+    ActionHash::from_raw_32(vec![9; 32])
+}
+
+impl Scripted {
+    /// A node that runs and answers "Paris." in two pieces.
+    pub(super) fn new() -> Self {
+        Self::with(Script::Events(vec![text("Par"), text("is."), done(FinishReason::Stop)]))
+    }
+
+    pub(super) fn with(script: Script) -> Self {
+        Self {
+            status: status(Phase::Running),
+            script,
+            asked: Mutex::default(),
+            cancelled: Arc::default(),
+            ui_ready: true,
+        }
+    }
+
+    pub(super) fn failing(error: AskError) -> Arc<Self> {
+        Arc::new(Self::with(Script::Refuse(error)))
+    }
+
+    pub(super) fn in_phase(mut self, phase: Phase) -> Self {
+        self.status.phase = phase;
+        self
+    }
+
+    /// The only question that was asked.
+    pub(super) fn question(&self) -> AskRequest {
+        let asked = self.asked.lock().unwrap();
+        assert_eq!(asked.len(), 1);
+        asked[0].clone()
+    }
+}
+
+pub(super) fn status(phase: Phase) -> Status {
+    Status {
+        version: "0.1.0",
+        phase,
+        network: Some(NetworkState::Ready { peers: 1 }),
+        agent: Some(provider().to_string()),
+        dna_hash: None,
+        share: true,
+        models: vec![LocalModel { id: "tiny-gemma:q8_0".into(), state: LocalModelState::Loading }],
+        counters: Counters::default(),
+        uptime_s: 1,
+        rss_bytes: None,
+    }
+}
+
+pub(super) fn text(text: &str) -> Result<AnswerEvent, AskError> {
+    Ok(AnswerEvent::Text { text: text.into(), tokens: 1 })
+}
+
+pub(super) fn done(finish: FinishReason) -> Result<AnswerEvent, AskError> {
+    Ok(AnswerEvent::Done(Box::new(AnswerDone {
+        finish,
+        prompt_tokens: 12,
+        completion_tokens: 3,
+        first_token_us: 41_000,
+        decode_us: 2_000,
+        provider_first_token_us: 30_500,
+        receipt: Some(signed_receipt()),
+    })))
+}
+
+pub(super) fn signed_receipt() -> SignedReceipt {
+    let receipt = Receipt {
+        provider: provider(),
+        spec: EntryHash::from_raw_32(vec![1; 32]),
+        session_key: Bytes32([2; 32]),
+        input: Bytes32([3; 32]),
+        output: Bytes32([4; 32]),
+        fingerprint: Bytes32([0; 32]),
+        prompt_tokens: 12,
+        completion_tokens: 3,
+        finish: FinishReason::Stop,
+        finished_at: 1_700_000_000_000_000,
+    };
+    SignedReceipt { receipt, signature: Bytes64([5; 64]) }
+}
+
+#[async_trait]
+impl Backend for Scripted {
+    fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    async fn models(&self) -> Vec<ModelEntry> {
+        vec![ModelEntry {
+            id: "tiny-gemma:q8_0".into(),
+            local: false,
+            providers: vec![provider().to_string()],
+            context_tokens: 4_096,
+            file_bytes: 3_000_000,
+            gguf_hash: "00".repeat(32),
+        }]
+    }
+
+    async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError> {
+        self.asked.lock().unwrap().push(request);
+        let head = AnswerHead {
+            id: ID,
+            model: "tiny-gemma:q8_0".into(),
+            provider: Some(provider().to_string()),
+            route: Route::Signals,
+            spec: Some(SpecRef { entry: EntryHash::from_raw_32(vec![1; 32]), action: request_action() }),
+        };
+        let (sender, events) = mpsc::channel(8);
+        match &self.script {
+            Script::Refuse(error) => return Err(error.clone()),
+            Script::Events(script) => {
+                let script = script.clone();
+                tokio::spawn(async move {
+                    for event in script {
+                        if sender.send(event).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            Script::Hang => {
+                let cancelled = Arc::clone(&self.cancelled);
+                tokio::spawn(async move {
+                    sender.send(text("Wait")).await.unwrap();
+                    sender.closed().await;
+                    cancelled.notify_one();
+                });
+            }
+        }
+        Ok(AnswerStream { head, events })
+    }
+
+    async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
+        let checked = wait >= Duration::from_secs(1);
+        (id == ID).then(|| ReceiptState { id, batch: Some(request_action()), checked, problem: None })
+    }
+
+    async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError> {
+        Ok((request == request_action()).then(|| PostedAnswer {
+            text: "Paris.".into(),
+            tokens: vec![1, 2, 3],
+            receipt: signed_receipt(),
+            proof: BatchProof { batch: request_action(), index: 4, path: vec![] },
+        }))
+    }
+
+    async fn ui_credentials(&self) -> Result<UiCredentials, NodeError> {
+        if !self.ui_ready {
+            return Err(NodeError::NotReady);
+        }
+        Ok(UiCredentials {
+            app_port: 45_678,
+            installed_app_id: "</script><script>".into(),
+            token: vec![1, 2, 3],
+            cell_id: (vec![4; 39], vec![5; 39]),
+            cap_secret: vec![6; 64],
+            signing_key: vec![7; 39],
+            key_pair: UiKeyPair { public: vec![8; 32], secret: vec![9; 64] },
+        })
+    }
+}
