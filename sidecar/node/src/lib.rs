@@ -25,5 +25,5 @@ pub use node::Node;
 pub use options::{NodeOptions, ServeOptions};
 pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, Status};
 
-pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials};
+pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
 pub use ainonymous_engine::{EngineError, EngineStatus, GpuLayers, ModelInfo, WorkerCommand};

@@ -173,10 +173,10 @@ impl Node {
         posted::fetch(self, request).await
     }
 
-    /// Credentials for the chat page.
-    pub async fn ui_credentials(&self) -> Result<UiCredentials, NodeError> {
+    /// Credentials for the chat page that a browser shows under `origin` (`http://host:port`).
+    pub async fn ui_credentials(&self, origin: &str) -> Result<UiCredentials, NodeError> {
         let conductor = self.conductor().ok_or(NodeError::NotReady)?;
-        Ok(conductor.ui_credentials().await?)
+        Ok(conductor.ui_credentials(origin).await?)
     }
 
     /// What this node's conductor stores.
