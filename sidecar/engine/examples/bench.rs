@@ -1,0 +1,82 @@
+//! What the worker boundary costs: `cargo run -p ainonymous-engine --example bench -- MODEL [TOKENS] [SLOTS]`.
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use ainonymous_engine::{run_worker, Engine, EngineOptions, Event, Finished, LlamaEngine, WorkerCommand};
+use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// What one answer showed.
+struct Seen {
+    first: Duration,
+    whole: Duration,
+    tokens: u32,
+    end: Finished,
+}
+
+#[tokio::main]
+async fn bench(model: &str, tokens: u32, slots: u32) {
+    let worker = WorkerCommand { program: std::env::current_exe().unwrap(), args: vec!["worker".into()] };
+    let threads = std::env::var("THREADS").ok().and_then(|t| t.parse().ok());
+    let options = EngineOptions { threads, slots, context_tokens: Some(tokens + 256), ..EngineOptions::new(model) };
+    let engine = LlamaEngine::load(worker, options, CancellationToken::new()).await.unwrap();
+    let info = engine.info();
+    println!("{} {} · {} threads · loaded in {} ms", info.name, info.quantization, info.threads, info.load_ms);
+    for streams in [1, slots] {
+        let mut seen = Vec::new();
+        let began = Instant::now();
+        let answers: Vec<_> = (0..streams).map(|seed| one(&engine, tokens, u64::from(seed))).collect();
+        for answer in futures::future::join_all(answers).await {
+            seen.push(answer);
+        }
+        let total: u32 = seen.iter().map(|s| s.tokens).sum();
+        let rate = |n: u32, time: f64| f64::from(n) / time;
+        let in_worker: f64 = seen.iter().map(|s| rate(s.tokens - 1, s.end.decode_us as f64 / 1e6)).sum();
+        let through: f64 = seen.iter().map(|s| rate(s.tokens - 1, (s.whole - s.first).as_secs_f64())).sum();
+        println!(
+            "{streams} streams: {total} tokens in {:.0} ms · in worker {in_worker:.0} tok/s · through the boundary \
+             {through:.0} tok/s · first token {:.2} ms ({:.2} in worker)",
+            began.elapsed().as_secs_f64() * 1e3,
+            seen[0].first.as_secs_f64() * 1e3,
+            (seen[0].end.queue_us + seen[0].end.prefill_us) as f64 / 1e3,
+        );
+    }
+    let mib = |bytes: Option<u64>| bytes.map_or(0, |b| b >> 20);
+    println!("memory of the worker {} MiB", mib(engine.status().worker_rss_bytes));
+    engine.shutdown().await;
+}
+
+/// One answer at a temperature that seldom ends by itself.
+async fn one(engine: &LlamaEngine, tokens: u32, seed: u64) -> Seen {
+    let messages = vec![ChatMessage { role: ChatRole::User, content: "Tell me a story.".into() }];
+    let sampling = Sampling { temperature_milli: 3_000, seed, ..Sampling::default() };
+    let began = Instant::now();
+    let mut generation = engine.generate(ChatInput { messages, sampling, max_tokens: tokens, stop: vec![] }).unwrap();
+    let (mut first, mut count) = (None, 0);
+    loop {
+        match generation.events.recv().await.unwrap() {
+            Event::Token { .. } => {
+                count += 1;
+                first.get_or_insert(began.elapsed());
+            }
+            Event::Finished(end) => {
+                let whole = began.elapsed();
+                return Seen { first: first.unwrap_or(whole), whole, tokens: count, end };
+            }
+            Event::Failed(error) => panic!("{error}"),
+            Event::Queued { .. } | Event::Started { .. } => {}
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |index: usize, default| arguments.get(index).and_then(|a| a.parse().ok()).unwrap_or(default);
+    match arguments.first().map(String::as_str) {
+        Some("worker") => return run_worker(),
+        Some(model) => bench(model, number(1, 1_000), number(2, 4)),
+        None => println!("usage: bench MODEL [TOKENS] [SLOTS]"),
+    }
+    ExitCode::SUCCESS
+}

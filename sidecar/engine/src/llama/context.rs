@@ -1,0 +1,281 @@
+//! A context: the cache of several sequences, and the computation.
+
+use super::{sys, Model, Token};
+use ainonymous_types::KvType;
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How long threads of the pool spin before they sleep: one unit is about a millisecond. It bridges the gap between two
+/// steps; an idle engine takes no processor time.
+const THREADPOOL_POLL: u32 = 1;
+
+/// Creating contexts concurrently is unsound in llama.cpp.
+static CREATE: Mutex<()> = Mutex::new(());
+
+/// How a context is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ContextOptions {
+    /// Context of one sequence in tokens.
+    pub(crate) context_tokens: u32,
+    /// Number of sequences.
+    pub(crate) sequences: u32,
+    /// Most tokens of one batch.
+    pub(crate) batch_tokens: u32,
+    /// Threads that compute.
+    pub(crate) threads: u32,
+    /// Number format of the cache.
+    pub(crate) kv_type: KvType,
+}
+
+/// Lets another thread stop a computation (on the CPU; a GPU finishes its batch).
+#[derive(Debug, Default)]
+pub(crate) struct AbortSwitch {
+    /// What is being computed now; 0 is nothing that may be stopped.
+    current: AtomicU64,
+    /// What was asked to stop last.
+    unwanted: AtomicU64,
+    everything: AtomicBool,
+}
+
+impl AbortSwitch {
+    /// The computation that begins now belongs to this question (ids begin at 1).
+    pub(crate) fn begin(&self, id: u64) {
+        self.current.store(id, Ordering::Release);
+    }
+
+    /// The computation that begins now belongs to several questions.
+    pub(crate) fn begin_shared(&self) {
+        self.current.store(0, Ordering::Release);
+    }
+
+    /// Stops this question's computation if it is under way.
+    pub(crate) fn stop(&self, id: u64) {
+        self.unwanted.store(id, Ordering::Release);
+    }
+
+    /// Stops every computation from now on.
+    pub(crate) fn stop_everything(&self) {
+        self.everything.store(true, Ordering::Release);
+    }
+
+    fn must_stop(&self) -> bool {
+        let current = self.current.load(Ordering::Acquire);
+        self.everything.load(Ordering::Acquire) || (current != 0 && current == self.unwanted.load(Ordering::Acquire))
+    }
+}
+
+unsafe extern "C" fn on_abort(data: *mut c_void) -> bool {
+    // SAFETY: the context that calls this keeps the switch alive in an `Arc`.
+    unsafe { &*data.cast::<AbortSwitch>() }.must_stop()
+}
+
+/// Why a batch was not computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DecodeError {
+    /// [`AbortSwitch`] said so; the sequences of the batch are in an unknown state.
+    Aborted,
+    /// llama.cpp failed with this code.
+    Failed(i32),
+}
+
+/// Tokens to compute, of one or several sequences.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    tokens: Vec<Token>,
+    positions: Vec<i32>,
+    sequences: Vec<i32>,
+    wanted: Vec<i8>,
+}
+
+impl Batch {
+    /// Empties it.
+    pub(crate) fn clear(&mut self) {
+        let Self { tokens, positions, sequences, wanted } = self;
+        tokens.clear();
+        positions.clear();
+        sequences.clear();
+        wanted.clear();
+    }
+
+    /// Adds a token; `wanted` asks for the logits behind it. Returns its row.
+    pub(crate) fn add(&mut self, token: Token, position: u32, sequence: u32, wanted: bool) -> usize {
+        self.tokens.push(token);
+        self.positions.push(position as i32);
+        self.sequences.push(sequence as i32);
+        self.wanted.push(i8::from(wanted));
+        self.tokens.len() - 1
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+}
+
+/// The cache of several sequences over one model.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pointer: NonNull<sys::llama_context>,
+    pool: Option<NonNull<sys::ggml_threadpool>>,
+    options: ContextOptions,
+    /// Rows of the last batch whose logits were asked for.
+    rows: Vec<bool>,
+    abort: Arc<AbortSwitch>,
+    model: Arc<Model>,
+}
+
+// SAFETY: a context has no thread affinity; `&mut self` keeps its use to one thread at a time.
+unsafe impl Send for Context {}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: context and pool came from llama.cpp and are freed once, the context first because it uses the pool.
+        unsafe {
+            sys::llama_free(self.pointer.as_ptr());
+            if let Some(pool) = self.pool {
+                sys::ggml_threadpool_free(pool.as_ptr());
+            }
+        }
+    }
+}
+
+impl Context {
+    /// `None` if llama.cpp refuses, mostly for lack of memory; its log says why.
+    pub(crate) fn new(model: Arc<Model>, options: ContextOptions, abort: Arc<AbortSwitch>) -> Option<Self> {
+        let _one_at_a_time = CREATE.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the model lives as long as the context (`model` is kept), and so does the switch behind the callback.
+        unsafe {
+            let mut parameters = sys::llama_context_default_params();
+            parameters.n_ctx = options.context_tokens.checked_mul(options.sequences)?;
+            parameters.n_batch = options.batch_tokens;
+            parameters.n_ubatch = options.batch_tokens;
+            parameters.n_seq_max = options.sequences;
+            parameters.n_outputs_max = options.sequences;
+            parameters.n_threads = options.threads as i32;
+            parameters.n_threads_batch = options.threads as i32;
+            let (kv_type, flash) = kv(options.kv_type);
+            parameters.type_k = kv_type;
+            parameters.type_v = kv_type;
+            parameters.flash_attn_type = flash;
+            // Each sequence has its own part of the cache: always room for it, and its results do not depend on where
+            // others' tokens lie.
+            parameters.kv_unified = false;
+            // Sequences are only ever removed as a whole, so a sliding-window cache need hold no more than its window.
+            parameters.swa_full = false;
+            parameters.no_perf = true;
+            parameters.abort_callback = Some(on_abort);
+            parameters.abort_callback_data = Arc::as_ptr(&abort).cast_mut().cast();
+            let pointer = NonNull::new(sys::llama_init_from_model(model.as_ptr(), parameters))?;
+            let mut pool_parameters = sys::ggml_threadpool_params_default(options.threads as i32);
+            pool_parameters.poll = THREADPOOL_POLL;
+            let pool = NonNull::new(sys::ggml_threadpool_new(&mut pool_parameters));
+            if let Some(pool) = pool {
+                sys::llama_attach_threadpool(pointer.as_ptr(), pool.as_ptr(), pool.as_ptr());
+            }
+            Some(Self { pointer, pool, options, rows: Vec::new(), abort, model })
+        }
+    }
+
+    /// Context of one sequence as llama.cpp made it, in tokens: at least what was asked for.
+    pub(crate) fn context_tokens(&self) -> u32 {
+        // SAFETY: the context lives.
+        unsafe { sys::llama_n_ctx_seq(self.pointer.as_ptr()) }
+    }
+
+    /// Most tokens of one batch.
+    pub(crate) fn batch_tokens(&self) -> usize {
+        self.options.batch_tokens as usize
+    }
+
+    /// The switch that stops computations.
+    pub(crate) fn abort_switch(&self) -> &AbortSwitch {
+        &self.abort
+    }
+
+    /// Computes a batch. Its tokens must fit: [`ContextOptions::batch_tokens`], known ids, sequences and positions.
+    pub(crate) fn decode(&mut self, batch: &mut Batch) -> Result<(), DecodeError> {
+        self.rows.clear();
+        let o = self.options;
+        let fits = batch.tokens.len() <= o.batch_tokens as usize
+            && batch.tokens.iter().all(|&t| usize::try_from(t).is_ok_and(|t| t < self.model.vocabulary()))
+            && batch.sequences.iter().all(|&s| (0..o.sequences as i32).contains(&s))
+            && batch.positions.iter().all(|&p| (0..o.context_tokens as i32).contains(&p));
+        if !fits || batch.is_empty() {
+            return Err(DecodeError::Failed(-1));
+        }
+        let mut one_each = vec![1i32; batch.tokens.len()];
+        let mut sequences: Vec<*mut i32> = batch.sequences.iter_mut().map(|s| &raw mut *s).collect();
+        let raw = sys::llama_batch {
+            n_tokens: batch.tokens.len() as i32,
+            token: batch.tokens.as_mut_ptr(),
+            embd: std::ptr::null_mut(),
+            pos: batch.positions.as_mut_ptr(),
+            n_seq_id: one_each.as_mut_ptr(),
+            seq_id: sequences.as_mut_ptr(),
+            logits: batch.wanted.as_mut_ptr(),
+        };
+        // SAFETY: all arrays have `n_tokens` elements and outlive the call; their values were checked above.
+        match unsafe { sys::llama_decode(self.pointer.as_ptr(), raw) } {
+            0 => {
+                self.rows.extend(batch.wanted.iter().map(|&w| w != 0));
+                Ok(())
+            }
+            2 => Err(DecodeError::Aborted),
+            code => Err(DecodeError::Failed(code)),
+        }
+    }
+
+    /// The logits behind a row of the last batch, if they were asked for.
+    pub(crate) fn logits(&mut self, row: usize) -> Option<&[f32]> {
+        if !self.rows.get(row).copied().unwrap_or(false) {
+            return None;
+        }
+        // SAFETY: the row exists and has logits; they stay until the next call that takes the context mutably.
+        unsafe {
+            let logits = NonNull::new(sys::llama_get_logits_ith(self.pointer.as_ptr(), row as i32))?;
+            Some(std::slice::from_raw_parts(logits.as_ptr(), self.model.vocabulary()))
+        }
+    }
+
+    /// Forgets a whole sequence.
+    pub(crate) fn forget(&mut self, sequence: u32) {
+        // SAFETY: the context lives; removing a whole sequence never fails.
+        unsafe {
+            let memory = sys::llama_get_memory(self.pointer.as_ptr());
+            if !memory.is_null() {
+                sys::llama_memory_seq_rm(memory, sequence as i32, -1, -1);
+            }
+        }
+    }
+}
+
+/// Type of the cache and whether flash attention is needed for it. It stays off where it can: with it the number of threads
+/// changes results on the CPU, and decoding differs from prefilling. llama.cpp has no quantised cache without it.
+fn kv(kv_type: KvType) -> (sys::ggml_type, sys::llama_flash_attn_type) {
+    match kv_type {
+        KvType::F16 => (sys::GGML_TYPE_F16, sys::LLAMA_FLASH_ATTN_TYPE_DISABLED),
+        KvType::Bf16 => (sys::GGML_TYPE_BF16, sys::LLAMA_FLASH_ATTN_TYPE_DISABLED),
+        KvType::Q8_0 => (sys::GGML_TYPE_Q8_0, sys::LLAMA_FLASH_ATTN_TYPE_ENABLED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AbortSwitch;
+
+    #[test]
+    fn the_switch_stops_only_what_is_unwanted() {
+        let switch = AbortSwitch::default();
+        switch.begin(3);
+        assert!(!switch.must_stop());
+        switch.stop(4);
+        assert!(!switch.must_stop());
+        switch.stop(3);
+        assert!(switch.must_stop());
+        switch.begin_shared();
+        assert!(!switch.must_stop());
+        switch.stop_everything();
+        assert!(switch.must_stop());
+    }
+}

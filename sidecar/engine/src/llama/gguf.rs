@@ -1,0 +1,176 @@
+//! What a GGUF's header says, read by llama.cpp's own reader before any weight is touched.
+
+use super::{sys, text};
+use crate::hashes::{is_tokenizer_key, template_hash, TokenizerHasher};
+use ainonymous_types::Bytes32;
+use sha2::{Digest, Sha256};
+use std::ffi::{c_void, CStr, CString};
+use std::path::Path;
+use std::ptr::NonNull;
+
+/// Facts about a model file.
+#[derive(Debug)]
+pub(crate) struct GgufFacts {
+    /// See `crate::hashes`.
+    pub(crate) tokenizer_hash: Bytes32,
+    /// See `crate::hashes`.
+    pub(crate) template_hash: Bytes32,
+    /// Where the weights are.
+    pub(crate) bytes: LayerBytes,
+}
+
+/// Sizes of the weights in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LayerBytes {
+    /// Per layer.
+    pub(crate) layers: Vec<u64>,
+    /// Output, embeddings and whatever belongs to no layer.
+    pub(crate) rest: u64,
+}
+
+impl GgufFacts {
+    /// `None` if llama.cpp cannot read the header (its log says why).
+    pub(crate) fn read(path: &Path) -> Option<Self> {
+        let file = Header::open(path)?;
+        Some(Self {
+            tokenizer_hash: file.tokenizer_hash(),
+            template_hash: template_hash(&file.string("tokenizer.chat_template")),
+            bytes: file.layer_bytes(),
+        })
+    }
+}
+
+struct Header(NonNull<sys::gguf_context>);
+
+impl Drop for Header {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `gguf_init_from_file` and is freed once.
+        unsafe { sys::gguf_free(self.0.as_ptr()) }
+    }
+}
+
+impl Header {
+    fn open(path: &Path) -> Option<Self> {
+        super::init();
+        let path = CString::new(path.to_str()?).ok()?;
+        let parameters = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
+        // SAFETY: the path is a C string that outlives the call; no tensor context is asked for.
+        NonNull::new(unsafe { sys::gguf_init_from_file(path.as_ptr(), parameters) }).map(Self)
+    }
+
+    fn string(&self, key: &str) -> String {
+        let Ok(key) = CString::new(key) else { return String::new() };
+        // SAFETY: the context lives; the value is read only if it is a string.
+        unsafe {
+            let id = sys::gguf_find_key(self.0.as_ptr(), key.as_ptr());
+            if id < 0 || sys::gguf_get_kv_type(self.0.as_ptr(), id) != sys::GGUF_TYPE_STRING {
+                return String::new();
+            }
+            text(sys::gguf_get_val_str(self.0.as_ptr(), id))
+        }
+    }
+
+    fn tokenizer_hash(&self) -> Bytes32 {
+        let mut hasher = TokenizerHasher::default();
+        let context = self.0.as_ptr();
+        // SAFETY: the context lives; ids are below the count; each getter is called for the type that it is for.
+        unsafe {
+            for id in 0..sys::gguf_get_n_kv(context) {
+                let key = text(sys::gguf_get_key(context, id));
+                if !is_tokenizer_key(&key) {
+                    continue;
+                }
+                let kind = sys::gguf_get_kv_type(context, id);
+                hasher.pair(&key, kind as u32, |hash| match kind {
+                    sys::GGUF_TYPE_STRING => string(hash, CStr::from_ptr(sys::gguf_get_val_str(context, id))),
+                    sys::GGUF_TYPE_ARRAY => array(hash, context, id),
+                    _ => raw(hash, sys::gguf_get_val_data(context, id), scalar_bytes(kind)),
+                });
+            }
+        }
+        hasher.finish()
+    }
+
+    fn layer_bytes(&self) -> LayerBytes {
+        let mut bytes = LayerBytes::default();
+        // SAFETY: the context lives; ids are below the count.
+        unsafe {
+            for id in 0..sys::gguf_get_n_tensors(self.0.as_ptr()) {
+                let name = text(sys::gguf_get_tensor_name(self.0.as_ptr(), id));
+                let size = sys::gguf_get_tensor_size(self.0.as_ptr(), id) as u64;
+                match layer_of(&name) {
+                    Some(layer) => {
+                        if bytes.layers.len() <= layer {
+                            bytes.layers.resize(layer + 1, 0);
+                        }
+                        bytes.layers[layer] += size;
+                    }
+                    None => bytes.rest += size,
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// Most layers that are told apart.
+const LAYERS_MAX: usize = 4_096;
+
+/// `blk.7.attn_q.weight` belongs to layer 7.
+fn layer_of(tensor: &str) -> Option<usize> {
+    let layer = tensor.strip_prefix("blk.")?.split('.').next()?.parse().ok()?;
+    (layer < LAYERS_MAX).then_some(layer)
+}
+
+fn scalar_bytes(kind: sys::gguf_type) -> usize {
+    match kind {
+        sys::GGUF_TYPE_UINT8 | sys::GGUF_TYPE_INT8 | sys::GGUF_TYPE_BOOL => 1,
+        sys::GGUF_TYPE_UINT16 | sys::GGUF_TYPE_INT16 => 2,
+        sys::GGUF_TYPE_UINT32 | sys::GGUF_TYPE_INT32 | sys::GGUF_TYPE_FLOAT32 => 4,
+        sys::GGUF_TYPE_UINT64 | sys::GGUF_TYPE_INT64 | sys::GGUF_TYPE_FLOAT64 => 8,
+        _ => 0,
+    }
+}
+
+fn string(hash: &mut Sha256, value: &CStr) {
+    hash.update((value.to_bytes().len() as u64).to_le_bytes());
+    hash.update(value.to_bytes());
+}
+
+/// # Safety
+/// `data` is null or points at `length` bytes.
+unsafe fn raw(hash: &mut Sha256, data: *const c_void, length: usize) {
+    if !data.is_null() && length > 0 {
+        // SAFETY: as promised by the caller; bytes have no alignment and no invalid values.
+        hash.update(unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) });
+    }
+}
+
+/// # Safety
+/// `id` names an array of `context`.
+unsafe fn array(hash: &mut Sha256, context: *const sys::gguf_context, id: i64) {
+    // SAFETY: as promised by the caller; strings are read one by one, other elements as the bytes that they are.
+    unsafe {
+        let kind = sys::gguf_get_arr_type(context, id);
+        let count = sys::gguf_get_arr_n(context, id);
+        hash.update((kind as u32).to_le_bytes());
+        hash.update((count as u64).to_le_bytes());
+        if kind == sys::GGUF_TYPE_STRING {
+            for index in 0..count {
+                string(hash, CStr::from_ptr(sys::gguf_get_arr_str(context, id, index)));
+            }
+        } else if count > 0 {
+            raw(hash, sys::gguf_get_arr_data(context, id), count.saturating_mul(scalar_bytes(kind)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn tensors_are_counted_to_their_layer() {
+        assert_eq!(super::layer_of("blk.12.ffn_up.weight"), Some(12));
+        assert_eq!(super::layer_of("token_embd.weight"), None);
+        assert_eq!(super::layer_of("blk.99999999.x"), None);
+    }
+}

@@ -1,0 +1,101 @@
+//! What a caller chooses for a model, and what is known once it is loaded.
+
+use ainonymous_types::{Backend, Bytes32, KvType};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// How the worker process is started: the host's own executable with a hidden subcommand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerCommand {
+    /// The executable.
+    pub program: PathBuf,
+    /// Its arguments; the process must end up in [`crate::run_worker`].
+    pub args: Vec<String>,
+}
+
+/// How many layers go to the GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GpuLayers {
+    /// As many as fit into the GPUs' free memory; none without a GPU. Falls back to fewer when loading fails.
+    Auto,
+    /// Exactly so many, or all if there are fewer.
+    Fixed(u32),
+}
+
+/// What to load and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineOptions {
+    /// The GGUF file.
+    pub model_path: PathBuf,
+    /// Threads that compute; `None` takes the physical cores that this process may use.
+    pub threads: Option<u32>,
+    /// Layers on the GPU.
+    pub gpu_layers: GpuLayers,
+    /// Context of one slot in tokens; `None` takes what the model was trained with, at most 8192.
+    pub context_tokens: Option<u32>,
+    /// Questions answered at the same time, 1 to [`SLOTS_MAX`].
+    pub slots: u32,
+    /// Questions that may wait besides.
+    pub queue_max: u32,
+    /// Number format of the key-value cache.
+    pub kv_type: KvType,
+}
+
+/// Most slots of one engine (llama.cpp's own bound on sequences is 256).
+pub const SLOTS_MAX: u32 = 64;
+/// Context of one slot unless the caller chooses, in tokens.
+pub const CONTEXT_TOKENS_DEFAULT: u32 = 8_192;
+/// Questions that may wait unless the caller chooses.
+pub const QUEUE_MAX_DEFAULT: u32 = 64;
+
+impl EngineOptions {
+    /// The usual options for a model file: everything automatic, four slots.
+    pub fn new(model_path: impl Into<PathBuf>) -> Self {
+        Self {
+            model_path: model_path.into(),
+            threads: None,
+            gpu_layers: GpuLayers::Auto,
+            context_tokens: None,
+            slots: 4,
+            queue_max: QUEUE_MAX_DEFAULT,
+            kv_type: KvType::F16,
+        }
+    }
+}
+
+/// A loaded model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// `general.architecture`.
+    pub architecture: String,
+    /// `general.name`, or the file's stem.
+    pub name: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Tokens that prompt and answer of one question can have together, as loaded.
+    pub context_tokens: u32,
+    /// Tokens of the context that the model was trained with.
+    pub context_trained: u32,
+    /// Length of the file in bytes.
+    pub file_bytes: u64,
+    /// Number of token ids.
+    pub vocabulary: u32,
+    /// Number of layers.
+    pub layers: u32,
+    /// Layers on the GPU, as loaded (the output layer counts as one more).
+    pub gpu_layers: u32,
+    /// Threads that compute.
+    pub threads: u32,
+    /// Kind of device that computes.
+    pub backend: Backend,
+    /// Name of the device, for people.
+    pub backend_detail: String,
+    /// Quantisation label, for example `q8_0`.
+    pub quantization: String,
+    /// Hash over the tokenizer's metadata as llama.cpp read it; the definition is in [`crate::hashes`].
+    pub tokenizer_hash: Bytes32,
+    /// SHA-256 of the chat template.
+    pub template_hash: Bytes32,
+    /// How long loading took, in milliseconds.
+    pub load_ms: u64,
+}

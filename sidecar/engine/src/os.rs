@@ -1,0 +1,87 @@
+//! The four things that only the operating system can do. Besides `llama.rs` the only place with `unsafe`.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+
+/// Gives the frames' channel to the caller alone: what any library prints to standard output goes to standard error.
+pub(crate) fn take_stdout() -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        let frames = io::stdout().as_fd().try_clone_to_owned()?;
+        // SAFETY: both descriptors are open for the whole life of the process and are plain integers to `dup2`.
+        if unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(File::from(frames))
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::io::AsHandle;
+        Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
+    }
+}
+
+/// Asks to be killed when the thread that started this process ends (Linux; elsewhere the end of stdin must do).
+pub(crate) fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: PR_SET_PDEATHSIG takes a signal number and touches no memory of ours.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
+    }
+}
+
+/// Ends the process at once, without destructors that would race with threads in the middle of a computation.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: `_exit` never returns and needs nothing.
+    #[cfg(unix)]
+    unsafe {
+        libc::_exit(code)
+    }
+    #[cfg(not(unix))]
+    std::process::exit(code)
+}
+
+/// Physical cores that this process may use, at least one: hyper-threads share what llama.cpp needs, and more threads than
+/// cores spin at barriers. Affinity and container quotas count.
+pub(crate) fn physical_cores() -> u32 {
+    let allowed = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    allowed.min(cores_in_sysfs().unwrap_or(allowed)).max(1)
+}
+
+/// Distinct (package, core) pairs that sysfs lists.
+fn cores_in_sysfs() -> Option<u32> {
+    let mut cores = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir("/sys/devices/system/cpu").ok()?.flatten() {
+        let name = entry.file_name();
+        let is_cpu = name.to_str().and_then(|n| n.strip_prefix("cpu")).is_some_and(|n| n.parse::<u32>().is_ok());
+        let read = |file: &str| std::fs::read_to_string(entry.path().join("topology").join(file)).ok();
+        if let (true, Some(package), Some(core)) = (is_cpu, read("physical_package_id"), read("core_id")) {
+            cores.insert((package, core));
+        }
+    }
+    (!cores.is_empty()).then_some(cores.len() as u32)
+}
+
+/// Resident memory of a process in bytes, where the system tells.
+pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_machine_has_a_core() {
+        assert!(super::physical_cores() >= 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_has_memory() {
+        assert!(super::resident_bytes(std::process::id()).unwrap() > 1 << 20);
+        assert_eq!(super::resident_bytes(u32::MAX), None);
+    }
+}

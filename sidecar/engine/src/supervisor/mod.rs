@@ -1,0 +1,452 @@
+//! The host's side: starts the worker process, hands questions to it, and starts it again when it dies.
+//!
+//! One task owns the process and every question under way. It never waits for a reader of answers: each question's channel
+//! has room for the longest answer that its context allows.
+
+mod process;
+
+use crate::wire::{ToHost, ToWorker, WireEvent, PROTOCOL};
+use crate::worker::classify;
+use crate::{check_input, os, Engine, EngineError, EngineOptions, EngineState, EngineStatus, Event, Generation};
+use crate::{ModelInfo, WorkerCommand};
+use ainonymous_types::ChatInput;
+use futures::future::{AbortHandle, Abortable, BoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt};
+use process::{Exit, WorkerProcess};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Loading may go on without a sign of progress for so long.
+const LOAD_STALL: Duration = Duration::from_secs(180);
+/// Restarts within [`RESTART_WINDOW`] after which it gives up.
+const RESTARTS_MAX: usize = 5;
+const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// Wait before the first restart in a window; doubles with each.
+const RESTART_WAIT: Duration = Duration::from_millis(50);
+/// A question that comes while the worker restarts waits so long before it is refused.
+const RESTART_PATIENCE: Duration = Duration::from_secs(4);
+/// An orderly shutdown may take so long before the worker is killed.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
+/// Events of one answer besides its tokens and changes of its place in the queue.
+const EVENTS_BESIDES: usize = 8;
+
+/// llama.cpp in a worker process.
+#[derive(Debug)]
+pub struct LlamaEngine {
+    info: ModelInfo,
+    queue_max: u32,
+    capacity: u32,
+    shared: Arc<Shared>,
+    questions: mpsc::Sender<Question>,
+    stop: CancellationToken,
+    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the engine's owner and its task both see.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    next_id: AtomicU64,
+    /// Questions that have not ended; at most slots and queue together.
+    open: AtomicU32,
+    /// Those of them that have a slot.
+    running: AtomicU32,
+    restarts: AtomicU32,
+}
+
+#[derive(Debug)]
+struct State {
+    state: EngineState,
+    pid: Option<u32>,
+    /// Why questions are refused.
+    refuse: Option<EngineError>,
+}
+
+struct Question {
+    id: u64,
+    input: ChatInput,
+    events: mpsc::Sender<Event>,
+    asked: Instant,
+}
+
+impl LlamaEngine {
+    /// Starts the worker and loads the model; returns when it can answer. Dropping the future or cancelling `cancel` stops
+    /// the load.
+    pub async fn load(
+        worker: WorkerCommand,
+        options: EngineOptions,
+        cancel: CancellationToken,
+    ) -> Result<Self, EngineError> {
+        let loading = start(&worker, &options);
+        let (process, info) = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(EngineError::LoadCancelled),
+            loaded = loading => loaded?,
+        };
+        let slots = options.slots.clamp(1, crate::SLOTS_MAX);
+        let capacity = slots.saturating_add(options.queue_max);
+        let state = State { state: EngineState::Ready, pid: Some(process.pid), refuse: None };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            next_id: AtomicU64::new(1),
+            open: AtomicU32::new(0),
+            running: AtomicU32::new(0),
+            restarts: AtomicU32::new(0),
+        });
+        let (questions, asked) = mpsc::channel(capacity.max(1) as usize);
+        let stop = CancellationToken::new();
+        let queue_max = options.queue_max;
+        let supervisor = Supervisor {
+            worker,
+            options,
+            info: info.clone(),
+            shared: shared.clone(),
+            stop: stop.clone(),
+            asked,
+            open: HashMap::new(),
+            backlog: VecDeque::new(),
+            dropped: FuturesUnordered::new(),
+            recent_restarts: VecDeque::new(),
+        };
+        let task = tokio::sync::Mutex::new(Some(tokio::spawn(supervisor.run(process))));
+        Ok(Self { info, queue_max, capacity, shared, questions, stop, task })
+    }
+}
+
+impl Drop for LlamaEngine {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[async_trait::async_trait]
+impl Engine for LlamaEngine {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn generate(&self, input: ChatInput) -> Result<Generation, EngineError> {
+        check_input(&input)?;
+        if self.stop.is_cancelled() {
+            return Err(EngineError::Draining);
+        }
+        if let Some(refuse) = self.shared.lock().refuse.clone() {
+            return Err(refuse);
+        }
+        let full = EngineError::QueueFull { queue_max: self.queue_max };
+        self.shared.enter(self.capacity).ok_or(full)?;
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let events_max = self.info.context_tokens as usize + self.capacity as usize + EVENTS_BESIDES;
+        let (events, receiver) = mpsc::channel(events_max);
+        let question = Question { id, input, events, asked: Instant::now() };
+        // The channel has room for every question that may be open; it is closed only after a shutdown.
+        if self.questions.try_send(question).is_err() {
+            self.shared.leave();
+            return Err(EngineError::Draining);
+        }
+        Ok(Generation { events: receiver })
+    }
+
+    fn status(&self) -> EngineStatus {
+        let (state, worker_pid) = {
+            let state = self.shared.lock();
+            (state.state, state.pid)
+        };
+        let running = self.shared.running.load(Ordering::Relaxed);
+        EngineStatus {
+            state,
+            running,
+            queued: self.shared.open.load(Ordering::Relaxed).saturating_sub(running),
+            restarts: self.shared.restarts.load(Ordering::Relaxed),
+            worker_pid,
+            worker_rss_bytes: worker_pid.and_then(os::resident_bytes),
+        }
+    }
+
+    async fn shutdown(&self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.lock().await.take() {
+            let _ = task.await;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: EngineState, pid: Option<u32>, refuse: Option<EngineError>) {
+        *self.lock() = State { state, pid, refuse };
+    }
+
+    /// Counts a question if there is room for it.
+    fn enter(&self, capacity: u32) -> Option<()> {
+        let room = |open: u32| (open < capacity).then_some(open + 1);
+        self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok().map(|_| ())
+    }
+
+    fn leave(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Starts a worker and waits until its model is loaded.
+async fn start(worker: &WorkerCommand, options: &EngineOptions) -> Result<(WorkerProcess, ModelInfo), EngineError> {
+    let mut process = WorkerProcess::start(worker).await?;
+    let load = ToWorker::Load { protocol: PROTOCOL, options: options.clone() };
+    if process.send(&load).await.is_err() {
+        return Err(failed_load(&process.ended().await));
+    }
+    loop {
+        match tokio::time::timeout(LOAD_STALL, process.receive()).await {
+            Err(_) => return Err(EngineError::LoadTimeout { seconds: LOAD_STALL.as_secs() }),
+            Ok(Some(ToHost::Loading { permille })) => tracing::debug!(permille, "loading a model"),
+            Ok(Some(ToHost::Loaded(info))) => return Ok((process, *info)),
+            Ok(Some(ToHost::LoadFailed(error))) => return Err(error),
+            Ok(Some(ToHost::Events(_))) => {}
+            Ok(None) => return Err(failed_load(&process.ended().await)),
+        }
+    }
+}
+
+/// A worker that ends while it loads was killed for its memory, said why on standard error, or crashed.
+fn failed_load(exit: &Exit) -> EngineError {
+    if exit.killed {
+        return EngineError::OutOfMemory;
+    }
+    match classify(&exit.lines) {
+        EngineError::InvalidModel { .. } => exit.crashed(),
+        known => known,
+    }
+}
+
+/// The task behind a [`LlamaEngine`].
+struct Supervisor {
+    worker: WorkerCommand,
+    options: EngineOptions,
+    info: ModelInfo,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    asked: mpsc::Receiver<Question>,
+    open: HashMap<u64, Open>,
+    /// Questions that came while there was no worker.
+    backlog: VecDeque<Question>,
+    /// Resolves with the id of a question whose reader is gone.
+    dropped: FuturesUnordered<Abortable<BoxFuture<'static, u64>>>,
+    recent_restarts: VecDeque<Instant>,
+}
+
+/// A question that the worker has.
+struct Open {
+    events: mpsc::Sender<Event>,
+    running: bool,
+    /// Ends the watch in `Supervisor::dropped`.
+    watch: AbortHandle,
+}
+
+/// Why a worker is no longer served.
+enum Served {
+    Stopped,
+    Ended,
+}
+
+impl Supervisor {
+    async fn run(mut self, process: WorkerProcess) {
+        let mut process = Some(process);
+        while let Some(mut current) = process.take() {
+            match self.serve(&mut current).await {
+                Served::Stopped => self.stop(current).await,
+                Served::Ended => {
+                    let exit = current.ended().await;
+                    tracing::warn!(exit = exit.how, "the engine's worker process ended");
+                    process = self.restart(exit).await;
+                }
+            }
+        }
+        let refuse = self.shared.lock().refuse.clone().unwrap_or(EngineError::Draining);
+        self.asked.close();
+        for question in std::mem::take(&mut self.backlog) {
+            self.refuse(&question, refuse.clone());
+        }
+        while let Some(question) = self.asked.recv().await {
+            self.refuse(&question, refuse.clone());
+        }
+    }
+
+    /// Hands questions to a worker and events back, until it ends or is to stop.
+    async fn serve(&mut self, process: &mut WorkerProcess) -> Served {
+        let stop = self.stop.clone();
+        while let Some(question) = self.backlog.pop_front() {
+            if self.hand_over(question, process).await.is_err() {
+                return Served::Ended;
+            }
+        }
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Served::Stopped,
+                message = process.receive() => match message {
+                    Some(ToHost::Events(events)) => events.into_iter().for_each(|(id, event)| self.pass_on(id, event)),
+                    Some(ToHost::Loading { .. } | ToHost::Loaded(_) | ToHost::LoadFailed(_)) => {}
+                    None => return Served::Ended,
+                },
+                Some(question) = self.asked.recv() => {
+                    if self.hand_over(question, process).await.is_err() {
+                        return Served::Ended;
+                    }
+                }
+                Some(Ok(id)) = self.dropped.next(), if !self.dropped.is_empty() => {
+                    if self.open.contains_key(&id) && process.send(&ToWorker::Cancel { id }).await.is_err() {
+                        return Served::Ended;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a question to the worker unless its reader is gone already.
+    async fn hand_over(&mut self, question: Question, process: &mut WorkerProcess) -> std::io::Result<()> {
+        let Question { id, input, events, asked: _ } = question;
+        if events.is_closed() {
+            self.shared.leave();
+            return Ok(());
+        }
+        let watched = events.clone();
+        let gone: BoxFuture<'static, u64> = Box::pin(async move {
+            watched.closed().await;
+            id
+        });
+        let (watch, registration) = AbortHandle::new_pair();
+        self.dropped.push(Abortable::new(gone, registration));
+        self.open.insert(id, Open { events, running: false, watch });
+        process.send(&ToWorker::Generate { id, input }).await
+    }
+
+    fn pass_on(&mut self, id: u64, event: WireEvent) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        let event = match event {
+            WireEvent::Queued { position } => Event::Queued { position },
+            WireEvent::Started { prompt_tokens } => {
+                open.running = true;
+                self.shared.running.fetch_add(1, Ordering::AcqRel);
+                Event::Started { prompt_tokens }
+            }
+            WireEvent::Token { id, text } => Event::Token { id, text },
+            WireEvent::Finished(finished) => return self.end(id, Event::Finished(finished)),
+            WireEvent::Failed(error) => return self.end(id, Event::Failed(error)),
+        };
+        // A full channel is impossible by its size, a closed one is noticed by `dropped`.
+        let _ = open.events.try_send(event);
+    }
+
+    fn end(&mut self, id: u64, last: Event) {
+        let Some(Open { events, running, watch }) = self.open.remove(&id) else { return };
+        watch.abort();
+        if running {
+            self.shared.running.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.shared.leave();
+        let _ = events.try_send(last);
+    }
+
+    fn end_all(&mut self, error: &EngineError) {
+        let ids: Vec<u64> = self.open.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.end(id, Event::Failed(error.clone())));
+        self.dropped.clear();
+    }
+
+    fn refuse(&self, question: &Question, error: EngineError) {
+        self.shared.leave();
+        let _ = question.events.try_send(Event::Failed(error));
+    }
+
+    /// An orderly end: the worker frees what it holds, or is killed.
+    async fn stop(&mut self, mut process: WorkerProcess) {
+        self.shared.set(EngineState::Failed, None, Some(EngineError::Draining));
+        let orderly = async {
+            if process.send(&ToWorker::Shutdown).await.is_ok() {
+                while process.receive().await.is_some() {}
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, orderly).await.is_err() {
+            process.kill();
+        }
+        process.ended().await;
+        self.end_all(&EngineError::Draining);
+    }
+
+    /// A new worker after one has ended, unless it is time to stop or to give up.
+    async fn restart(&mut self, mut exit: Exit) -> Option<WorkerProcess> {
+        self.shared.set(EngineState::Restarting, None, None);
+        self.end_all(&exit.crashed());
+        loop {
+            self.recent_restarts.retain(|at| at.elapsed() < RESTART_WINDOW);
+            if self.recent_restarts.len() >= RESTARTS_MAX {
+                let restarts = RESTARTS_MAX as u32;
+                let error = EngineError::GaveUp { restarts, exit: exit.how, last_line: exit.last_line };
+                tracing::error!(hint = error.hint(), "{error}");
+                self.shared.set(EngineState::Failed, None, Some(error));
+                return None;
+            }
+            let wait = RESTART_WAIT * 2u32.pow(self.recent_restarts.len() as u32);
+            self.recent_restarts.push_back(Instant::now());
+            self.shared.restarts.fetch_add(1, Ordering::Relaxed);
+            let (worker, options) = (self.worker.clone(), self.options.clone());
+            let starting = async move {
+                tokio::time::sleep(wait).await;
+                start(&worker, &options).await
+            };
+            match self.wait_for(starting).await? {
+                Ok((process, info)) if self.is_same_model(&info) => {
+                    self.shared.set(EngineState::Ready, Some(process.pid), None);
+                    return Some(process);
+                }
+                Ok((process, _)) => {
+                    process.kill();
+                    exit.last_line = "the model file has changed".into();
+                    process.ended().await;
+                }
+                Err(error) => exit.last_line = error.to_string(),
+            }
+        }
+    }
+
+    /// Answers would otherwise be of a model that nobody asked for.
+    fn is_same_model(&self, info: &ModelInfo) -> bool {
+        let key = |i: &ModelInfo| (i.file_bytes, i.tokenizer_hash, i.template_hash, i.parameters, i.context_tokens);
+        key(info) == key(&self.info)
+    }
+
+    /// Waits for `starting` while questions wait with bounded patience. `None` means stop.
+    async fn wait_for<T>(&mut self, starting: impl std::future::Future<Output = T>) -> Option<T> {
+        tokio::pin!(starting);
+        let stop = self.stop.clone();
+        loop {
+            let patience_ends = self.backlog.front().map(|q| q.asked + RESTART_PATIENCE);
+            let patience = async {
+                match patience_ends {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {
+                    self.shared.set(EngineState::Failed, None, Some(EngineError::Draining));
+                    return None;
+                }
+                started = &mut starting => return Some(started),
+                Some(question) = self.asked.recv() => self.backlog.push_back(question),
+                () = patience => {
+                    if let Some(question) = self.backlog.pop_front() {
+                        self.refuse(&question, EngineError::Restarting);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The worker process: loads one model, answers questions until its host tells it to stop or is gone.
+//!
+//! Four threads: the reader takes frames and can always cancel; the preparer renders templates and splits text into tokens,
+//! so that a long prompt does not hold up running answers; the main thread computes; nobody waits in a loop.
+
+mod load;
+mod output;
+mod scheduler;
+
+pub(crate) use load::classify;
+
+use crate::llama::{AbortSwitch, Model, Token};
+use crate::template::ChatTemplate;
+use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
+use crate::{os, EngineError, EngineOptions};
+use ainonymous_types::ChatInput;
+use output::Output;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Body of the hidden subcommand: serves the host at the other end of stdin and stdout. Ends when the host does.
+pub fn run_worker() -> ExitCode {
+    os::die_with_parent();
+    let Ok(frames) = os::take_stdout() else { return ExitCode::FAILURE };
+    let output = Arc::new(Output::new(frames));
+    match read_frame(&mut io::stdin(), TO_WORKER_BYTES_MAX) {
+        Ok(Some(ToWorker::Load { protocol: PROTOCOL, options })) => serve(&options, &output),
+        Ok(Some(ToWorker::Load { protocol, .. })) => {
+            output.send(&ToHost::LoadFailed(EngineError::WorkerMismatch { worker: PROTOCOL, host: protocol }));
+            ExitCode::FAILURE
+        }
+        Ok(None) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
+    let shared = Arc::new(Shared::default());
+    let readers = shared.clone();
+    if std::thread::Builder::new().name("reader".into()).spawn(move || read_all(&readers)).is_err() {
+        return ExitCode::FAILURE;
+    }
+    let loaded = match load::load(options, shared.abort.clone(), output) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            output.send(&ToHost::LoadFailed(error));
+            return ExitCode::FAILURE;
+        }
+    };
+    let load::Loaded { model, context, template, info } = loaded;
+    let context_tokens = info.context_tokens;
+    let preparer =
+        Preparer { shared: shared.clone(), output: output.clone(), model: model.clone(), template, context_tokens };
+    if std::thread::Builder::new().name("preparer".into()).spawn(move || preparer.run()).is_err() {
+        return ExitCode::FAILURE;
+    }
+    output.send(&ToHost::Loaded(Box::new(info)));
+    scheduler::Scheduler::new(shared, output.clone(), model, context, options.slots, context_tokens).run();
+    ExitCode::SUCCESS
+}
+
+/// What the threads share.
+#[derive(Default)]
+struct Shared {
+    inbox: Mutex<Inbox>,
+    /// Something to prepare, or shutdown.
+    to_prepare: Condvar,
+    /// Something to compute or to cancel, or shutdown.
+    to_compute: Condvar,
+    abort: Arc<AbortSwitch>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    /// Questions as they came.
+    asked: VecDeque<Asked>,
+    /// Questions that wait for a slot.
+    ready: VecDeque<Prepared>,
+    /// Every question that has not ended.
+    cancelled: HashMap<u64, Arc<AtomicBool>>,
+    /// A question was cancelled since the scheduler looked.
+    any_cancelled: bool,
+    shutdown: bool,
+}
+
+struct Asked {
+    id: u64,
+    input: ChatInput,
+    cancelled: Arc<AtomicBool>,
+    at: Instant,
+}
+
+/// A question that can be computed.
+struct Prepared {
+    id: u64,
+    prompt: Vec<Token>,
+    input: ChatInput,
+    cancelled: Arc<AtomicBool>,
+    at: Instant,
+    /// Position in the queue that was reported last.
+    reported: u32,
+}
+
+impl Shared {
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets a question that has ended.
+    fn ended(&self, id: u64) {
+        self.inbox().cancelled.remove(&id);
+    }
+}
+
+/// The reader thread. It never waits for anything but the host.
+fn read_all(shared: &Shared) {
+    let mut stdin = io::stdin().lock();
+    loop {
+        match read_frame(&mut stdin, TO_WORKER_BYTES_MAX) {
+            Ok(Some(ToWorker::Generate { id, input })) => {
+                let cancelled = Arc::new(AtomicBool::new(false));
+                let mut inbox = shared.inbox();
+                inbox.cancelled.insert(id, cancelled.clone());
+                inbox.asked.push_back(Asked { id, input, cancelled, at: Instant::now() });
+                shared.to_prepare.notify_one();
+            }
+            Ok(Some(ToWorker::Cancel { id })) => {
+                let mut inbox = shared.inbox();
+                if let Some(flag) = inbox.cancelled.get(&id) {
+                    flag.store(true, Ordering::Release);
+                    inbox.any_cancelled = true;
+                    shared.abort.stop(id);
+                    shared.to_compute.notify_one();
+                }
+            }
+            Ok(Some(ToWorker::Shutdown)) => {
+                shared.inbox().shutdown = true;
+                shared.abort.stop_everything();
+                shared.to_prepare.notify_one();
+                shared.to_compute.notify_one();
+            }
+            Ok(Some(ToWorker::Load { .. })) | Err(_) => os::exit_now(1),
+            // The host is gone: nobody is left to answer.
+            Ok(None) => os::exit_now(0),
+        }
+    }
+}
+
+/// The thread that makes tokens of questions.
+struct Preparer {
+    shared: Arc<Shared>,
+    output: Arc<Output>,
+    model: Arc<Model>,
+    template: ChatTemplate,
+    context_tokens: u32,
+}
+
+impl Preparer {
+    fn run(mut self) {
+        while let Some(asked) = self.next() {
+            let id = asked.id;
+            if asked.cancelled.load(Ordering::Acquire) {
+                self.shared.ended(id);
+                self.output.event(id, scheduler::cancelled_before_start(asked.at));
+                self.output.flush();
+                continue;
+            }
+            match self.prompt(&asked.input) {
+                Ok(prompt) => {
+                    let Asked { id, input, cancelled, at } = asked;
+                    let mut inbox = self.shared.inbox();
+                    inbox.ready.push_back(Prepared { id, prompt, input, cancelled, at, reported: 0 });
+                    self.shared.to_compute.notify_one();
+                }
+                Err(error) => {
+                    self.shared.ended(id);
+                    self.output.event(id, WireEvent::Failed(error));
+                    self.output.flush();
+                }
+            }
+        }
+    }
+
+    /// Waits for a question; `None` means shutdown.
+    fn next(&self) -> Option<Asked> {
+        let mut inbox = self.shared.inbox();
+        loop {
+            if inbox.shutdown {
+                return None;
+            }
+            if let Some(asked) = inbox.asked.pop_front() {
+                return Some(asked);
+            }
+            inbox = self.shared.to_prepare.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The tokens of a question. A text begins with at most one begin token, whoever adds it.
+    fn prompt(&mut self, input: &ChatInput) -> Result<Vec<Token>, EngineError> {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+        let text = self.template.render(&input.messages, now_s)?;
+        let failed = || EngineError::TemplateFailed { detail: "the prompt cannot be split into tokens".into() };
+        let mut tokens = self.model.tokenize(&text).ok_or_else(failed)?;
+        if let Some(bos) = self.model.bos() {
+            let leading = tokens.iter().take_while(|&&t| t == bos).count();
+            let wanted = usize::from(leading > 0 || self.model.wants_bos());
+            tokens.splice(..leading, std::iter::repeat_n(bos, wanted));
+        }
+        if tokens.is_empty() {
+            return Err(EngineError::EmptyPrompt);
+        }
+        let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+        if prompt_tokens >= self.context_tokens {
+            return Err(EngineError::PromptTooLong { prompt_tokens, context_tokens: self.context_tokens });
+        }
+        Ok(tokens)
+    }
+}
