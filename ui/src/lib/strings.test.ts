@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { BackendState, ReceiptState } from "./chat/backend";
-import { failureText, modelOption, passedOnText, receiptText, shortKey, speed, stateText, statementText, strings } from "./strings";
+import { failureText, modelOption, passedOnText, readableBy, receiptText, shortKey, speed, stateText, statementText, strings } from "./strings";
 
 const sentence = /^[A-Z“].*[.…]$/;
 
@@ -37,13 +37,19 @@ describe("the page's words", () => {
   });
 
   it("count properly", () => {
-    const provider = { key: "k", tokensPerS: 5_100, device: "" };
+    const provider = { key: "k", tokensPerS: 5_100, device: "cpu", isOwn: false };
     expect(modelOption("tiny", "q8_0", [provider])).toBe("tiny q8_0 · 1 provider · up to 5,100 tok/s");
     expect(modelOption("tiny", "", [provider, { ...provider, tokensPerS: 0 }])).toBe("tiny · 2 providers · up to 5,100 tok/s");
     expect(passedOnText(1)).toBe("1 provider did not answer; asking another.");
     expect(speed(7.25)).toBe("7.3 tok/s");
     const statement = { finish: "stop", promptTokens: 1, completionTokens: 1, firstTokenMs: 1, tokensPerS: 0 } as const;
     expect(statementText(statement, 41.4)).toBe("1 token · first token 41 ms");
+  });
+
+  it("name whoever will read the question", () => {
+    const provider = { key: "uhCAk1234567890123456789", tokensPerS: 1, device: "cpu", isOwn: false };
+    expect(readableBy(provider)).toContain("uhCAk123…6789 (cpu)");
+    expect(readableBy({ ...provider, isOwn: true })).toContain("own node");
   });
 
   it("shorten keys and nothing else", () => {

@@ -59,6 +59,7 @@ export function modelOption(name: string, quantization: string, providers: reado
 
 /** Whoever will see the question is named before it is sent. */
 export function readableBy(provider: Provider): string {
+  if (provider.isOwn) return "Your own node answers: nobody else can read your question.";
   return `The node that answers can read your question: ${shortKey(provider.key)} (${provider.device}).`;
 }
 

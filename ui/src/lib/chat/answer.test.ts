@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { advance, isOpen, stopped, unanswered } from "./answer";
 import type { AnswerEvent } from "./backend";
 
-const provider = { key: "uhCAk", tokensPerS: 10, device: "cpu" };
+const provider = { key: "uhCAk", tokensPerS: 10, device: "cpu", isOwn: false };
 const statement = { finish: "stop", promptTokens: 3, completionTokens: 2, firstTokenMs: 40, tokensPerS: 9 } as const;
 
 function fold(...events: AnswerEvent[]) {

@@ -10,6 +10,8 @@ export interface Provider {
   readonly tokensPerS: number;
   /** What computes, for people. */
   readonly device: string;
+  /** Whether it is the node of whoever asks. */
+  readonly isOwn: boolean;
 }
 
 /** A model that somebody serves. */

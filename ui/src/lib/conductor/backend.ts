@@ -242,7 +242,7 @@ export class ConductorBackend implements ChatBackend {
       const [specs, providers] = [await calls.getAllModelSpecs(link), await calls.getAllProviders(link)];
       if (link !== this.#link) return;
       this.#refreshFailures = 0;
-      this.#move({ type: "models", models: servedModels(specs, providers, this.#around.showHash) });
+      this.#move({ type: "models", models: servedModels(specs, providers, link.agent, this.#around.showHash) });
       const agents = providers.map(({ agent }) => agent);
       await this.#reputation.learn(agents, this.#around.showHash, (agent) => calls.getAgentStanding(link, agent));
     } catch (error) {

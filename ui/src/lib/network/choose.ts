@@ -18,13 +18,14 @@ export interface Choice {
 }
 
 /**
- * The preferred provider if it has not failed; else one of those that failed least, faster ones more often.
+ * The preferred provider if it has not failed, else the asker's own node, else one of those that failed least, faster ones more often.
  * Null if nobody is left: whoever is warranted or avoided is never asked.
  */
 export function choose<P extends Provider>(providers: readonly P[], choice: Choice): P | null {
   const allowed = providers.filter(({ key }) => !choice.avoid.has(key) && !choice.experience(key).warranted);
   const failures = ({ key }: P) => choice.experience(key).failures;
-  const preferred = allowed.find((provider) => provider.key === choice.prefer && failures(provider) === 0);
+  const sound = allowed.filter((provider) => failures(provider) === 0);
+  const preferred = sound.find(({ key }) => key === choice.prefer) ?? sound.find(({ isOwn }) => isOwn);
   if (preferred !== undefined) return preferred;
   const fewest = Math.min(...allowed.map(failures));
   const best = allowed.filter((provider) => failures(provider) === fewest);

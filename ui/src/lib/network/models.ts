@@ -1,7 +1,7 @@
 // From what stands on the DHT to what a person can choose. Pure.
 import type { ModelSpecRecord, ProviderRecord, SpecRef } from "../generated/types";
 import type { Model, Provider } from "../chat/backend";
-import { toHex } from "../verify/bytes";
+import { equal, toHex } from "../verify/bytes";
 
 /** A provider with what it takes to reach it. */
 export interface ServingProvider extends Provider {
@@ -18,6 +18,7 @@ export interface ServedModel extends Model {
 export function servedModels(
   specs: readonly ModelSpecRecord[],
   providers: readonly ProviderRecord[],
+  own: Uint8Array,
   keyOf: (agent: Uint8Array) => string,
 ): ServedModel[] {
   const bySpec = new Map<string, ServingProvider[]>();
@@ -30,6 +31,7 @@ export function servedModels(
           agent,
           key: keyOf(agent),
           tokensPerS: tokens_per_s,
+          isOwn: equal(agent, own),
           device: capability.backend_detail || capability.backend,
         });
       }

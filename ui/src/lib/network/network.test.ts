@@ -9,19 +9,21 @@ import { servedModels } from "./models";
 import type { ServedModel } from "./models";
 
 const [one, two] = [new TestProvider(1), new TestProvider(2)];
-const models = servedModels([specRecord], [one.record(10), two.record(100)], toHex);
+const own = one.agent;
+const models = servedModels([specRecord], [one.record(10), two.record(100)], own, toHex);
 
 describe("models", () => {
   it("are those that somebody serves, fastest providers first", () => {
     expect(models).toHaveLength(1);
     expect(models[0]).toMatchObject({ id: toHex(spec), name: "tiny", quantization: "q8_0" });
+    expect(models[0]?.providers.map(({ isOwn }) => isOwn)).toEqual([false, true]);
     expect(models[0]?.providers.map(({ tokensPerS }) => tokensPerS)).toEqual([100, 10]);
-    expect(servedModels([specRecord], [], toHex)).toEqual([]);
-    expect(servedModels([], [one.record(10)], toHex)).toEqual([]);
+    expect(servedModels([specRecord], [], own, toHex)).toEqual([]);
+    expect(servedModels([], [one.record(10)], own, toHex)).toEqual([]);
   });
 
   it("count each provider and each spec once", () => {
-    const twice = servedModels([specRecord, specRecord], [one.record(10), one.record(10)], toHex);
+    const twice = servedModels([specRecord, specRecord], [one.record(10), one.record(10)], own, toHex);
     expect(twice).toHaveLength(1);
     expect(twice[0]?.providers).toHaveLength(1);
   });
@@ -29,8 +31,8 @@ describe("models", () => {
 
 describe("choosing a provider", () => {
   const providers = [
-    { key: "a", tokensPerS: 90, device: "" },
-    { key: "b", tokensPerS: 10, device: "" },
+    { key: "a", tokensPerS: 90, device: "", isOwn: false },
+    { key: "b", tokensPerS: 10, device: "", isOwn: false },
   ];
   const unknown: Experience = { failures: 0, warranted: false };
   const pick = (dice: number, known: Record<string, Experience> = {}, prefer: string | null = null, avoid: string[] = []) =>
@@ -46,6 +48,14 @@ describe("choosing a provider", () => {
   it("stays with the preferred one until it fails", () => {
     expect(pick(0, {}, "b")).toBe("b");
     expect(pick(0, { b: { failures: 1, warranted: false } }, "b")).toBe("a");
+  });
+
+  it("takes one's own node before strangers, but not before the conversation's", () => {
+    const own = { key: "c", tokensPerS: 1, device: "", isOwn: true };
+    const from = (prefer: string | null) =>
+      choose([...providers, own], { prefer, dice: 0, avoid: new Set(), experience: () => unknown })?.key;
+    expect(from(null)).toBe("c");
+    expect(from("a")).toBe("a");
   });
 
   it("takes who failed least, and never the avoided or warranted", () => {
