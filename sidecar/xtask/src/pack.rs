@@ -11,6 +11,10 @@ use crate::setup::Ready;
 use crate::{ui, walk, zomes};
 use std::path::Path;
 
+/// Makes cargo choose features as it does for tests: those of development dependencies count too. (No package has an
+/// example that would be built.)
+const AS_FOR_TESTS: &str = "--examples";
+
 /// What was packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Packed {
@@ -42,11 +46,11 @@ pub(crate) fn bundle(layout: &Layout, dist: &Path, output: Output<'_>) -> Result
     Ok(packed)
 }
 
-/// The same selection of packages as [`binaries`], so that nothing is compiled twice with other features.
+/// Packages and features as for [`binaries`] and for the tests, so that nothing is compiled twice.
 fn build_packer(layout: &Layout, output: Output<'_>) -> Result<()> {
     let _lock = BuildLock::take(layout)?;
     let mut cargo = run::cargo(layout);
-    cargo.args(["build", "--locked", "--bin", "ainonymous-pack"]);
+    cargo.args(["build", "--locked", "--bin", "ainonymous-pack", AS_FOR_TESTS]);
     run::run("building the packer", &mut cargo, output)
 }
 
@@ -54,7 +58,7 @@ fn build_packer(layout: &Layout, output: Output<'_>) -> Result<()> {
 pub(crate) fn binaries(layout: &Layout, output: Output<'_>) -> Result<()> {
     let _lock = BuildLock::take(layout)?;
     let mut cargo = run::cargo(layout);
-    cargo.args(["build", "--locked", "--bins"]);
+    cargo.args(["build", "--locked", "--bins", AS_FOR_TESTS]);
     run::run("building the binaries", &mut cargo, output)
 }
 

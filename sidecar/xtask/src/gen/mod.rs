@@ -19,14 +19,18 @@ const CLI: &str = "docs/reference/cli.md";
 /// Where the reference of errors goes.
 const ERRORS: &str = "docs/reference/errors.md";
 
+/// Makes the whole content of one generated file.
+type Generator = fn(&Layout) -> Result<Vec<u8>>;
+
 /// Writes what changed; with `check` only compares. The CLI's reference needs the built binary.
 pub(crate) fn run(layout: &Layout, check: bool, with_cli: bool) -> Result<()> {
-    let mut stale = Vec::new();
-    let mut files = vec![(ERRORS, error_reference(layout)?), (TYPES, typescript(layout)?)];
+    let mut generators: Vec<(&str, Generator)> = vec![(ERRORS, error_reference), (TYPES, typescript)];
     if with_cli {
-        files.push((CLI, cli_reference(layout)?));
+        generators.push((CLI, cli_reference));
     }
-    for (path, wanted) in files {
+    let mut stale = Vec::new();
+    for (path, generate) in generators {
+        let wanted = generate(layout)?;
         let full = layout.root.join(path);
         if std::fs::read(&full).is_ok_and(|found| found == wanted) {
             continue;
