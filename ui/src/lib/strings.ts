@@ -4,7 +4,7 @@ import type { FinishReason } from "./generated/types";
 
 export const strings = {
   title: "AInonymous",
-  newConversation: "New conversation",
+  newConversation: "New chat",
   transcript: "Conversation",
   you: "You",
   model: "Model",
@@ -105,7 +105,7 @@ export interface FailureText {
 
 export const failureText: Record<FailureCode, FailureText> = {
   empty: { what: "There is no question.", remedy: "Write something first." },
-  too_long: { what: "The conversation is longer than may be sent.", remedy: "Shorten it or start a new conversation." },
+  too_long: { what: "The conversation is longer than may be sent.", remedy: "Shorten it or start a new chat." },
   no_provider: { what: "No provider serves this model now.", remedy: "Choose another model or ask again later." },
   not_sent: { what: "The question could not be sent.", remedy: "Ask again." },
   disconnected: {
@@ -119,7 +119,7 @@ export const failureText: Record<FailureCode, FailureText> = {
   busy: { what: "The provider’s queue is full.", remedy: "Ask another provider, or again in a while." },
   prompt_too_long: {
     what: "The conversation no longer fits into the model’s context.",
-    remedy: "Start a new conversation or choose a model with more context.",
+    remedy: "Start a new chat or choose a model with more context.",
   },
   malformed: { what: "The provider could not read the question.", remedy: "Reload the page; your node may be older." },
   draining: { what: "The provider is shutting down.", remedy: "Ask another provider." },
@@ -138,9 +138,13 @@ export const phaseText = {
   writing: "Writing…",
 } as const;
 
+export function tokensText(count: number): string {
+  return counted(count, "token", "tokens");
+}
+
 /** What there is to say about an answer that is complete. */
 export function statementText(statement: Statement, firstTokenMs: number | null): string {
-  const parts = [counted(statement.completionTokens, "token", "tokens")];
+  const parts = [tokensText(statement.completionTokens)];
   if (firstTokenMs !== null) parts.push(`first token ${number(firstTokenMs)} ms`);
   if (statement.tokensPerS > 0) parts.push(speed(statement.tokensPerS));
   return parts.join(" · ");
