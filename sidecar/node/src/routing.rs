@@ -104,7 +104,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     if node.inner.draining.is_cancelled() {
         return Err(AskError::Draining);
     }
-    chat::check(&request.input).map_err(|b| AskError::Invalid { problem: b.to_string(), code: b.code() })?;
+    chat::bounds(&request.input).map_err(|b| AskError::Invalid { problem: b.to_string(), code: b.code() })?;
     let wanted = request.model.as_deref();
     let may_be_local = request.provider.is_none() && matches!(request.route, Route::Auto | Route::Local);
     if may_be_local {

@@ -166,7 +166,7 @@ pub(crate) fn accept(node: &Node, requester: AgentPubKey, arrived: Arrived) -> R
     if node.inner.draining.is_cancelled() {
         return Err(no(RefuseReason::Draining));
     }
-    chat::check(&input).map_err(|b| (RefuseReason::Malformed, b.to_string()))?;
+    chat::bounds(&input).map_err(|b| (RefuseReason::Malformed, b.to_string()))?;
     let commitment = commit::input(&salt, &input);
     verify_ask(&id, &spec, &commitment, &session_key, &signature)
         .map_err(|e| (RefuseReason::Malformed, format!("the question's signature: {e}")))?;

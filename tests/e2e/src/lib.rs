@@ -1,1 +1,36 @@
-//! Skeleton.
+//! The laboratory of the black-box tests: real processes on loopback, started, watched, killed and cleaned up.
+//!
+//! Tests talk to nodes as their users do: command line, HTTP, conductor websocket. Nothing here looks inside.
+
+mod client;
+mod node;
+
+pub use client::{all, Answer, Client, Failure, Sse};
+pub use node::{Bootstrap, Node, NodeSpec};
+
+use std::path::{Path, PathBuf};
+
+/// Passphrase of every test node.
+pub const PASSPHRASE: &str = "correct horse battery staple";
+
+/// Root of the checkout.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout is there")
+}
+
+/// The tiny Gemma of the tests.
+pub fn tiny_model() -> PathBuf {
+    root().join("tests/models/tiny-gemma-q8_0.gguf")
+}
+
+/// The executable under test: `AINONYMOUS_BIN`, or the one beside this test's own.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("AINONYMOUS_BIN") {
+        return path.into();
+    }
+    let own = std::env::current_exe().expect("a running test has a path");
+    let target = own.ancestors().nth(2).expect("tests run from TARGET/PROFILE/deps");
+    let path = target.join(format!("ainonymous{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.exists(), "{} is missing: run `cargo xtask build` first", path.display());
+    path
+}
