@@ -17,6 +17,8 @@ const KEY_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 const U32_MAX = 0xffff_ffff;
 
+const utf8 = new TextEncoder();
+
 const finishReasons: readonly FinishReason[] = ["stop", "length", "cancelled"];
 const refuseReasons: readonly RefuseReason[] = [
   "unknown_model",
@@ -81,8 +83,8 @@ function done(fields: Fields, id: Uint8Array): Done {
     id,
     chunks: integer(fields["chunks"], limits.ANSWER_CHUNKS_MAX),
     receipt: signedReceipt(map(fields["receipt"])),
-    first_token_us: integer(fields["first_token_us"]),
-    decode_us: integer(fields["decode_us"]),
+    first_token_us: integer(fields["first_token_us"], limits.DURATION_US_MAX),
+    decode_us: integer(fields["decode_us"], limits.DURATION_US_MAX),
   };
 }
 
@@ -98,17 +100,17 @@ function receipt(fields: Fields): Receipt {
     input: bytes(fields["input"], KEY_BYTES),
     output: bytes(fields["output"], KEY_BYTES),
     fingerprint: bytes(fields["fingerprint"], KEY_BYTES),
-    prompt_tokens: integer(fields["prompt_tokens"], U32_MAX),
-    completion_tokens: integer(fields["completion_tokens"], U32_MAX),
+    prompt_tokens: integer(fields["prompt_tokens"], limits.CONTEXT_TOKENS_MAX),
+    completion_tokens: integer(fields["completion_tokens"], limits.ANSWER_TOKENS_MAX),
     finish: oneOf(fields["finish"], finishReasons),
-    finished_at: integer(fields["finished_at"]),
+    finished_at: integer(fields["finished_at"], limits.TIMESTAMP_US_MAX),
   };
 }
 
 function proof(fields: Fields): BatchProof {
   return {
     batch: bytes(fields["batch"], HASH_BYTES),
-    index: integer(fields["index"], limits.BATCH_RECEIPTS_MAX),
+    index: integer(fields["index"], limits.BATCH_RECEIPTS_MAX - 1),
     path: list(fields["path"], limits.MERKLE_PATH_MAX, (hash) => bytes(hash, KEY_BYTES)),
   };
 }
@@ -124,15 +126,16 @@ function bytes(value: unknown, length: number): Uint8Array {
 }
 
 /** Large integers arrive as `bigint` from some decoders. */
-function integer(value: unknown, max: number = Number.MAX_SAFE_INTEGER): number {
+function integer(value: unknown, max: number): number {
   const number = typeof value === "bigint" ? Number(value) : value;
   if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0 || number > max) throw new Misshapen();
   return number;
 }
 
-/** A text of `max` bytes has at most `max` UTF-16 units. */
+/** Bounds are in bytes: between one and three for each UTF-16 unit. */
 function text(value: unknown, max: number): string {
   if (typeof value !== "string" || value.length > max) throw new Misshapen();
+  if (value.length > max / 3 && utf8.encode(value).length > max) throw new Misshapen();
   return value;
 }
 
