@@ -43,6 +43,7 @@ export const limits = {
   ANSWER_CHUNKS_MAX: 1048577,
   DURATION_US_MAX: 2592000000000,
   TIMESTAMP_US_MAX: 9007199254740991,
+  OPEN_REQUESTS_MAX: 64,
 } as const;
 
 /** Who speaks in a message. */
