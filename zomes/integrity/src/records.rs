@@ -21,11 +21,7 @@ pub fn known(record: &Record) -> ExternResult<Known> {
     Ok(Known { author: author(action), content })
 }
 
-fn decode(
-    zome: ZomeIndex,
-    index: EntryDefIndex,
-    entry: &Entry,
-) -> ExternResult<Option<AppEntry>> {
+fn decode(zome: ZomeIndex, index: EntryDefIndex, entry: &Entry) -> ExternResult<Option<AppEntry>> {
     Ok(EntryTypes::deserialize_from_type(zome, index, entry)?.map(AppEntry::from))
 }
 

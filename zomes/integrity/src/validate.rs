@@ -23,9 +23,7 @@ pub(crate) fn verdict(op: &Op) -> ExternResult<ValidateCallbackResult> {
 fn in_words(verdict: Verdict) -> ExternResult<ValidateCallbackResult> {
     match verdict {
         Ok(()) => Ok(ValidateCallbackResult::Valid),
-        Err(Refusal::Breach(breach)) => {
-            Ok(ValidateCallbackResult::Invalid(format!("{}: {breach}", breach.code())))
-        }
+        Err(Refusal::Breach(breach)) => Ok(ValidateCallbackResult::Invalid(format!("{}: {breach}", breach.code()))),
         Err(Refusal::Records(error)) => Err(error),
     }
 }
@@ -107,17 +105,15 @@ fn judge_entry_op(entry: OpEntry<EntryTypes>, bytes: Option<&Entry>) -> Verdict 
 fn judge_activity(activity: OpActivity<UnitEntryTypes, LinkTypes>) -> Verdict {
     match activity {
         OpActivity::CreateEntry { app_entry_type, action: _ } => own_kind(app_entry_type).map(|_| ()),
-        OpActivity::UpdateEntry { app_entry_type, action } => {
-            updated(own_kind(app_entry_type)?, &action)
-        }
+        OpActivity::UpdateEntry { app_entry_type, action } => updated(own_kind(app_entry_type)?, &action),
         OpActivity::DeleteEntry { action } => deletion(&action),
-        OpActivity::CreateLink { link_type, action } => {
-            new_link(link_type.ok_or(Refusal::Breach(FOREIGN))?, &action)
-        }
+        OpActivity::CreateLink { link_type, action } => new_link(link_type.ok_or(Refusal::Breach(FOREIGN))?, &action),
         OpActivity::DeleteLink { action } => removed_link(&action),
         OpActivity::CreatePrivateEntry { .. } | OpActivity::UpdatePrivateEntry { .. } => Err(PRIVATE_ENTRIES.into()),
         OpActivity::UpdateAgent { .. } => Err(KEY_CHANGES.into()),
-        OpActivity::AgentValidationPkg { membrane_proof, action } => membership(action.author(), membrane_proof.as_ref()),
+        OpActivity::AgentValidationPkg { membrane_proof, action } => {
+            membership(action.author(), membrane_proof.as_ref())
+        }
         OpActivity::CreateAgent { .. }
         | OpActivity::CreateCapClaim { .. }
         | OpActivity::CreateCapGrant { .. }

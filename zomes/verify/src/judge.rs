@@ -106,10 +106,8 @@ pub fn delete<R: Records>(author: &AgentPubKey, original: &ActionHash, records: 
 pub fn link<R: Records>(author: &AgentPubKey, link: NewLink<'_>, records: &R) -> Result<(), Refusal<R::Error>> {
     let NewLink { kind, base, target, tag } = link;
     rules::link_tag(kind, tag)?;
-    let action = target
-        .clone()
-        .into_action_hash()
-        .ok_or(Breach::LinkTarget { link: kind.name(), expected: "an action" })?;
+    let action =
+        target.clone().into_action_hash().ok_or(Breach::LinkTarget { link: kind.name(), expected: "an action" })?;
     let target = valid(&action, records)?;
     let anchor = |a| records.anchor(a).map_err(Refusal::Records);
     match kind {
@@ -132,4 +130,3 @@ fn spec_ref<R: Records>(spec: &SpecRef, records: &R) -> Result<Known, Refusal<R:
 fn valid<R: Records>(action: &ActionHash, records: &R) -> Result<Known, Refusal<R::Error>> {
     records.valid(action).map_err(Refusal::Records)
 }
-

@@ -16,6 +16,6 @@ pub mod rules;
 pub mod signal;
 pub mod text;
 #[cfg(feature = "vectors")]
-pub mod vectors {}
+pub mod vectors;
 
 pub use breach::Breach;

@@ -31,13 +31,7 @@ pub fn path(leaves: &[Bytes32], index: usize) -> Option<Vec<Bytes32>> {
 }
 
 /// Whether `path` leads from `leaf` at `index` to the `root` over `count` leaves.
-pub fn verify_path(
-    root: &Bytes32,
-    leaf: &Bytes32,
-    index: u64,
-    count: u64,
-    path: &[Bytes32],
-) -> Result<(), Breach> {
+pub fn verify_path(root: &Bytes32, leaf: &Bytes32, index: u64, count: u64, path: &[Bytes32]) -> Result<(), Breach> {
     if index >= count {
         return Err(Breach::ProofMismatch);
     }

@@ -41,7 +41,8 @@ pub fn to_printable(text: &str, max: usize) -> String {
 
 /// Makes any text a valid label: lower case, others become `-`, the rest is cut. May be empty.
 pub fn to_label(text: &str, max: usize) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c.to_ascii_lowercase() } else { '-' };
+    let fit =
+        |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c.to_ascii_lowercase() } else { '-' };
     text.trim().chars().map(fit).take(max).collect()
 }
 

@@ -6,6 +6,7 @@ use ainonymous_types::{limits, AgentPubKey, AnyLinkableHash, EntryHash};
 
 /// Kinds of link, in the order of the integrity zome's link types. Targets are actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "vectors", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum LinkKind {
     /// From the anchor of all model specs to each.
     AllModelSpecs,

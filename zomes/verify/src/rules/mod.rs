@@ -21,6 +21,7 @@ use ainonymous_types::{AgentPubKey, Answer, Capability, EntryHash, ModelSpec, Re
 
 /// Kinds of entry, in the order of the integrity zome's entry types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "vectors", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Kind {
     /// [`ModelSpec`].
     ModelSpec,
@@ -49,6 +50,7 @@ impl Kind {
 
 /// An entry of this network.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "vectors", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum AppEntry {
     /// See [`ModelSpec`].
     ModelSpec(ModelSpec),
@@ -77,6 +79,7 @@ impl AppEntry {
 
 /// A record that the network holds valid, as far as rules look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "vectors", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub struct Known {
     /// Who wrote it.
     pub author: AgentPubKey,
@@ -86,6 +89,7 @@ pub struct Known {
 
 /// What a record holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "vectors", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Content {
     /// An entry of this network and its hash.
     App(EntryHash, AppEntry),

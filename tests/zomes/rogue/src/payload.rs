@@ -1,0 +1,87 @@
+//! What tests send to the rogue coordinator. Plain shapes, so that a native test can include this file by path.
+
+use ainonymous_types::{
+    ActionHash, AgentPubKey, Answer, AnyLinkableHash, Capability, ModelSpec, ReceiptBatch, Request,
+};
+use serde::{Deserialize, Serialize};
+
+/// Any bytes as an entry of any type (`commit_raw`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RawEntry {
+    /// Position in the integrity zome's entry types; may be one that does not exist.
+    pub entry_type: u8,
+    /// Taken as they are.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// An entry that is encoded as it should be, whatever it says (`commit_entry`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant)]
+pub enum AnyEntry {
+    /// See the type.
+    ModelSpec(ModelSpec),
+    /// See the type.
+    Capability(Capability),
+    /// See the type.
+    Request(Request),
+    /// See the type.
+    Answer(Answer),
+    /// See the type.
+    ReceiptBatch(ReceiptBatch),
+}
+
+/// An update of anything by anything (`update_raw`); the type stays that of the original.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RawUpdate {
+    /// The action to update.
+    pub original: ActionHash,
+    /// Taken as they are.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// A link from anywhere to anywhere (`create_link_raw`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RawLink {
+    /// Start.
+    pub base: AnyLinkableHash,
+    /// End.
+    pub target: AnyLinkableHash,
+    /// Position in the integrity zome's link types; may be one that does not exist.
+    pub link_type: u8,
+    /// Written on it.
+    #[serde(with = "serde_bytes")]
+    pub tag: Vec<u8>,
+}
+
+/// A remote call that no honest coordinator would make (`call_raw`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RawCall {
+    /// Who is called.
+    pub to: AgentPubKey,
+    /// Which zome.
+    pub zome: String,
+    /// Which function.
+    pub function: String,
+    /// What is said.
+    pub payload: RawPayload,
+}
+
+/// What a [`RawCall`] says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum RawPayload {
+    /// A byte string, as signals are sent; its content is taken as it is.
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// Something that is no byte string.
+    Number(u64),
+}
+
+/// What became of the vectors (`check_vectors`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VectorReport {
+    /// How many gave what they should.
+    pub passed: u32,
+    /// Those that did not: name, expected, given.
+    pub failed: Vec<String>,
+}

@@ -1,0 +1,145 @@
+//! Things that are as they should be, to be spoilt one at a time.
+
+use ainonymous_types::*;
+use ainonymous_verify::rules::{AppEntry, Content, Known};
+
+pub(crate) const NOW: i64 = 1_760_000_000_000_000;
+
+pub(crate) const ALICE: u8 = 1;
+pub(crate) const BOB: u8 = 2;
+pub(crate) const MALLORY: u8 = 3;
+
+pub(crate) fn agent(n: u8) -> AgentPubKey {
+    AgentPubKey::from_raw_36(vec![n; 36])
+}
+
+pub(crate) fn action(n: u8) -> ActionHash {
+    ActionHash::from_raw_36(vec![n; 36])
+}
+
+pub(crate) fn entry_hash(n: u8) -> EntryHash {
+    EntryHash::from_raw_36(vec![n; 36])
+}
+
+pub(crate) fn b32(n: u8) -> Bytes32 {
+    Bytes32([n; 32])
+}
+
+pub(crate) fn with<T>(mut good: T, spoil: impl FnOnce(&mut T)) -> T {
+    spoil(&mut good);
+    good
+}
+
+pub(crate) fn model_spec() -> ModelSpec {
+    ModelSpec {
+        name: "tiny-gemma".into(),
+        quantization: "q8_0".into(),
+        architecture: "gemma4".into(),
+        gguf_hash: b32(0x11),
+        gguf_root: b32(0x12),
+        gguf_bytes: 3_000_000,
+        tokenizer_hash: b32(0x13),
+        template_hash: b32(0x14),
+        sampler_version: 1,
+        kv_type: KvType::F16,
+        context_tokens: 2_048,
+    }
+}
+
+/// The spec that everything refers to: entry 20, written at action 20.
+pub(crate) fn spec_ref() -> SpecRef {
+    SpecRef { entry: entry_hash(20), action: action(20) }
+}
+
+pub(crate) fn capability() -> Capability {
+    Capability {
+        roles: vec![Role::Provider],
+        sealing_key: b32(0x21),
+        transport_key: None,
+        addresses: vec![],
+        backend: Backend::Cpu,
+        backend_detail: "avx2".into(),
+        models: vec![ServedModel { spec: spec_ref(), tokens_per_s: 100 }],
+    }
+}
+
+/// Alice asks Bob.
+pub(crate) fn request() -> Request {
+    Request {
+        commitment: b32(0x31),
+        spec: spec_ref(),
+        assignee: agent(BOB),
+        capability: action(30),
+        reply_key: b32(0x32),
+        max_tokens: 64,
+        expires_at: NOW + 60_000_000,
+        sealed: vec![7; limits::SEALED_BYTES_MIN],
+    }
+}
+
+/// Bob answers.
+pub(crate) fn answer() -> Answer {
+    Answer { request: action(40), sealed: vec![8; limits::SEALED_BYTES_MIN] }
+}
+
+pub(crate) fn batch() -> ReceiptBatch {
+    ReceiptBatch {
+        capability: action(30),
+        spec: spec_ref(),
+        root: b32(0x41),
+        count: 2,
+        prompt_tokens: 20,
+        completion_tokens: 16,
+    }
+}
+
+pub(crate) fn chat() -> ChatInput {
+    ChatInput {
+        messages: vec![
+            ChatMessage { role: ChatRole::System, content: "Answer briefly.".into() },
+            ChatMessage { role: ChatRole::User, content: "What is the capital of France? \u{1f1eb}\u{1f1f7}".into() },
+        ],
+        sampling: Sampling { seed: 42, ..Sampling::default() },
+        max_tokens: 16,
+        stop: vec!["\n\n".into()],
+    }
+}
+
+pub(crate) fn receipt(n: u8) -> SignedReceipt {
+    let receipt = Receipt {
+        provider: agent(BOB),
+        spec: entry_hash(20),
+        session_key: b32(0x51),
+        input: b32(0x52),
+        output: b32(n),
+        fingerprint: b32(0),
+        prompt_tokens: 10,
+        completion_tokens: 8,
+        finish: FinishReason::Stop,
+        finished_at: NOW,
+    };
+    SignedReceipt { receipt, signature: Bytes64([n; 64]) }
+}
+
+fn known(author: u8, n: u8, entry: AppEntry) -> (ActionHash, Known) {
+    (action(n), Known { author: agent(author), content: Content::App(entry_hash(n), entry) })
+}
+
+/// The valid records that there are: a spec (20), Bob's capability (30), Alice's request to Bob (40), his answer (50),
+/// his batch (60), a grant of his (70), something else of his (80), and Mallory's capability as auditor (90).
+pub(crate) fn records() -> Vec<(ActionHash, Known)> {
+    let auditor = with(capability(), |c| {
+        c.roles = vec![Role::Auditor];
+        c.models.clear();
+    });
+    vec![
+        known(ALICE, 20, AppEntry::ModelSpec(model_spec())),
+        known(BOB, 30, AppEntry::Capability(capability())),
+        known(ALICE, 40, AppEntry::Request(request())),
+        known(BOB, 50, AppEntry::Answer(answer())),
+        known(BOB, 60, AppEntry::ReceiptBatch(batch())),
+        (action(70), Known { author: agent(BOB), content: Content::Grant }),
+        (action(80), Known { author: agent(BOB), content: Content::Other }),
+        known(MALLORY, 90, AppEntry::Capability(auditor)),
+    ]
+}

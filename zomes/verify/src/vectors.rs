@@ -1,0 +1,322 @@
+//! Golden vectors: named cases, each an operation, what goes in, and what must come out, the same in every build.
+//!
+//! The files are JSON so that Rust, wasm and TypeScript read the same ones. Values stand in them as on the wire, named
+//! fields and all; byte strings are written in hexadecimal after `0x`.
+
+use crate::judge::{self, Header, NewLink, Records, Refusal};
+use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
+use crate::{ask, chat, chunks, commit, merkle, receipt, signal, Breach};
+use ainonymous_types::{
+    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, EntryHash, PeerSignal, Receipt,
+    ReceiptBatch, RequestId, SignedReceipt, TimestampUs,
+};
+use holochain_serialized_bytes::{decode, encode};
+use serde::{de::DeserializeOwned, Deserialize, Serialize};
+use serde_json::Value;
+
+/// A file of vectors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct File {
+    /// What it is about.
+    pub about: String,
+    /// The valid records that there are, by their actions.
+    #[serde(default)]
+    pub records: Value,
+    /// The cases.
+    pub cases: Vec<Case>,
+}
+
+/// One case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Case {
+    /// What it shows.
+    pub name: String,
+    /// The operation, as module and function.
+    #[serde(rename = "do")]
+    pub operation: String,
+    /// What goes in.
+    pub with: Value,
+    /// What must come out.
+    pub gives: Value,
+}
+
+/// What became of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Cases that gave what they should.
+    pub passed: u32,
+    /// Those that did not: name, expected, given.
+    pub failed: Vec<String>,
+}
+
+/// Runs all cases of a file; an error if it is no file of vectors.
+pub fn check(json: &str) -> Result<Report, String> {
+    let file: File = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    let mut report = Report::default();
+    for Case { name, operation, with, gives } in file.cases {
+        match run(&operation, &with, &file.records) {
+            Ok(given) if given == gives => report.passed += 1,
+            Ok(given) => report.failed.push(format!("{name}: expected {gives}, got {given}")),
+            Err(error) => report.failed.push(format!("{name}: {error}")),
+        }
+    }
+    Ok(report)
+}
+
+/// A value as it stands in a file.
+pub fn to_json<T: Serialize + std::fmt::Debug>(value: &T) -> Result<Value, String> {
+    let bytes = encode(value).map_err(|e| e.to_string())?;
+    let wire = rmpv::decode::read_value(&mut bytes.as_slice()).map_err(|e| e.to_string())?;
+    wire_to_json(wire)
+}
+
+/// A value from a file.
+pub fn from_json<T: DeserializeOwned + std::fmt::Debug>(json: &Value) -> Result<T, String> {
+    let mut bytes = Vec::new();
+    rmpv::encode::write_value(&mut bytes, &json_to_wire(json)?).map_err(|e| e.to_string())?;
+    decode(&bytes).map_err(|e| e.to_string())
+}
+
+/// `commit.input`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct InputCase {
+    pub salt: Bytes32,
+    pub input: ChatInput,
+}
+
+/// `commit.output`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct OutputCase {
+    pub salt: Bytes32,
+    pub tokens: Vec<u32>,
+    pub text: String,
+}
+
+/// `ask.canonical`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct AskCase {
+    pub id: RequestId,
+    pub spec: EntryHash,
+    pub commitment: Bytes32,
+    pub session_key: Bytes32,
+}
+
+/// `receipt.in_batch`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct BatchCase {
+    pub signed: SignedReceipt,
+    pub proof: BatchProof,
+    pub batch: ReceiptBatch,
+}
+
+/// `merkle.root` and `merkle.path`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LeavesCase {
+    pub leaves: Vec<Bytes32>,
+    pub index: u32,
+}
+
+/// `merkle.verify_path`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PathCase {
+    pub root: Bytes32,
+    pub leaf: Bytes32,
+    pub index: u64,
+    pub count: u64,
+    pub path: Vec<Bytes32>,
+}
+
+/// `rules.entry`: an entry and its header.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct EntryCase {
+    pub author: AgentPubKey,
+    pub timestamp: TimestampUs,
+    pub entry: AppEntry,
+}
+
+/// `rules.update` and `rules.delete`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ChangeCase {
+    pub author: AgentPubKey,
+    pub kind: Kind,
+    pub original: ActionHash,
+}
+
+/// `rules.link`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LinkCase {
+    pub author: AgentPubKey,
+    pub kind: LinkKind,
+    pub base: AnyLinkableHash,
+    pub target: AnyLinkableHash,
+    #[serde(with = "serde_bytes")]
+    pub tag: Vec<u8>,
+}
+
+/// `rules.delete_link`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct UnlinkCase {
+    pub author: AgentPubKey,
+    pub base: AnyLinkableHash,
+    pub drawn_by: AgentPubKey,
+    pub drawn_from: AnyLinkableHash,
+}
+
+/// `rules.entry_encoding`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct EncodingCase {
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    pub again: Vec<u8>,
+}
+
+/// Does what a case says, where these records are valid and no others.
+pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, String> {
+    match operation {
+        "commit.input" => from_json(with).and_then(|c: InputCase| to_json(&commit::input(&c.salt, &c.input))),
+        "commit.output" => {
+            from_json(with).and_then(|c: OutputCase| to_json(&commit::output(&c.salt, &c.tokens, &c.text)))
+        }
+        "ask.canonical" => {
+            from_json(with).map(|c: AskCase| hexed(&ask::canonical(&c.id, &c.spec, &c.commitment, &c.session_key)))
+        }
+        "receipt.canonical" => from_json(with).map(|c: Receipt| hexed(&receipt::canonical(&c))),
+        "receipt.leaf" => from_json(with).and_then(|c: SignedReceipt| to_json(&receipt::leaf(&c))),
+        "receipt.in_batch" => {
+            from_json(with).map(|c: BatchCase| verdict(receipt::in_batch(&c.signed, &c.proof, &c.batch)))
+        }
+        "merkle.root" => from_json(with).and_then(|c: LeavesCase| to_json(&merkle::root(&c.leaves))),
+        "merkle.path" => from_json(with).and_then(|c: LeavesCase| to_json(&merkle::path(&c.leaves, c.index as usize))),
+        "merkle.verify_path" => {
+            from_json(with).map(|c: PathCase| verdict(merkle::verify_path(&c.root, &c.leaf, c.index, c.count, &c.path)))
+        }
+        "chunks.root" => from_json(with).and_then(|bytes: u32| to_json(&chunk_root(bytes))),
+        "chat.bounds" => from_json(with).map(|c: ChatInput| verdict(chat::bounds(&c))),
+        "signal.bounds" => from_json(with).map(|c: PeerSignal| verdict(signal::bounds(&c))),
+        _ => run_rule(operation, with, records),
+    }
+}
+
+fn run_rule(operation: &str, with: &Value, records: &Value) -> Result<Value, String> {
+    let records = Map(from_json::<Option<_>>(records)?.unwrap_or_default());
+    match operation {
+        "rules.entry" => from_json(with).and_then(|c: EntryCase| {
+            let header = Header { author: &c.author, timestamp: c.timestamp };
+            judged(judge::entry(header, &c.entry, &records))
+        }),
+        "rules.update" => {
+            from_json(with).and_then(|c: ChangeCase| judged(judge::update(&c.author, c.kind, &c.original, &records)))
+        }
+        "rules.delete" => {
+            from_json(with).and_then(|c: ChangeCase| judged(judge::delete(&c.author, &c.original, &records)))
+        }
+        "rules.link" => from_json(with).and_then(|c: LinkCase| {
+            let link = NewLink { kind: c.kind, base: &c.base, target: &c.target, tag: &c.tag };
+            judged(judge::link(&c.author, link, &records))
+        }),
+        "rules.delete_link" => from_json(with)
+            .map(|c: UnlinkCase| verdict(rules::delete_link(&c.author, &c.base, &c.drawn_by, &c.drawn_from))),
+        "rules.entry_encoding" => {
+            from_json(with).map(|c: EncodingCase| verdict(rules::entry_encoding(&c.bytes, &c.again)))
+        }
+        _ => Err(format!("no such operation: {operation}")),
+    }
+}
+
+/// The anchors of the vectors: in a conductor they are hashes of paths, here any two hashes do.
+pub fn anchor(anchor: Anchor) -> EntryHash {
+    EntryHash::from_raw_36(vec![anchor.path().len() as u8; 36])
+}
+
+struct Map(Vec<(ActionHash, Known)>);
+
+impl Records for Map {
+    type Error = ActionHash;
+
+    fn valid(&self, action: &ActionHash) -> Result<Known, ActionHash> {
+        let found = self.0.iter().find(|(hash, _)| hash == action);
+        found.map(|(_, known)| known.clone()).ok_or_else(|| action.clone())
+    }
+
+    fn anchor(&self, which: Anchor) -> Result<EntryHash, ActionHash> {
+        Ok(anchor(which))
+    }
+}
+
+fn verdict(result: Result<(), Breach>) -> Value {
+    match result {
+        Ok(()) => "ok".into(),
+        Err(breach) => format!("{}: {breach}", breach.code()).into(),
+    }
+}
+
+fn judged(result: Result<(), Refusal<ActionHash>>) -> Result<Value, String> {
+    match result {
+        Ok(()) => Ok(verdict(Ok(()))),
+        Err(Refusal::Breach(breach)) => Ok(verdict(Err(breach))),
+        Err(Refusal::Records(_)) => Ok("missing: a record has not arrived".into()),
+    }
+}
+
+/// A file of this many bytes, counting up modulo 251.
+fn chunk_root(bytes: u32) -> Option<Bytes32> {
+    let mut tree = chunks::ChunkTree::new();
+    let file: Vec<u8> = (0..bytes).map(|i| (i % 251) as u8).collect();
+    tree.update(&file);
+    tree.finish()
+}
+
+fn hexed(bytes: &[u8]) -> Value {
+    format!("0x{}", hex::encode(bytes)).into()
+}
+
+fn wire_to_json(wire: rmpv::Value) -> Result<Value, String> {
+    use rmpv::Value as Wire;
+    Ok(match wire {
+        Wire::Nil => Value::Null,
+        Wire::Boolean(b) => b.into(),
+        Wire::Integer(n) => n.as_u64().map(Value::from).or_else(|| n.as_i64().map(Value::from)).unwrap_or_default(),
+        Wire::String(s) => s.into_str().ok_or("text that is not UTF-8")?.into(),
+        Wire::Binary(b) => hexed(&b),
+        Wire::Array(items) => Value::Array(items.into_iter().map(wire_to_json).collect::<Result<_, _>>()?),
+        Wire::Map(pairs) => {
+            let pair = |(key, value): (Wire, Wire)| {
+                Ok((key.as_str().ok_or("a key that is no text")?.to_owned(), wire_to_json(value)?))
+            };
+            Value::Object(pairs.into_iter().map(pair).collect::<Result<_, String>>()?)
+        }
+        Wire::F32(_) | Wire::F64(_) | Wire::Ext(..) => return Err("not an integer, text, list or map".into()),
+    })
+}
+
+fn json_to_wire(json: &Value) -> Result<rmpv::Value, String> {
+    use rmpv::Value as Wire;
+    Ok(match json {
+        Value::Null => Wire::Nil,
+        Value::Bool(b) => (*b).into(),
+        Value::Number(n) => {
+            n.as_u64().map(Wire::from).or_else(|| n.as_i64().map(Wire::from)).ok_or("a number that is no integer")?
+        }
+        Value::String(s) => match s.strip_prefix("0x") {
+            Some(digits) => Wire::Binary(hex::decode(digits).map_err(|e| e.to_string())?),
+            None => s.as_str().into(),
+        },
+        Value::Array(items) => Wire::Array(items.iter().map(json_to_wire).collect::<Result<_, _>>()?),
+        Value::Object(fields) => {
+            let pair = |(key, value): (&String, &Value)| Ok((key.as_str().into(), json_to_wire(value)?));
+            Wire::Map(fields.iter().map(pair).collect::<Result<_, String>>()?)
+        }
+    })
+}
