@@ -1,0 +1,75 @@
+//! What a model spec needs to know of a file besides its hashes.
+
+use crate::gguf::{Header, Tensor};
+use crate::tensor;
+use crate::ModelError;
+use ainonymous_types::{limits, Bytes32};
+use ainonymous_verify::text::{to_label, to_printable};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A model file in words and numbers that fit into a model spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// `general.name` of the file, or its stem.
+    pub name: String,
+    /// Quantisation label, for example `q8_0`.
+    pub quantization: String,
+    /// `general.architecture`.
+    pub architecture: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Context that the model was trained with, in tokens; 0 if the file does not say.
+    pub context_trained: u32,
+    /// Length of the file in bytes.
+    pub file_bytes: u64,
+    /// Has it a chat template?
+    pub has_chat_template: bool,
+    /// See [`Header::tokenizer_hash`].
+    pub tokenizer_hash: Bytes32,
+    /// See [`Header::template_hash`].
+    pub template_hash: Bytes32,
+}
+
+/// Reads a file's header, checks it, and says what the model is.
+pub fn describe(path: &Path) -> Result<Description, ModelError> {
+    let header = Header::read(path)?;
+    if let Some(parts) = header.number("split.count").filter(|parts| *parts > 1) {
+        return Err(ModelError::Split { path: path.into(), parts });
+    }
+    let malformed = |what| ModelError::Malformed { path: path.into(), what };
+    let architecture = header.text("general.architecture").unwrap_or_default();
+    if architecture.is_empty() {
+        return Err(malformed("it names no architecture"));
+    }
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let named = to_printable(header.text("general.name").unwrap_or_default(), limits::MODEL_NAME_BYTES_MAX);
+    let name = if named.is_empty() { to_printable(&stem, limits::MODEL_NAME_BYTES_MAX) } else { named };
+    let trained = header.number(&format!("{architecture}.context_length")).unwrap_or(0);
+    Ok(Description {
+        name: if name.is_empty() { "model".into() } else { name },
+        quantization: quantization(&header),
+        architecture: to_label(architecture, limits::ARCHITECTURE_BYTES_MAX),
+        parameters: header.tensors.iter().fold(0u64, |sum, t| sum.saturating_add(t.elements)),
+        context_trained: u32::try_from(trained).unwrap_or(u32::MAX),
+        file_bytes: header.file_bytes,
+        has_chat_template: header.text("tokenizer.chat_template").is_some(),
+        tokenizer_hash: header.tokenizer_hash,
+        template_hash: header.template_hash,
+    })
+}
+
+/// The file's own word for it, or the format that most bytes have.
+fn quantization(header: &Header) -> String {
+    let stated = header.number("general.file_type").and_then(tensor::file_type_label);
+    stated.or_else(|| most_bytes(&header.tensors).and_then(tensor::label)).unwrap_or("unknown").to_owned()
+}
+
+fn most_bytes(tensors: &[Tensor]) -> Option<u32> {
+    let mut bytes: BTreeMap<u32, u64> = BTreeMap::new();
+    for tensor in tensors {
+        let sum = bytes.entry(tensor.format).or_default();
+        *sum = sum.saturating_add(tensor.bytes.unwrap_or(0));
+    }
+    bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(format, _)| format)
+}

@@ -1,0 +1,52 @@
+//! Hashes of a whole model file, in one pass.
+
+use crate::ModelError;
+use ainonymous_types::Bytes32;
+use ainonymous_verify::chunks::{ChunkTree, CHUNK_BYTES};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Hashes of a whole file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileHashes {
+    /// SHA-256 of the file.
+    pub gguf_hash: Bytes32,
+    /// Root of the Merkle tree over its chunks.
+    pub gguf_root: Bytes32,
+    /// Its length in bytes.
+    pub gguf_bytes: u64,
+}
+
+/// Hashes a file. `progress` gets bytes done and bytes in all after each chunk, and returns false to stop.
+pub fn hash_file(path: &Path, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<FileHashes, ModelError> {
+    let io = |e: std::io::Error| ModelError::io(path, &e);
+    let mut file = File::open(path).map_err(io)?;
+    let before = file.metadata().map_err(io)?;
+    if !before.is_file() {
+        return Err(ModelError::Unreadable { path: path.into(), reason: "it is not a file".into() });
+    }
+    let (mut whole, mut tree) = (Sha256::new(), ChunkTree::new());
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        let read = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(io(e)),
+        };
+        whole.update(&buffer[..read]);
+        tree.update(&buffer[..read]);
+        if !progress(tree.bytes(), before.len()) {
+            return Err(ModelError::Interrupted { problem: "it was cancelled".into() });
+        }
+    }
+    let after = file.metadata().map_err(io)?;
+    let gguf_bytes = tree.bytes();
+    if gguf_bytes != before.len() || after.len() != before.len() || after.modified().ok() != before.modified().ok() {
+        return Err(ModelError::Changed { path: path.into() });
+    }
+    let gguf_root = tree.finish().ok_or_else(|| ModelError::NotGguf { path: path.into() })?;
+    Ok(FileHashes { gguf_hash: Bytes32(whole.finalize().into()), gguf_root, gguf_bytes })
+}

@@ -1,0 +1,102 @@
+//! How many bytes a tensor takes.
+
+/// Elements and bytes of one block of a number format, by GGUF's number for it; `None` for formats unknown here.
+pub(crate) fn block(format: u32) -> Option<(u64, u64)> {
+    Some(match format {
+        0 | 26 => (1, 4),
+        1 | 25 | 30 => (1, 2),
+        24 => (1, 1),
+        27 | 28 => (1, 8),
+        2 | 20 => (32, 18),
+        3 => (32, 20),
+        6 => (32, 22),
+        7 => (32, 24),
+        8 => (32, 34),
+        9 => (32, 36),
+        10 => (256, 84),
+        11 | 21 => (256, 110),
+        12 => (256, 144),
+        13 => (256, 176),
+        14 => (256, 210),
+        15 => (256, 292),
+        16 | 35 => (256, 66),
+        17 => (256, 74),
+        18 => (256, 98),
+        19 => (256, 50),
+        22 => (256, 82),
+        23 => (256, 136),
+        29 => (256, 56),
+        34 => (256, 54),
+        39 => (32, 17),
+        40 => (64, 36),
+        41 => (128, 18),
+        42 => (64, 18),
+        _ => return None,
+    })
+}
+
+/// Label of a model most of whose weights have this format, as far as the format tells.
+pub(crate) fn label(format: u32) -> Option<&'static str> {
+    Some(match format {
+        0 => "f32",
+        1 => "f16",
+        30 => "bf16",
+        2 => "q4_0",
+        3 => "q4_1",
+        6 => "q5_0",
+        7 => "q5_1",
+        8 => "q8_0",
+        10 => "q2_k",
+        11 => "q3_k",
+        12 => "q4_k",
+        13 => "q5_k",
+        14 => "q6_k",
+        20 => "iq4_nl",
+        23 => "iq4_xs",
+        39 => "mxfp4",
+        _ => return None,
+    })
+}
+
+/// Label for `general.file_type`.
+pub(crate) fn file_type_label(file_type: u64) -> Option<&'static str> {
+    Some(match file_type {
+        0 => "f32",
+        1 => "f16",
+        2 => "q4_0",
+        3 => "q4_1",
+        7 => "q8_0",
+        8 => "q5_0",
+        9 => "q5_1",
+        10 => "q2_k_m",
+        11 => "q3_k_s",
+        12 => "q3_k_m",
+        13 => "q3_k_l",
+        14 => "q4_k_s",
+        15 => "q4_k_m",
+        16 => "q5_k_s",
+        17 => "q5_k_m",
+        18 => "q6_k",
+        19 => "iq2_xxs",
+        20 => "iq2_xs",
+        21 => "q2_k_s",
+        22 => "iq3_xs",
+        23 => "iq3_xxs",
+        24 => "iq1_s",
+        25 => "iq4_nl",
+        26 => "iq3_s",
+        27 => "iq3_m",
+        28 => "iq2_s",
+        29 => "iq2_m",
+        30 => "iq4_xs",
+        31 => "iq1_m",
+        32 => "bf16",
+        36 => "tq1_0",
+        37 => "tq2_0",
+        38 => "mxfp4_moe",
+        39 => "nvfp4",
+        40 => "q1_0",
+        41 => "q2_0",
+        _ => return None,
+    })
+}
