@@ -1,0 +1,234 @@
+//! Bounds too large for a vector, at the bound and one past; and that no rule panics, whatever it is given.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use ainonymous_types::*;
+use ainonymous_verify::rules::{self, AppEntry, Content, Known};
+use ainonymous_verify::{ask, chat, commit, judge, receipt, signal, Breach};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn agent(n: u8) -> AgentPubKey {
+    AgentPubKey::from_raw_36(vec![n; 36])
+}
+
+fn action(n: u8) -> ActionHash {
+    ActionHash::from_raw_36(vec![n; 36])
+}
+
+fn spec_ref(n: u8) -> SpecRef {
+    SpecRef { entry: EntryHash::from_raw_36(vec![n; 36]), action: action(n) }
+}
+
+fn question(content: String, messages: usize) -> ChatInput {
+    let message = ChatMessage { role: ChatRole::User, content };
+    ChatInput { messages: vec![message; messages], sampling: Sampling::default(), max_tokens: 0, stop: vec![] }
+}
+
+fn request(sealed: usize) -> Request {
+    Request {
+        commitment: Bytes32([1; 32]),
+        spec: spec_ref(2),
+        assignee: agent(3),
+        capability: action(4),
+        reply_key: Bytes32([5; 32]),
+        max_tokens: 1,
+        expires_at: 1,
+        sealed: vec![0; sealed],
+    }
+}
+
+#[test]
+fn prompts() {
+    assert_eq!(chat::bounds(&question("x".repeat(limits::PROMPT_BYTES_MAX), 1)), Ok(()));
+    let past = chat::bounds(&question("x".repeat(limits::PROMPT_BYTES_MAX + 1), 1));
+    assert_eq!(past.unwrap_err().code(), "too_long");
+    let shared = chat::bounds(&question("x".repeat(limits::PROMPT_BYTES_MAX / 2 + 1), 2));
+    assert_eq!(shared.unwrap_err().code(), "too_long");
+    assert_eq!(chat::bounds(&question("x".into(), limits::CHAT_MESSAGES_MAX)), Ok(()));
+    let many = chat::bounds(&question("x".into(), limits::CHAT_MESSAGES_MAX + 1));
+    assert_eq!(many.unwrap_err().code(), "too_many");
+}
+
+#[test]
+fn sealed_payloads() {
+    assert_eq!(rules::request(&request(limits::SEALED_REQUEST_BYTES_MAX)), Ok(()));
+    assert_eq!(rules::request(&request(limits::SEALED_REQUEST_BYTES_MAX + 1)).unwrap_err().code(), "too_long");
+    let answer = |sealed| Answer { request: action(1), sealed: vec![0; sealed] };
+    assert_eq!(rules::answer(&answer(limits::SEALED_ANSWER_BYTES_MAX)), Ok(()));
+    assert_eq!(rules::answer(&answer(limits::SEALED_ANSWER_BYTES_MAX + 1)).unwrap_err().code(), "too_long");
+}
+
+#[test]
+fn signals() {
+    assert_eq!(signal::encoded_bytes(limits::SIGNAL_BYTES_MAX), Ok(()));
+    assert_eq!(signal::encoded_bytes(limits::SIGNAL_BYTES_MAX + 1).unwrap_err().code(), "too_long");
+    let chunk = |text: usize| {
+        signal::bounds(&PeerSignal::Tokens(TokenChunk {
+            id: RequestId([0; 16]),
+            chunk: 0,
+            text: "x".repeat(text),
+            tokens: vec![],
+        }))
+    };
+    assert_eq!(chunk(limits::CHUNK_TEXT_BYTES_MAX), Ok(()));
+    assert_eq!(chunk(limits::CHUNK_TEXT_BYTES_MAX + 1).unwrap_err().code(), "too_long");
+    let to = |n| SendSignal { to: vec![agent(1); n], signal: PeerSignal::Cancel { id: RequestId([0; 16]) } };
+    assert_eq!(signal::sending(&to(limits::SIGNAL_RECIPIENTS_MAX)), Ok(()));
+    assert_eq!(signal::sending(&to(limits::SIGNAL_RECIPIENTS_MAX + 1)).unwrap_err().code(), "too_many");
+    assert_eq!(signal::sending(&to(0)).unwrap_err().code(), "empty");
+}
+
+#[test]
+fn most_models_fit_into_a_capability() {
+    let model = |n: usize| ServedModel { spec: spec_ref(n as u8), tokens_per_s: 1 };
+    let capability = |n| Capability {
+        roles: vec![Role::Provider],
+        sealing_key: Bytes32([1; 32]),
+        transport_key: None,
+        addresses: vec![],
+        backend: Backend::Cpu,
+        backend_detail: String::new(),
+        models: (0..n).map(model).collect(),
+    };
+    assert_eq!(rules::capability(&capability(limits::CAPABILITY_MODELS_MAX)), Ok(()));
+    let past = rules::capability(&capability(limits::CAPABILITY_MODELS_MAX + 1));
+    assert_eq!(past.unwrap_err().code(), "too_many");
+}
+
+#[test]
+fn the_largest_question_fits_into_a_signal_and_into_a_request() {
+    let full = question("x".repeat(limits::PROMPT_BYTES_MAX), 1);
+    let posted = PostedQuestion {
+        id: RequestId([0; 16]),
+        input: ChatInput { stop: vec!["x".repeat(limits::STOP_BYTES_MAX); limits::STOP_STRINGS_MAX], ..full },
+        salt: Bytes32([0; 32]),
+        session_key: Bytes32([0; 32]),
+        signature: Bytes64([0; 64]),
+    };
+    let bytes = holochain_serialized_bytes::encode(&posted).unwrap().len() + limits::SEALED_BYTES_MIN;
+    assert!(bytes <= limits::SEALED_REQUEST_BYTES_MAX, "{bytes}");
+    assert!(bytes + 128 <= limits::SIGNAL_BYTES_MAX);
+    // As many messages as there may be, with as much text as there may be, still fit.
+    let each = limits::PROMPT_BYTES_MAX / limits::CHAT_MESSAGES_MAX;
+    let spread = PostedQuestion { input: question("x".repeat(each), limits::CHAT_MESSAGES_MAX), ..posted };
+    let bytes = holochain_serialized_bytes::encode(&spread).unwrap().len() + limits::SEALED_BYTES_MIN;
+    assert!(bytes <= limits::SEALED_REQUEST_BYTES_MAX, "{bytes}");
+    assert!(bytes + 128 <= limits::SIGNAL_BYTES_MAX);
+}
+
+#[test]
+fn codes_are_snake_case_and_every_breach_has_a_hint() {
+    for breach in [Breach::NotProvider, Breach::Expired, Breach::ProofMismatch, Breach::Empty { what: "x" }] {
+        assert!(breach.code().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        assert!(!breach.hint().is_empty());
+    }
+}
+
+struct Always(Known);
+
+impl judge::Records for Always {
+    type Error = ();
+    fn valid(&self, _: &ActionHash) -> Result<Known, ()> {
+        Ok(self.0.clone())
+    }
+    fn anchor(&self, _: rules::Anchor) -> Result<EntryHash, ()> {
+        Ok(EntryHash::from_raw_36(vec![1; 36]))
+    }
+}
+
+/// Bytes that may or may not be something: whatever decodes is judged.
+fn mangled(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+    vec((any::<prop::sample::Index>(), any::<u8>()), 0..4).prop_map(move |changes| {
+        let mut bytes = good.clone();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes
+    })
+}
+
+fn signal_bytes() -> Vec<u8> {
+    holochain_serialized_bytes::encode(&PeerSignal::Ask(Ask {
+        id: RequestId([0; 16]),
+        spec: EntryHash::from_raw_36(vec![1; 36]),
+        input: question("hello".into(), 2),
+        salt: Bytes32([0; 32]),
+        session_key: Bytes32([0; 32]),
+        signature: Bytes64([0; 64]),
+    }))
+    .unwrap()
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_signal_panic(bytes in vec(any::<u8>(), 0..200)) {
+        if let Ok(signal) = holochain_serialized_bytes::decode::<_, PeerSignal>(&bytes) {
+            let _ = signal::bounds(&signal);
+        }
+    }
+
+    #[test]
+    fn no_mangled_signal_panics(bytes in mangled(signal_bytes())) {
+        if let Ok(PeerSignal::Ask(ask)) = holochain_serialized_bytes::decode::<_, PeerSignal>(&bytes) {
+            let _ = chat::bounds(&ask.input);
+            let commitment = commit::input(&ask.salt, &ask.input);
+            ask::canonical(&ask.id, &ask.spec, &commitment, &ask.session_key);
+        }
+    }
+
+    #[test]
+    fn no_mangled_request_panics(
+        bytes in mangled(holochain_serialized_bytes::encode(&request(64)).unwrap()),
+        now in any::<i64>(),
+        n in any::<u8>(),
+    ) {
+        if let Ok(request) = holochain_serialized_bytes::decode::<_, Request>(&bytes) {
+            let entry = AppEntry::Request(request);
+            let known = Known { author: agent(n), content: Content::App(spec_ref(n).entry, entry.clone()) };
+            let author = agent(n);
+            let _ = judge::entry(judge::Header { author: &author, timestamp: now }, &entry, &Always(known));
+        }
+    }
+
+    #[test]
+    fn no_times_overflow(expires_at in any::<i64>(), now in any::<i64>()) {
+        let request = Request { expires_at, ..request(64) };
+        let open = i128::from(expires_at) - i128::from(now);
+        let fits = open > 0 && open <= i128::from(limits::REQUEST_TTL_US_MAX);
+        prop_assert_eq!(rules::request_time(&request, now).is_ok(), fits);
+    }
+
+    #[test]
+    fn no_counts_overflow(count in any::<u32>(), prompt_tokens in any::<u64>(), completion_tokens in any::<u64>()) {
+        let batch = ReceiptBatch {
+            capability: action(1), spec: spec_ref(2), root: Bytes32([3; 32]), count, prompt_tokens, completion_tokens,
+        };
+        let _ = rules::receipt_batch(&batch);
+    }
+
+    #[test]
+    fn every_field_of_a_receipt_counts(at in 0usize..9, n in 1u32..) {
+        let good = Receipt {
+            provider: agent(1), spec: spec_ref(2).entry, session_key: Bytes32([3; 32]), input: Bytes32([4; 32]),
+            output: Bytes32([5; 32]), fingerprint: Bytes32([6; 32]), prompt_tokens: 0, completion_tokens: 0,
+            finish: FinishReason::Stop, finished_at: 0,
+        };
+        let mut other = good.clone();
+        match at {
+            0 => other.provider = agent(9),
+            1 => other.spec = spec_ref(9).entry,
+            2 => other.session_key = Bytes32([9; 32]),
+            3 => other.input = Bytes32([9; 32]),
+            4 => other.output = Bytes32([9; 32]),
+            5 => other.fingerprint = Bytes32([9; 32]),
+            6 => other.prompt_tokens = n,
+            7 => other.completion_tokens = n,
+            _ => other.finished_at = n.into(),
+        }
+        prop_assert_ne!(receipt::canonical(&good), receipt::canonical(&other));
+        let sign = |receipt| SignedReceipt { receipt, signature: Bytes64([7; 64]) };
+        prop_assert_ne!(receipt::leaf(&sign(good)), receipt::leaf(&sign(other)));
+    }
+}
