@@ -20,8 +20,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState>;
     /// The answer to a posted request, if there is one yet.
     async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError>;
-    /// What the chat page needs to talk to the conductor.
-    async fn ui_credentials(&self) -> Result<UiCredentials, NodeError>;
+    /// What the chat page needs to talk to the conductor from `origin` (`http://host:port`).
+    async fn ui_credentials(&self, origin: &str) -> Result<UiCredentials, NodeError>;
 }
 
 #[async_trait]
@@ -46,7 +46,7 @@ impl Backend for Node {
         Node::fetch_answer(self, request).await
     }
 
-    async fn ui_credentials(&self) -> Result<UiCredentials, NodeError> {
-        Node::ui_credentials(self).await
+    async fn ui_credentials(&self, origin: &str) -> Result<UiCredentials, NodeError> {
+        Node::ui_credentials(self, origin).await
     }
 }

@@ -171,7 +171,7 @@ impl ApiError {
     /// Stable name of the error.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::MalformedJson { .. } => "malformed_json",
+            Self::MalformedJson { .. } => "invalid_json",
             Self::InvalidUtf8 { .. } => "invalid_utf8",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::PromptTooLarge { .. } => "prompt_too_large",

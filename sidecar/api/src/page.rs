@@ -163,13 +163,19 @@ pub(crate) async fn index(State(api): State<Api>, RawQuery(query): RawQuery, hea
     if !key.is_admitted(&headers) {
         return no_key();
     }
-    match api.backend().ui_credentials().await {
+    match api.backend().ui_credentials(&origin(&headers)).await {
         Ok(credentials) => chat_page(site, &credentials),
         Err(NodeError::NotReady) => not_ready(&Health::of(&api.backend().status())),
         Err(error) => {
             not_ready(&Health { status: "unavailable", reason: Some(error.to_string()), hint: Some(error.hint()) })
         }
     }
+}
+
+/// The page's own origin; the guard has seen to it that the host is this machine.
+fn origin(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    format!("http://{}", host.to_ascii_lowercase())
 }
 
 /// A file of the bundle, unless the browser has it already.

@@ -17,17 +17,17 @@ async fn refused(body: impl Into<Body>) -> Answer {
 }
 
 #[tokio::test]
-async fn malformed_json_names_the_place() {
+async fn invalid_json_names_the_place() {
     for (body, line, column) in
         [("", 1, 0), ("{", 1, 1), ("{\n  \"messages\": [,]\n}", 2, 16), (r#"{"a":"\ud800"}"#, 1, 13)]
     {
         let answer = refused(body).await;
-        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (400, "malformed_json"), "{body}");
+        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (400, "invalid_json"), "{body}");
         let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.ends_with(&format!("at line {line}, column {column}")), "{body}: {message}");
     }
     let deep = refused(format!("{}1", "[".repeat(100_000))).await;
-    assert_eq!(deep.error_code(), "malformed_json");
+    assert_eq!(deep.error_code(), "invalid_json");
 }
 
 #[tokio::test]

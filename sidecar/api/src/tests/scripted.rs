@@ -188,10 +188,11 @@ impl Backend for Scripted {
         }))
     }
 
-    async fn ui_credentials(&self) -> Result<UiCredentials, NodeError> {
+    async fn ui_credentials(&self, origin: &str) -> Result<UiCredentials, NodeError> {
         if !self.ui_ready {
             return Err(NodeError::NotReady);
         }
+        assert_eq!(origin, "http://127.0.0.1:11435");
         Ok(UiCredentials {
             app_port: 45_678,
             installed_app_id: "</script><script>".into(),

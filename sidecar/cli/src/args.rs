@@ -1,0 +1,302 @@
+//! Flags and subcommands. Values that a configuration file can give are optional here; `config` fills them in.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Name of the hidden subcommand that runs a model.
+pub(crate) const WORKER: &str = "worker";
+
+/// Run open language models with the GPUs of your peers.
+///
+/// Flags go before environment variables, those before the configuration file, that before the defaults.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ainonymous",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every subcommand.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Global {
+    /// Configuration file [default: ainonymous/config.toml in the folder for configuration].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// JSON on stdout instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What is logged to stderr, for example `info` or `warn,ainonymous_node=debug`.
+    #[arg(long, global = true, env = "AINONYMOUS_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// Say more on stderr; twice for even more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[command(args_override_self = true)]
+pub(crate) enum Command {
+    /// Start a node: conductor, models, API and chat page.
+    Up(Up),
+    /// Start a node that serves models to its peers.
+    Serve(Serve),
+    /// Ask one question.
+    Ask(Ask),
+    /// Talk, line by line.
+    Chat(Chat),
+    /// What the running node is doing.
+    Status(Api),
+    /// Models that can be asked.
+    Models(Api),
+    /// Check this machine, its configuration and its node.
+    Doctor(Doctor),
+    /// Run a bootstrap and relay server for a network of one's own.
+    Bootstrap(Bootstrap),
+    /// This help, as Markdown.
+    #[command(hide = true)]
+    MarkdownHelp,
+}
+
+impl Command {
+    /// Whether `--json` means one JSON object a line as things happen, not one object at the end.
+    pub(crate) fn speaks_in_events(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Serve(_) | Self::Bootstrap(_))
+    }
+}
+
+/// Flags of `up` and `serve`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Up {
+    /// Folder of this node: keys, databases, receipts [default: ainonymous in the folder for data].
+    #[arg(long, env = "AINONYMOUS_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// File with the passphrase that opens the node's keys. Otherwise AINONYMOUS_PASSPHRASE, otherwise you are asked.
+    #[arg(long, env = "AINONYMOUS_PASSPHRASE_FILE", value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Admin interface of a conductor that runs already, ws://HOST:PORT, instead of the one built in.
+    #[arg(long, env = "AINONYMOUS_CONDUCTOR", value_name = "URL")]
+    pub(crate) conductor: Option<String>,
+    /// Server where nodes of the network find each other.
+    #[arg(long, env = "AINONYMOUS_BOOTSTRAP", value_name = "URL")]
+    pub(crate) bootstrap: Option<String>,
+    /// Server that forwards what cannot go directly [default: the bootstrap server].
+    #[arg(long, env = "AINONYMOUS_RELAY", value_name = "URL")]
+    pub(crate) relay: Option<String>,
+    /// A network of this machine alone: nobody is looked for, whatever else says where.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// A network of one's own: nodes with another seed are in another network.
+    #[arg(long, env = "AINONYMOUS_NETWORK_SEED", value_name = "TEXT")]
+    pub(crate) network_seed: Option<String>,
+    /// Pace of gossip; `lan` also allows a relay without TLS [default: lan if the relay is http://, else default].
+    #[arg(long, env = "AINONYMOUS_NETWORK_TUNING", value_name = "PACE")]
+    pub(crate) network_tuning: Option<Tuning>,
+    /// Address of the API and the chat page; port 0 takes a free one [default: 127.0.0.1:11435].
+    #[arg(long, env = "AINONYMOUS_API", value_name = "ADDRESS")]
+    pub(crate) api: Option<String>,
+    /// A GGUF file to serve, or its name in the folder for models; can be given again. AINONYMOUS_SERVE holds a list
+    /// like PATH does.
+    #[arg(long, value_name = "MODEL", action = clap::ArgAction::Append)]
+    pub(crate) serve: Vec<PathBuf>,
+    /// Keep the models for this node: peers cannot use them.
+    #[arg(long)]
+    pub(crate) no_share: bool,
+    /// Compute threads of each model [default: the physical cores].
+    #[arg(long, env = "AINONYMOUS_THREADS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    /// Layers on the GPU: a number, or `auto` for as many as fit [default: auto].
+    #[arg(long, env = "AINONYMOUS_GPU_LAYERS", value_name = "N|auto")]
+    pub(crate) gpu_layers: Option<Layers>,
+    /// Context of each question in tokens [default: what the model was trained with, at most 8192].
+    #[arg(long, env = "AINONYMOUS_CONTEXT", value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(32..=16_777_216))]
+    pub(crate) context: Option<u32>,
+    /// Questions that a model answers at once [default: 4].
+    #[arg(long, env = "AINONYMOUS_SLOTS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) slots: Option<u32>,
+    /// Questions that may wait for a model [default: 64].
+    #[arg(long, env = "AINONYMOUS_QUEUE", value_name = "N", value_parser = clap::value_parser!(u32).range(0..=65_536))]
+    pub(crate) queue: Option<u32>,
+    /// Longest time that a receipt waits to be published with others [default: 5000].
+    #[arg(long, env = "AINONYMOUS_RECEIPT_INTERVAL_MS", value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
+    pub(crate) receipt_interval_ms: Option<u64>,
+    /// A .happ or .webhapp instead of the one built in. Another hApp is another network.
+    #[arg(long, env = "AINONYMOUS_HAPP", value_name = "FILE")]
+    pub(crate) happ: Option<PathBuf>,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Serve {
+    /// GGUF files, or their names in the folder for models.
+    #[arg(required = true, value_name = "MODEL")]
+    pub(crate) models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) flags: Up,
+}
+
+/// Where the running node is.
+#[derive(Debug, Default, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Api {
+    /// Address of the running node's API [default: http://127.0.0.1:11435].
+    #[arg(long, env = "AINONYMOUS_API", value_name = "URL")]
+    pub(crate) api: Option<String>,
+}
+
+/// Whom to ask, and how.
+#[derive(Debug, Default, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Whom {
+    #[command(flatten)]
+    pub(crate) api: Api,
+    /// Name of the model [default: whatever there is].
+    #[arg(long, env = "AINONYMOUS_MODEL", value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Which way the question goes [default: auto].
+    #[arg(long, env = "AINONYMOUS_ROUTE", value_name = "ROUTE")]
+    pub(crate) route: Option<Route>,
+    /// Only this peer.
+    #[arg(long, value_name = "uhCAk…")]
+    pub(crate) provider: Option<String>,
+    /// Most tokens to answer with [default: as many as fit].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u32>,
+    /// 0 takes the most likely word each time; more is freer [default: 1].
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f64>,
+    /// The same seed gives the same answer on the same build [default: random].
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Instructions for the model.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+}
+
+/// Flags of `ask`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Ask {
+    #[command(flatten)]
+    pub(crate) whom: Whom,
+    /// Write the question to the DHT, sealed for one provider, who need not be online now.
+    #[arg(long, conflicts_with = "route")]
+    pub(crate) posted: bool,
+    /// Fetch the answer to an earlier posted question instead of asking.
+    #[arg(long, value_name = "uhCkk…", conflicts_with_all = ["text", "posted", "route", "provider"])]
+    pub(crate) fetch: Option<String>,
+    /// Longest time to wait for the receipt to be published and checked; 0 does not wait.
+    #[arg(long, value_name = "MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub(crate) receipt_wait_ms: u64,
+    /// The question; `-` reads it from stdin.
+    #[arg(required_unless_present = "fetch", value_name = "TEXT")]
+    pub(crate) text: Vec<String>,
+}
+
+/// Flags of `chat`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Chat {
+    #[command(flatten)]
+    pub(crate) whom: Whom,
+}
+
+/// Flags of `doctor`: what `up` would be started with.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) flags: Up,
+}
+
+/// Flags of `bootstrap`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Bootstrap {
+    /// Where to listen, without TLS; port 0 takes a free one.
+    #[arg(long, env = "AINONYMOUS_BOOTSTRAP_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
+    pub(crate) listen: std::net::SocketAddr,
+}
+
+/// Pace of gossip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Tuning {
+    /// Across the Internet.
+    Default,
+    /// Loopback and private networks.
+    Lan,
+}
+
+/// Which way a question goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Route {
+    /// The node's own model if it has it, else a peer by signals.
+    Auto,
+    /// Only the node's own model.
+    Local,
+    /// A peer, by remote signals.
+    Signals,
+    /// A peer, by a sealed entry on the DHT.
+    Posted,
+}
+
+impl Route {
+    /// As the API spells it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Local => "local",
+            Self::Signals => "signals",
+            Self::Posted => "posted",
+        }
+    }
+}
+
+/// Layers on the GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layers {
+    /// As many as fit.
+    Auto,
+    /// So many.
+    Fixed(u32),
+}
+
+impl std::str::FromStr for Layers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => number.parse().map(Self::Fixed).map_err(|_| "it must be a number or `auto`".into()),
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Layers {
+    /// A number, or the text `auto`.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged, expecting = "a number or \"auto\"")]
+        enum Either {
+            Number(u32),
+            Text(String),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Number(number) => Ok(Self::Fixed(number)),
+            Either::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! One question to the running node.
+
+use crate::args::{Ask, Whom};
+use crate::client::{Client, Part};
+use crate::config::Config;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::Out;
+use crate::show::Answered;
+use serde_json::{json, Value};
+use std::io::Read as _;
+
+/// Asks, shows the answer as it comes, then who answered and where the receipt stands.
+pub(crate) async fn run(flags: Ask, config: &Config, out: &Out) -> Result<Exit, CliError> {
+    let Ask { whom, posted, fetch, receipt_wait_ms, text } = flags;
+    let client = Client::new(&whom.api, config)?;
+    let answered = match fetch {
+        Some(request) => fetch_posted(&client, &request, out).await?,
+        None => {
+            let messages = messages(whom.system.as_deref(), &question(&text)?);
+            let body = body(&whom, posted, config, messages);
+            let mut answered = stream(&client, &body, out, !out.is_json()).await?;
+            check_receipt(&client, &mut answered, receipt_wait_ms).await?;
+            answered
+        }
+    };
+    if out.is_json() {
+        out.object(&answered);
+    } else {
+        out.talk(&answered.origin());
+        out.talk(&answered.receipt_line());
+    }
+    Ok(Exit::Ok)
+}
+
+/// What the API is asked.
+pub(crate) fn body(whom: &Whom, posted: bool, config: &Config, messages: Value) -> Value {
+    let route = whom.route.or(config.route).map_or("auto", |route| route.name());
+    let mut body = json!({
+        "messages": messages,
+        "stream": true,
+        "stream_options": { "include_usage": true },
+        "ainonymous": { "route": if posted { "posted" } else { route }, "provider": whom.provider },
+    });
+    let optional = [
+        ("model", json!(whom.model.as_ref().or(config.model.as_ref()))),
+        ("max_tokens", json!(whom.max_tokens)),
+        ("temperature", json!(whom.temperature)),
+        ("seed", json!(whom.seed)),
+    ];
+    for (name, value) in optional {
+        if !value.is_null() {
+            body[name] = value;
+        }
+    }
+    body
+}
+
+/// Streams an answer; the text goes to stdout if wanted.
+pub(crate) async fn stream(client: &Client, body: &Value, out: &Out, shown: bool) -> Result<Answered, CliError> {
+    let mut stream = client.ask(body).await?;
+    let mut answered = Answered::default();
+    loop {
+        match stream.next().await {
+            Ok(Part::Queued(0)) => {}
+            Ok(Part::Queued(before)) => out.talk(&format!("waiting; {before} before this question")),
+            Ok(Part::Chunk(chunk)) => {
+                if let Some(text) = chunk["choices"][0]["delta"]["content"].as_str() {
+                    answered.answer.push_str(text);
+                    if shown {
+                        out.text(text);
+                    }
+                }
+                answered.take(&chunk);
+            }
+            Ok(Part::Done) => break,
+            Err(error) => {
+                end_line(&answered, out, shown);
+                return Err(error);
+            }
+        }
+    }
+    end_line(&answered, out, shown);
+    Ok(answered)
+}
+
+/// The terminal's next line is a new one.
+fn end_line(answered: &Answered, out: &Out, shown: bool) {
+    if shown && !answered.answer.is_empty() && !answered.answer.ends_with('\n') {
+        out.text("\n");
+    }
+}
+
+/// Waits until the receipt is published and checked, as long as wanted.
+pub(crate) async fn check_receipt(client: &Client, answered: &mut Answered, wait_ms: u64) -> Result<(), CliError> {
+    if !answered.has_receipt {
+        return Ok(());
+    }
+    if let Some(id) = &answered.id {
+        let state = client.get(&format!("/ainonymous/v1/receipts/{id}?wait_ms={wait_ms}")).await?;
+        answered.take_receipt(&state);
+    }
+    Ok(())
+}
+
+async fn fetch_posted(client: &Client, request: &str, out: &Out) -> Result<Answered, CliError> {
+    if !request.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        let problem = "it must be an action hash that begins with uhCkk".into();
+        return Err(CliError::Value { value: request.into(), what: "--fetch", problem });
+    }
+    let posted = client.get(&format!("/ainonymous/v1/posted/{request}")).await?;
+    let text = |name: &str| posted[name].as_str().unwrap_or_default().to_owned();
+    let answered = Answered {
+        answer: text("text"),
+        finish_reason: text("finish_reason"),
+        provider: posted["receipt"]["provider"].as_str().map(str::to_owned),
+        model: posted["receipt"]["spec"].as_str().unwrap_or_default().to_owned(),
+        route: "posted".into(),
+        receipt: posted["batch"].as_str().map(str::to_owned),
+        prompt_tokens: posted["prompt_tokens"].as_u64().unwrap_or_default(),
+        completion_tokens: posted["completion_tokens"].as_u64().unwrap_or_default(),
+        has_receipt: true,
+        ..Answered::default()
+    };
+    out.line(&answered.answer);
+    Ok(answered)
+}
+
+/// The words of the command line, or stdin for `-`.
+fn question(words: &[String]) -> Result<String, CliError> {
+    if words != ["-"] {
+        return Ok(words.join(" "));
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|source| CliError::Stdin { source })?;
+    Ok(text)
+}
+
+fn messages(system: Option<&str>, question: &str) -> Value {
+    let mut messages = Vec::new();
+    messages.extend(system.map(|text| json!({ "role": "system", "content": text })));
+    messages.push(json!({ "role": "user", "content": question }));
+    Value::Array(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Route;
+
+    #[test]
+    fn flags_before_the_file() {
+        let config = Config { model: Some("file".into()), route: Some(Route::Local), ..Config::default() };
+        let messages = messages(Some("Be brief."), "Hi");
+        assert_eq!(messages[0]["role"], "system");
+        let of_file = body(&Whom::default(), false, &config, messages.clone());
+        assert_eq!((of_file["model"].as_str(), of_file["ainonymous"]["route"].as_str()), (Some("file"), Some("local")));
+        assert!(of_file.get("seed").is_none());
+        let whom = Whom { model: Some("flag".into()), seed: Some(5), temperature: Some(0.0), ..Whom::default() };
+        let of_flags = body(&whom, true, &config, messages);
+        assert_eq!(
+            (of_flags["model"].as_str(), of_flags["ainonymous"]["route"].as_str()),
+            (Some("flag"), Some("posted"))
+        );
+        assert_eq!((of_flags["seed"].as_u64(), of_flags["temperature"].as_f64()), (Some(5), Some(0.0)));
+    }
+
+    #[test]
+    fn words_become_a_question() {
+        assert_eq!(question(&["What".into(), "now?".into()]).unwrap(), "What now?");
+    }
+}

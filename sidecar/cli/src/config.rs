@@ -1,0 +1,130 @@
+//! The configuration file: what a user would otherwise say with every flag. Unknown keys are errors, not silence.
+
+use crate::args::{Layers, Route, Tuning};
+use crate::error::CliError;
+use crate::paths;
+use serde::Deserialize;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Names the configuration file, if no flag does.
+const VARIABLE: &str = "AINONYMOUS_CONFIG";
+
+/// Values of the file. Each has a flag of the same name, which says what it means.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) passphrase_file: Option<PathBuf>,
+    pub(crate) conductor: Option<String>,
+    pub(crate) bootstrap: Option<String>,
+    pub(crate) relay: Option<String>,
+    pub(crate) offline: Option<bool>,
+    pub(crate) network_seed: Option<String>,
+    pub(crate) network_tuning: Option<Tuning>,
+    pub(crate) api: Option<String>,
+    /// Paths; relative ones are relative to the file.
+    #[serde(default)]
+    pub(crate) serve: Vec<PathBuf>,
+    pub(crate) no_share: Option<bool>,
+    pub(crate) threads: Option<u32>,
+    pub(crate) gpu_layers: Option<Layers>,
+    pub(crate) context: Option<u32>,
+    pub(crate) slots: Option<u32>,
+    pub(crate) queue: Option<u32>,
+    pub(crate) receipt_interval_ms: Option<u64>,
+    pub(crate) happ: Option<PathBuf>,
+    pub(crate) model: Option<String>,
+    pub(crate) route: Option<Route>,
+    pub(crate) log: Option<String>,
+}
+
+impl Config {
+    /// Reads the file: the one named by the flag must be there, others need not be.
+    pub(crate) fn load(flag: Option<&Path>) -> Result<Self, CliError> {
+        let variable = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let Some(path) = flag.map(Path::to_path_buf).or(variable).or_else(paths::config_file) else {
+            return Ok(Self::default());
+        };
+        match fs_err::read_to_string(&path) {
+            Ok(text) => Self::parse(&path, &text),
+            Err(e) if flag.is_none() && e.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(CliError::File { path, source }),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, CliError> {
+        let mut config: Self = toml::from_str(text)
+            .map_err(|e| CliError::Config { path: path.to_path_buf(), problem: e.to_string().trim_end().to_owned() })?;
+        config.check().map_err(|problem| CliError::Config { path: path.to_path_buf(), problem })?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let paths = [&mut config.data_dir, &mut config.passphrase_file, &mut config.happ];
+        for relative in paths.into_iter().flatten().chain(&mut config.serve) {
+            *relative = folder.join(&*relative);
+        }
+        Ok(config)
+    }
+
+    /// The bounds that flags have too.
+    fn check(&self) -> Result<(), String> {
+        let within = |name: &str, value: Option<u64>, min: u64, max: u64| match value {
+            Some(value) if !(min..=max).contains(&value) => {
+                Err(format!("{name} must be from {min} to {max}, not {value}"))
+            }
+            _ => Ok(()),
+        };
+        within("threads", self.threads.map(u64::from), 1, 1_024)?;
+        within("context", self.context.map(u64::from), 32, 16_777_216)?;
+        within("slots", self.slots.map(u64::from), 1, 64)?;
+        within("queue", self.queue.map(u64::from), 0, 65_536)?;
+        within("receipt_interval_ms", self.receipt_interval_ms, 10, 86_400_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, CliError> {
+        Config::parse(Path::new("/etc/ainonymous/config.toml"), text)
+    }
+
+    #[test]
+    fn every_key() {
+        let config = parse(
+            "data_dir = \"/d\"\npassphrase_file = \"secret\"\nbootstrap = \"http://b\"\nnetwork_tuning = \"lan\"\n\
+             api = \"127.0.0.1:1\"\nserve = [\"a.gguf\", \"/b.gguf\"]\ngpu_layers = \"auto\"\nslots = 2\nroute = \"posted\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.data_dir, Some("/d".into()));
+        assert_eq!(config.passphrase_file, Some("/etc/ainonymous/secret".into()), "relative to the file");
+        assert_eq!(config.serve, [PathBuf::from("/etc/ainonymous/a.gguf"), "/b.gguf".into()]);
+        assert_eq!((config.network_tuning, config.gpu_layers), (Some(Tuning::Lan), Some(Layers::Auto)));
+        assert_eq!((config.slots, config.route), (Some(2), Some(Route::Posted)));
+        assert_eq!(parse("gpu_layers = 12").unwrap().gpu_layers, Some(Layers::Fixed(12)));
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, named) in [
+            ("data_dri = \"/d\"", "data_dri"),
+            ("slots = \"four\"", "slots"),
+            ("slots = 0", "slots"),
+            ("gpu_layers = \"many\"", "gpu_layers"),
+            ("route = \"pigeon\"", "route"),
+            ("passphrase = \"hunter2\"", "passphrase"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.code(), "invalid_config");
+            assert!(error.to_string().contains(named), "{error}");
+            assert!(error.to_string().contains("/etc/ainonymous/config.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_file_named_by_the_flag_must_be_there() {
+        let error = Config::load(Some(Path::new("/no/such/config.toml"))).unwrap_err();
+        assert_eq!(error.code(), "unreadable_file");
+    }
+}

@@ -1,0 +1,117 @@
+//! Exit codes: one list, the same in the code and in docs/reference/exit-codes.md (a test compares them).
+
+use std::process::ExitCode;
+
+/// Why the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Something else failed.
+    Other = 1,
+    /// Flags, configuration or the question make no sense.
+    Usage = 2,
+    /// No node answers, or it is not ready.
+    NotReady = 3,
+    /// Nobody can answer: no such model, or no provider (any more).
+    NoProvider = 4,
+    /// The passphrase is wrong or missing.
+    Passphrase = 5,
+    /// The data folder cannot be used.
+    DataDir = 6,
+    /// Another program listens on the address.
+    PortInUse = 7,
+    /// No model file could be loaded.
+    BadModel = 8,
+    /// The conductor does not start or cannot be reached.
+    Conductor = 9,
+    /// Stopped at once by a second signal.
+    Interrupted = 130,
+}
+
+/// All of them, with what they mean.
+pub(crate) const ALL: &[(Exit, &str)] = &[
+    (Exit::Ok, "done"),
+    (Exit::Other, "something else failed; `doctor`: a check failed"),
+    (Exit::Usage, "flags, configuration or the question make no sense"),
+    (Exit::NotReady, "no node answers, or it is not ready"),
+    (Exit::NoProvider, "nobody can answer: no such model, or no provider (any more)"),
+    (Exit::Passphrase, "the passphrase is wrong or missing"),
+    (Exit::DataDir, "the data folder cannot be used: another process, another network, the disk"),
+    (Exit::PortInUse, "another program listens on the address"),
+    (Exit::BadModel, "`serve`: no model file could be loaded"),
+    (Exit::Conductor, "the conductor does not start or cannot be reached"),
+    (Exit::Interrupted, "stopped at once by a second Ctrl-C"),
+];
+
+impl Exit {
+    /// The exit code of an error of node, conductor, engine or API, by its stable name.
+    pub(crate) fn of_code(code: &str) -> Self {
+        match code {
+            "wrong_passphrase" => Self::Passphrase,
+            "data_dir_in_use"
+            | "data_dir_of_another_network"
+            | "keystore_damaged"
+            | "storage"
+            | "disk_full"
+            | "database" => Self::DataDir,
+            "port_in_use" => Self::PortInUse,
+            "not_loopback" | "invalid_url" => Self::Usage,
+            "not_ready" | "draining" | "model_loading" => Self::NotReady,
+            "model_not_found" | "no_provider" | "answer_pending" | "answer_not_found" => Self::NoProvider,
+            code if code.starts_with("provider_") => Self::NoProvider,
+            "no_conductor"
+            | "origin_refused"
+            | "conductor_too_old"
+            | "conductor_start_failed"
+            | "embedded_unavailable"
+            | "app_not_installed"
+            | "app_not_enabled"
+            | "app_of_another_network"
+            | "admin_refused"
+            | "invalid_happ"
+            | "disconnected"
+            | "stopped"
+            | "call_timeout" => Self::Conductor,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Exit, ALL};
+
+    #[test]
+    fn the_reference_says_the_same() {
+        let reference = include_str!("../../../docs/reference/exit-codes.md");
+        for (exit, meaning) in ALL {
+            let line = format!("| {} | {meaning} |", *exit as u8);
+            assert!(reference.contains(&line), "docs/reference/exit-codes.md lacks: {line}");
+        }
+        assert_eq!(reference.lines().filter(|line| line.starts_with("| ")).count(), ALL.len() + 1, "and nothing else");
+    }
+
+    #[test]
+    fn codes_of_errors() {
+        for (code, exit) in [
+            ("wrong_passphrase", Exit::Passphrase),
+            ("data_dir_in_use", Exit::DataDir),
+            ("disk_full", Exit::DataDir),
+            ("port_in_use", Exit::PortInUse),
+            ("provider_gone", Exit::NoProvider),
+            ("not_ready", Exit::NotReady),
+            ("no_conductor", Exit::Conductor),
+            ("anything", Exit::Other),
+        ] {
+            assert_eq!(Exit::of_code(code), exit, "{code}");
+        }
+    }
+}

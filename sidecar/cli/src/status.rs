@@ -1,0 +1,139 @@
+//! What the running node says about itself: `status` and `models`.
+
+use crate::args::Api;
+use crate::client::Client;
+use crate::config::Config;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::Out;
+use crate::show::{bytes, count, thousands};
+use serde_json::Value;
+
+/// `ainonymous status`.
+pub(crate) async fn status(flags: &Api, config: &Config, out: &Out) -> Result<Exit, CliError> {
+    let client = Client::new(flags, config)?;
+    let status = client.get("/ainonymous/v1/status").await?;
+    if out.is_json() {
+        out.object(&status);
+        return Ok(Exit::Ok);
+    }
+    out.line(&format!("node     {}", client.base()));
+    for line in status_lines(&status) {
+        out.line(&line);
+    }
+    Ok(Exit::Ok)
+}
+
+/// `ainonymous models`.
+pub(crate) async fn models(flags: &Api, config: &Config, out: &Out) -> Result<Exit, CliError> {
+    let answer = Client::new(flags, config)?.get("/ainonymous/v1/models").await?;
+    if out.is_json() {
+        out.object(&answer);
+        return Ok(Exit::Ok);
+    }
+    let models = answer["models"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if models.is_empty() {
+        out.talk("no model is known; serve one with `ainonymous serve MODEL.gguf`, or wait for a provider");
+    }
+    for line in models.iter().map(model_line) {
+        out.line(&line);
+    }
+    Ok(Exit::Ok)
+}
+
+fn model_line(model: &Value) -> String {
+    let providers = model["providers"].as_array().map_or(0, Vec::len) as u64;
+    let place = match (model["local"].as_bool().unwrap_or(false), providers) {
+        (true, 0) => "here".to_owned(),
+        (true, peers) => format!("here and {}", count(peers, "peer")),
+        (false, peers) => count(peers, "peer"),
+    };
+    format!(
+        "{:<32} {:>8}  context {:>7}  {place}",
+        text(&model["id"]),
+        bytes(model["file_bytes"].as_u64().unwrap_or_default()),
+        thousands(model["context_tokens"].as_f64().unwrap_or_default()),
+    )
+}
+
+fn status_lines(status: &Value) -> Vec<String> {
+    let phase = &status["phase"];
+    let mut lines = vec![format!("phase    {}", text(&phase["phase"]))];
+    if let Some(problem) = phase["problem"].as_str() {
+        lines.push(format!("         {problem}"));
+        lines.push(format!("         hint: {}", text(&phase["hint"])));
+    }
+    lines.push(format!("network  {}", network(&status["network"])));
+    lines.push(format!("dna      {}", status["dna_hash"].as_str().unwrap_or("not known yet")));
+    lines.push(format!("agent    {}", status["agent"].as_str().unwrap_or("not known yet")));
+    for model in status["models"].as_array().into_iter().flatten() {
+        let shared = if status["share"].as_bool().unwrap_or(false) { ", shared" } else { "" };
+        lines.push(format!("model    {} {}{shared}", text(&model["id"]), text(&model["state"])));
+        if let Some(problem) = model["problem"].as_str() {
+            lines.push(format!("         {problem}"));
+            lines.push(format!("         hint: {}", text(&model["hint"])));
+        }
+    }
+    let counter = |name: &str| thousands(status["counters"][name].as_f64().unwrap_or_default());
+    lines.push(format!("asked    {}, answered {} for peers", counter("asked"), counter("answered")));
+    lines.push(format!(
+        "receipts {} published, {} of others checked",
+        counter("receipts_published"),
+        counter("receipts_checked")
+    ));
+    let memory = status["rss_bytes"].as_u64().map(|rss| format!(", {} memory", bytes(rss))).unwrap_or_default();
+    let uptime = status["uptime_s"].as_u64().unwrap_or_default();
+    lines.push(format!("up       {}{memory}, version {}", count(uptime, "second"), text(&status["version"])));
+    lines
+}
+
+fn network(network: &Value) -> String {
+    match network["state"].as_str() {
+        Some("ready") => format!("ready, {}", count(network["peers"].as_u64().unwrap_or_default(), "peer")),
+        Some("joining") => format!("joining: {}", text(&network["stage"])),
+        Some("offline") => format!("offline: {}", text(&network["reason"])),
+        _ => "starting".to_owned(),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn status_for_people() {
+        let lines = status_lines(&json!({
+            "version": "0.1.0", "share": true, "uptime_s": 1, "rss_bytes": 200 << 20, "agent": "uhCAkX", "dna_hash": "uhC0kX",
+            "phase": { "phase": "degraded", "problem": "the file is not a GGUF", "hint": "give a GGUF file" },
+            "network": { "state": "ready", "peers": 2 },
+            "models": [{ "id": "tiny-gemma:q8_0", "state": "ready" }, { "id": "x", "state": "failed", "problem": "p", "hint": "h" }],
+            "counters": { "asked": 1234 },
+        }));
+        let all = lines.join("\n");
+        for wanted in [
+            "phase    degraded\n         the file is not a GGUF\n         hint: give a GGUF file",
+            "network  ready, 2 peers",
+            "dna      uhC0kX",
+            "model    tiny-gemma:q8_0 ready, shared",
+            "asked    1,234",
+            "1 second, 200 MiB memory",
+        ] {
+            assert!(all.contains(wanted), "{wanted}\n{all}");
+        }
+    }
+
+    #[test]
+    fn models_for_people() {
+        let line = model_line(&json!({ "id": "tiny-gemma:q8_0", "local": true, "providers": ["a", "b"],
+            "context_tokens": 4096, "file_bytes": 3 << 20 }));
+        assert!(
+            line.starts_with("tiny-gemma:q8_0 ") && line.contains("3 MiB") && line.ends_with("here and 2 peers"),
+            "{line}"
+        );
+    }
+}
