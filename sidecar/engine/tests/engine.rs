@@ -1,4 +1,5 @@
 //! The engine as a host sees it: a real worker process with a real model.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 use ainonymous_engine::{
     Engine, EngineError, EngineOptions, EngineState, Event, Finished, Generation, LlamaEngine, WorkerCommand,

@@ -1,4 +1,5 @@
 //! Real and broken model files.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use ainonymous_models::{describe, hash_file, HashCache, Header, ModelError, Value};
 use std::path::{Path, PathBuf};

@@ -167,6 +167,52 @@ unsafe fn array(hash: &mut Sha256, context: *const sys::gguf_context, id: i64) {
 
 #[cfg(test)]
 mod tests {
+    use super::{GgufFacts, LayerBytes};
+
+    /// The same small file and the same numbers as in the tests of the `models` crate, from an independent implementation.
+    #[test]
+    fn hashes_are_those_of_the_definition() {
+        let mut file = b"GGUF".to_vec();
+        let number = |file: &mut Vec<u8>, n: u32| file.extend(n.to_le_bytes());
+        let length = |file: &mut Vec<u8>, n: u64| file.extend(n.to_le_bytes());
+        let text = |file: &mut Vec<u8>, text: &str| {
+            file.extend((text.len() as u64).to_le_bytes());
+            file.extend(text.as_bytes());
+        };
+        number(&mut file, 3);
+        length(&mut file, 1);
+        length(&mut file, 4);
+        text(&mut file, "general.architecture");
+        number(&mut file, 8);
+        text(&mut file, "test");
+        text(&mut file, "tokenizer.ggml.tokens");
+        number(&mut file, 9);
+        number(&mut file, 8);
+        length(&mut file, 2);
+        text(&mut file, "a");
+        text(&mut file, "b");
+        text(&mut file, "tokenizer.ggml.bos_token_id");
+        number(&mut file, 4);
+        number(&mut file, 1);
+        text(&mut file, "tokenizer.chat_template");
+        number(&mut file, 8);
+        text(&mut file, "{{ x }}");
+        text(&mut file, "blk.1.weight");
+        number(&mut file, 2);
+        length(&mut file, 32);
+        length(&mut file, 2);
+        number(&mut file, 8);
+        length(&mut file, 0);
+        file.resize(file.len().next_multiple_of(32) + 96, 7);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("small.gguf");
+        std::fs::write(&path, file).unwrap();
+        let facts = GgufFacts::read(&path).unwrap();
+        assert_eq!(facts.tokenizer_hash.to_hex(), "601f646d2dc1706a2257eae5fb87b329f4f5ebfb9c74585ef0c67dcfcbb0d40f");
+        assert_eq!(facts.template_hash.to_hex(), "e52c737297f7dad622da7e58f5a16e7437f2716daccb4da859fc567ccd75c9a4");
+        assert_eq!(facts.bytes, LayerBytes { layers: vec![0, 68], rest: 0 });
+    }
+
     #[test]
     fn tensors_are_counted_to_their_layer() {
         assert_eq!(super::layer_of("blk.12.ffn_up.weight"), Some(12));

@@ -8,6 +8,7 @@ use crate::template::ChatTemplate;
 use crate::wire::ToHost;
 use crate::{os, EngineOptions, GpuLayers, ModelInfo};
 use ainonymous_types::{limits, Backend, KvType};
+use ainonymous_verify::text::{to_label, to_printable};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -77,7 +78,7 @@ pub(super) fn load(options: &EngineOptions, abort: Arc<AbortSwitch>, output: &Ou
     let template = chat_template(&model)?;
     warm_up(&model, &mut context)?;
     let info = ModelInfo {
-        architecture: model.meta("general.architecture").unwrap_or_default(),
+        architecture: to_label(&model.meta("general.architecture").unwrap_or_default(), limits::ARCHITECTURE_BYTES_MAX),
         name: model_name(&model, path),
         parameters: model.parameters(),
         context_tokens: context_tokens.min(context.context_tokens()),
@@ -234,7 +235,7 @@ fn warm_up(model: &Model, context: &mut Context) -> Result<(), EngineError> {
 fn model_name(model: &Model, path: &Path) -> String {
     let stem = || path.file_stem().map(|s| s.to_string_lossy().into_owned());
     let name = model.meta("general.name").filter(|n| !n.trim().is_empty()).or_else(stem).unwrap_or_default();
-    clip_to(&clip(&name), limits::MODEL_NAME_BYTES_MAX)
+    to_printable(&name, limits::MODEL_NAME_BYTES_MAX)
 }
 
 fn backend(gpu_layers: u32, devices: &[Device]) -> Backend {
@@ -251,8 +252,7 @@ fn backend(gpu_layers: u32, devices: &[Device]) -> Backend {
 
 fn backend_detail(gpu_layers: u32, devices: &[Device]) -> String {
     let device = devices.iter().find(|d| d.is_gpu == (gpu_layers > 0));
-    let description = device.map(|d| clip(&d.description)).unwrap_or_default();
-    clip_to(&description, limits::BACKEND_DETAIL_BYTES_MAX)
+    to_printable(device.map_or("", |d| d.description.as_str()), limits::BACKEND_DETAIL_BYTES_MAX)
 }
 
 /// `Q4_K - Medium` becomes `q4_k_m`.
@@ -267,15 +267,7 @@ fn quantization_label(file_type: &str) -> String {
         Some("moe") => label.push_str("_moe"),
         _ => {}
     }
-    clip_to(&label, limits::QUANTIZATION_BYTES_MAX)
-}
-
-fn clip_to(text: &str, bytes_max: usize) -> String {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    to_label(&label, limits::QUANTIZATION_BYTES_MAX)
 }
 
 #[cfg(test)]
