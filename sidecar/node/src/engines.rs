@@ -2,16 +2,13 @@
 
 use crate::node::lock;
 use crate::{LocalModel, LocalModelState, ModelEntry, Phase, ServeOptions};
-use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, WorkerCommand};
+use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
 use ainonymous_models::{FileHashes, HashCache};
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-/// Version of the sampler that turns logits into tokens; part of every model spec.
-const SAMPLER_VERSION: u16 = 1;
 
 /// A model that answers questions.
 #[derive(Clone, Debug)]
@@ -99,7 +96,9 @@ impl Engines {
     /// The model that the network knows by this spec.
     pub(crate) fn by_spec(&self, spec: &EntryHash) -> Option<(Loaded, Announced)> {
         self.slots.iter().find_map(|slot| match &*lock(&slot.state) {
-            SlotState::Ready { loaded, announced: Some(a) } if a.spec.entry == *spec => Some((loaded.clone(), a.clone())),
+            SlotState::Ready { loaded, announced: Some(a) } if a.spec.entry == *spec => {
+                Some((loaded.clone(), a.clone()))
+            }
             SlotState::Ready { .. } | SlotState::Loading | SlotState::Failed { .. } => None,
         })
     }
@@ -181,13 +180,14 @@ impl Engines {
     async fn try_load(&self, options: &ServeOptions, stop: &CancellationToken) -> SlotState {
         match self.describe(options).await {
             Ok((description, hashes)) => {
-                let ServeOptions { path, name, threads, gpu_layers, context_tokens, slots, queue_max, kv_type } = options;
+                let ServeOptions { path, name, threads, gpu_layers, context_tokens, slots, queue_max, kv_type } =
+                    options;
                 let engine = LlamaEngine::load(
                     self.worker.clone(),
                     EngineOptions {
                         model_path: path.clone(),
                         threads: *threads,
-                        gpu_layers: gpu_layers.clone(),
+                        gpu_layers: *gpu_layers,
                         context_tokens: *context_tokens,
                         slots: *slots,
                         queue_max: *queue_max,

@@ -225,7 +225,8 @@ impl AskError {
             }
             Self::UnknownModel { known, .. } => format!("known models: {}", known.join(", ")),
             Self::NoProvider { .. } => {
-                "serve the model yourself with `ainonymous serve MODEL.gguf`, or ask again when a provider is online".into()
+                "serve the model yourself with `ainonymous serve MODEL.gguf`, or ask again when a provider is online"
+                    .into()
             }
             Self::ModelLoading { .. } => "ask again in a moment; `ainonymous status` shows the progress".into(),
             Self::NotReady { .. } => "ask again in a moment; `ainonymous status` shows the progress".into(),

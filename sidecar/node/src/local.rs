@@ -26,11 +26,7 @@ pub(crate) fn ask(node: &Node, loaded: &Loaded, input: ChatInput) -> Result<Answ
     Ok(AnswerStream { head, events })
 }
 
-async fn forward(
-    mut generation: Generation,
-    sender: mpsc::Sender<Result<AnswerEvent, AskError>>,
-    started: Instant,
-) {
+async fn forward(mut generation: Generation, sender: mpsc::Sender<Result<AnswerEvent, AskError>>, started: Instant) {
     let mut first_text_us = None;
     loop {
         let event = tokio::select! {

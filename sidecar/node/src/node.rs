@@ -6,8 +6,8 @@ use crate::receipts::Receipts;
 use crate::serving::Serving;
 use crate::store::Store;
 use crate::{
-    announce, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, ModelEntry, NodeError, NodeOptions,
-    Phase, ReceiptState, Status,
+    announce, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, ModelEntry, NodeError,
+    NodeOptions, Phase, ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
@@ -59,11 +59,7 @@ pub(crate) enum ConductorSlot {
     /// Running.
     Running(Conductor),
     /// Could not start.
-    Failed {
-        code: &'static str,
-        problem: String,
-        hint: String,
-    },
+    Failed { code: &'static str, problem: String, hint: String },
 }
 
 /// Live counters behind [`Counters`].

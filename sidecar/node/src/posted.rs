@@ -10,8 +10,8 @@ use ainonymous_conductor::Conductor;
 use ainonymous_engine::Event;
 use ainonymous_protocol::{plan_batches, AnswerEnd, Asked, Effect, Question};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnswerInput, Done, EntryHash, OpenRequest, PeerSignal, PostedAnswer,
-    PostedQuestion, RefuseReason, RequestId, RequestInput, TokenChunk,
+    ActionHash, AgentPubKey, AnswerInput, Done, EntryHash, OpenRequest, PeerSignal, PostedAnswer, PostedQuestion,
+    RefuseReason, RequestId, RequestInput, SendSignal, TokenChunk,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -41,8 +41,7 @@ pub(crate) fn waiting_id(node: &Node, request: &ActionHash) -> Option<RequestId>
 /// Posts a question to one provider.
 pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
-    let candidates =
-        node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
+    let candidates = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
     let candidate = &candidates[0];
     let prepared = Prepared::new(request.input);
     let inbox = Inbox::open(node, prepared.id);
@@ -82,8 +81,7 @@ pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<Pos
     let Some(answer) = conductor.get_answer(request.clone()).await? else { return Ok(None) };
     let Ok(Some(record)) = node.inner.store.posted(&request) else { return Ok(Some(answer)) };
     let PostedRecord { id, provider, spec, session_key, salt, commitment, max_tokens } = record;
-    let asked =
-        Asked { id, provider: provider.clone(), spec: spec.entry, session_key, salt, commitment, max_tokens };
+    let asked = Asked { id, provider: provider.clone(), spec: spec.entry, session_key, salt, commitment, max_tokens };
     match judge(asked, answer.clone()).pop() {
         Some(Effect::Failed(failure)) => Err(ask_error(failure, &provider)),
         _ => {
@@ -117,7 +115,8 @@ pub(crate) fn on_posted(node: &Node, conductor: Conductor, request: ActionHash) 
     let node2 = node.clone();
     node.spawn(async move {
         match conductor.open_request(request).await {
-            Ok(open) => answer(node2, conductor, open).await,
+            Ok(Some(open)) => answer(node2, conductor, open).await,
+            Ok(None) => tracing::debug!("a posted request is not on the DHT yet; it will be polled"),
             Err(e) => tracing::debug!(error = %e, "a posted request cannot be opened yet; it will be polled"),
         }
     });
@@ -181,7 +180,13 @@ async fn wait_for_answer(
             Effect::Answered(answered) => {
                 let done = done(&answered, prepared.started.elapsed());
                 node.inner.receipts.keep(id, answered.receipt);
-                node.spawn(receipts::on_published(node.clone(), conductor.clone(), provider.clone(), id, proof.clone()));
+                node.spawn(receipts::on_published(
+                    node.clone(),
+                    conductor.clone(),
+                    provider.clone(),
+                    id,
+                    proof.clone(),
+                ));
                 Ok(AnswerEvent::Done(Box::new(done)))
             }
             Effect::Failed(failure) => Err(ask_error(failure, &provider)),
@@ -243,7 +248,7 @@ async fn answer(node: Node, conductor: Conductor, open: OpenRequest) {
         if !matches!(reason, RefuseReason::Busy | RefuseReason::Draining | RefuseReason::EngineFailed) {
             let _ = node.inner.store.put_refused(&action);
             let refused = PeerSignal::Refused { id, reason, detail };
-            if let Err(e) = conductor.send_signal(vec![requester], refused).await {
+            if let Err(e) = conductor.send_signal(SendSignal { to: vec![requester], signal: refused }).await {
                 tracing::debug!(error = %e, "a requester could not be told of a refusal");
             }
         }

@@ -4,7 +4,7 @@ use crate::node::Node;
 use crate::store::Pending;
 use ainonymous_conductor::Conductor;
 use ainonymous_protocol::{plan_batches, PendingReceipt, PlannedBatch};
-use ainonymous_types::{ActionHash, BatchProof, PeerSignal, ReceiptBatch, RequestId};
+use ainonymous_types::{ActionHash, BatchProof, PeerSignal, ReceiptBatch, RequestId, SendSignal};
 use std::sync::atomic::Ordering;
 
 /// Publishes what waits, again and again.
@@ -55,15 +55,14 @@ pub(crate) async fn publish_batch(
         }
     };
     let place = |index, path| BatchProof { batch: action.clone(), index, path };
-    let placed: Vec<(RequestId, BatchProof)> =
-        proofs.iter().map(|p| (p.id, place(p.index, p.path.clone()))).collect();
+    let placed: Vec<(RequestId, BatchProof)> = proofs.iter().map(|p| (p.id, place(p.index, p.path.clone()))).collect();
     if let Err(e) = node.inner.store.publish(&placed) {
         tracing::error!(error = %e, hint = e.hint(), "published receipts cannot be noted");
     }
     node.inner.counts.receipts_published.fetch_add(u64::from(count), Ordering::Relaxed);
     for (planned, (id, proof)) in proofs.iter().zip(&placed) {
         let told = PeerSignal::ReceiptPublished { id: *id, proof: proof.clone() };
-        if let Err(e) = conductor.send_signal(vec![planned.requester.clone()], told).await {
+        if let Err(e) = conductor.send_signal(SendSignal { to: vec![planned.requester.clone()], signal: told }).await {
             tracing::debug!(error = %e, "a requester could not be told of its receipt");
         }
     }

@@ -3,7 +3,7 @@
 use crate::node::{lock, Node};
 use crate::ReceiptState;
 use ainonymous_conductor::Conductor;
-use ainonymous_types::{AgentPubKey, BatchProof, PeerSignal, RequestId, SignedReceipt};
+use ainonymous_types::{AgentPubKey, BatchProof, PeerSignal, RequestId, SendSignal, SignedReceipt};
 use ainonymous_verify::receipt;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
@@ -65,7 +65,8 @@ impl Receipts {
     pub(crate) fn awaited(&self, id: RequestId) -> Option<AgentPubKey> {
         let kept = lock(&self.kept);
         let entry = kept.by_id.get(&id)?;
-        (entry.state.borrow().batch.is_none()).then(|| entry.receipt.receipt.provider.clone())
+        let waiting = entry.state.borrow().batch.is_none();
+        waiting.then(|| entry.receipt.receipt.provider.clone())
     }
 
     /// Marks a receipt as being checked; none if it is unknown, of somebody else, or already in hand.
@@ -85,7 +86,13 @@ impl Receipts {
 }
 
 /// A provider says where a receipt stands: fetch the batch and see.
-pub(crate) async fn on_published(node: Node, conductor: Conductor, from: AgentPubKey, id: RequestId, proof: BatchProof) {
+pub(crate) async fn on_published(
+    node: Node,
+    conductor: Conductor,
+    from: AgentPubKey,
+    id: RequestId,
+    proof: BatchProof,
+) {
     let Some(signed) = node.inner.receipts.take_for_check(&from, id) else { return };
     let problem = check(&conductor, &signed, &proof).await.err();
     if problem.is_none() {
@@ -101,7 +108,7 @@ pub(crate) async fn remind(node: Node, conductor: Conductor, id: RequestId) {
         tokio::time::sleep((node.inner.receipt_interval + Duration::from_secs(2)) * attempt).await;
         let Some(provider) = node.inner.receipts.awaited(id) else { return };
         let ask = PeerSignal::Resend { id, from_chunk: u32::MAX };
-        if let Err(e) = conductor.send_signal(vec![provider], ask).await {
+        if let Err(e) = conductor.send_signal(SendSignal { to: vec![provider], signal: ask }).await {
             tracing::debug!(error = %e, "a provider could not be reminded of a receipt");
         }
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 use ainonymous_conductor::Conductor;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Effect, Failure, Question};
-use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId};
+use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, SendSignal};
 use ainonymous_verify::{chat, commit};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -77,7 +77,8 @@ impl Prepared {
     }
 
     pub(crate) fn ask(&self, candidate: &Candidate) -> (Ask, Asked) {
-        let (session_key, signature) = sign_ask(&self.session_secret, &self.id, &candidate.spec.entry, &self.commitment);
+        let (session_key, signature) =
+            sign_ask(&self.session_secret, &self.id, &candidate.spec.entry, &self.commitment);
         let ask = Ask {
             id: self.id,
             spec: candidate.spec.entry.clone(),
@@ -181,8 +182,7 @@ fn deliver(node: &Node, id: Option<RequestId>, from: AgentPubKey, signal: PeerSi
 
 async fn by_signals(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
-    let candidates =
-        node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
+    let candidates = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
     let started = Instant::now();
     let mut last = None;
     for candidate in candidates.into_iter().take(CANDIDATES_MAX) {
@@ -224,7 +224,9 @@ async fn try_candidate(
         route: Route::Signals,
         spec: Some(candidate.spec.clone()),
     };
-    conductor.send_signal(vec![candidate.agent.clone()], PeerSignal::Ask(ask.clone())).await?;
+    conductor
+        .send_signal(SendSignal { to: vec![candidate.agent.clone()], signal: PeerSignal::Ask(ask.clone()) })
+        .await?;
     let (events, receiver) = mpsc::channel(OUTBOX);
     let (taken, was_taken) = oneshot::channel();
     let run = Run {
@@ -334,7 +336,7 @@ impl Run {
     }
 
     async fn send(&self, signal: PeerSignal) {
-        if let Err(e) = self.conductor.send_signal(vec![self.provider.clone()], signal).await {
+        if let Err(e) = self.conductor.send_signal(SendSignal { to: vec![self.provider.clone()], signal }).await {
             tracing::debug!(error = %e, "a signal to a provider could not be sent");
         }
     }

@@ -1,6 +1,6 @@
 //! Questions of peers: checked at the door, answered by an engine, signed, and kept until nobody can miss a part.
 
-use crate::engines::{Announced, Loaded};
+use crate::engines::Announced;
 use crate::node::{lock, Node};
 use crate::routing::micros;
 use crate::store::Pending;
@@ -10,7 +10,7 @@ use ainonymous_protocol::timing::{KEEP_ANSWER_US, RESEND_CHUNKS_MAX};
 use ainonymous_protocol::{verify_ask, AnswerEnd, Answering};
 use ainonymous_types::{
     ActionHash, AgentPubKey, Ask, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason, RequestId,
-    SignedReceipt,
+    SendSignal, SignedReceipt,
 };
 use ainonymous_verify::{chat, commit};
 use std::collections::HashMap;
@@ -108,7 +108,6 @@ impl Serving {
 pub(crate) struct Taken {
     pub(crate) id: RequestId,
     pub(crate) requester: AgentPubKey,
-    pub(crate) loaded: Loaded,
     pub(crate) announced: Announced,
     pub(crate) capability: ActionHash,
     pub(crate) answering: Answering,
@@ -175,7 +174,7 @@ pub(crate) fn accept(node: &Node, requester: AgentPubKey, arrived: Arrived) -> R
     let clock = Instant::now();
     let answering = Answering::new(id, spec, session_key, &salt, &input, 0);
     let generation = loaded.engine.generate(input).map_err(|e| refusal(&e))?;
-    Ok(Taken { id, requester, loaded, announced, capability, answering, generation, clock })
+    Ok(Taken { id, requester, announced, capability, answering, generation, clock })
 }
 
 /// What a peer is told of an engine's error: enough to act, nothing about this machine.
@@ -314,19 +313,13 @@ async fn finish(
     if let Some(rest) = rest {
         send(conductor, to, rest).await;
     }
-    let (signed, _) =
-        sign_and_keep(node, conductor, taken, receipt).await.map_err(|reason| (reason, String::new()))?;
+    let (signed, _) = sign_and_keep(node, conductor, taken, receipt).await.map_err(|reason| (reason, String::new()))?;
     send(conductor, to, taken.answering.done(signed)).await;
     Ok(())
 }
 
 /// A finished answer stays for a while, in case a part was lost.
-async fn keep(
-    conductor: &Conductor,
-    to: &[AgentPubKey],
-    answering: &Answering,
-    orders: &mut mpsc::Receiver<Order>,
-) {
+async fn keep(conductor: &Conductor, to: &[AgentPubKey], answering: &Answering, orders: &mut mpsc::Receiver<Order>) {
     let until = tokio::time::Instant::now() + Duration::from_micros(KEEP_ANSWER_US);
     while let Ok(Some(order)) = tokio::time::timeout_at(until, orders.recv()).await {
         match order {
@@ -355,7 +348,7 @@ fn tell(node: &Node, conductor: Conductor, to: AgentPubKey, signal: PeerSignal) 
 }
 
 async fn send(conductor: &Conductor, to: &[AgentPubKey], signal: PeerSignal) {
-    if let Err(e) = conductor.send_signal(to.to_vec(), signal).await {
+    if let Err(e) = conductor.send_signal(SendSignal { to: to.to_vec(), signal }).await {
         tracing::debug!(error = %e, "a signal to a requester could not be sent");
     }
 }

@@ -141,7 +141,7 @@ impl Store {
         self.with(|db| {
             let read = db.begin_read()?;
             let table = read.open_table(POSTED)?;
-            let row = table.get(request.get_raw_39().as_slice())?;
+            let row = table.get(request.get_raw_39())?;
             Ok(row.and_then(|bytes| decode(bytes.value())))
         })
     }
@@ -152,7 +152,7 @@ impl Store {
             let write = db.begin_write()?;
             {
                 let mut table = write.open_table(REFUSED)?;
-                table.insert(request.get_raw_39().as_slice(), ())?;
+                table.insert(request.get_raw_39(), ())?;
                 while table.len()? > HELPFUL_ROWS_MAX {
                     table.pop_first()?;
                 }
@@ -166,7 +166,7 @@ impl Store {
     pub(crate) fn is_refused(&self, request: &ActionHash) -> Result<bool, NodeError> {
         self.with(|db| {
             let read = db.begin_read()?;
-            Ok(read.open_table(REFUSED)?.get(request.get_raw_39().as_slice())?.is_some())
+            Ok(read.open_table(REFUSED)?.get(request.get_raw_39())?.is_some())
         })
     }
 

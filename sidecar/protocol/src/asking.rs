@@ -118,7 +118,9 @@ impl Question {
             return Vec::new();
         }
         match signal {
-            PeerSignal::Accepted { id, queue_position } if id == self.asked.id => self.on_accepted(queue_position, now_us),
+            PeerSignal::Accepted { id, queue_position } if id == self.asked.id => {
+                self.on_accepted(queue_position, now_us)
+            }
             PeerSignal::Tokens(chunk) if chunk.id == self.asked.id => self.on_chunk(chunk, now_us),
             PeerSignal::Done(done) if done.id == self.asked.id => self.on_done(done, now_us),
             PeerSignal::Refused { id, reason, detail } if id == self.asked.id => {

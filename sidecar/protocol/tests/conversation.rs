@@ -83,8 +83,7 @@ fn run(tokens: &[&str], fates: &[u8], tamper: impl Fn(&mut Receipt)) -> Run {
         }
         let due: Vec<PeerSignal> = to_requester.iter().filter(|(at, _)| *at <= now).map(|(_, s)| s.clone()).collect();
         to_requester.retain(|(at, _)| *at > now);
-        let mut effects: Vec<Effect> =
-            due.into_iter().flat_map(|s| question.on_signal(&provider(), s, now)).collect();
+        let mut effects: Vec<Effect> = due.into_iter().flat_map(|s| question.on_signal(&provider(), s, now)).collect();
         if now >= question.next_tick_us() {
             effects.extend(question.on_tick(now));
         }

@@ -21,12 +21,8 @@ struct Process {
 impl Process {
     fn start(mut command: Command, log: PathBuf) -> Self {
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .expect("the executable starts");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().expect("the executable starts");
         let stdout = child.stdout.take().expect("stdout is piped");
         let (sender, events) = mpsc::channel();
         std::thread::spawn(move || {
