@@ -94,7 +94,7 @@ export interface AskOptions {
   readonly conversation: number;
   readonly model: Model;
   readonly input: ChatInput;
-  /** Whose turn it is by preference: where the conversation went on so far. */
+  /** Who is asked first, if possible. */
   readonly prefer: string | null;
   /** Whom not to ask. */
   readonly avoid: ReadonlySet<string>;
@@ -106,8 +106,8 @@ export interface ChatBackend {
   readonly state: BackendState;
   /** Called at once and at each change, until the returned function is called. */
   subscribe(listener: (state: BackendState) => void): () => void;
-  /** Who would answer now: whoever will see the question is named before it is sent. */
-  likelyProvider(model: Model, prefer: string | null): Provider | null;
+  /** Whom to ask: whoever will see the question is named before it is sent. `dice`: at least 0 and less than 1. */
+  likelyProvider(model: Model, prefer: string | null, dice: number): Provider | null;
   ask(options: AskOptions): AsyncIterable<AnswerEvent>;
   /** Tries to connect at once instead of waiting. */
   reconnect(): void;

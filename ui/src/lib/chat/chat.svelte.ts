@@ -21,13 +21,23 @@ export class Chat {
 
   connection: BackendState = $state.raw({ at: "connecting" });
   turns: readonly Turn[] = $state.raw([]);
-  draft: string = $state(keptDraft());
+  #draft: string = $state(keptDraft());
   #modelId: string | null = $state(null);
+  /** One throw for each conversation. */
+  #dice: number = $state(Math.random());
 
   constructor(backend: ChatBackend) {
     this.#backend = backend;
     this.#unsubscribe = backend.subscribe((state) => (this.connection = state));
-    $effect(() => keepDraft(this.draft));
+  }
+
+  get draft(): string {
+    return this.#draft;
+  }
+
+  set draft(draft: string) {
+    this.#draft = draft;
+    keepDraft(draft);
   }
 
   get models(): readonly Model[] {
@@ -43,9 +53,9 @@ export class Chat {
     this.#modelId = id;
   }
 
-  /** Who would see the next question. */
+  /** Who sees the next question, unless it fails before it answers: a conversation stays with one provider. */
   get reader(): Provider | null {
-    return this.model === null ? null : this.#backend.likelyProvider(this.model, this.#lastProvider());
+    return this.model === null ? null : this.#backend.likelyProvider(this.model, this.#lastProvider(), this.#dice);
   }
 
   get isAnswering(): boolean {
@@ -86,6 +96,7 @@ export class Chat {
     this.stop();
     this.turns = [];
     this.#conversation += 1;
+    this.#dice = Math.random();
   }
 
   reconnect(): void {
@@ -103,7 +114,7 @@ export class Chat {
       .filter(({ answer }) => answer.phase === "done" || answer.phase === "stopped")
       .map((past) => ({ question: past.question, answer: past.answer.text }));
     const input = chatInput(history, question, randomSeed());
-    const prefer = this.#lastProvider();
+    const prefer = this.reader?.key ?? null;
     let turn: Turn = { id: this.#nextId++, question, model, answer: unanswered };
     this.turns = [...this.turns, turn];
     const problem = problemOf(input);

@@ -228,7 +228,7 @@ describe("asking", () => {
     await vi.advanceTimersByTimeAsync(6_000);
     expect(events.map(({ type }) => type)).toEqual(["asked", "passed_on", "asked", "text", "answered"]);
     expect(events[1]).toMatchObject({ from: { key: toHex(one.agent) }, failure: { code: "silent" } });
-    expect(backend.likelyProvider(model, toHex(one.agent))?.key).toBe(toHex(two.agent));
+    expect(backend.likelyProvider(model, toHex(one.agent), 0)?.key).toBe(toHex(two.agent));
   });
 
   it("names the silence of the only provider within five seconds", async () => {
@@ -272,7 +272,7 @@ describe("asking", () => {
     conductor.warranted = [one.agent];
     const model = await connect();
     await vi.advanceTimersByTimeAsync(100);
-    expect(backend.likelyProvider(model, null)).toBeNull();
+    expect(backend.likelyProvider(model, null, 0)).toBeNull();
     const { events, asking } = ask(model);
     await asking;
     expect(events).toEqual([{ type: "failed", failure: { code: "no_provider", detail: "" } }]);

@@ -81,8 +81,8 @@ export class ConductorBackend implements ChatBackend {
     return () => this.#stateListeners.delete(listener);
   }
 
-  likelyProvider(model: Model, prefer: string | null): Provider | null {
-    return this.#choose(model.id, prefer, new Set(), 0);
+  likelyProvider(model: Model, prefer: string | null, dice: number): Provider | null {
+    return this.#choose(model.id, prefer, new Set(), dice);
   }
 
   reconnect(): void {
