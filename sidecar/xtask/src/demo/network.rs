@@ -3,8 +3,7 @@
 //! It knows the flags and the JSON lines of `ainonymous`, nothing else of it. Whatever happens here, dropping the network
 //! ends every process and removes the directory.
 
-use super::Answer;
-use crate::error::{json, Error, Result};
+use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::run;
 use crate::stop::{self, Group};
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,11 @@ use std::time::{Duration, Instant};
 const READY_LIMIT: Duration = Duration::from_secs(120);
 /// From asking to the checked receipt.
 const ASK_LIMIT: Duration = Duration::from_secs(60);
+/// Pause before a question is put again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(300);
+/// Exit codes of `ainonymous ask` that may pass: docs/reference/exit-codes.md.
+const NOT_READY: i32 = 3;
+const NO_PROVIDER: i32 = 4;
 /// Between SIGTERM and SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The provider publishes receipts this often.
@@ -45,7 +49,14 @@ struct Event {
     url: Option<String>,
     api: Option<String>,
     chat: Option<String>,
-    error: Option<serde_json::Value>,
+    message: Option<String>,
+    hint: Option<String>,
+}
+
+/// What a program said until it ended.
+pub(super) struct Said {
+    pub(super) stdout: String,
+    pub(super) stderr: String,
 }
 
 impl Network {
@@ -82,16 +93,20 @@ impl Network {
         Ok(Self { asking, serving, _bootstrap: bootstrap, _dir: dir, binary, api, page })
     }
 
-    /// Asks the node that has no model.
-    pub(super) fn ask(&self, question: &str) -> Result<Answer> {
-        let mut process = Process::start("question", &self.binary, &self._dir, |command| {
-            command.args(["ask", "--json", "--api", &self.api, question]);
-        })?;
-        let line = process.line(Instant::now() + ASK_LIMIT)?;
-        serde_json::from_str(&line).map_err(|source| match serde_json::from_str::<Event>(&line) {
-            Ok(Event { error: Some(error), .. }) => process.failed(&error),
-            _ => json("ainonymous ask")(source),
-        })
+    /// Asks the node that has no model; again while it does not know a provider yet.
+    pub(super) fn ask(&self, question: &str, as_json: bool) -> Result<Said> {
+        let deadline = Instant::now() + ASK_LIMIT;
+        loop {
+            let mut process = Process::start("question", &self.binary, &self._dir, |command| {
+                command.args(["ask", "--api", &self.api]).args(as_json.then_some("--json")).arg("--").arg(question);
+            })?;
+            let (status, said) = process.finish(deadline)?;
+            match status.code() {
+                Some(0) => return Ok(said),
+                Some(NOT_READY | NO_PROVIDER) if Instant::now() < deadline => stop::pause(ASK_AGAIN_AFTER)?,
+                _ => return Err(process.said_no(&said)),
+            }
+        }
     }
 
     /// URL of the asking node's API and of its chat page.
@@ -119,7 +134,12 @@ impl Process {
         let log = dir.0.join(format!("{}.log", name.replace(' ', "-")));
         let mut command = Command::new(binary);
         arguments(&mut command);
-        command.current_dir(&dir.0).env("NO_COLOR", "1");
+        command.current_dir(&dir.0);
+        // What this user configured must not reach the demo.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AINONYMOUS_")) {
+            command.env_remove(name);
+        }
+        command.env("AINONYMOUS_CONFIG", dir.0.join("none.toml"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(fs_err::File::create(&log)?.into_parts().0);
         let mut group = Group::start(&mut command, PATIENCE)?;
         let stdout = group.child().stdout.take();
@@ -141,11 +161,12 @@ impl Process {
         loop {
             let line = self.line(deadline)?;
             let event: Event = serde_json::from_str(&line).unwrap_or_default();
-            if let Some(error) = &event.error {
-                return Err(self.failed(error));
-            }
             if event.event == wanted {
                 return Ok(event);
+            }
+            if ["error", "model_failed"].contains(&event.event.as_str()) {
+                let detail = event.message.unwrap_or_default();
+                return Err(Error::Node { node: self.name, detail, hint: event.hint, tail: self.tail() });
             }
         }
     }
@@ -170,15 +191,36 @@ impl Process {
         }
     }
 
-    fn silent(&self, detail: &str) -> Error {
-        Error::Node { node: self.name, detail: detail.into(), hint: None, tail: run::tail(&self.log, 30) }
+    /// Everything until it ends by itself.
+    fn finish(&mut self, deadline: Instant) -> Result<(ExitStatus, Said)> {
+        let mut stdout = String::new();
+        loop {
+            match self.lines.recv_timeout(Duration::from_millis(100)) {
+                Ok(line) => stdout.push_str(&(line + "\n")),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => stop::check()?,
+            }
+            if Instant::now() > deadline {
+                return Err(self.silent("it did not end within its time"));
+            }
+        }
+        let status = self.group.borrow_mut().child().wait()?;
+        Ok((status, Said { stdout, stderr: std::fs::read_to_string(&self.log).unwrap_or_default() }))
     }
 
-    /// Its own words for what went wrong: `{"error": {"message", "hint"}}`.
-    fn failed(&self, error: &serde_json::Value) -> Error {
-        let text = |name: &str| error.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-        let detail = text("message").unwrap_or_else(|| error.to_string());
-        Error::Node { node: self.name, detail, hint: text("hint"), tail: run::tail(&self.log, 30) }
+    fn silent(&self, detail: &str) -> Error {
+        Error::Node { node: self.name, detail: detail.into(), hint: None, tail: self.tail() }
+    }
+
+    /// Its own words for what went wrong: `error: …` and `hint: …` on stderr.
+    fn said_no(&self, said: &Said) -> Error {
+        let after = |start: &str| said.stderr.lines().find_map(|line| line.strip_prefix(start)).map(str::to_owned);
+        let detail = after("error: ").unwrap_or_else(|| "it failed without a word".into());
+        Error::Node { node: self.name, detail, hint: after("hint: "), tail: String::new() }
+    }
+
+    fn tail(&self) -> String {
+        run::tail(&self.log, 30)
     }
 }
 
@@ -237,15 +279,22 @@ mod tests {
         let mut good = speaking(&dir, r#"echo '{"event":"x"}'; echo '{"event":"listening","url":"http://u"}'"#);
         assert_eq!(good.wait_for("listening", in_time).unwrap().url.as_deref(), Some("http://u"));
 
-        let mut bad = speaking(&dir, r#"echo '{"error":{"message":"no","hint":"do this"}}'; sleep 9"#);
+        let mut bad = speaking(&dir, r#"echo '{"event":"error","code":"c","message":"no","hint":"do this"}'; sleep 9"#);
         let error = bad.wait_for("ready", in_time).unwrap_err();
         assert_eq!(error.hint(), "do this");
 
         let mut gone = speaking(&dir, "echo why >&2; sleep 0.2");
         let error = gone.wait_for("ready", in_time).unwrap_err();
         assert_eq!(error.details(), ["why"]);
+
+        let script = "echo out; echo 'error: no' >&2; echo 'hint: do that' >&2; exit 4";
+        let mut no = speaking(&dir, script);
+        let (status, said) = no.finish(Instant::now() + in_time).unwrap();
+        assert_eq!((status.code(), said.stdout.lines().next()), (Some(NO_PROVIDER), Some("out")));
+        assert_eq!(no.said_no(&said).hint(), "do that");
+
         let path = dir.0.clone();
-        drop((good, bad, gone, dir));
+        drop((good, bad, gone, no, dir));
         assert!(!path.exists());
     }
 }
