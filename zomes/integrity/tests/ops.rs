@@ -1,0 +1,441 @@
+//! Every kind of operation through `validate`, against a host that knows some records: what is refused is refused in
+//! every operation that an action becomes, not in some.
+
+#![cfg(feature = "externs")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use ainonymous_types::{
+    Answer, Backend, Bytes32, Capability, KvType, ModelSpec, ReceiptBatch, Request, Role, ServedModel, SpecRef,
+};
+use hdi::prelude::*;
+use inference_integrity::{validate, EntryTypes, LinkTypes};
+use std::collections::HashMap;
+
+const ALICE: u8 = 1;
+const BOB: u8 = 2;
+const NOW: i64 = 1_760_000_000_000_000;
+
+/// The host: one integrity zome with our types, and a DHT.
+struct Host(HashMap<ActionHash, Record>);
+
+impl HdiT for Host {
+    fn zome_info(&self, (): ()) -> ExternResult<ZomeInfo> {
+        Ok(ZomeInfo::new(
+            "inference_integrity".into(),
+            ZomeIndex(0),
+            SerializedBytes::default(),
+            EntryDefs(vec![]),
+            vec![],
+            ScopedZomeTypesSet {
+                entries: ScopedZomeTypes(vec![(ZomeIndex(0), (0..5).map(EntryDefIndex).collect())]),
+                links: ScopedZomeTypes(vec![(ZomeIndex(0), (0..6).map(LinkType).collect())]),
+            },
+        ))
+    }
+    fn must_get_valid_record(&self, input: MustGetValidRecordInput) -> ExternResult<Record> {
+        self.0.get(&input.into_inner()).cloned().ok_or_else(missing)
+    }
+    fn must_get_action(&self, input: MustGetActionInput) -> ExternResult<SignedActionHashed> {
+        self.0.get(&input.into_inner()).map(|r| r.signed_action.clone()).ok_or_else(missing)
+    }
+    fn must_get_entry(&self, _: MustGetEntryInput) -> ExternResult<EntryHashed> {
+        Err(missing())
+    }
+    fn must_get_agent_activity(&self, _: MustGetAgentActivityInput) -> ExternResult<Vec<AgentActivity>> {
+        Err(missing())
+    }
+    fn verify_signature(&self, _: VerifySignature) -> ExternResult<bool> {
+        Err(missing())
+    }
+    fn dna_info(&self, (): ()) -> ExternResult<DnaInfo> {
+        Err(missing())
+    }
+    fn trace(&self, _: TraceMsg) -> ExternResult<()> {
+        Ok(())
+    }
+    fn x_salsa20_poly1305_decrypt(&self, _: XSalsa20Poly1305Decrypt) -> ExternResult<Option<XSalsa20Poly1305Data>> {
+        Err(missing())
+    }
+    fn x_25519_x_salsa20_poly1305_decrypt(
+        &self,
+        _: X25519XSalsa20Poly1305Decrypt,
+    ) -> ExternResult<Option<XSalsa20Poly1305Data>> {
+        Err(missing())
+    }
+    fn ed_25519_x_salsa20_poly1305_decrypt(
+        &self,
+        _: Ed25519XSalsa20Poly1305Decrypt,
+    ) -> ExternResult<XSalsa20Poly1305Data> {
+        Err(missing())
+    }
+}
+
+fn missing() -> WasmError {
+    wasm_error!(WasmErrorInner::Host("has not arrived".into()))
+}
+
+fn agent(n: u8) -> AgentPubKey {
+    AgentPubKey::from_raw_36(vec![n; 36])
+}
+
+fn header(author: u8) -> ActionHeader {
+    ActionHeader {
+        author: agent(author),
+        timestamp: Timestamp::from_micros(NOW),
+        action_seq: 9,
+        prev_action: Some(ActionHash::from_raw_36(vec![0; 36])),
+    }
+}
+
+fn signed(author: u8, data: ActionData) -> SignedActionHashed {
+    let action = Action { header: header(author), data };
+    let hash = hash_action(action.clone()).unwrap();
+    SignedActionHashed::with_presigned(HoloHashed::with_pre_hashed(action, hash), Signature([0; 64]))
+}
+
+fn app_type(index: u8, visibility: EntryVisibility) -> EntryType {
+    EntryType::App(AppEntryDef { entry_index: EntryDefIndex(index), zome_index: ZomeIndex(0), visibility })
+}
+
+fn raw(bytes: Vec<u8>) -> Entry {
+    Entry::App(AppEntryBytes(SerializedBytes::from(UnsafeBytes::from(bytes))))
+}
+
+fn bytes_of(entry: &Entry) -> Vec<u8> {
+    let Entry::App(bytes) = entry else { panic!("no app entry") };
+    bytes.bytes().clone()
+}
+
+fn entry_of(entry: EntryTypes) -> (u8, Entry) {
+    let index = match &entry {
+        EntryTypes::ModelSpec(_) => 0,
+        EntryTypes::Capability(_) => 1,
+        EntryTypes::Request(_) => 2,
+        EntryTypes::Answer(_) => 3,
+        EntryTypes::ReceiptBatch(_) => 4,
+    };
+    (index, entry.try_into().unwrap())
+}
+
+fn created(author: u8, index: u8, entry: Entry) -> Record {
+    let entry_hash = EntryHashed::from_content_sync(entry.clone()).into_hash();
+    let data = CreateData { entry_type: app_type(index, EntryVisibility::Public), entry_hash };
+    Record::new(signed(author, ActionData::Create(data)), RecordEntry::Present(entry))
+}
+
+fn updated(author: u8, original: &Record, entry: Entry) -> Record {
+    let data = UpdateData {
+        original_action_address: original.action_address().clone(),
+        original_entry_address: original.action().entry_hash().unwrap().clone(),
+        entry_type: original.action().entry_type().unwrap().clone(),
+        entry_hash: EntryHashed::from_content_sync(entry.clone()).into_hash(),
+    };
+    Record::new(signed(author, ActionData::Update(data)), RecordEntry::Present(entry))
+}
+
+/// Every operation that an action becomes, with its name.
+fn ops(record: &Record, drawn: Option<&Record>) -> Vec<(&'static str, Op)> {
+    let action = record.signed_action.clone();
+    let entry = record.entry().as_option().cloned();
+    let mut ops = vec![
+        ("CreateRecord", Op::CreateRecord(CreateRecord { record: record.clone() })),
+        ("AgentActivity", Op::AgentActivity(AgentActivity { action: action.clone(), cached_entry: None })),
+    ];
+    match &record.action().data {
+        ActionData::Create(_) | ActionData::Update(_) => {
+            let entry = entry.clone().unwrap();
+            ops.push(("CreateEntry", Op::CreateEntry(CreateEntry { action: action.clone(), entry })));
+        }
+        ActionData::Delete(_) => ops.push(("Delete", Op::Delete(Delete { delete: action.clone() }))),
+        ActionData::CreateLink(_) => {
+            ops.push(("CreateLink", Op::CreateLink(CreateLink { create_link: action.clone() })))
+        }
+        ActionData::DeleteLink(_) => ops.push((
+            "DeleteLink",
+            Op::DeleteLink(DeleteLink { delete_link: action.clone(), create_link: drawn.unwrap().action().clone() }),
+        )),
+        _ => {}
+    }
+    if matches!(record.action().data, ActionData::Update(_)) {
+        ops.push(("Update", Op::Update(Update { update: action, new_entry: entry })));
+    }
+    ops
+}
+
+/// Alice's spec, Bob's capability, Alice's request to Bob, Bob's answer: all valid.
+struct World {
+    spec: Record,
+    capability: Record,
+    request: Record,
+    answer: Record,
+    link: Record,
+}
+
+impl World {
+    fn new() -> Self {
+        let spec = made(ALICE, EntryTypes::ModelSpec(model_spec()));
+        let capability = made(BOB, EntryTypes::Capability(offer(&spec)));
+        let request = made(ALICE, EntryTypes::Request(ask(&spec, &capability)));
+        let answer = made(BOB, EntryTypes::Answer(reply(&request)));
+        let link = linked(BOB, agent(BOB), capability.action_address().clone(), LinkTypes::AgentToCapability, &[]);
+        let world = Self { spec, capability, request, answer, link };
+        let records = [&world.spec, &world.capability, &world.request, &world.answer, &world.link];
+        set_hdi(Host(records.map(|r| (r.action_address().clone(), r.clone())).into()));
+        world
+    }
+}
+
+fn made(author: u8, entry: EntryTypes) -> Record {
+    let (index, entry) = entry_of(entry);
+    created(author, index, entry)
+}
+
+fn linked(
+    author: u8,
+    base: impl Into<AnyLinkableHash>,
+    target: impl Into<AnyLinkableHash>,
+    kind: LinkTypes,
+    tag: &[u8],
+) -> Record {
+    let data = CreateLinkData {
+        base_address: base.into(),
+        target_address: target.into(),
+        zome_index: ZomeIndex(0),
+        link_type: LinkType(kind as u8),
+        tag: LinkTag(tag.into()),
+    };
+    Record::new(signed(author, ActionData::CreateLink(data)), RecordEntry::NA)
+}
+
+fn model_spec() -> ModelSpec {
+    ModelSpec {
+        name: "tiny-gemma".into(),
+        quantization: "q8_0".into(),
+        architecture: "gemma4".into(),
+        gguf_hash: Bytes32([1; 32]),
+        gguf_root: Bytes32([2; 32]),
+        gguf_bytes: 3_000_000,
+        tokenizer_hash: Bytes32([3; 32]),
+        template_hash: Bytes32([4; 32]),
+        sampler_version: 1,
+        kv_type: KvType::F16,
+        context_tokens: 2_048,
+    }
+}
+
+fn spec_ref(spec: &Record) -> SpecRef {
+    SpecRef { entry: spec.action().entry_hash().unwrap().clone(), action: spec.action_address().clone() }
+}
+
+fn offer(spec: &Record) -> Capability {
+    Capability {
+        roles: vec![Role::Provider],
+        sealing_key: Bytes32([5; 32]),
+        transport_key: None,
+        addresses: vec![],
+        backend: Backend::Cpu,
+        backend_detail: "avx2".into(),
+        models: vec![ServedModel { spec: spec_ref(spec), tokens_per_s: 100 }],
+    }
+}
+
+fn ask(spec: &Record, capability: &Record) -> Request {
+    Request {
+        commitment: Bytes32([6; 32]),
+        spec: spec_ref(spec),
+        assignee: agent(BOB),
+        capability: capability.action_address().clone(),
+        reply_key: Bytes32([7; 32]),
+        max_tokens: 16,
+        expires_at: NOW + 1_000_000,
+        sealed: vec![0; 100],
+    }
+}
+
+fn reply(request: &Record) -> Answer {
+    Answer { request: request.action_address().clone(), sealed: vec![0; 100] }
+}
+
+fn batch(world: &World) -> ReceiptBatch {
+    ReceiptBatch {
+        capability: world.capability.action_address().clone(),
+        spec: spec_ref(&world.spec),
+        root: Bytes32([8; 32]),
+        count: 1,
+        prompt_tokens: 10,
+        completion_tokens: 8,
+    }
+}
+
+fn verdict(op: Op) -> String {
+    match validate(op) {
+        Ok(ValidateCallbackResult::Valid) => "ok".into(),
+        Ok(ValidateCallbackResult::Invalid(reason)) => reason.split(':').next().unwrap().into(),
+        Ok(other) => format!("{other:?}"),
+        Err(error) => format!("host: {error}"),
+    }
+}
+
+/// The same verdict in every operation that shows what is judged.
+fn judged(record: &Record, expected: &str, but: &[&str]) {
+    for (name, op) in ops(record, None) {
+        if !but.contains(&name) {
+            assert_eq!(verdict(op), expected, "{name} of {:?}", record.action());
+        }
+    }
+}
+
+#[test]
+fn what_is_good_is_valid_everywhere() {
+    let world = World::new();
+    for record in [&world.spec, &world.capability, &world.request, &world.answer, &world.link] {
+        judged(record, "ok", &[]);
+    }
+    judged(&made(BOB, EntryTypes::ReceiptBatch(batch(&world))), "ok", &[]);
+    let better = Capability { backend: Backend::Cuda, ..offer(&world.spec) };
+    judged(&updated(BOB, &world.capability, entry_of(EntryTypes::Capability(better)).1), "ok", &[]);
+}
+
+#[test]
+fn a_bad_entry_is_invalid_with_every_authority_that_sees_it() {
+    let world = World::new();
+    // The chain's authority is given no entry: it judges what may be written, not what it says.
+    let but = &["AgentActivity"];
+    let spec = ModelSpec { name: String::new(), ..model_spec() };
+    judged(&made(ALICE, EntryTypes::ModelSpec(spec)), "empty", but);
+    let capability = Capability { roles: vec![], ..offer(&world.spec) };
+    judged(&made(BOB, EntryTypes::Capability(capability.clone())), "empty", but);
+    judged(&updated(BOB, &world.capability, entry_of(EntryTypes::Capability(capability)).1), "empty", but);
+    let request = Request { expires_at: NOW, ..ask(&world.spec, &world.capability) };
+    judged(&made(ALICE, EntryTypes::Request(request)), "expired", but);
+    judged(&made(ALICE, EntryTypes::Answer(reply(&world.request))), "not_assignee", but);
+    judged(&made(ALICE, EntryTypes::ReceiptBatch(batch(&world))), "not_author", but);
+}
+
+#[test]
+fn bytes_that_do_not_decode_are_invalid_and_final() {
+    let world = World::new();
+    let good = bytes_of(world.spec.entry().as_option().unwrap());
+    let mut short_hash = good.clone();
+    let at = good.windows(34).position(|w| w[..2] == [0xc4, 32] && w[2..] == [1; 32]).unwrap();
+    short_hash[at + 1] = 31;
+    short_hash.remove(at + 2);
+    let mut stowaway = good.clone();
+    stowaway.push(0xc0);
+    let but = &["AgentActivity"];
+    for index in 0..5 {
+        judged(&created(ALICE, index, raw(vec![])), "undecodable", but);
+        judged(&created(ALICE, index, raw(vec![0xc1, 0xff])), "undecodable", but);
+        judged(&created(ALICE, index, raw(vec![0xc0])), "undecodable", but);
+    }
+    judged(&created(ALICE, 0, raw(short_hash)), "undecodable", but);
+    judged(&created(ALICE, 0, raw(stowaway)), "not_canonical", but);
+    judged(&created(ALICE, 1, raw(good.clone())), "undecodable", but);
+    judged(&created(ALICE, 5, raw(good)), "undecodable", &[]);
+}
+
+#[test]
+fn a_map_with_one_more_field_is_not_canonical() {
+    let world = World::new();
+    let mut bytes = bytes_of(world.answer.entry().as_option().unwrap());
+    assert_eq!(bytes[0], 0x82, "a map of two");
+    bytes[0] = 0x83;
+    bytes.extend([0xa1, b'x', 0xc0]);
+    judged(&created(BOB, 3, raw(bytes)), "not_canonical", &["AgentActivity"]);
+}
+
+#[test]
+fn only_ones_own_capability_changes() {
+    let world = World::new();
+    let capability = || entry_of(EntryTypes::Capability(offer(&world.spec))).1;
+    judged(&updated(ALICE, &world.capability, capability()), "not_author", &[]);
+    for original in [&world.spec, &world.request, &world.answer] {
+        let same = original.entry().as_option().unwrap().clone();
+        judged(&updated(ALICE, original, same), "immutable", &[]);
+    }
+    let delete = |author: u8, original: &Record| {
+        let data = DeleteData {
+            deletes_address: original.action_address().clone(),
+            deletes_entry_address: original.action().entry_hash().unwrap().clone(),
+        };
+        Record::new(signed(author, ActionData::Delete(data)), RecordEntry::NA)
+    };
+    judged(&delete(BOB, &world.capability), "ok", &[]);
+    judged(&delete(ALICE, &world.capability), "not_author", &[]);
+    for original in [&world.spec, &world.request, &world.answer] {
+        judged(&delete(ALICE, original), "undeletable", &[]);
+    }
+}
+
+#[test]
+fn links_are_judged_alike_in_every_operation() {
+    let world = World::new();
+    let to = |record: &Record| record.action_address().clone();
+    let anchor = |path: &str| Path::from(path).path_entry_hash().unwrap();
+    let good = [
+        linked(ALICE, anchor("model_specs"), to(&world.spec), LinkTypes::AllModelSpecs, &[]),
+        linked(BOB, anchor("providers"), to(&world.capability), LinkTypes::AllProviders, &[]),
+        linked(BOB, spec_ref(&world.spec).entry, to(&world.capability), LinkTypes::SpecToCapability, &[]),
+        linked(BOB, agent(BOB), to(&world.capability), LinkTypes::AgentToCapability, &[]),
+        linked(ALICE, agent(BOB), to(&world.request), LinkTypes::AssigneeToRequest, &[]),
+        linked(BOB, to(&world.request), to(&world.answer), LinkTypes::RequestToAnswer, &[]),
+    ];
+    for link in &good {
+        judged(link, "ok", &[]);
+    }
+    judged(&linked(BOB, agent(BOB), to(&world.capability), LinkTypes::AgentToCapability, b"x"), "link_tag", &[]);
+    judged(&linked(ALICE, agent(ALICE), to(&world.capability), LinkTypes::AgentToCapability, &[]), "not_author", &[]);
+    judged(&linked(BOB, agent(ALICE), to(&world.capability), LinkTypes::AgentToCapability, &[]), "link_base", &[]);
+    judged(&linked(BOB, agent(BOB), agent(BOB), LinkTypes::AgentToCapability, &[]), "link_target", &[]);
+    judged(&linked(ALICE, anchor("providers"), to(&world.spec), LinkTypes::AllModelSpecs, &[]), "link_base", &[]);
+}
+
+#[test]
+fn only_ones_own_links_are_removed() {
+    let world = World::new();
+    let remove = |author: u8, base: AgentPubKey| {
+        let data = DeleteLinkData { base_address: base.into(), link_add_address: world.link.action_address().clone() };
+        Record::new(signed(author, ActionData::DeleteLink(data)), RecordEntry::NA)
+    };
+    let cases = [(BOB, agent(BOB), "ok"), (ALICE, agent(BOB), "not_author"), (BOB, agent(ALICE), "hash_mismatch")];
+    for (author, base, expected) in cases {
+        for (name, op) in ops(&remove(author, base.clone()), Some(&world.link)) {
+            assert_eq!(verdict(op), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn private_entries_and_key_changes_are_refused() {
+    let world = World::new();
+    let data = CreateData {
+        entry_type: app_type(0, EntryVisibility::Private),
+        entry_hash: world.spec.action().entry_hash().unwrap().clone(),
+    };
+    let private = Record::new(signed(ALICE, ActionData::Create(data)), RecordEntry::Hidden);
+    for op in [
+        Op::CreateRecord(CreateRecord { record: private.clone() }),
+        Op::AgentActivity(AgentActivity { action: private.signed_action.clone(), cached_entry: None }),
+    ] {
+        assert_eq!(verdict(op), "unsupported");
+    }
+    let data = UpdateData {
+        original_action_address: world.spec.action_address().clone(),
+        original_entry_address: agent(ALICE).into(),
+        entry_type: EntryType::AgentPubKey,
+        entry_hash: agent(BOB).into(),
+    };
+    let change = Record::new(signed(ALICE, ActionData::Update(data)), RecordEntry::Present(Entry::Agent(agent(BOB))));
+    judged(&change, "unsupported", &[]);
+}
+
+#[test]
+fn what_has_not_arrived_is_asked_for_again() {
+    let world = World::new();
+    set_hdi(Host(HashMap::new()));
+    for record in [&world.capability, &world.request, &world.answer] {
+        for (name, op) in ops(record, None).into_iter().filter(|(name, _)| *name != "AgentActivity") {
+            assert!(verdict(op).starts_with("host: "), "{name}");
+        }
+    }
+}
