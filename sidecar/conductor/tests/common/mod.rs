@@ -1,0 +1,113 @@
+//! Real conductors for the tests: our hApp, a bootstrap server on loopback, nodes in temporary folders.
+#![allow(dead_code, unreachable_pub)]
+
+use ainonymous_conductor::bootstrap::Bootstrap;
+use ainonymous_conductor::{
+    pack, Conductor, ConductorOptions, EmbeddedOptions, Mode, NetworkState, NetworkTuning, Passphrase,
+    WORKER_STACK_BYTES,
+};
+use ainonymous_types::APP_ID;
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything in these tests.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a test on a runtime as the program has it.
+pub fn run(test: impl Future<Output = ()>) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "off".into());
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().thread_stack_size(WORKER_STACK_BYTES);
+    runtime.build().unwrap().block_on(test);
+}
+
+/// The hApp: as packed, else packed here from the built zomes.
+pub async fn happ() -> Vec<u8> {
+    if let Some(path) = std::env::var_os("AINONYMOUS_TEST_HAPP") {
+        return std::fs::read(path).unwrap();
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    assert!(root.join("workdir/zomes/inference.wasm").exists(), "build the zomes first: cargo xtask zomes");
+    let out = tempfile::tempdir().unwrap();
+    // Beside the manifests, for their paths are relative; but not in workdir, for tests run side by side.
+    let copy = out.path();
+    for file in [
+        "dnas/inference/dna.yaml",
+        "happ.yaml",
+        "workdir/zomes/inference.wasm",
+        "workdir/zomes/inference_integrity.wasm",
+    ] {
+        std::fs::create_dir_all(copy.join(file).parent().unwrap()).unwrap();
+        std::fs::copy(root.join(file), copy.join(file)).unwrap();
+    }
+    pack::pack_dna(&copy.join("dnas/inference/dna.yaml"), &copy.join("workdir/inference.dna")).await.unwrap();
+    pack::pack_happ(&copy.join("happ.yaml"), &copy.join("workdir/ainonymous.happ")).await.unwrap()
+}
+
+/// A bootstrap and relay server on a free port.
+pub async fn bootstrap() -> Bootstrap {
+    Bootstrap::start((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap()
+}
+
+/// What a test node is started with.
+pub fn options(happ: &[u8], data_dir: &Path, url: &str) -> ConductorOptions {
+    ConductorOptions {
+        mode: Mode::Embedded(EmbeddedOptions {
+            data_dir: data_dir.to_path_buf(),
+            passphrase: Passphrase::cheap("correct horse"),
+            bootstrap_url: url.into(),
+            relay_url: url.into(),
+            network: NetworkTuning::Lan,
+            self_validation: true,
+        }),
+        happ: happ.to_vec(),
+        network_seed: None,
+        app_id: APP_ID.into(),
+        call_timeout: Duration::from_secs(30),
+    }
+}
+
+/// The same with another passphrase.
+pub fn with_passphrase(mut options: ConductorOptions, passphrase: &str) -> ConductorOptions {
+    if let Mode::Embedded(embedded) = &mut options.mode {
+        embedded.passphrase = Passphrase::cheap(passphrase);
+    }
+    options
+}
+
+/// A bootstrap address where nobody answers: for tests that need no peer.
+pub const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// Waits until the state is as wanted.
+pub async fn until(conductor: &Conductor, what: &str, wanted: impl FnMut(&NetworkState) -> bool) {
+    let mut state = conductor.state();
+    let waited = tokio::time::timeout(PATIENCE, state.wait_for(wanted)).await;
+    assert!(waited.is_ok(), "not {what} within {PATIENCE:?}: {}", *conductor.state().borrow());
+}
+
+/// Repeats until there is something.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = attempt().await {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "no {what} within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Memory of this process in MiB; 0 where it cannot be read.
+pub fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmRSS"));
+    line.and_then(|l| l.split_whitespace().nth(1)).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+/// A file or folder of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
