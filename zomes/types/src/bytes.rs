@@ -14,7 +14,7 @@ macro_rules! fixed_bytes {
             /// Length in bytes.
             pub const LEN: usize = $len;
             /// Lower-case hexadecimal, two digits a byte.
-            pub fn to_hex(&self) -> String {
+            pub fn to_hex(self) -> String {
                 self.0.iter().map(|b| format!("{b:02x}")).collect()
             }
         }

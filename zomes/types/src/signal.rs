@@ -145,6 +145,7 @@ pub enum RefuseReason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // Nearly every one is the large one.
 pub enum LocalSignal {
     /// A peer said something that is within bounds.
     Peer {

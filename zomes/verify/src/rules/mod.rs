@@ -90,6 +90,7 @@ pub struct Known {
 /// What a record holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "vectors", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[allow(clippy::large_enum_variant)] // Nearly every one is the large one.
 pub enum Content {
     /// An entry of this network and its hash.
     App(EntryHash, AppEntry),
