@@ -65,15 +65,12 @@ pub fn get_my_capability(_: ()) -> ExternResult<Option<ProviderRecord>> {
     Ok(current.map(|c| ProviderRecord { agent, action: c.newest, capability: c.capability }))
 }
 
-/// Withdraws what this node offers; gives the deletion's action if there was anything.
+/// Withdraws what this node offers, if it offers anything.
 #[hdk_extern]
-pub fn delete_my_capability(_: ()) -> ExternResult<Option<ActionHash>> {
-    let Some(current) = OwnCapability::find()?.current else { return Ok(None) };
-    let deletion = delete_entry(current.root)?;
-    for (base, kind) in places(Some(&current.capability))? {
-        unlink(base, kind)?;
-    }
-    Ok(Some(deletion))
+pub fn delete_my_capability(_: ()) -> ExternResult<()> {
+    let Some(current) = OwnCapability::find()?.current else { return Ok(()) };
+    delete_entry(current.root)?;
+    places(Some(&current.capability))?.into_iter().try_for_each(|(base, kind)| unlink(base, kind))
 }
 
 /// All providers, each with the newest valid word on what it offers; without those under warrant.

@@ -41,17 +41,17 @@ pub fn create_request(input: RequestInput) -> ExternResult<ActionHash> {
 /// Requests for this agent that are still open and that it has not answered, oldest first, opened.
 #[hdk_extern]
 pub fn get_open_requests(_: ()) -> ExternResult<Vec<OpenRequest>> {
-    let now = sys_time()?.as_micros();
+    let (me, now) = (me()?, sys_time()?.as_micros());
     let answered = answered_by_me()?;
     let mut open = Vec::new();
-    for link in links(me()?, LinkTypes::AssigneeToRequest)? {
+    for link in links(me.clone(), LinkTypes::AssigneeToRequest)? {
         // Nothing stays open longer than the bound: what is older need not even be fetched.
         if link.timestamp.as_micros().saturating_add(limits::REQUEST_TTL_US_MAX) < now {
             continue;
         }
         let Some(action) = link.target.into_action_hash().filter(|a| !answered.contains(a)) else { continue };
         let Some((requester, request)) = request_at(&action)? else { continue };
-        if request.assignee == me()? && request.expires_at > now {
+        if request.assignee == me && request.expires_at > now {
             open.push(opened(action, requester, &request)?);
         }
         if open.len() == limits::OPEN_REQUESTS_MAX {
@@ -113,10 +113,10 @@ fn existing_request(action: &ActionHash) -> ExternResult<(AgentPubKey, Request)>
 }
 
 fn assigned_to_me(request: &Request) -> ExternResult<()> {
-    match request.assignee == me()? {
-        true => Ok(()),
-        false => Err(refuse(Breach::NotAssignee { what: "this call" })),
+    if request.assignee != me()? {
+        return Err(refuse(Breach::NotAssignee { what: "this call" }));
     }
+    Ok(())
 }
 
 fn answered_by_me() -> ExternResult<HashSet<ActionHash>> {
