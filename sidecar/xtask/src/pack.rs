@@ -11,8 +11,8 @@ use crate::setup::Ready;
 use crate::{ui, walk, zomes};
 use std::path::Path;
 
-/// Makes cargo choose features as it does for tests: those of development dependencies count too. (No package has an
-/// example that would be built.)
+/// Makes cargo choose features as it does for tests: those of development dependencies count too. The few examples that
+/// there are compile along.
 const AS_FOR_TESTS: &str = "--examples";
 
 /// What was packed.

@@ -28,6 +28,7 @@ pub(super) fn chosen(options: &Options) -> Vec<Stage> {
             ("formatting", formatting),
             ("lints, pure crates", quick_lints),
             ("tests, pure crates", quick_tests),
+            ("validation, natively", zome_tests),
         ];
     }
     let build: [Stage; 4] = [("setup", setup), ("zomes", zome), ("app: page and bundles", app), ("binaries", binaries)];
@@ -40,10 +41,11 @@ pub(super) fn chosen(options: &Options) -> Vec<Stage> {
         ("generated files", generated as _),
         ("lints", lints),
         ("page: types and unit tests", page),
+        ("validation, natively", zome_tests),
         ("native tests, unit to end to end", native),
         ("browser tests", browser),
         ("demo", smoke),
-    ] as [Stage; 6]);
+    ] as [Stage; 7]);
     if options.slow {
         stages.extend([
             ("reproducible build", reproducible as _),
@@ -171,9 +173,23 @@ fn quick_lints(run: &mut Run<'_>) -> Result<Count> {
 
 fn quick_tests(run: &mut Run<'_>) -> Result<Count> {
     let mut cargo = quick_cargo(run);
-    let runner: &[&str] = if nextest() { &["nextest", "run"] } else { &["test"] };
-    cargo.args(runner).arg("--locked").args(selected());
+    cargo.args(runner()).arg("--locked").args(selected());
     counted(run, "quick-tests", &mut cargo, None)
+}
+
+/// The zomes are no default members: in the one selection their features would reach everything else.
+fn zome_tests(run: &mut Run<'_>) -> Result<Count> {
+    let mut cargo = quick_cargo(run);
+    cargo.args(runner()).args(["--locked", "-p", "inference_integrity"]);
+    counted(run, "zome-tests", &mut cargo, None)
+}
+
+fn runner() -> &'static [&'static str] {
+    if nextest() {
+        &["nextest", "run", "--color", "never"]
+    } else {
+        &["test"]
+    }
 }
 
 /// Its own target directory: this selection has other features than the whole.
