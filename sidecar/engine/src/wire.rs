@@ -39,6 +39,8 @@ pub(crate) enum ToHost {
     Loaded(Box<ModelInfo>),
     /// It is not; the worker exits.
     LoadFailed(EngineError),
+    /// It computes; sent now and then while there is nothing else to send.
+    Alive,
     /// What happened to questions since the last frame, in order.
     Events(Vec<(u64, WireEvent)>),
 }

@@ -7,7 +7,9 @@ mod process;
 
 use crate::wire::{ToHost, ToWorker, WireEvent, PROTOCOL};
 use crate::worker::classify;
-use crate::{check_input, os, Engine, EngineError, EngineOptions, EngineState, EngineStatus, Event, Generation};
+use crate::{
+    check_input, os, Engine, EngineError, EngineOptions, EngineState, EngineStatus, Event, Generation, GpuLayers,
+};
 use crate::{ModelInfo, WorkerCommand};
 use ainonymous_types::ChatInput;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
@@ -22,7 +24,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Loading may go on without a sign of progress for so long.
-const LOAD_STALL: Duration = Duration::from_secs(180);
+const LOAD_STALL: Duration = Duration::from_secs(60);
+/// A worker with questions may give no sign of life for so long: longer than the longest step.
+const STEP_STALL: Duration = Duration::from_secs(120);
 /// Restarts within [`RESTART_WINDOW`] after which it gives up.
 const RESTARTS_MAX: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
@@ -79,14 +83,13 @@ impl LlamaEngine {
     /// the load.
     pub async fn load(
         worker: WorkerCommand,
-        options: EngineOptions,
+        mut options: EngineOptions,
         cancel: CancellationToken,
     ) -> Result<Self, EngineError> {
-        let loading = start(&worker, &options);
         let (process, info) = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(EngineError::LoadCancelled),
-            loaded = loading => loaded?,
+            loaded = start_or_do_without_gpu(&worker, &mut options) => loaded?,
         };
         let slots = options.slots.clamp(1, crate::SLOTS_MAX);
         let capacity = slots.saturating_add(options.queue_max);
@@ -196,6 +199,25 @@ impl Shared {
     }
 }
 
+/// As [`start`]; when the GPU was chosen automatically and the worker dies of it, tries again without.
+async fn start_or_do_without_gpu(
+    worker: &WorkerCommand,
+    options: &mut EngineOptions,
+) -> Result<(WorkerProcess, ModelInfo), EngineError> {
+    const MAY_HAVE_GPU: bool = cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "rocm"));
+    use EngineError::{LoadTimeout, OutOfMemory, WorkerCrashed};
+    match start(worker, options).await {
+        Err(error @ (WorkerCrashed { .. } | OutOfMemory | LoadTimeout { .. }))
+            if MAY_HAVE_GPU && options.gpu_layers == GpuLayers::Auto =>
+        {
+            tracing::warn!(code = error.code(), "loading with the GPU failed; trying without");
+            options.gpu_layers = GpuLayers::Fixed(0);
+            start(worker, options).await
+        }
+        outcome => outcome,
+    }
+}
+
 /// Starts a worker and waits until its model is loaded.
 async fn start(worker: &WorkerCommand, options: &EngineOptions) -> Result<(WorkerProcess, ModelInfo), EngineError> {
     let mut process = WorkerProcess::start(worker).await?;
@@ -203,13 +225,21 @@ async fn start(worker: &WorkerCommand, options: &EngineOptions) -> Result<(Worke
     if process.send(&load).await.is_err() {
         return Err(failed_load(&process.ended().await));
     }
+    let mut read_bytes = None;
     loop {
         match tokio::time::timeout(LOAD_STALL, process.receive()).await {
-            Err(_) => return Err(EngineError::LoadTimeout { seconds: LOAD_STALL.as_secs() }),
+            Err(_) => {
+                // The first computation reads a model from a slow disk without saying so.
+                let now = os::disk_read_bytes(process.pid);
+                if now == read_bytes || now.is_none() {
+                    return Err(EngineError::LoadTimeout { seconds: LOAD_STALL.as_secs() });
+                }
+                read_bytes = now;
+            }
             Ok(Some(ToHost::Loading { permille })) => tracing::debug!(permille, "loading a model"),
             Ok(Some(ToHost::Loaded(info))) => return Ok((process, *info)),
             Ok(Some(ToHost::LoadFailed(error))) => return Err(error),
-            Ok(Some(ToHost::Events(_))) => {}
+            Ok(Some(ToHost::Events(_) | ToHost::Alive)) => {}
             Ok(None) => return Err(failed_load(&process.ended().await)),
         }
     }
@@ -254,20 +284,27 @@ struct Open {
 enum Served {
     Stopped,
     Ended,
+    Stuck,
 }
 
 impl Supervisor {
     async fn run(mut self, process: WorkerProcess) {
         let mut process = Some(process);
         while let Some(mut current) = process.take() {
-            match self.serve(&mut current).await {
-                Served::Stopped => self.stop(current).await,
-                Served::Ended => {
-                    let exit = current.ended().await;
-                    tracing::warn!(exit = exit.how, "the engine's worker process ended");
-                    process = self.restart(exit).await;
-                }
+            let served = self.serve(&mut current).await;
+            if matches!(served, Served::Stopped) {
+                self.stop(current).await;
+                break;
             }
+            if matches!(served, Served::Stuck) {
+                current.kill();
+            }
+            let mut exit = current.ended().await;
+            if matches!(served, Served::Stuck) {
+                exit.last_line = format!("it gave no sign of life for {} s", STEP_STALL.as_secs());
+            }
+            tracing::warn!(exit = exit.how, "the engine's worker process ended");
+            process = self.restart(exit).await;
         }
         let refuse = self.shared.lock().refuse.clone().unwrap_or(EngineError::Draining);
         self.asked.close();
@@ -287,14 +324,22 @@ impl Supervisor {
                 return Served::Ended;
             }
         }
+        let mut alive_at = Instant::now();
         loop {
+            if self.open.is_empty() {
+                alive_at = Instant::now();
+            }
+            let stuck = tokio::time::sleep_until((alive_at + STEP_STALL).into());
             tokio::select! {
                 () = stop.cancelled() => return Served::Stopped,
-                message = process.receive() => match message {
-                    Some(ToHost::Events(events)) => events.into_iter().for_each(|(id, event)| self.pass_on(id, event)),
-                    Some(ToHost::Loading { .. } | ToHost::Loaded(_) | ToHost::LoadFailed(_)) => {}
-                    None => return Served::Ended,
-                },
+                message = process.receive() => {
+                    let Some(message) = message else { return Served::Ended };
+                    alive_at = Instant::now();
+                    if let ToHost::Events(events) = message {
+                        events.into_iter().for_each(|(id, event)| self.pass_on(id, event));
+                    }
+                }
+                () = stuck, if !self.open.is_empty() => return Served::Stuck,
                 Some(question) = self.asked.recv() => {
                     if self.hand_over(question, process).await.is_err() {
                         return Served::Ended;

@@ -19,6 +19,8 @@ use tokio::sync::oneshot;
 const STDERR_LINES_MAX: usize = 20;
 /// Longest line of standard error that is looked at.
 const STDERR_LINE_BYTES_MAX: u64 = 4 << 10;
+/// The worker's reader does nothing but read: if it does not, the process is stuck.
+const SEND_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a process that has closed its pipes is asked whether it has ended.
 const REAP_EVERY: Duration = Duration::from_millis(5);
 /// How long such a process may go on before it is killed.
@@ -75,12 +77,21 @@ impl WorkerProcess {
         Ok(Self { pid, stdin, stdout, received: Vec::new(), child: Killed(child), stderr, exit })
     }
 
-    /// Sends a frame. An error means that the process is ending.
+    /// Sends a frame. An error means that the process is ending, or is killed because it does not listen.
     pub(super) async fn send(&mut self, message: &ToWorker) -> io::Result<()> {
         let mut bytes = Vec::new();
         wire::encode(message, TO_WORKER_BYTES_MAX, &mut bytes)?;
-        self.stdin.write_all(&bytes).await?;
-        self.stdin.flush().await
+        let sending = async {
+            self.stdin.write_all(&bytes).await?;
+            self.stdin.flush().await
+        };
+        match tokio::time::timeout(SEND_PATIENCE, sending).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                self.kill();
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
     }
 
     /// The next frame; `None` when the process has closed its pipe or speaks nonsense. Cancel safe.
@@ -147,7 +158,14 @@ fn keep(
 ) {
     let pipes = || (Stdio::piped(), Stdio::piped(), Stdio::piped());
     let (stdin, stdout, stderr) = pipes();
-    let child = Command::new(&command.program).args(&command.args).stdin(stdin).stdout(stdout).stderr(stderr).spawn();
+    let child = Command::new(&command.program)
+        .args(&command.args)
+        // ggml would otherwise attach a debugger to itself before it aborts.
+        .env("GGML_NO_BACKTRACE", "1")
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(stderr)
+        .spawn();
     let (child, stderr) = match child {
         Ok(mut child) => {
             let stderr = child.stderr.take();
@@ -173,7 +191,7 @@ fn collect_lines(stderr: impl Read, lines: &Mutex<VecDeque<String>>) {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        let line = clip(&String::from_utf8_lossy(&line));
+        let line = clip(without_folder(&String::from_utf8_lossy(&line)));
         if line.is_empty() {
             continue;
         }
@@ -183,6 +201,15 @@ fn collect_lines(stderr: impl Read, lines: &Mutex<VecDeque<String>>) {
             lines.pop_front();
         }
         lines.push_back(line);
+    }
+}
+
+/// `/where/it/was/built/ggml.c:12: message` without the folder.
+fn without_folder(line: &str) -> &str {
+    let (path, _) = line.split_once(':').unwrap_or((line, ""));
+    match path.rfind('/') {
+        Some(slash) if path.starts_with('/') => &line[slash + 1..],
+        _ => line,
     }
 }
 
@@ -214,5 +241,18 @@ fn was_killed(status: Option<ExitStatus>) -> bool {
     {
         let _ = status;
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn where_it_was_built_is_nobodys_business() {
+        assert_eq!(
+            super::without_folder("/a/b/ggml.c:12: GGML_ASSERT(x) failed: /y"),
+            "ggml.c:12: GGML_ASSERT(x) failed: /y"
+        );
+        assert_eq!(super::without_folder("plain: a/b"), "plain: a/b");
+        assert_eq!(super::without_folder("no colon"), "no colon");
     }
 }

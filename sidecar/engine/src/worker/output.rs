@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Frames follow each other no faster than this while tokens come faster.
 const GATHER: Duration = Duration::from_millis(1);
+/// Time between two signs of life of a worker that computes.
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// A frame is written at the latest with so many events.
 const EVENTS_MAX: usize = 256;
 
@@ -55,6 +57,14 @@ impl Output {
         let mut state = self.state();
         if state.written.elapsed() + step >= GATHER {
             state.flush();
+        }
+    }
+
+    /// A sign of life, unless there was one lately.
+    pub(super) fn alive(&self) {
+        let mut state = self.state();
+        if state.written.elapsed() >= ALIVE_EVERY {
+            state.write(&ToHost::Alive);
         }
     }
 

@@ -119,6 +119,7 @@ impl Scheduler {
                 self.output.flush();
                 self.prefill_step();
                 self.output.flush();
+                self.output.alive();
             } else {
                 self.output.flush_if_due(began.elapsed());
             }
