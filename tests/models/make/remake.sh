@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Makes the test models anew and puts them where the tests look for them.
+# usage: remake.sh [--check]      --check: make nothing, only verify the committed files
+# Needs python3 with venv, and the packages of requirements.txt (fetched into a cache outside the checkout).
+set -euo pipefail
+make=$(cd "$(dirname "$0")" && pwd)
+models=$(dirname "$make")
+work=${TINY_GEMMA_WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/ainonymous/tiny-gemma}
+python=$work/venv/bin/python
+export PYTHONDONTWRITEBYTECODE=1
+
+mkdir -p "$work"
+if ! cmp -s "$make/requirements.txt" "$work/venv/requirements.txt"; then
+  rm -rf "$work/venv"
+  python3 -m venv "$work/venv"
+  "$python" -m pip install --quiet --disable-pip-version-check --requirement "$make/requirements.txt"
+  cp "$make/requirements.txt" "$work/venv/"
+fi
+
+if [ "${1:-}" != --check ]; then
+  "$python" "$make/tokenizer.py" "$work/vocabulary.json"
+  for made in tiny-gemma:1100 draft-gemma:900; do
+    name=${made%:*} steps=${made#*:}
+    "$python" "$make/train.py" "$name" --vocabulary "$work/vocabulary.json" --steps "$steps" --out "$work/$name.npz"
+    "$python" "$make/export.py" "$name" --vocabulary "$work/vocabulary.json" --weights "$work/$name.npz" --out "$work"
+  done
+  cp "$work"/tiny-gemma-{q8_0,q4_0}.gguf "$work/draft-gemma-q8_0.gguf" "$models/"
+  (cd "$models" && sha256sum -- *.gguf >SHA256SUMS)
+  echo "also made, not kept in the repository: $work/tiny-gemma-f16.gguf"
+fi
+"$python" "$make/check.py"
