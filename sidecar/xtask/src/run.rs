@@ -165,6 +165,15 @@ fn wait(what: &str, group: &mut Group, limit: Option<Duration>, mut tick: impl F
     }
 }
 
+/// The last lines of a failed step's log, without those in which cargo says what it is compiling.
+pub(crate) fn ending(path: &Path, lines: usize) -> String {
+    const PROGRESS: &[&str] = &["Compiling ", "Checking ", "Downloaded ", "Downloading ", "Blocking ", "Locking "];
+    let of_interest = |line: &&str| !PROGRESS.iter().any(|word| line.trim_start().starts_with(word));
+    let text = tail(path, usize::MAX);
+    let all: Vec<&str> = text.lines().filter(of_interest).collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
 /// The last lines of a file, or nothing.
 pub(crate) fn tail(path: &Path, lines: usize) -> String {
     const BYTES_MAX: u64 = 64 << 10;
@@ -200,6 +209,8 @@ mod tests {
         assert!(matches!(error, Err(Error::Failed { ref status, .. }) if status == "exit status 7"));
         assert_eq!(tail(&log, 1), "two");
         assert_eq!(tail(&log, 9), "one\ntwo");
+        std::fs::write(&log, "   Compiling a v1\nerror: b\n   Compiling c v1\n").unwrap();
+        assert_eq!(ending(&log, 5), "error: b");
         std::fs::remove_file(log).unwrap();
     }
 

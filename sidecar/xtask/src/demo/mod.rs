@@ -118,7 +118,7 @@ fn build(layout: &Layout) -> Result<()> {
     let built =
         pack::pack(layout, &ready, false, Output::Log(&log)).and_then(|_| pack::binaries(layout, Output::Log(&log)));
     if matches!(built, Err(Error::Failed { .. })) {
-        eprintln!("{}", run::tail(&log, 40));
+        eprintln!("{}", run::ending(&log, 40));
     }
     built
 }

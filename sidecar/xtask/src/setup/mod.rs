@@ -56,6 +56,9 @@ pub(crate) fn run(layout: &Layout, purpose: For, verbose: bool) -> Result<Ready>
             return Err(refusal(&still, packages::find()));
         }
     }
+    if purpose == For::Testing {
+        rust_components(layout)?;
+    }
     let node_bin = tools::private_node(layout).filter(|_| !tools::system_node());
     let wasm = wasm::find_or_install(layout, verbose)?;
     if verbose {
@@ -80,6 +83,25 @@ fn report<'a>(layout: &Layout, wanted: &[&'a Tool], verbose: bool) -> Vec<&'a To
         }
     }
     missing
+}
+
+/// rustfmt and clippy: rustup leaves them out of its minimal profile.
+fn rust_components(layout: &Layout) -> Result<()> {
+    const ADD: &[&str] = &["component", "add", "rustfmt", "clippy"];
+    let there = || run::quiet("cargo-fmt", ["--version"]).and(run::quiet("cargo-clippy", ["--version"])).is_some();
+    if there() {
+        return Ok(());
+    }
+    let command = format!("rustup {}", ADD.join(" "));
+    if packages::on_path("rustup") {
+        // Whether it worked is what the second look says.
+        let _ = shown(&command, run::command(layout, "rustup").args(ADD));
+    }
+    if there() {
+        Ok(())
+    } else {
+        Err(Error::Missing { names: vec!["rustfmt and clippy".into()], command })
+    }
 }
 
 /// Tools that make tests nicer, never needed.

@@ -77,7 +77,7 @@ fn failure(name: &str, count: Count) -> Error {
 /// The end of what a failed step printed.
 fn show(error: &Error) {
     if let Error::Failed { log: Some(log), .. } | Error::TooSlow { log: Some(log), .. } = error {
-        eprintln!("{}", run::tail(log, TAIL_LINES));
+        eprintln!("{}", run::ending(log, TAIL_LINES));
     }
 }
 
@@ -87,7 +87,11 @@ fn summary(run: &Run<'_>, planned: usize, took: Duration) {
     for Done { name, took, count, failed } in &run.done {
         sum += *count;
         let verdict = if *failed { "FAILED" } else { "ok" };
-        let tests = if count.total() == 0 { String::new() } else { format!("{} tests", count.total()) };
+        let tests = match count.total() {
+            0 => String::new(),
+            1 => "1 test".into(),
+            more => format!("{more} tests"),
+        };
         println!("{name:<34} {:>7.1} s  {verdict:<6}  {tests}", took.as_secs_f64());
     }
     if run.done.len() < planned {

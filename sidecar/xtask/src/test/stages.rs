@@ -223,7 +223,7 @@ fn counted(run: &Run<'_>, name: &str, command: &mut Command, limit: Option<Durat
     let mut count = count::read(&String::from_utf8_lossy(&fs_err::read(&log)?));
     if !status.success() {
         count.failed = count.failed.max(1);
-        eprintln!("{}", run::tail(&log, super::TAIL_LINES));
+        eprintln!("{}", run::ending(&log, super::TAIL_LINES));
     } else if count.total() == 0 && run.options.filter.is_none() {
         let status = "it ended well but counted no test".into();
         return Err(Error::Failed { what: name.to_owned(), status, log: Some(log) });
