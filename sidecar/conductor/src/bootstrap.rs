@@ -33,7 +33,7 @@ impl Bootstrap {
         let config = Config { worker_thread_count: WORKERS, listen_address_list: vec![listen], ..Config::testing() };
         // It blocks on a runtime of its own, which a worker of ours must not.
         let (sender, started) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || sender.send(BootstrapSrv::new(config)));
+        std::thread::spawn(move || drop(sender.send(BootstrapSrv::new(config))));
         let cannot = |source| ConductorError::CannotListen { address: listen, source };
         let server = started.await.map_err(|_| cannot(std::io::ErrorKind::Other.into()))?.map_err(cannot)?;
         let address = server.listen_addrs().first().copied().unwrap_or(listen);
@@ -61,7 +61,7 @@ impl Bootstrap {
 
 async fn stop(mut server: BootstrapSrv) {
     let (sender, stopped) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || sender.send(server.shutdown()));
+    std::thread::spawn(move || drop(sender.send(server.shutdown())));
     match stopped.await {
         Ok(Ok(())) => tracing::debug!("the bootstrap server is stopped"),
         Ok(Err(error)) => tracing::warn!(%error, "the bootstrap server stopped with an error"),

@@ -10,6 +10,7 @@ use holochain::conductor::ConductorHandle;
 use holochain_conductor_api::{AdminRequest, AdminResponse, AppRequest, AppResponse, ExternalApiWireError};
 use holochain_types::prelude::{ExternIO, Nonce256Bits, Timestamp, ZomeCallParams, ZomeCallResponse};
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +40,7 @@ impl LocalAdmin {
 
     pub(crate) async fn request(&self, request: AdminRequest, timeout: Duration) -> Result<AdminResponse, LinkError> {
         let api = AdminInterfaceApi::new(self.conductor.clone());
-        within(timeout, &self.closed, async move { readable(api.handle_request(Ok(request)).await) }).await
+        within(timeout, &self.closed, Box::pin(async move { readable(api.handle_request(Ok(request)).await) })).await
     }
 
     pub(crate) fn closed(&self) -> &CancellationToken {
@@ -59,7 +60,8 @@ impl LocalApp {
 
     pub(crate) async fn request(&self, request: AppRequest, timeout: Duration) -> Result<AppResponse, LinkError> {
         let (api, app_id) = (AppInterfaceApi::new(self.conductor.clone()), self.app_id.clone());
-        within(timeout, &self.closed, async move { readable(api.handle_request(app_id, Ok(request)).await) }).await
+        let handled = async move { readable(Box::pin(api.handle_request(app_id, Ok(request))).await) };
+        within(timeout, &self.closed, Box::pin(handled)).await
     }
 
     /// Calls a function as the agent itself.
@@ -76,14 +78,14 @@ impl LocalApp {
             expires_at: Timestamp::now().saturating_add(&CALL_EXPIRES_AFTER),
         };
         let conductor = self.conductor.clone();
-        let response = within(timeout, &self.closed, async move {
+        let called = async move {
             match conductor.call_zome(params).await {
                 Ok(Ok(response)) => Ok(response),
                 Ok(Err(error)) => Err(LinkError::Refused(error.into())),
                 Err(error) => Err(LinkError::Refused(error.into())),
             }
-        });
-        match response.await? {
+        };
+        match within(timeout, &self.closed, Box::pin(called)).await? {
             ZomeCallResponse::Ok(output) => Ok(output),
             ZomeCallResponse::AuthenticationFailed(..) | ZomeCallResponse::Unauthorized(..) => {
                 Err(LinkError::Refused(ExternalApiWireError::ZomeCallUnauthorized(call_name(function))))
@@ -115,7 +117,7 @@ fn readable<R>(result: InterfaceResult<R>) -> Result<R, LinkError> {
 async fn within<R: Send + 'static>(
     timeout: Duration,
     closed: &CancellationToken,
-    work: impl Future<Output = Result<R, LinkError>> + Send + 'static,
+    work: Pin<Box<dyn Future<Output = Result<R, LinkError>> + Send>>,
 ) -> Result<R, LinkError> {
     if closed.is_cancelled() {
         return Err(LinkError::Closed);

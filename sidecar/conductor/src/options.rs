@@ -71,6 +71,7 @@ pub enum NetworkTuning {
 
 /// A secret text: wiped when dropped, never printed.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "embedded"), allow(dead_code))]
 pub struct Passphrase {
     secret: Zeroizing<Vec<u8>>,
     stretching: Stretching,

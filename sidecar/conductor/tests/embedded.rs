@@ -3,9 +3,9 @@
 
 mod common;
 
-use ainonymous_conductor::{Conductor, JoinStage, Mode, NetworkState};
+use ainonymous_conductor::{Conductor, JoinStage, Mode, NetworkState, Passphrase};
 use ainonymous_types::{PeerSignal, RequestId, SendSignal};
-use common::{happ, options, repository, resident_mib, run, with_passphrase, NOWHERE};
+use common::{cpu_ms, happ, options, repository, resident_mib, run, with_passphrase, NOWHERE};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,9 +27,9 @@ fn a_restart_keeps_the_agent_and_wrong_folders_are_named() {
     run(async {
         let (happ, dir) = (happ().await, tempfile::tempdir().unwrap());
         let data_dir = dir.path().join("node");
-        let cold = Instant::now();
+        let (cold, cpu) = (Instant::now(), cpu_ms());
         let first = Conductor::start(options(&happ, &data_dir, NOWHERE)).await.unwrap();
-        println!("cold start {} ms, {} MiB", cold.elapsed().as_millis(), resident_mib());
+        println!("cold start {} ms (cpu {}), {} MiB", cold.elapsed().as_millis(), cpu_ms() - cpu, resident_mib());
         let (agent, dna) = (first.agent(), first.dna_hash());
         assert_eq!(dna, ainonymous_conductor::pack::dna_hash(&happ).await.unwrap());
         assert!(matches!(*first.state().borrow(), NetworkState::Joining { .. }), "nobody answers there");
@@ -53,9 +53,9 @@ fn a_restart_keeps_the_agent_and_wrong_folders_are_named() {
         let error = Conductor::start(other).await.expect_err("another network, no note");
         assert_eq!(error.code(), "data_dir_of_another_network");
 
-        let warm = Instant::now();
+        let (warm, cpu) = (Instant::now(), cpu_ms());
         let second = Conductor::start(options(&happ, &data_dir, NOWHERE)).await.unwrap();
-        println!("warm start {} ms, {} MiB", warm.elapsed().as_millis(), resident_mib());
+        println!("warm start {} ms (cpu {}), {} MiB", warm.elapsed().as_millis(), cpu_ms() - cpu, resident_mib());
         assert_eq!(second.agent(), agent);
         assert_eq!(second.dna_hash(), dna);
         second.shutdown().await.unwrap();
@@ -67,9 +67,9 @@ fn calls_and_their_bounds() {
     run(async {
         let (happ, dir) = (happ().await, tempfile::tempdir().unwrap());
         let node = Conductor::start(options(&happ, dir.path(), NOWHERE)).await.unwrap();
-        let first = Instant::now();
+        let (first, cpu) = (Instant::now(), cpu_ms());
         assert_eq!(node.get_my_capability().await.unwrap(), None);
-        println!("first call {} ms", first.elapsed().as_millis());
+        println!("first call {} ms (cpu {})", first.elapsed().as_millis(), cpu_ms() - cpu);
         let second = Instant::now();
         assert!(node.get_all_model_specs().await.unwrap().is_empty());
         println!("second call {} ms", second.elapsed().as_millis());
@@ -109,6 +109,29 @@ fn what_cannot_be_started_is_named() {
             embedded.network = ainonymous_conductor::NetworkTuning::Default;
         }
         assert_eq!(refusal("a relay without TLS", readable).await.code(), "invalid_url");
+    });
+}
+
+/// As people start it: a passphrase that is dear to try. The refusal of a wrong one must still come in time.
+#[test]
+fn a_real_passphrase_is_not_too_slow() {
+    run(async {
+        let (happ, dir) = (happ().await, tempfile::tempdir().unwrap());
+        let with = |passphrase: &str| {
+            let mut options = options(&happ, dir.path(), NOWHERE);
+            if let Mode::Embedded(embedded) = &mut options.mode {
+                embedded.passphrase = Passphrase::new(passphrase);
+            }
+            options
+        };
+        Conductor::start(with("right")).await.unwrap().shutdown().await.unwrap();
+        let cpu = cpu_ms();
+        assert_eq!(refusal("a wrong passphrase", with("wrong")).await.code(), "wrong_passphrase");
+        println!("refused after {} ms of cpu", cpu_ms() - cpu);
+        let (warm, cpu) = (Instant::now(), cpu_ms());
+        let node = Conductor::start(with("right")).await.unwrap();
+        println!("warm start {} ms (cpu {}), {} MiB", warm.elapsed().as_millis(), cpu_ms() - cpu, resident_mib());
+        node.shutdown().await.unwrap();
     });
 }
 
