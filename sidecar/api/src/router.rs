@@ -158,3 +158,14 @@ async fn method_not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Ap
 fn shown(path: &str) -> String {
     path.chars().filter(|c| !c.is_control()).take(128).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_reference_lists_the_same_paths() {
+        let reference = include_str!("../../../docs/reference/api.md");
+        for (method, path, what) in super::ROUTES {
+            assert!(reference.contains(&format!("| `{method} {path}` | {what}")), "{method} {path}");
+        }
+    }
+}

@@ -68,7 +68,7 @@ pub(crate) async fn stream(client: &Client, body: &Value, out: &Out, shown: bool
                 if let Some(text) = chunk["choices"][0]["delta"]["content"].as_str() {
                     answered.answer.push_str(text);
                     if shown {
-                        out.text(text);
+                        out.answer(text);
                     }
                 }
                 answered.take(&chunk);
@@ -122,7 +122,10 @@ async fn fetch_posted(client: &Client, request: &str, out: &Out) -> Result<Answe
         has_receipt: true,
         ..Answered::default()
     };
-    out.line(&answered.answer);
+    if !out.is_json() {
+        out.answer(&answered.answer);
+        end_line(&answered, out, true);
+    }
     Ok(answered)
 }
 

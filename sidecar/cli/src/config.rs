@@ -106,6 +106,19 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_lists_the_same_keys() {
+        let reference = include_str!("../../../docs/reference/configuration.md");
+        // An unknown key makes the parser list the known ones.
+        let known = parse("no_such_key = 1").unwrap_err().to_string();
+        let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+        assert_eq!(known.len(), 21);
+        for key in &known {
+            assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
+        }
+        assert_eq!(reference.matches("\n| `").count(), known.len(), "and nothing else");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, named) in [
             ("data_dri = \"/d\"", "data_dri"),

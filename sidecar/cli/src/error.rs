@@ -17,8 +17,8 @@ pub(crate) enum CliError {
         /// What clap says.
         problem: String,
     },
-    /// The configuration file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    /// A file cannot be read; the reason names it.
+    #[error("{source}")]
     File {
         /// Which.
         path: PathBuf,

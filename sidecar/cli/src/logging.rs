@@ -31,8 +31,8 @@ fn default_filter(verbose: u8) -> String {
         "ainonymous_protocol",
     ];
     let level = match verbose {
-        // Holochain warns of much that is no concern of whoever runs a node.
-        0 => return format!("error,{}", OURS.map(|part| format!("{part}=warn")).join(",")),
+        // Libraries warn of much that is no concern of whoever runs a node, and call a peer that leaves an error.
+        0 => return format!("error,kitsune2_transport_iroh=off,{}", OURS.map(|part| format!("{part}=warn")).join(",")),
         1 => "info",
         _ => "debug",
     };

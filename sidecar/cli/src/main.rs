@@ -108,8 +108,13 @@ fn usage(error: &clap::Error) -> ExitCode {
             Out::new(false, false).text(&error.render().to_string());
             Exit::Ok.into()
         }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Out::new(false, false).talk(error.render().to_string().trim_end());
+            Exit::Usage.into()
+        }
         _ => {
             let text = error.render().to_string();
+            let text = text.split("\n\nFor more information").next().unwrap_or_default();
             let error = CliError::Usage { problem: text.trim().trim_start_matches("error: ").to_owned() };
             Out::new(wants_json, false).error(&error);
             error.exit().into()

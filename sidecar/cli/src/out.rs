@@ -4,7 +4,7 @@
 use crate::error::CliError;
 use serde::Serialize;
 use serde_json::{json, Value};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 /// Where words go.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,16 @@ impl Out {
         }
     }
 
+    /// Data: a piece of somebody's answer. On a terminal without control characters: a provider is a stranger, and a
+    /// terminal obeys them.
+    pub(crate) fn answer(&self, text: &str) {
+        if std::io::stdout().is_terminal() {
+            self.text(&harmless(text));
+        } else {
+            self.text(text);
+        }
+    }
+
     /// Data: a line, unless stdout is JSON.
     pub(crate) fn line(&self, line: &str) {
         if !self.json {
@@ -56,7 +66,7 @@ impl Out {
 
     /// Talk: a line.
     pub(crate) fn talk(&self, line: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", harmless(line));
     }
 
     /// An error: always talk, and data if stdout is JSON.
@@ -78,8 +88,18 @@ fn named(name: &str, fields: Value) -> Value {
     event
 }
 
+/// Text that a terminal only shows.
+fn harmless(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_terminal_only_shows() {
+        assert_eq!(super::harmless("a\u{1b}]0;title\u{7}b\r\n\tc\u{9b}2J é"), "a]0;titleb\n\tc2J é");
+    }
+
     #[test]
     fn events_have_their_name_first() {
         let event = super::named("error", serde_json::json!({ "code": "x" }));

@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 const ORIGIN: &str = "ainonymous";
 /// How often open posted requests are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
+/// How often `serve` looks whether there is still something to serve.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Longest time for the API's last words after the node has stopped.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
@@ -159,6 +161,9 @@ pub(crate) async fn run(settings: Settings, out: &Out) -> Result<Exit, CliError>
     let stop = signals::stop_token();
     let listener = ainonymous_api::bind(settings.api).await?;
     let address = listener.address();
+    if settings.network == Network::Unsaid {
+        return Err(CliError::NoBootstrap);
+    }
     let Bundle { happ, site } = happ::load(settings.happ.as_deref())?;
     let must_serve = settings.must_serve;
     let (options, alone) = options(settings, happ, out).await?;
@@ -190,21 +195,31 @@ pub(crate) async fn run(settings: Settings, out: &Out) -> Result<Exit, CliError>
 
 /// From the start to the wish to stop.
 async fn live(node: &Node, must_serve: bool, stop: &CancellationToken, out: &Out) -> Result<Exit, CliError> {
+    let ready = async {
+        node.started().await?;
+        node.announced().await;
+        Ok::<_, CliError>(())
+    };
     tokio::select! {
-        started = node.started() => started?,
+        ready = ready => ready?,
+        error = nothing_to_serve(node), if must_serve => return Err(error),
         () = stop.cancelled() => return Ok(Exit::Ok),
     }
+    say_what(&node.status(), out);
     tokio::select! {
-        () = node.announced() => {}
-        () = stop.cancelled() => return Ok(Exit::Ok),
+        error = nothing_to_serve(node), if must_serve => Err(error),
+        () = stop.cancelled() => Ok(Exit::Ok),
     }
-    let status = node.status();
-    say_what(&status, out);
-    if must_serve {
-        some_model(&status)?;
+}
+
+/// Resolves when every model has failed.
+async fn nothing_to_serve(node: &Node) -> CliError {
+    loop {
+        if let Some(error) = every_model_failed(&node.status()) {
+            return error;
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
-    stop.cancelled().await;
-    Ok(Exit::Ok)
 }
 
 fn serve(listener: Listener, api: Api, stop: &CancellationToken) -> JoinHandle<std::io::Result<()>> {
@@ -304,23 +319,19 @@ fn say_what(status: &Status, out: &Out) {
     out.talk("ready; Ctrl-C stops");
 }
 
-/// An error if every model failed.
-fn some_model(status: &Status) -> Result<(), CliError> {
+/// The first model's error, if every model failed.
+fn every_model_failed(status: &Status) -> Option<CliError> {
     let mut first = None;
     for model in &status.models {
-        match &model.state {
-            LocalModelState::Failed { code, problem, hint } => {
-                first.get_or_insert_with(|| CliError::NoModelLoaded {
-                    id: model.id.clone(),
-                    code,
-                    problem: problem.clone(),
-                    hint: hint.clone(),
-                });
-            }
-            LocalModelState::Loading | LocalModelState::Ready { .. } => return Ok(()),
-        }
+        let LocalModelState::Failed { code, problem, hint } = &model.state else { return None };
+        first.get_or_insert_with(|| CliError::NoModelLoaded {
+            id: model.id.clone(),
+            code,
+            problem: problem.clone(),
+            hint: hint.clone(),
+        });
     }
-    first.map_or(Ok(()), Err)
+    first
 }
 
 #[cfg(test)]
