@@ -17,6 +17,7 @@ mod out;
 mod passphrase;
 mod paths;
 mod reference;
+mod settings;
 mod show;
 mod signals;
 mod status;
@@ -29,6 +30,7 @@ use config::Config;
 use error::CliError;
 use exit::Exit;
 use out::Out;
+use settings::Settings;
 use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -61,10 +63,8 @@ fn run(cli: Cli, out: &Out) -> Result<Exit, CliError> {
     logging::start(global.log.as_deref().or(config.log.as_deref()), global.verbose);
     ainonymous_conductor::install_crypto_provider();
     match command {
-        Command::Up(flags) => wide(up::run(up::Settings::resolve(flags, Vec::new(), &config)?, out)),
-        Command::Serve(args::Serve { models, flags }) => {
-            wide(up::run(up::Settings::resolve(flags, models, &config)?, out))
-        }
+        Command::Up(flags) => wide(up::run(Settings::resolve(flags, Vec::new(), &config)?, out)),
+        Command::Serve(args::Serve { models, flags }) => wide(up::run(Settings::resolve(flags, models, &config)?, out)),
         Command::Bootstrap(flags) => wide(bootstrap::run(&flags, out)),
         Command::Ask(flags) => narrow(ask::run(flags, &config, out)),
         Command::Chat(flags) => narrow(chat::run(flags, &config, out)),

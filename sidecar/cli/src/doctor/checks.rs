@@ -3,8 +3,8 @@
 use super::Check;
 use crate::happ;
 use crate::passphrase::VARIABLE;
+use crate::settings::{Network, Settings};
 use crate::show::{bytes, count};
-use crate::up::{Network, Settings};
 use ainonymous_conductor::pack;
 use std::fs::TryLockError;
 use std::io::IsTerminal as _;

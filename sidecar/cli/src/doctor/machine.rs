@@ -1,8 +1,8 @@
 //! Processor and memory, as far as the operating system says.
 
 use super::Check;
+use crate::settings::Settings;
 use crate::show::{bytes, count};
-use crate::up::Settings;
 use std::collections::HashSet;
 
 /// Below this a node and a small model do not fit beside anything else.

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
-use crate::up::Settings;
+use crate::settings::Settings;
 use serde::Serialize;
 
 /// How a check went.

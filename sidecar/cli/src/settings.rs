@@ -1,0 +1,226 @@
+//! What a node is started with: flags and environment, then the configuration file, then defaults.
+
+use crate::args::{Layers, Tuning, Up};
+use crate::config::Config;
+use crate::error::CliError;
+use crate::paths;
+use ainonymous_api::DEFAULT_PORT;
+use ainonymous_engine::QUEUE_MAX_DEFAULT;
+use ainonymous_models::ModelError;
+use ainonymous_node::{GpuLayers, ServeOptions};
+use ainonymous_types::KvType;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a node is started with, after flags, environment, file and defaults are merged.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) passphrase_file: Option<PathBuf>,
+    pub(crate) network: Network,
+    pub(crate) network_seed: Option<String>,
+    pub(crate) api: SocketAddr,
+    pub(crate) models: Vec<ServeOptions>,
+    pub(crate) share: bool,
+    /// Without a single model there is no point in running.
+    pub(crate) must_serve: bool,
+    pub(crate) receipt_interval: Duration,
+    pub(crate) happ: Option<PathBuf>,
+}
+
+/// Which conductor, and how its peers are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// Another program's conductor.
+    Attached { admin_url: String },
+    /// Ours, in a network.
+    Joined { bootstrap: String, relay: String, tuning: Tuning },
+    /// Ours, alone.
+    Offline,
+    /// Nothing was said; only `doctor` goes on with that.
+    Unsaid,
+}
+
+impl Settings {
+    /// Flags and environment, then the file, then defaults. `models` are those of `serve`.
+    pub(crate) fn resolve(flags: Up, models: Vec<PathBuf>, config: &Config) -> Result<Self, CliError> {
+        let must_serve = !models.is_empty();
+        let network = network(&flags, config);
+        let files = model_files(models, &flags, config);
+        let no_share = flags.no_share || config.no_share.unwrap_or(false);
+        let of_model = |path: PathBuf| ServeOptions {
+            path,
+            name: None,
+            threads: flags.threads.or(config.threads),
+            gpu_layers: match flags.gpu_layers.or(config.gpu_layers) {
+                None | Some(Layers::Auto) => GpuLayers::Auto,
+                Some(Layers::Fixed(layers)) => GpuLayers::Fixed(layers),
+            },
+            context_tokens: flags.context.or(config.context),
+            slots: flags.slots.or(config.slots).unwrap_or(4),
+            queue_max: flags.queue.or(config.queue).unwrap_or(QUEUE_MAX_DEFAULT),
+            kv_type: KvType::F16,
+        };
+        let files: Vec<PathBuf> = files.into_iter().map(find_model).collect::<Result<_, _>>()?;
+        let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();
+        let receipt_interval_ms = flags.receipt_interval_ms.or(config.receipt_interval_ms).unwrap_or(5_000);
+        Ok(Self {
+            data_dir: match flags.data_dir.or_else(|| config.data_dir.clone()) {
+                Some(path) => path,
+                None => paths::data_dir()?,
+            },
+            passphrase_file: flags.passphrase_file.or_else(|| config.passphrase_file.clone()),
+            network,
+            network_seed: flags.network_seed.or_else(|| config.network_seed.clone()).filter(|seed| !seed.is_empty()),
+            api: parse_address(flags.api.as_deref().or(config.api.as_deref()))?,
+            share: !no_share && !models.is_empty(),
+            models,
+            must_serve,
+            receipt_interval: Duration::from_millis(receipt_interval_ms),
+            happ: flags.happ.or_else(|| config.happ.clone()),
+        })
+    }
+}
+
+fn network(flags: &Up, config: &Config) -> Network {
+    if let Some(admin_url) = flags.conductor.clone().or_else(|| config.conductor.clone()) {
+        return Network::Attached { admin_url };
+    }
+    let bootstrap = flags.bootstrap.clone().or_else(|| config.bootstrap.clone());
+    if flags.offline || (flags.bootstrap.is_none() && config.offline.unwrap_or(false)) {
+        return Network::Offline;
+    }
+    let Some(bootstrap) = bootstrap else { return Network::Unsaid };
+    let relay = flags.relay.clone().or_else(|| config.relay.clone()).unwrap_or_else(|| bootstrap.clone());
+    let tuning = flags.network_tuning.or(config.network_tuning);
+    // A relay without TLS works with the tuning for private networks only.
+    let fitting = if relay.starts_with("http://") { Tuning::Lan } else { Tuning::Default };
+    Network::Joined { bootstrap, relay, tuning: tuning.unwrap_or(fitting) }
+}
+
+/// Those of `serve` and of flags, else of the environment, else of the file.
+fn model_files(mut models: Vec<PathBuf>, flags: &Up, config: &Config) -> Vec<PathBuf> {
+    models.extend(flags.serve.iter().cloned());
+    if models.is_empty() {
+        let listed = std::env::var_os("AINONYMOUS_SERVE").unwrap_or_default();
+        models = std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect();
+    }
+    if models.is_empty() {
+        models.clone_from(&config.serve);
+    }
+    models
+}
+
+/// A path stays one, even of a file that is not there: the node says so and goes on with the others. A name is looked
+/// up in the folder for models.
+fn find_model(model: PathBuf) -> Result<PathBuf, CliError> {
+    let folder = paths::data_dir().map(|data| data.join("models"));
+    let Some(name) = model.to_str() else { return Ok(model) };
+    match ainonymous_models::resolve(name, &Vec::from_iter(folder)) {
+        Ok(path) => Ok(path),
+        Err(ModelError::NotFound { .. }) => Ok(model),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `ADDRESS:PORT`, with or without the `http://` and path that clients of the same variable write.
+fn parse_address(text: Option<&str>) -> Result<SocketAddr, CliError> {
+    let Some(text) = text else { return Ok((IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT).into()) };
+    let bare = text.strip_prefix("http://").unwrap_or(text);
+    let bare = bare.split('/').next().unwrap_or_default().replace("localhost:", "127.0.0.1:");
+    bare.parse().map_err(|_| CliError::Value {
+        value: text.to_owned(),
+        what: "--api",
+        problem: "it must be an address and a port, for example 127.0.0.1:11435".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use crate::exit::Exit;
+    use clap::Parser as _;
+
+    fn flags(line: &str) -> Up {
+        match Cli::try_parse_from(std::iter::once("ainonymous").chain(line.split_whitespace())).unwrap().command {
+            Command::Up(flags) => flags,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn settings(line: &str, config: &Config) -> Settings {
+        Settings::resolve(flags(line), Vec::new(), config).unwrap()
+    }
+
+    #[test]
+    fn flag_before_environment_before_file_before_default() {
+        let config = Config { slots: Some(3), ..Config::default() };
+        let slots = |line: &str, config: &Config| settings(&format!("{line} --serve ./m.gguf"), config).models[0].slots;
+        assert_eq!(slots("up", &Config::default()), 4);
+        assert_eq!(slots("up", &config), 3);
+        // No other test reads this variable.
+        std::env::set_var("AINONYMOUS_SLOTS", "2");
+        assert_eq!(slots("up", &config), 2);
+        assert_eq!(slots("up --slots 1", &config), 1);
+        std::env::remove_var("AINONYMOUS_SLOTS");
+        assert_eq!(slots("up --slots 1 --slots 5", &config), 5, "the last one counts");
+    }
+
+    #[test]
+    fn the_network_is_said_or_an_error() {
+        let none = Config::default();
+        assert_eq!(settings("up", &none).network, Network::Unsaid);
+        assert_eq!(settings("up --offline --bootstrap http://b", &none).network, Network::Offline);
+        let joined = |bootstrap: &str, relay: &str, tuning| Network::Joined {
+            bootstrap: bootstrap.into(),
+            relay: relay.into(),
+            tuning,
+        };
+        assert_eq!(
+            settings("up --bootstrap http://b:1", &none).network,
+            joined("http://b:1", "http://b:1", Tuning::Lan)
+        );
+        assert_eq!(
+            settings("up --bootstrap https://b --relay https://r", &none).network,
+            joined("https://b", "https://r", Tuning::Default)
+        );
+        assert_eq!(
+            settings("up --bootstrap http://b --network-tuning default", &none).network,
+            joined("http://b", "http://b", Tuning::Default)
+        );
+        let offline = Config { offline: Some(true), bootstrap: Some("http://file".into()), ..Config::default() };
+        assert_eq!(settings("up", &offline).network, Network::Offline);
+        assert!(matches!(settings("up --bootstrap http://flag", &offline).network, Network::Joined { .. }));
+        let attached = Network::Attached { admin_url: "ws://127.0.0.1:1".into() };
+        assert_eq!(settings("up --conductor ws://127.0.0.1:1", &none).network, attached);
+    }
+
+    #[test]
+    fn models_of_flags_and_of_serve() {
+        let none = Config::default();
+        assert!(settings("up", &none).models.is_empty());
+        assert!(!settings("up", &none).share, "nothing to share");
+        let up = settings("up --serve ./a.gguf --serve ./b.gguf --gpu-layers 7 --context 512 --queue 0", &none);
+        assert_eq!(up.models.len(), 2);
+        assert!(up.share && !up.must_serve);
+        assert_eq!(up.models[1].path, PathBuf::from("./b.gguf"));
+        assert_eq!(up.models[0].gpu_layers, GpuLayers::Fixed(7));
+        assert_eq!((up.models[0].context_tokens, up.models[0].queue_max), (Some(512), 0));
+        assert!(!settings("up --serve ./a.gguf --no-share", &none).share);
+        assert!(Settings::resolve(Up::default(), vec!["./a.gguf".into()], &none).unwrap().must_serve);
+    }
+
+    #[test]
+    fn addresses_as_people_write_them() {
+        let address = |text: &str| parse_address(Some(text)).map(|a| a.to_string());
+        assert_eq!(parse_address(None).unwrap().to_string(), "127.0.0.1:11435");
+        for text in ["127.0.0.1:80", "http://127.0.0.1:80", "http://localhost:80/v1", "localhost:80"] {
+            assert_eq!(address(text).unwrap(), "127.0.0.1:80", "{text}");
+        }
+        for text in ["", "11435", "127.0.0.1", "example.com:80"] {
+            assert_eq!(address(text).unwrap_err().exit(), Exit::Usage, "{text}");
+        }
+    }
+}
