@@ -3,7 +3,7 @@
 use crate::node::{lock, Node};
 use crate::ReceiptState;
 use ainonymous_conductor::Conductor;
-use ainonymous_types::{AgentPubKey, BatchProof, PeerSignal, RequestId, SendSignal, SignedReceipt};
+use ainonymous_types::{limits, AgentPubKey, BatchProof, PeerSignal, RequestId, SendSignal, SignedReceipt};
 use ainonymous_verify::receipt;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
@@ -107,7 +107,7 @@ pub(crate) async fn remind(node: Node, conductor: Conductor, id: RequestId) {
     for attempt in 1..=5u32 {
         tokio::time::sleep((node.inner.receipt_interval + Duration::from_secs(2)) * attempt).await;
         let Some(provider) = node.inner.receipts.awaited(id) else { return };
-        let ask = PeerSignal::Resend { id, from_chunk: u32::MAX };
+        let ask = PeerSignal::Resend { id, from_chunk: limits::ANSWER_CHUNKS_MAX };
         if let Err(e) = conductor.send_signal(SendSignal { to: vec![provider], signal: ask }).await {
             tracing::debug!(error = %e, "a provider could not be reminded of a receipt");
         }

@@ -147,13 +147,10 @@ pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: AgentPubKey, ask: 
 
 /// A peer misses chunks, or wants to know where its receipt stands.
 pub(crate) fn on_resend(node: &Node, conductor: Conductor, from: AgentPubKey, id: RequestId, from_chunk: u32) {
-    let known = from_chunk != u32::MAX && node.inner.serving.order(&from, id, Order::Resend(from_chunk));
-    if known {
-        return;
-    }
+    let in_hand = node.inner.serving.order(&from, id, Order::Resend(from_chunk));
     if let Ok(Some(proof)) = node.inner.store.published(id) {
         tell(node, conductor, from, PeerSignal::ReceiptPublished { id, proof });
-    } else if from_chunk != u32::MAX {
+    } else if !in_hand {
         refuse(node, conductor, from, id, RefuseReason::UnknownRequest, String::new());
     }
 }
