@@ -4,9 +4,11 @@
 
 mod client;
 mod node;
+mod observer;
 
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use node::{Bootstrap, Node, NodeSpec};
+pub use observer::{happ, run, Observer};
 
 use std::path::{Path, PathBuf};
 
