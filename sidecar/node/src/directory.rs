@@ -70,7 +70,7 @@ impl Directory {
         provider: Option<&AgentPubKey>,
     ) -> Result<Vec<Candidate>, AskError> {
         let own = node.conductor().ok_or_else(|| node.not_ready())?.agent();
-        let deadline = Instant::now() + SEARCH_MAX;
+        let asked_at = Instant::now();
         loop {
             let mut found = self.matching(wanted, provider, &own);
             if !found.is_empty() {
@@ -78,13 +78,16 @@ impl Directory {
                 self.refresh_later(node);
                 return Ok(found);
             }
-            if Instant::now() >= deadline {
+            // Whoever sees other providers sees the network: what is not there now will not be there in a moment.
+            let looked = lock(&self.seen).at.is_some_and(|at| at >= asked_at);
+            let others = looked && lock(&self.seen).providers.iter().any(|p| p.agent != own);
+            if others || Instant::now() >= asked_at + SEARCH_MAX {
                 return Err(self.nothing_found(node, wanted));
             }
-            self.refresh(node, SEARCH_EVERY).await;
-            if self.matching(wanted, provider, &own).is_empty() {
+            if looked {
                 tokio::time::sleep(SEARCH_EVERY).await;
             }
+            self.refresh(node, SEARCH_EVERY).await;
         }
     }
 

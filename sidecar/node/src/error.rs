@@ -260,14 +260,34 @@ impl AskError {
                 | RefuseReason::EngineFailed
                 | RefuseReason::UnknownRequest => ErrorClass::BadGateway,
             },
-            Self::Engine(e) => match e.code() {
-                "prompt_too_long" | "empty_prompt" | "template_failed" => ErrorClass::BadRequest,
-                "queue_full" => ErrorClass::Busy,
-                "draining" | "worker_restarting" => ErrorClass::Unavailable,
-                _ => ErrorClass::Internal,
-            },
+            Self::Engine(e) => engine_class(e),
             Self::Conductor { .. } => ErrorClass::Unavailable,
         }
+    }
+}
+
+fn engine_class(e: &EngineError) -> ErrorClass {
+    match e {
+        EngineError::EmptyPrompt
+        | EngineError::PromptTooLong { .. }
+        | EngineError::InputOutOfBounds { .. }
+        | EngineError::NoChatTemplate
+        | EngineError::TemplateFailed { .. } => ErrorClass::BadRequest,
+        EngineError::QueueFull { .. } => ErrorClass::Busy,
+        EngineError::Draining | EngineError::Restarting | EngineError::LoadCancelled => ErrorClass::Unavailable,
+        EngineError::FileNotFound { .. }
+        | EngineError::Unreadable { .. }
+        | EngineError::NotGguf
+        | EngineError::Truncated
+        | EngineError::UnsupportedArchitecture { .. }
+        | EngineError::InvalidModel { .. }
+        | EngineError::OutOfMemory
+        | EngineError::WorkerCrashed { .. }
+        | EngineError::GaveUp { .. }
+        | EngineError::WorkerSpawn { .. }
+        | EngineError::WorkerMismatch { .. }
+        | EngineError::LoadTimeout { .. }
+        | EngineError::DecodeFailed { .. } => ErrorClass::Internal,
     }
 }
 

@@ -26,6 +26,11 @@ const WAIT_MAX: Duration = Duration::from_secs(120);
 /// Pause between two looks for an answer.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// How often an announced request is looked for before polling takes over.
+const OPEN_ATTEMPTS: u32 = 20;
+/// Pause between two of these looks.
+const OPEN_PAUSE: Duration = Duration::from_millis(250);
+
 /// Posted questions in hand, on both sides.
 #[derive(Debug, Default)]
 pub(crate) struct Posted {
@@ -110,15 +115,19 @@ pub(crate) async fn poll(node: Node, conductor: Conductor) {
     }
 }
 
-/// A peer says that it has posted a request for us.
+/// A peer says that it has posted a request for us. The signal is faster than the DHT: the entry is looked for a while.
 pub(crate) fn on_posted(node: &Node, conductor: Conductor, request: ActionHash) {
     let node2 = node.clone();
     node.spawn(async move {
-        match conductor.open_request(request).await {
-            Ok(Some(open)) => answer(node2, conductor, open).await,
-            Ok(None) => tracing::debug!("a posted request is not on the DHT yet; it will be polled"),
-            Err(e) => tracing::debug!(error = %e, "a posted request cannot be opened yet; it will be polled"),
+        for _ in 0..OPEN_ATTEMPTS {
+            match conductor.open_request(request.clone()).await {
+                Ok(Some(open)) => return answer(node2, conductor, open).await,
+                Ok(None) => {}
+                Err(e) => tracing::debug!(error = %e, "a posted request cannot be opened yet"),
+            }
+            tokio::time::sleep(OPEN_PAUSE).await;
         }
+        tracing::debug!("a posted request was announced but is not on the DHT; it will be polled");
     });
 }
 

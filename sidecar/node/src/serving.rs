@@ -176,12 +176,15 @@ pub(crate) fn accept(node: &Node, requester: AgentPubKey, arrived: Arrived) -> R
 
 /// What a peer is told of an engine's error: enough to act, nothing about this machine.
 pub(crate) fn refusal(e: &EngineError) -> (RefuseReason, String) {
-    match e.code() {
-        "queue_full" => (RefuseReason::Busy, String::new()),
-        "prompt_too_long" => (RefuseReason::PromptTooLong, e.to_string()),
-        "empty_prompt" | "template_failed" => (RefuseReason::Malformed, e.to_string()),
-        "draining" => (RefuseReason::Draining, String::new()),
-        code => (RefuseReason::EngineFailed, code.to_string()),
+    match e {
+        EngineError::QueueFull { .. } => (RefuseReason::Busy, String::new()),
+        EngineError::PromptTooLong { .. } => (RefuseReason::PromptTooLong, e.to_string()),
+        EngineError::EmptyPrompt
+        | EngineError::InputOutOfBounds { .. }
+        | EngineError::NoChatTemplate
+        | EngineError::TemplateFailed { .. } => (RefuseReason::Malformed, e.to_string()),
+        EngineError::Draining => (RefuseReason::Draining, String::new()),
+        other => (RefuseReason::EngineFailed, other.code().to_string()),
     }
 }
 

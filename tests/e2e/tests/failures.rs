@@ -95,9 +95,9 @@ async fn bad_model_files_are_named_and_cost_only_themselves() {
     let bad = [
         (write("not-a.gguf", b"this is no model at all, only a few words"), "not_gguf"),
         (write("empty.gguf", b""), "not_gguf"),
-        (write("truncated.gguf", &good[..good.len() / 2]), "truncated"),
+        (write("truncated.gguf", &good[..good.len() / 2]), "model_truncated"),
         (write("odd.gguf", &odd), "unsupported_architecture"),
-        (dir.path().join("missing.gguf"), "file_not_found"),
+        (dir.path().join("missing.gguf"), "model_file_not_found"),
     ];
     let mut serve: Vec<_> = bad.iter().map(|(path, _)| path.clone()).collect();
     serve.push(tiny_model());
