@@ -87,7 +87,7 @@ impl Directory {
             if looked {
                 tokio::time::sleep(SEARCH_EVERY).await;
             }
-            self.refresh(node, SEARCH_EVERY).await;
+            self.refresh(node, asked_at.elapsed().min(SEARCH_EVERY)).await;
         }
     }
 
