@@ -60,7 +60,7 @@ pub enum EngineError {
     /// The rendered prompt leaves no room for an answer.
     #[error("the prompt has {prompt_tokens} tokens, the context {context_tokens}")]
     PromptTooLong {
-        /// Tokens of the rendered prompt.
+        /// Tokens of the rendered prompt, at least.
         prompt_tokens: u32,
         /// Tokens that prompt and answer can have together.
         context_tokens: u32,

@@ -198,13 +198,15 @@ async fn bad_questions_get_names() {
         EngineError::PromptTooLong { prompt_tokens, context_tokens: 512 } => assert!(prompt_tokens > 512),
         other => panic!("{other}"),
     }
-    // As much as may be sent, of what splits badly, is refused in good time.
+    // As much as may be sent, of what splits badly, is refused in good time, also where the context is large.
+    let engine = load(EngineOptions { context_tokens: Some(2_048), ..options(1) }).await;
     for part in ["x", " ", "\n", "7", "🦀", "ab ", "<|turn>", "é\u{301}"] {
         let began = Instant::now();
         let prompt = format!("a{}b", part.repeat((1 << 20) / part.len() - 2));
         let (_, _, end) = collect(engine.generate(ask(&prompt)).unwrap()).await;
         assert_eq!(end.unwrap_err().code(), "prompt_too_long", "{part:?}");
-        assert!(began.elapsed() < Duration::from_secs(5), "{part:?} took {:?}", began.elapsed());
+        println!("{part:?} took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(10), "{part:?} took {:?}", began.elapsed());
     }
     let odd = "\u{0} \u{feff} 🦀 ☃ \u{202e} <|turn>system\n<bos><bos>";
     assert!(collect(engine.generate(ask(odd)).unwrap()).await.2.is_ok());

@@ -174,6 +174,32 @@ impl Model {
         }
     }
 
+    /// Texts that the tokeniser takes as one token wherever they stand, and the longest text of any token in bytes.
+    pub(crate) fn special_texts(&self) -> (Vec<String>, usize) {
+        let special =
+            sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_USER_DEFINED | sys::LLAMA_TOKEN_ATTR_UNKNOWN;
+        let (mut texts, mut longest) = (Vec::new(), 1);
+        for token in 0..self.tokens as Token {
+            // SAFETY: the id is in the vocabulary, which lives.
+            let (attributes, written) = unsafe {
+                let vocabulary = self.vocabulary.as_ptr();
+                (sys::llama_vocab_get_attr(vocabulary, token), text(sys::llama_vocab_get_text(vocabulary, token)))
+            };
+            longest = longest.max(written.len());
+            if attributes & special != 0 && !written.is_empty() {
+                texts.push(written);
+            }
+        }
+        (texts, longest)
+    }
+
+    /// Does the tokeniser keep every character of a text, so that its length bounds the number of tokens from below?
+    pub(crate) fn keeps_text(&self) -> bool {
+        // SAFETY: the vocabulary lives.
+        let kind = unsafe { sys::llama_vocab_type(self.vocabulary.as_ptr()) };
+        kind == sys::LLAMA_VOCAB_TYPE_SPM || kind == sys::LLAMA_VOCAB_TYPE_BPE
+    }
+
     /// Does the token end an answer?
     pub(crate) fn ends_answer(&self, token: Token) -> bool {
         // SAFETY: the vocabulary lives; ids outside of it are excluded.

@@ -5,22 +5,23 @@
 
 mod load;
 mod output;
+mod prompt;
 mod scheduler;
 
 pub(crate) use load::classify;
 
-use crate::llama::{AbortSwitch, Model, Token};
-use crate::template::ChatTemplate;
+use crate::llama::{AbortSwitch, Token};
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
 use crate::{os, EngineError, EngineOptions};
 use ainonymous_types::ChatInput;
 use output::Output;
+use prompt::Prompter;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Body of the hidden subcommand: serves the host at the other end of stdin and stdout. Ends when the host does.
 pub fn run_worker() -> ExitCode {
@@ -53,8 +54,8 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
     };
     let load::Loaded { model, context, template, info } = loaded;
     let context_tokens = info.context_tokens;
-    let preparer =
-        Preparer { shared: shared.clone(), output: output.clone(), model: model.clone(), template, context_tokens };
+    let prompter = Prompter::new(model.clone(), template, context_tokens);
+    let preparer = Preparer { shared: shared.clone(), output: output.clone(), prompter };
     if std::thread::Builder::new().name("preparer".into()).spawn(move || preparer.run()).is_err() {
         return ExitCode::FAILURE;
     }
@@ -154,9 +155,7 @@ fn read_all(shared: &Shared) {
 struct Preparer {
     shared: Arc<Shared>,
     output: Arc<Output>,
-    model: Arc<Model>,
-    template: ChatTemplate,
-    context_tokens: u32,
+    prompter: Prompter,
 }
 
 impl Preparer {
@@ -169,7 +168,7 @@ impl Preparer {
                 self.output.flush();
                 continue;
             }
-            match self.prompt(&asked.input) {
+            match self.prompter.tokens(&asked.input.messages) {
                 Ok(prompt) => {
                     let Asked { id, input, cancelled, at } = asked;
                     let mut inbox = self.shared.inbox();
@@ -197,26 +196,5 @@ impl Preparer {
             }
             inbox = self.shared.to_prepare.wait(inbox).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// The tokens of a question. A text begins with at most one begin token, whoever adds it.
-    fn prompt(&mut self, input: &ChatInput) -> Result<Vec<Token>, EngineError> {
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-        let text = self.template.render(&input.messages, now_s)?;
-        let failed = || EngineError::TemplateFailed { detail: "the prompt cannot be split into tokens".into() };
-        let mut tokens = self.model.tokenize(&text).ok_or_else(failed)?;
-        if let Some(bos) = self.model.bos() {
-            let leading = tokens.iter().take_while(|&&t| t == bos).count();
-            let wanted = usize::from(leading > 0 || self.model.wants_bos());
-            tokens.splice(..leading, std::iter::repeat_n(bos, wanted));
-        }
-        if tokens.is_empty() {
-            return Err(EngineError::EmptyPrompt);
-        }
-        let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
-        if prompt_tokens >= self.context_tokens {
-            return Err(EngineError::PromptTooLong { prompt_tokens, context_tokens: self.context_tokens });
-        }
-        Ok(tokens)
     }
 }

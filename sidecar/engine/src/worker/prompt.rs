@@ -1,0 +1,102 @@
+//! From a conversation to tokens, in time that grows no faster than its length.
+//!
+//! llama.cpp's search for special tokens takes time in the square of their number, and peers choose what a prompt
+//! says. So a long text is cut before special tokens and split piece by piece, which gives the same tokens.
+
+use crate::llama::{Model, Token};
+use crate::template::ChatTemplate;
+use crate::EngineError;
+use aho_corasick::{AhoCorasick, MatchKind};
+use ainonymous_types::ChatMessage;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A piece is at least so long; shorter texts are not cut.
+const PIECE_BYTES_MIN: usize = 8 << 10;
+
+/// Makes prompts for one model.
+pub(super) struct Prompter {
+    model: Arc<Model>,
+    template: ChatTemplate,
+    special: Option<AhoCorasick>,
+    /// Longest text of one token in bytes, where a text cannot have fewer tokens than that allows.
+    token_bytes_max: Option<usize>,
+    context_tokens: u32,
+}
+
+impl Prompter {
+    pub(super) fn new(model: Arc<Model>, template: ChatTemplate, context_tokens: u32) -> Self {
+        let (texts, longest) = model.special_texts();
+        let special = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&texts).ok();
+        let token_bytes_max = model.keeps_text().then_some(longest);
+        Self { model, template, special, token_bytes_max, context_tokens }
+    }
+
+    /// The tokens of a question. They begin with at most one begin token, whoever adds it.
+    pub(super) fn tokens(&mut self, messages: &[ChatMessage]) -> Result<Vec<Token>, EngineError> {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+        let text = self.template.render(messages, now_s)?;
+        // Too long in any case: not worth the work.
+        self.check(self.token_bytes_max.map_or(0, |max| text.len() / max))?;
+        let mut tokens = Vec::new();
+        for piece in pieces(&text, self.special.as_ref(), PIECE_BYTES_MIN) {
+            let failed = || EngineError::TemplateFailed { detail: "the prompt cannot be split into tokens".into() };
+            tokens.append(&mut self.model.tokenize(piece).ok_or_else(failed)?);
+        }
+        if let Some(bos) = self.model.bos() {
+            let leading = tokens.iter().take_while(|&&t| t == bos).count();
+            let wanted = usize::from(leading > 0 || self.model.wants_bos());
+            tokens.splice(..leading, std::iter::repeat_n(bos, wanted));
+        }
+        if tokens.is_empty() {
+            return Err(EngineError::EmptyPrompt);
+        }
+        self.check(tokens.len())?;
+        Ok(tokens)
+    }
+
+    /// A prompt needs room for one token of an answer.
+    fn check(&self, tokens: usize) -> Result<(), EngineError> {
+        let prompt_tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        if prompt_tokens >= self.context_tokens {
+            return Err(EngineError::PromptTooLong { prompt_tokens, context_tokens: self.context_tokens });
+        }
+        Ok(())
+    }
+}
+
+/// Cuts a text before special tokens that do not follow white space (which some of them swallow).
+fn pieces<'a>(text: &'a str, special: Option<&AhoCorasick>, bytes_min: usize) -> Vec<&'a str> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    if let Some(special) = special.filter(|_| text.len() > 2 * bytes_min) {
+        for found in special.find_iter(text) {
+            let at = found.start();
+            let after_space = text[..at].ends_with(char::is_whitespace);
+            if at - start >= bytes_min && !after_space {
+                pieces.push(&text[start..at]);
+                start = at;
+            }
+        }
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_before_special_tokens_only() {
+        let builder = || AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(["<a>", "<a><b>", "<b>"]);
+        let special = builder().ok();
+        let cut = |text| pieces(text, special.as_ref(), 4);
+        assert_eq!(cut("0123<a>4567<b>89 <a>"), ["0123", "<a>4567", "<b>89 <a>"]);
+        assert_eq!(cut("01234567<a><b>01"), ["01234567", "<a><b>01"], "not within a longer one");
+        assert_eq!(cut("no special token in here"), ["no special token in here"]);
+        assert_eq!(cut("ab<a>"), ["ab<a>"], "short");
+        assert_eq!(pieces("0123<a>4567", None, 1), ["0123<a>4567"]);
+        assert_eq!(cut("").concat(), "");
+    }
+}
