@@ -4,18 +4,37 @@
 mod common;
 
 use ainonymous_conductor::{Conductor, NetworkState};
-use ainonymous_types::{Backend, CapabilityInput, LocalSignal, PeerSignal, RequestId, Role, SendSignal};
+use ainonymous_types::{
+    Backend, Bytes32, CapabilityInput, KvType, LocalSignal, ModelSpec, PeerSignal, RequestId, Role, SendSignal,
+    ServedModel, SpecRef,
+};
 use common::{bootstrap, eventually, happ, options, resident_mib, run, until};
 use std::time::{Duration, Instant};
 
-fn router() -> CapabilityInput {
+fn model() -> ModelSpec {
+    ModelSpec {
+        name: "test".into(),
+        quantization: "q8_0".into(),
+        architecture: "gemma4".into(),
+        gguf_hash: Bytes32([1; 32]),
+        gguf_root: Bytes32([2; 32]),
+        gguf_bytes: 4 << 20,
+        tokenizer_hash: Bytes32([3; 32]),
+        template_hash: Bytes32([4; 32]),
+        sampler_version: 1,
+        kv_type: KvType::F16,
+        context_tokens: 1_024,
+    }
+}
+
+fn provider(spec: &SpecRef, detail: &str) -> CapabilityInput {
     CapabilityInput {
-        roles: vec![Role::Router],
+        roles: vec![Role::Provider],
         transport_key: None,
         addresses: vec![],
         backend: Backend::Cpu,
-        backend_detail: "test".into(),
-        models: vec![],
+        backend_detail: detail.into(),
+        models: vec![ServedModel { spec: spec.clone(), tokens_per_s: 100 }],
     }
 }
 
@@ -47,28 +66,31 @@ fn two_nodes_meet_speak_and_find_each_other() {
         println!("signal one way: median {:?}, worst {:?}", delays[delays.len() / 2], delays[delays.len() - 1]);
 
         let announced = Instant::now();
-        alice.put_capability(router()).await.unwrap();
-        let mine = alice.get_my_capability().await.unwrap().expect("just announced");
-        assert_eq!((mine.agent, mine.capability.roles), (alice.agent(), vec![Role::Router]));
-        let standing = eventually("chain of alice at bob", || async {
-            let standing = bob.get_agent_standing(alice.agent()).await.ok()?;
-            (standing.actions > 0).then_some(standing)
+        let spec = alice.create_model_spec(model()).await.unwrap();
+        alice.put_capability(provider(&spec, "first")).await.unwrap();
+        println!("model spec and capability written after {} ms", announced.elapsed().as_millis());
+        let found = eventually("alice as a provider at bob", || async {
+            let providers = bob.get_providers_for_model_spec(spec.entry.clone()).await.ok()?;
+            providers.into_iter().find(|p| p.agent == alice.agent())
         })
         .await;
-        assert!(standing.warrants.is_empty(), "{standing:?}");
-        println!("alice's chain seen by bob after {} ms", announced.elapsed().as_millis());
+        println!("provider found by the other node after {} ms", announced.elapsed().as_millis());
+        assert_eq!(found.capability.models[0].spec.entry, spec.entry);
+        assert_eq!(bob.get_all_model_specs().await.unwrap()[0].model, model());
+        let standing = bob.get_agent_standing(alice.agent()).await.unwrap();
+        assert!(standing.actions > 0 && standing.warrants.is_empty(), "{standing:?}");
 
         // Concurrent writes queue up instead of failing.
         let writes = (0..4).map(|n| {
-            let (alice, detail) = (alice.clone(), format!("test {n}"));
-            tokio::spawn(
-                async move { alice.put_capability(CapabilityInput { backend_detail: detail, ..router() }).await },
-            )
+            let (alice, capability) = (alice.clone(), provider(&spec, &format!("write {n}")));
+            tokio::spawn(async move { alice.put_capability(capability).await })
         });
         for write in writes.collect::<Vec<_>>() {
             write.await.unwrap().unwrap();
         }
 
+        let stats = bob.dht_stats().await.unwrap();
+        println!("bob stores {} ops, {} bytes, {} waiting", stats.ops, stats.bytes, stats.waiting);
         bob.shutdown().await.unwrap();
         alice.shutdown().await.unwrap();
         server.shutdown().await;
