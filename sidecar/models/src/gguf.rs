@@ -246,12 +246,12 @@ impl<R: Read> Reader<'_, R> {
             }
             let format = self.u32()?;
             let offset = self.u64()?;
-            if offset % alignment != 0 {
+            if !offset.is_multiple_of(alignment) {
                 return Err(self.malformed("a tensor is not aligned"));
             }
             let bytes = match tensor::block(format) {
                 None => None,
-                Some((block, bytes)) if elements % block == 0 => {
+                Some((block, bytes)) if elements.is_multiple_of(block) => {
                     Some((elements / block).checked_mul(bytes).ok_or_else(|| self.malformed("a tensor is too large"))?)
                 }
                 Some(_) => return Err(self.malformed("a tensor is not a whole number of blocks")),

@@ -99,4 +99,38 @@ mod tests {
         assert_eq!(pieces("0123<a>4567", None, 1), ["0123<a>4567"]);
         assert_eq!(cut("").concat(), "");
     }
+
+    fn test_model() -> (Model, AhoCorasick) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/tiny-gemma-q8_0.gguf");
+        let model = Model::load(&path, 0, &mut |_| true).unwrap();
+        let (texts, _) = model.special_texts();
+        let special = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(texts).unwrap();
+        (model, special)
+    }
+
+    #[test]
+    fn pieces_give_the_same_tokens_as_the_whole() {
+        let (model, special) = test_model();
+        let turn = "<|turn>user\nOne day Tom went to the park.\n\n<turn|>\n<|turn>model\nYes,  he <turn|>did<|turn><bos> \n 🦀☃<eos>";
+        let text = turn.repeat(20);
+        let whole = model.tokenize(&text).unwrap();
+        for bytes_min in [1, 7, 64, 500] {
+            let pieces = pieces(&text, Some(&special), bytes_min);
+            assert!(pieces.len() > 2);
+            assert_eq!(pieces.concat(), text);
+            let tokens: Vec<Token> = pieces.iter().flat_map(|piece| model.tokenize(piece).unwrap()).collect();
+            assert_eq!(tokens, whole, "pieces of {bytes_min} bytes");
+        }
+    }
+
+    #[test]
+    fn a_prompt_of_special_tokens_takes_no_time() {
+        let (model, special) = test_model();
+        let text = "<|turn>".repeat((1 << 20) / 7);
+        let began = std::time::Instant::now();
+        for piece in pieces(&text, Some(&special), PIECE_BYTES_MIN) {
+            model.tokenize(piece).unwrap();
+        }
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    }
 }
