@@ -249,6 +249,25 @@ async fn bad_files_get_names() {
     assert_eq!(load_error(write("odd.gguf", &odd)).await, expected);
 }
 
+/// A header that llama.cpp believes until it aborts.
+#[tokio::test]
+async fn an_abort_of_llama_cpp_costs_that_load_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = std::fs::read(model_path()).unwrap();
+    let key = b"gemma4.attention.shared_kv_layers";
+    let value = bytes.windows(key.len()).position(|w| w == key).unwrap() + key.len() + 4;
+    bytes[value..value + 4].copy_from_slice(&1u32.to_le_bytes());
+    let path = folder.path().join("abort.gguf");
+    std::fs::write(&path, bytes).unwrap();
+    match load_error(path).await {
+        EngineError::WorkerCrashed { exit, last_line } => {
+            assert!(exit.contains("signal") && last_line.contains("GGML_ASSERT"), "{exit}: {last_line}");
+            assert!(!last_line.starts_with('/'), "{last_line}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
 /// Whatever the bytes are, the host gets an error or an engine, and lives.
 #[tokio::test]
 async fn broken_headers_cost_their_load_only() {
