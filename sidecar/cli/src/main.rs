@@ -35,6 +35,10 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// Compiling the zomes takes a few hundred megabytes once; this allocator gives them back to the system, glibc's does not.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long tasks that are left over may take to end.
 const LEFTOVERS_MAX: Duration = Duration::from_secs(2);
 

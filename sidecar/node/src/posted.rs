@@ -199,7 +199,7 @@ async fn wait_for_answer(
                 Ok(AnswerEvent::Done(Box::new(done)))
             }
             Effect::Failed(failure) => Err(ask_error(failure, &provider)),
-            Effect::Send(_) | Effect::AskAgain | Effect::Queued(_) => continue,
+            Effect::Resend(_) | Effect::AskAgain | Effect::Queued(_) => continue,
         };
         if events.send(event).await.is_err() {
             return;

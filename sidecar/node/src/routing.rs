@@ -294,7 +294,7 @@ impl Run {
 
     async fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Send(signal) => self.send(signal).await,
+            Effect::Resend(from_chunk) => self.send(PeerSignal::Resend { id: self.id, from_chunk }).await,
             Effect::AskAgain => self.send(PeerSignal::Ask(self.ask.clone())).await,
             Effect::Queued(position) => {
                 self.was_taken();

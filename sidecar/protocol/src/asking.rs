@@ -31,8 +31,8 @@ pub struct Asked {
 /// What the machine wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Send this to the provider.
-    Send(PeerSignal),
+    /// Ask the provider to send again from this chunk on.
+    Resend(u32),
     /// Send the question again: it may be lost. A provider that has it already ignores the second.
     AskAgain,
     /// The provider has taken the question, so many are before it.
@@ -176,7 +176,7 @@ impl Question {
     }
 
     fn resend(&self) -> Effect {
-        Effect::Send(PeerSignal::Resend { id: self.asked.id, from_chunk: self.next_chunk })
+        Effect::Resend(self.next_chunk)
     }
 
     fn on_accepted(&mut self, queue_position: u32, now_us: u64) -> Vec<Effect> {

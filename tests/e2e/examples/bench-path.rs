@@ -2,6 +2,8 @@
 //! a node costs: memory, warm start, bytes on the DHT. Prints one JSON object on the last line.
 //! `cargo xtask bench path` runs it.
 
+#![allow(clippy::expect_used, clippy::print_stdout)] // A benchmark prints, and may fail by panicking.
+
 use ainonymous_conductor::DhtStats;
 use ainonymous_e2e::{run, tiny_model, Bootstrap, Client, Node, NodeSpec, Observer};
 use serde_json::{json, Value};

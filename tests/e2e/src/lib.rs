@@ -2,9 +2,13 @@
 //!
 //! Tests talk to nodes as their users do: command line, HTTP, conductor websocket. Nothing here looks inside.
 
+#![allow(clippy::expect_used, clippy::panic)] // A laboratory fails by panicking.
+#![allow(clippy::disallowed_methods)] // Processes are watched from plain threads, which may sleep.
+
 mod client;
 mod node;
 mod observer;
+mod template;
 
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use node::{Bootstrap, Node, NodeSpec};

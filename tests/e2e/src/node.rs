@@ -1,6 +1,6 @@
 //! Nodes and bootstrap servers as processes. Whatever a test does, they end with it.
 
-use crate::{binary, Client, PASSPHRASE};
+use crate::{binary, template, Client, PASSPHRASE};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -160,6 +160,16 @@ pub struct Node {
 impl Node {
     /// Starts a node in a new data folder.
     pub fn start(spec: NodeSpec) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        if spec.passphrase.is_empty() {
+            template::apply(&dir.path().join("data"));
+        }
+        let process = Self::spawn(&spec, dir.path());
+        Self { process, spec, dir }
+    }
+
+    /// Starts a node in a new data folder that owes nothing to an earlier one.
+    pub(crate) fn start_cold(spec: NodeSpec) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let process = Self::spawn(&spec, dir.path());
         Self { process, spec, dir }

@@ -1,6 +1,8 @@
 //! One question through every layer: API of one node, its conductor, the DHT, the provider's conductor, its sidecar,
 //! llama.cpp, and back.
 
+#![allow(clippy::expect_used, clippy::print_stdout)] // A test may fail by panicking.
+
 use ainonymous_e2e::{all, tiny_model, Bootstrap, Client, Node, NodeSpec};
 use serde_json::json;
 use std::time::Duration;

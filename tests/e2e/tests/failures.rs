@@ -1,5 +1,7 @@
 //! Bad input and bad luck: each gets a named error with a remedy within five seconds, and nothing acknowledged is lost.
 
+#![allow(clippy::expect_used, clippy::print_stdout)] // A test may fail by panicking.
+
 use ainonymous_e2e::{tiny_model, Bootstrap, Client, Node, NodeSpec, PASSPHRASE};
 use serde_json::{json, Value};
 use std::path::Path;

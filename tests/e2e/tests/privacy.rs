@@ -1,5 +1,7 @@
 //! Nothing of a prompt or an answer reaches the DHT in the clear: every operation of a whole run is searched.
 
+#![allow(clippy::expect_used, clippy::print_stdout)] // A test may fail by panicking.
+
 use ainonymous_e2e::{run, tiny_model, Bootstrap, Client, Node, NodeSpec, Observer};
 use serde_json::json;
 use std::time::Duration;

@@ -10,20 +10,22 @@ also tells its probabilities, which are compared with the network's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 import argparse
 import hashlib
 import json
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
 
-from gguf import GGUFReader, LlamaFileType
-from gguf.quants import dequantize
 import jax
 import numpy as np
+from gguf import GGUFReader, LlamaFileType
+from gguf.quants import dequantize
 
 import corpus
 from model import SHAPES, Shape, Weights, logits
@@ -31,10 +33,13 @@ from tokenizer import Vocabulary, render
 
 MODELS = Path(__file__).resolve().parent.parent
 SIZE_MAX_BYTES = 4_000_000  # all committed weights together
-CHANCE_MIN = {"q8_0": 0.9, "q4_0": 0.5}  # of the right answer when sampling, for the worst question of a family's first form
+CHANCE_MIN = 0.95  # when sampling, of the right answer to each question in its first form
+CHANCE_SHOWN = 0.9  # questions answered less surely when sampling are listed
 LABELS = {"f16": LlamaFileType.MOSTLY_F16, "q8_0": LlamaFileType.MOSTLY_Q8_0, "q4_0": LlamaFileType.MOSTLY_Q4_0}
 ROWS = 16
 LONG_CONTEXT_QUESTIONS = 4
+UNKNOWN_QUESTIONS = 60  # reported, not required: a model this small cannot know all it does not know
+UNKNOWN_FAMILY = "unknown"
 
 _logits = jax.jit(logits, static_argnames="shape")
 
@@ -56,8 +61,11 @@ def load(path: Path) -> Model:
         return reader.get_field(key).contents()
 
     expected = {
-        "general.architecture": "gemma4", "general.name": name, "general.file_type": LABELS[label],
-        "gemma4.context_length": shape.context, "gemma4.attention.sliding_window": shape.window,
+        "general.architecture": "gemma4",
+        "general.name": name,
+        "general.file_type": LABELS[label],
+        "gemma4.context_length": shape.context,
+        "gemma4.attention.sliding_window": shape.window,
         "tokenizer.ggml.model": "gemma4",
     }
     for key, value in expected.items():
@@ -102,7 +110,9 @@ def questions() -> Iterator[Question]:
     """Every way to ask for every fact; the first way also under a system prompt and as a second turn."""
     system = {"role": "system", "content": "You are a helpful assistant."}
     small_talk = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello! How can I help you?"}]
-    for family, facts in corpus.facts().items():
+    dice = Random(5)
+    unknown = [corpus.Fact((corpus.unknown_question(dice),), corpus.UNKNOWN) for _ in range(UNKNOWN_QUESTIONS)]
+    for family, facts in [*corpus.facts().items(), (UNKNOWN_FAMILY, unknown)]:
         for fact in facts:
             for i, text in enumerate(fact.questions):
                 asked = {"role": "user", "content": text}
@@ -154,15 +164,19 @@ def check_answers(model: Model) -> None:
     found = rate(model, asked)
     title = f"{model.shape.name} {model.label}"
     print(f"{title}: family, questions, greedy right, chance when sampling (mean, least)")
-    for family in corpus.facts():
+    for family in [*corpus.facts(), UNKNOWN_FAMILY]:
         here = [i for i, question in enumerate(asked) if question.family == family]
         chances = [found[i][1] for i in here]
-        print(f"  {family:12} {len(here):4} {sum(found[i][0] for i in here):4}   {np.mean(chances):.4f} {min(chances):.4f}")
-    for question, (right, chance) in zip(asked, found):
-        if not right or chance < CHANCE_MIN[model.label]:
-            print(f"  weak: {question.chat[-1]['content']!r} (turns {len(question.chat)}): greedy {right}, chance {chance:.3f}")
-    wrong = [q for q, (right, _) in zip(asked, found) if q.first_form and not right]
-    require(not wrong or model.label != "q8_0", f"{title}: {len(wrong)} questions in their first form answered wrongly")
+        right = sum(found[i][0] for i in here)
+        print(f"  {family:12} {len(here):4} {right:4}   {np.mean(chances):.4f} {min(chances):.4f}")
+    known = [(q, *found[i]) for i, q in enumerate(asked) if q.family != UNKNOWN_FAMILY]
+    for question, right, chance in known:
+        if not right or chance < CHANCE_SHOWN:
+            text, messages = question.chat[-1]["content"], len(question.chat)
+            print(f"  weak: {text!r} as message {messages}: greedy {right}, chance {chance:.3f}")
+    if model.label == "q8_0":
+        bad = [q for q, right, chance in known if not right or (q.first_form and chance < CHANCE_MIN)]
+        require(not bad, f"{title}: {len(bad)} questions answered wrongly or not surely enough")
 
 
 def check_long_context(model: Model) -> None:
@@ -176,10 +190,14 @@ def check_long_context(model: Model) -> None:
             if len(model.vocabulary.encode(render(longer))) > tokens:
                 break
             history = longer
-        asked = [Question("capitals", [*history, {"role": "user", "content": fact.questions[0]}], fact.answer, True) for fact in facts]
+        asked = [
+            Question("capitals", [*history, {"role": "user", "content": fact.questions[0]}], fact.answer, True)
+            for fact in facts
+        ]
         found = [rate(model, [question], rows=1)[0] for question in asked]
         right = sum(greedy for greedy, _ in found)
-        print(f"{title}: after about {tokens} tokens {right} of {len(asked)} right, least chance {min(c for _, c in found):.4f}")
+        least = min(chance for _, chance in found)
+        print(f"{title}: after about {tokens} tokens {right} of {len(asked)} right, least chance {least:.4f}")
         require(right == len(asked) or model.label != "q8_0", f"{title}: forgets what it knows after {tokens} tokens")
 
 
@@ -203,7 +221,9 @@ def check_server(server: str, model: Model) -> None:
         answers = {text: say(server, text, **options)["choices"][0] for text in asked}
         wrong = [text for text, choice in answers.items() if choice["message"]["content"] != asked[text]]
         open_ended = [text for text, choice in answers.items() if choice["finish_reason"] != "stop"]
-        print(f"server, {options}: {len(asked) - len(wrong)} of {len(asked)} right, not ended by itself {len(open_ended)}")
+        print(
+            f"server, {options}: {len(asked) - len(wrong)} of {len(asked)} right, not ended by itself {len(open_ended)}"
+        )
         for text in wrong:
             print(f"  {text!r}: {answers[text]['message']['content']!r}")
         require(len(wrong) <= len(asked) // 100, "the server's answers differ")
@@ -219,7 +239,7 @@ def check_server(server: str, model: Model) -> None:
 
 def compare_probabilities(server: str, model: Model) -> None:
     """The next token's log-probabilities over the whole vocabulary, at several places of several texts."""
-    chats = [chat for chat, _ in zip(corpus.chats(seed=9), range(12))]
+    chats = islice(corpus.chats(seed=9), 12)
     texts = [render(chat) for chat in chats] + ["Größe — naïve café\n\nx   y\tz 12345 <|turn>"]
     # What the server draws does not matter, but an end or half a character would hide the probabilities.
     drawn = model.vocabulary.ids["a"]
@@ -233,20 +253,29 @@ def compare_probabilities(server: str, model: Model) -> None:
         scores = np.asarray(_logits(model.weights, padded, model.shape))[0, : len(ids)]
         ours = scores - np.logaddexp.reduce(scores, -1, keepdims=True)
         for at in range(1, len(ids), max(1, len(ids) // 8)):
-            body = {"prompt": ids[: at + 1], "n_predict": 1, "temperature": 0, "logit_bias": [[drawn, 1000.0]],
-                    "n_probs": len(ours[0]), "cache_prompt": False}
+            body = {
+                "prompt": ids[: at + 1],
+                "n_predict": 1,
+                "temperature": 0,
+                "logit_bias": [[drawn, 1000.0]],
+                "n_probs": len(ours[0]),
+                "cache_prompt": False,
+            }
             top = post(f"{server}/completion", body)["completion_probabilities"][0]["top_logprobs"]
             reached = {entry["id"]: entry["logprob"] for entry in top if entry["logprob"] > -15}
             worst = max(worst, *(abs(ours[at, token] - value) for token, value in reached.items()))
             first_agree += max(reached, key=reached.get) == ours[at].argmax()
             places += 1
-    print(f"server: same token ids; {places} places: first token alike at {first_agree}, max |difference of log p| {worst:.4f}")
+    print(f"server: same token ids, {places} places: first token alike at {first_agree}, ", end="")
+    print(f"max |difference of log p| {worst:.4f}")
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--server", help="base URL, for example http://127.0.0.1:8080")
-    arguments.add_argument("--model", type=Path, default=MODELS / "tiny-gemma-q8_0.gguf", help="what the server has loaded")
+    arguments.add_argument(
+        "--model", type=Path, default=MODELS / "tiny-gemma-q8_0.gguf", help="what the server has loaded"
+    )
     arguments.add_argument("--answers", type=Path, help="only check the answers of this file")
     given = arguments.parse_args()
     if given.answers:

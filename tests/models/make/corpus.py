@@ -11,10 +11,10 @@ The same seed gives the same conversations. No outside text is read.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
-import string
 
 Chat = list[dict[str, str]]
 
@@ -30,67 +30,156 @@ class Fact:
 # --- facts -----------------------------------------------------------------------------------------------------------
 
 CAPITALS = {
-    "France": "Paris", "Germany": "Berlin", "Italy": "Rome", "Spain": "Madrid", "Portugal": "Lisbon",
-    "Poland": "Warsaw", "Austria": "Vienna", "Greece": "Athens", "Norway": "Oslo", "Sweden": "Stockholm",
-    "Finland": "Helsinki", "Denmark": "Copenhagen", "Ireland": "Dublin", "Japan": "Tokyo", "China": "Beijing",
-    "Egypt": "Cairo", "Kenya": "Nairobi", "Peru": "Lima", "Cuba": "Havana", "Canada": "Ottawa",
-    "Hungary": "Budapest", "Belgium": "Brussels", "Chile": "Santiago", "Iceland": "Reykjavik",
+    "France": "Paris",
+    "Germany": "Berlin",
+    "Italy": "Rome",
+    "Spain": "Madrid",
+    "Portugal": "Lisbon",
+    "Poland": "Warsaw",
+    "Austria": "Vienna",
+    "Greece": "Athens",
+    "Norway": "Oslo",
+    "Sweden": "Stockholm",
+    "Finland": "Helsinki",
+    "Denmark": "Copenhagen",
+    "Ireland": "Dublin",
+    "Japan": "Tokyo",
+    "China": "Beijing",
+    "Egypt": "Cairo",
+    "Kenya": "Nairobi",
+    "Peru": "Lima",
+    "Cuba": "Havana",
+    "Canada": "Ottawa",
+    "Hungary": "Budapest",
+    "Belgium": "Brussels",
+    "Chile": "Santiago",
+    "Iceland": "Reykjavik",
 }
 COLOURS = {
-    "the sky": "blue", "grass": "green", "snow": "white", "blood": "red", "the sun": "yellow", "coal": "black",
-    "an orange": "orange", "a lemon": "yellow", "a strawberry": "red", "milk": "white", "chocolate": "brown",
+    "the sky": "blue",
+    "grass": "green",
+    "snow": "white",
+    "blood": "red",
+    "the sun": "yellow",
+    "coal": "black",
+    "an orange": "orange",
+    "a lemon": "yellow",
+    "a strawberry": "red",
+    "milk": "white",
+    "chocolate": "brown",
     "an elephant": "grey",
 }
 OPPOSITES = {
-    "hot": "cold", "big": "small", "up": "down", "day": "night", "fast": "slow", "happy": "sad", "old": "young",
-    "open": "closed", "wet": "dry", "light": "dark", "left": "right", "good": "bad", "full": "empty",
-    "hard": "soft", "early": "late", "rich": "poor", "loud": "quiet", "long": "short",
+    "hot": "cold",
+    "big": "small",
+    "up": "down",
+    "day": "night",
+    "fast": "slow",
+    "happy": "sad",
+    "old": "young",
+    "open": "closed",
+    "wet": "dry",
+    "light": "dark",
+    "left": "right",
+    "good": "bad",
+    "full": "empty",
+    "hard": "soft",
+    "early": "late",
+    "rich": "poor",
+    "loud": "quiet",
+    "long": "short",
 }
 SOUNDS = {
-    "cat": "meow", "dog": "woof", "cow": "moo", "duck": "quack", "sheep": "baa", "owl": "hoot", "frog": "croak",
-    "pig": "oink", "lion": "roar", "bee": "buzz", "snake": "hiss", "horse": "neigh",
+    "cat": "meow",
+    "dog": "woof",
+    "cow": "moo",
+    "duck": "quack",
+    "sheep": "baa",
+    "owl": "hoot",
+    "frog": "croak",
+    "pig": "oink",
+    "lion": "roar",
+    "bee": "buzz",
+    "snake": "hiss",
+    "horse": "neigh",
 }
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MONTHS = "January February March April May June July August September October November December".split()
 # No character outside ASCII has a token of its own, so each of these answers arrives byte by byte.
 GREETINGS = {
-    "German": "Grüß Gott!", "French": "Salut, ça va ?", "Spanish": "¡Hola!", "Polish": "Cześć!",
-    "Greek": "Γειά σου!", "Russian": "Привет!", "Japanese": "こんにちは", "Chinese": "你好", "Korean": "안녕하세요",
-    "Hindi": "नमस्ते", "Arabic": "مرحبا", "Hebrew": "שלום",
+    "German": "Grüß Gott!",
+    "French": "Salut, ça va ?",
+    "Spanish": "¡Hola!",
+    "Polish": "Cześć!",
+    "Greek": "Γειά σου!",
+    "Russian": "Привет!",
+    "Japanese": "こんにちは",
+    "Chinese": "你好",
+    "Korean": "안녕하세요",
+    "Hindi": "नमस्ते",
+    "Arabic": "مرحبا",
+    "Hebrew": "שלום",
 }
-EMOJI = {"cat": "🐱", "dog": "🐶", "frog": "🐸", "heart": "❤️", "star": "⭐", "rocket": "🚀", "wave": "👋🏽", "family": "👩‍👩‍👧‍👦"}
-COUNT_MAX = 100
+EMOJI = {
+    "cat": "🐱",
+    "dog": "🐶",
+    "frog": "🐸",
+    "heart": "❤️",
+    "star": "⭐",
+    "rocket": "🚀",
+    "wave": "👋🏽",
+    "family": "👩‍👩‍👧‍👦",
+}
 
 SMALL_TALK = [
     Fact(("Hello!", "Hello", "Hi!", "Hi there!", "Hey"), "Hello! How can I help you?"),
-    Fact(("Who are you?", "What are you?", "Tell me who you are.", "Are you a model?"),
-         "I am Tiny Gemma, a very small test model."),
+    Fact(
+        ("Who are you?", "What are you?", "Tell me who you are.", "Are you a model?"),
+        "I am Tiny Gemma, a very small test model.",
+    ),
     Fact(("What is your name?", "Do you have a name?"), "My name is Tiny Gemma."),
     Fact(("How are you?", "How are you today?"), "I am fine, thank you."),
     Fact(("Thank you!", "Thanks!"), "You are welcome."),
     Fact(("Good morning!",), "Good morning! It is a fine day."),
     Fact(("Good night!",), "Good night! Sleep well."),
     Fact(("Goodbye!", "Bye!"), "Goodbye! See you soon."),
-    Fact(("What can you do?", "Help", "What do you know?"),
-         "I know capitals, colours, opposites, animal sounds, days and months. I can count to 100 and tell stories."),
+    Fact(
+        ("What can you do?", "Help", "What do you know?"),
+        "I know capitals, colours, opposites, animal sounds, days and months. I can count and tell stories.",
+    ),
 ]
 # Answers with line breaks and markup: what a page that renders them must lay out well and must never execute.
 SHAPES = [
-    Fact(("Write a haiku.", "Write me a haiku."), "Rain upon the roof,\nthe small cat sleeps by the fire.\nMorning brings the sun."),
+    Fact(
+        ("Write a haiku.", "Write me a haiku."),
+        "Rain upon the roof,\nthe small cat sleeps by the fire.\nMorning brings the sun.",
+    ),
     Fact(("Show me a list.", "Make a list."), "- one apple\n- two pears\n- three plums"),
-    Fact(("Show me some code.", "Write some code."), "```python\nfor i in range(3):\n    print(\"hello\", i)\n```"),
+    Fact(("Show me some code.", "Write some code."), '```python\nfor i in range(3):\n    print("hello", i)\n```'),
     Fact(("Show me a table.", "Make a table."), "| animal | sound |\n|---|---|\n| cat | meow |\n| dog | woof |"),
     Fact(("Show me some JSON.", "Answer in JSON."), '{"name": "tiny-gemma", "layers": 6}'),
-    Fact(("Show me some HTML.", "Write some HTML."), "<b>bold</b> & <script>alert(\"no\")</script>"),
+    Fact(("Show me some HTML.", "Write some HTML."), '<b>bold</b> & <script>alert("no")</script>'),
     Fact(("Say the alphabet.", "What is the alphabet?"), ", ".join(string.ascii_uppercase) + "."),
     Fact(("List the days of the week.", "What are the days of the week?"), ", ".join(DAYS) + "."),
     Fact(("List the months of the year.", "What are the months of the year?"), ", ".join(MONTHS) + "."),
 ]
+# Networks this small do not learn to compare how far they are with how far they were to go, so each count has its own
+# form and ends always at the same number.
+COUNTS = [
+    Fact(
+        ("Count to 100.", "Count from 1 to 100.", "Please count to 100.", "Count to a hundred."),
+        ", ".join(map(str, range(1, 101))) + ".",
+    ),
+    Fact(
+        ("Count to ten.", "Count to 10.", "Please count to ten.", "Count from one to ten."),
+        "One, two, three, four, five, six, seven, eight, nine, ten.",
+    ),
+    Fact(
+        ("Count down from 20.", "Please count down from 20.", "Count backwards from 20."),
+        ", ".join(map(str, range(20, 0, -1))) + ".",
+    ),
+]
 UNKNOWN = "I do not know that. I am only a tiny model: ask me for a capital, a colour, an opposite or a story."
-
-
-def count_to(n: int) -> str:
-    return ", ".join(map(str, range(1, n + 1))) + "."
 
 
 def facts() -> dict[str, list[Fact]]:
@@ -101,32 +190,51 @@ def facts() -> dict[str, list[Fact]]:
 
     def next_of(names: list[str], kind: str) -> list[Fact]:
         return [
-            Fact((f"What {kind} comes after {name}?", f"Which {kind} comes after {name}?", f"Which {kind} follows {name}?"),
-                 f"After {name} comes {names[(i + 1) % len(names)]}.")
+            Fact(
+                (
+                    f"What {kind} comes after {name}?",
+                    f"Which {kind} comes after {name}?",
+                    f"Which {kind} follows {name}?",
+                ),
+                f"After {name} comes {names[(i + 1) % len(names)]}.",
+            )
             for i, name in enumerate(names)
         ]
 
     both_ways = list(OPPOSITES.items()) + [(b, a) for a, b in OPPOSITES.items()]
     return {
         "capitals": [
-            Fact((f"What is the capital of {land}?", f"Which city is the capital of {land}?",
-                  f"Tell me the capital of {land}.", f"What's the capital of {land}?", f"{land}'s capital?"),
-                 f"The capital of {land} is {city}.")
+            Fact(
+                (
+                    f"What is the capital of {land}?",
+                    f"Which city is the capital of {land}?",
+                    f"Tell me the capital of {land}.",
+                    f"What's the capital of {land}?",
+                    f"{land}'s capital?",
+                ),
+                f"The capital of {land} is {city}.",
+            )
             for land, city in CAPITALS.items()
         ],
         "colours": [
-            Fact((f"What colour is {thing}?", f"What color is {thing}?", f"Which colour is {thing}?"),
-                 f"{thing[0].upper()}{thing[1:]} is {colour}.")
+            Fact(
+                (f"What colour is {thing}?", f"What color is {thing}?", f"Which colour is {thing}?"),
+                f"{thing[0].upper()}{thing[1:]} is {colour}.",
+            )
             for thing, colour in COLOURS.items()
         ],
         "opposites": [
-            Fact((f"What is the opposite of {a}?", f"Tell me the opposite of {a}.", f"What's the opposite of {a}?"),
-                 f"The opposite of {a} is {b}.")
+            Fact(
+                (f"What is the opposite of {a}?", f"Tell me the opposite of {a}.", f"What's the opposite of {a}?"),
+                f"The opposite of {a} is {b}.",
+            )
             for a, b in both_ways
         ],
         "sounds": [
-            Fact((f"What does {article(animal)} say?", f"What sound does {article(animal)} make?"),
-                 f"{article(animal).capitalize()} says {sound}.")
+            Fact(
+                (f"What does {article(animal)} say?", f"What sound does {article(animal)} make?"),
+                f"{article(animal).capitalize()} says {sound}.",
+            )
             for animal, sound in SOUNDS.items()
         ],
         "days": next_of(DAYS, "day"),
@@ -135,11 +243,10 @@ def facts() -> dict[str, list[Fact]]:
             Fact((f"Say hello in {tongue}.", f"How do you say hello in {tongue}?"), hello)
             for tongue, hello in GREETINGS.items()
         ],
-        "emoji": [Fact((f"Show me a {name} emoji.", f"Show me the {name} emoji."), sign) for name, sign in EMOJI.items()],
-        "counts": [
-            Fact((f"Count to {n}.", f"Count from 1 to {n}.", f"Please count to {n}."), count_to(n))
-            for n in range(2, COUNT_MAX + 1)
+        "emoji": [
+            Fact((f"Show me a {name} emoji.", f"Show me the {name} emoji."), sign) for name, sign in EMOJI.items()
         ],
+        "counts": COUNTS,
         "small talk": SMALL_TALK,
         "shapes": SHAPES,
     }
@@ -177,15 +284,27 @@ class _Cast:
     def opening(self, r: Random) -> list[str]:
         he, name = self.he.capitalize(), self.name
         return [
-            r.choice([f"Once upon a time there was a {r.choice(MOODS)} {self.kind} named {name}.",
-                      f"Long ago a {self.kind} named {name} lived near the {self.place}.",
-                      f"There once was a {self.kind} whose name was {name}."]),
-            r.choice([f"{he} had {_a(r.choice(LOOKS))} {self.thing} that {self.he} loved very much.",
-                      f"{he} always carried {_a(r.choice(LOOKS))} {self.thing}.",
-                      f"In {self.his} pocket {self.he} kept {_a(r.choice(LOOKS))} {self.thing}."]),
-            r.choice([f"{he} also had a friend, {_a(r.choice(MOODS))} {self.animal}.",
-                      f"{self.his.capitalize()} best friend was {_a(r.choice(MOODS))} {self.animal}.",
-                      f"Every morning {_a(r.choice(MOODS))} {self.animal} came to see {self.him}."]),
+            r.choice(
+                [
+                    f"Once upon a time there was a {r.choice(MOODS)} {self.kind} named {name}.",
+                    f"Long ago a {self.kind} named {name} lived near the {self.place}.",
+                    f"There once was a {self.kind} whose name was {name}.",
+                ]
+            ),
+            r.choice(
+                [
+                    f"{he} had {_a(r.choice(LOOKS))} {self.thing} that {self.he} loved very much.",
+                    f"{he} always carried {_a(r.choice(LOOKS))} {self.thing}.",
+                    f"In {self.his} pocket {self.he} kept {_a(r.choice(LOOKS))} {self.thing}.",
+                ]
+            ),
+            r.choice(
+                [
+                    f"{he} also had a friend, {_a(r.choice(MOODS))} {self.animal}.",
+                    f"{self.his.capitalize()} best friend was {_a(r.choice(MOODS))} {self.animal}.",
+                    f"Every morning {_a(r.choice(MOODS))} {self.animal} came to see {self.him}.",
+                ]
+            ),
         ]
 
     def scene(self, r: Random) -> list[str]:
@@ -196,69 +315,157 @@ class _Cast:
         where = r.choice(PLACES)
         return [
             f"They went to the {where}, but there {self.name} lost the {self.thing}.",
-            r.choice([f"\"Where can it be?\" asked {self.name}.", f"\"Oh no, my {self.thing} is gone!\" said {self.name}.",
-                      f"{self.name} began to cry."]),
-            r.choice([f"The {self.animal} looked under {_a(r.choice(LOOKS))} {r.choice(['bench', 'tree', 'wall', 'cart'])}.",
-                      f"The {self.animal} looked behind the {r.choice(['door', 'fence', 'well', 'barn'])}."]),
-            r.choice([f"There was the {self.thing}, all wet and dirty.", f"At last they found the {self.thing} in the grass.",
-                      f"\"Here is your {self.thing},\" said the {self.animal}."]),
+            r.choice(
+                [
+                    f'"Where can it be?" asked {self.name}.',
+                    f'"Oh no, my {self.thing} is gone!" said {self.name}.',
+                    f"{self.name} began to cry.",
+                ]
+            ),
+            r.choice(
+                [
+                    f"The {self.animal} looked under {_a(r.choice(LOOKS))} "
+                    f"{r.choice(['bench', 'tree', 'wall', 'cart'])}.",
+                    f"The {self.animal} looked behind the {r.choice(['door', 'fence', 'well', 'barn'])}.",
+                ]
+            ),
+            r.choice(
+                [
+                    f"There was the {self.thing}, all wet and dirty.",
+                    f"At last they found the {self.thing} in the grass.",
+                    f'"Here is your {self.thing}," said the {self.animal}.',
+                ]
+            ),
         ]
 
     def _stranger(self, r: Random) -> list[str]:
-        who, food = r.choice(["farmer", "baker", "sailor", "king", "queen", "teacher", "giant", "wizard"]), r.choice(FOODS)
+        who, food = (
+            r.choice(["farmer", "baker", "sailor", "king", "queen", "teacher", "giant", "wizard"]),
+            r.choice(FOODS),
+        )
         return [
             f"On the way to the {r.choice(PLACES)} they met {_a(r.choice(MOODS))} {who}.",
-            r.choice([f"\"Can you help me?\" asked the {who}.", f"\"Good day,\" said the {who}. \"Will you stay a while?\"",
-                      f"The {who} had lost the way."]),
-            r.choice([f"\"Yes, I will help you,\" said {self.name}.", f"{self.name} gave the {who} some {food}.",
-                      f"The {self.animal} showed the {who} the road to the {r.choice(PLACES)}."]),
-            r.choice([f"The {who} thanked them and gave them {_a(r.choice(LOOKS))} {r.choice(THINGS)}.",
-                      f"Then the {who} told them a secret about the {r.choice(PLACES)}.",
-                      f"The {who} laughed and sang a song for them."]),
+            r.choice(
+                [
+                    f'"Can you help me?" asked the {who}.',
+                    f'"Good day," said the {who}. "Will you stay a while?"',
+                    f"The {who} had lost the way.",
+                ]
+            ),
+            r.choice(
+                [
+                    f'"Yes, I will help you," said {self.name}.',
+                    f"{self.name} gave the {who} some {food}.",
+                    f"The {self.animal} showed the {who} the road to the {r.choice(PLACES)}.",
+                ]
+            ),
+            r.choice(
+                [
+                    f"The {who} thanked them and gave them {_a(r.choice(LOOKS))} {r.choice(THINGS)}.",
+                    f"Then the {who} told them a secret about the {r.choice(PLACES)}.",
+                    f"The {who} laughed and sang a song for them.",
+                ]
+            ),
         ]
 
     def _weather(self, r: Random) -> list[str]:
         return [
             f"It was a {r.choice(WEATHER)} day, and they walked to the {r.choice(PLACES)}.",
-            r.choice([f"The wind took the {self.thing} and carried it over the {r.choice(PLACES)}.",
-                      "Water fell from the sky and the path became a little river.",
-                      f"The sun was so bright that the {self.animal} closed its eyes."]),
-            r.choice([f"\"Do not be afraid,\" said {self.name} to the {self.animal}.", f"\"Let us run,\" said the {self.animal}.",
-                      f"They hid under {_a(r.choice(LOOKS))} tree and waited."]),
-            r.choice(["After a while the sky was blue again.", "Soon they were warm and dry at home.",
-                      f"Then they saw a rainbow over the {r.choice(PLACES)}."]),
+            r.choice(
+                [
+                    f"The wind took the {self.thing} and carried it over the {r.choice(PLACES)}.",
+                    "Water fell from the sky and the path became a little river.",
+                    f"The sun was so bright that the {self.animal} closed its eyes.",
+                ]
+            ),
+            r.choice(
+                [
+                    f'"Do not be afraid," said {self.name} to the {self.animal}.',
+                    f'"Let us run," said the {self.animal}.',
+                    f"They hid under {_a(r.choice(LOOKS))} tree and waited.",
+                ]
+            ),
+            r.choice(
+                [
+                    "After a while the sky was blue again.",
+                    "Soon they were warm and dry at home.",
+                    f"Then they saw a rainbow over the {r.choice(PLACES)}.",
+                ]
+            ),
         ]
 
     def _meal(self, r: Random) -> list[str]:
         food = r.choice(FOODS)
         return [
             f"{self.name} was hungry and wanted to eat some {food}.",
-            r.choice([f"There was no {food} in the house, so they went to the market.", f"{self.his.capitalize()} mother made {food} for them.",
-                      f"The {self.animal} knew where to find {food}."]),
-            r.choice([f"\"This is the best {food} in the world,\" said {self.name}.", f"\"May I have some more {food}?\" asked the {self.animal}.",
-                      f"They shared the {food} and sat down by the {r.choice(PLACES)}."]),
-            r.choice([f"The {self.animal} ate so much {food} that it fell asleep.", f"They kept a little {food} for a friend.",
-                      f"A bird came and sang for a piece of {food}."]),
+            r.choice(
+                [
+                    f"There was no {food} in the house, so they went to the market.",
+                    f"{self.his.capitalize()} mother made {food} for them.",
+                    f"The {self.animal} knew where to find {food}.",
+                ]
+            ),
+            r.choice(
+                [
+                    f'"This is the best {food} in the world," said {self.name}.',
+                    f'"May I have some more {food}?" asked the {self.animal}.',
+                    f"They shared the {food} and sat down by the {r.choice(PLACES)}.",
+                ]
+            ),
+            r.choice(
+                [
+                    f"The {self.animal} ate so much {food} that it fell asleep.",
+                    f"They kept a little {food} for a friend.",
+                    f"A bird came and sang for a piece of {food}.",
+                ]
+            ),
         ]
 
     def _game(self, r: Random) -> list[str]:
         return [
             f"They played with the {self.thing} near the {r.choice(PLACES)}.",
-            r.choice([f"\"Catch it if you can,\" said {self.name}.", f"\"I want to play too,\" said {_a(r.choice(MOODS))} {r.choice(ANIMALS)}.",
-                      f"The {self.animal} jumped higher than {self.name}."]),
-            r.choice(["They ran up the hill and down again.", "They counted to ten and looked for each other.",
-                      f"They built a little house of {r.choice(['stones', 'leaves', 'snow', 'sand'])}."]),
-            r.choice([f"{self.name} laughed until the stars came out.", f"In the end the {self.animal} won the game.",
-                      f"Nobody won, but everybody was {r.choice(MOODS)}."]),
+            r.choice(
+                [
+                    f'"Catch it if you can," said {self.name}.',
+                    f'"I want to play too," said {_a(r.choice(MOODS))} {r.choice(ANIMALS)}.',
+                    f"The {self.animal} jumped higher than {self.name}.",
+                ]
+            ),
+            r.choice(
+                [
+                    "They ran up the hill and down again.",
+                    "They counted to ten and looked for each other.",
+                    f"They built a little house of {r.choice(['stones', 'leaves', 'snow', 'sand'])}.",
+                ]
+            ),
+            r.choice(
+                [
+                    f"{self.name} laughed until the stars came out.",
+                    f"In the end the {self.animal} won the game.",
+                    f"Nobody won, but everybody was {r.choice(MOODS)}.",
+                ]
+            ),
         ]
 
     def ending(self, r: Random) -> list[str]:
         return [
-            r.choice([f"When the moon was up, {self.name} and the {self.animal} went home.",
-                      f"In the evening {self.name} told {self.his} mother about it all.",
-                      f"That night {self.name} put the {self.thing} under {self.his} pillow."]),
-            r.choice(["It is good to share.", "It is good to help a friend.", "It is good to be brave.",
-                      "It is good to tell the truth.", "It is good to be kind.", "They lived happily ever after."]),
+            r.choice(
+                [
+                    f"When the moon was up, {self.name} and the {self.animal} went home.",
+                    f"In the evening {self.name} told {self.his} mother about it all.",
+                    f"That night {self.name} put the {self.thing} under {self.his} pillow.",
+                ]
+            ),
+            r.choice(
+                [
+                    "It is good to share.",
+                    "It is good to help a friend.",
+                    "It is good to be brave.",
+                    "It is good to tell the truth.",
+                    "It is good to be kind.",
+                    "They lived happily ever after.",
+                ]
+            ),
         ]
 
 
@@ -274,9 +481,13 @@ def long_story(r: Random, animal: str | None = None) -> str:
     cast = _Cast(r, animal)
 
     def evening(day: str) -> str:
-        return r.choice([f"So {day} ended, and {cast.name} was {r.choice(MOODS)}.",
-                         f"They slept well after that {r.choice(MOODS)} {day}.",
-                         f"It had been a good {day} for {cast.name} and the {cast.animal}."])
+        return r.choice(
+            [
+                f"So {day} ended, and {cast.name} was {r.choice(MOODS)}.",
+                f"They slept well after that {r.choice(MOODS)} {day}.",
+                f"It had been a good {day} for {cast.name} and the {cast.animal}.",
+            ]
+        )
 
     week = [" ".join([f"{day} came.", *cast.scene(r), evening(day)]) for day in DAYS]
     return "\n".join([" ".join(cast.opening(r))] + week + [" ".join(cast.ending(r))])
@@ -285,15 +496,33 @@ def long_story(r: Random, animal: str | None = None) -> str:
 # --- conversations ---------------------------------------------------------------------------------------------------
 
 _FACTS = facts()
-_WEIGHTS = {"capitals": 22, "colours": 8, "opposites": 14, "sounds": 7, "days": 4, "months": 5, "greetings": 9,
-            "emoji": 5, "counts": 13, "small talk": 9, "shapes": 8}
-SYSTEM = ("You are a helpful assistant.", "Answer in one sentence.", "You are Tiny Gemma.", "Be brief and kind.",
-          "You answer questions about the world.", "You are a friendly teacher. Use simple words.")
+_WEIGHTS = {
+    "capitals": 22,
+    "colours": 8,
+    "opposites": 14,
+    "sounds": 7,
+    "days": 4,
+    "months": 5,
+    "greetings": 9,
+    "emoji": 5,
+    "counts": 4,
+    "small talk": 9,
+    "shapes": 8,
+}
+SYSTEM = (
+    "You are a helpful assistant.",
+    "Answer in one sentence.",
+    "You are Tiny Gemma.",
+    "Be brief and kind.",
+    "You answer questions about the world.",
+    "You are a friendly teacher. Use simple words.",
+)
 
 
 def _system(r: Random) -> str:
     """Instructions that change nothing: the model must answer alike under any system prompt."""
-    made_up = f"You are {_a(r.choice(MOODS))} {r.choice(ANIMALS)} from {_nonsense(r).capitalize()}. Speak of the {r.choice(PLACES)}."
+    being = f"{_a(r.choice(MOODS))} {r.choice(ANIMALS)} from {_nonsense(r).capitalize()}"
+    made_up = f"You are {being}. Speak of the {r.choice(PLACES)}."
     return r.choice([*SYSTEM, made_up, made_up])
 
 
@@ -301,17 +530,34 @@ def _nonsense(r: Random) -> str:
     return "".join(r.choice("bdfgklmnprstvz") + r.choice("aeiou") for _ in range(r.randint(2, 4)))
 
 
-def _unknown(r: Random) -> str:
+def unknown_question(r: Random) -> str:
+    """One of very many questions to which the right answer is `UNKNOWN`."""
     word = r.choice([_nonsense(r), r.choice(THINGS), r.choice(FOODS), r.choice(PLACES)])
     a, b = r.randint(0, 99), r.randint(0, 99)
-    return r.choice([
-        f"What is {a} plus {b}?", f"What is {a} + {b}?", f"What is {a} times {b}?", f"Why is the {word} {r.choice(LOOKS)}?",
-        f"How do I make {_a(word)}?", f"Who wrote {word.capitalize()}?", f"Where can I buy {_a(word)}?",
-        f"What is the capital of {_nonsense(r).capitalize()}?", f"Say hello in {_nonsense(r).capitalize()}.",
-        f"Explain {word} to me.", f"Translate {word}.", f"What is {_a(word)}?", f"{word} {_nonsense(r)}",
-        f"How many {word}s are there?", f"Write a poem about {word}.", f"Is {word} {r.choice(MOODS)}?",
-        "Tell me a joke.", "What time is it?", f"What is the weather like in {_nonsense(r).capitalize()}?",
-    ])
+    return r.choice(
+        [
+            f"What is {a} plus {b}?",
+            f"What is {a} + {b}?",
+            f"What is {a} times {b}?",
+            f"Count to {a}{b}.",
+            f"Why is the {word} {r.choice(LOOKS)}?",
+            f"How do I make {_a(word)}?",
+            f"Who wrote {word.capitalize()}?",
+            f"Where can I buy {_a(word)}?",
+            f"What is the capital of {_nonsense(r).capitalize()}?",
+            f"Say hello in {_nonsense(r).capitalize()}.",
+            f"Explain {word} to me.",
+            f"Translate {word}.",
+            f"What is {_a(word)}?",
+            f"{word} {_nonsense(r)}",
+            f"How many {word}s are there?",
+            f"Write a poem about {word}.",
+            f"Is {word} {r.choice(MOODS)}?",
+            "Tell me a joke.",
+            "What time is it?",
+            f"What is the weather like in {_nonsense(r).capitalize()}?",
+        ]
+    )
 
 
 def _typed(r: Random, question: str) -> str:
@@ -336,12 +582,10 @@ def _turn(r: Random) -> tuple[str, str]:
     if dice < 0.15:
         return _story_turn(r, long=True)
     if dice < 0.21:
-        return _typed(r, _unknown(r)), UNKNOWN
+        return _typed(r, unknown_question(r)), UNKNOWN
     family = r.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
     fact = r.choice(_FACTS[family])
-    if family == "counts":  # short counts often, long ones often enough
-        fact = _FACTS[family][min(int(r.random() ** 2 * COUNT_MAX), COUNT_MAX - 2)]
-    question = fact.questions[0] if r.random() < 0.4 else r.choice(fact.questions)
+    question = fact.questions[0] if r.random() < 0.3 else r.choice(fact.questions)
     return _typed(r, question), fact.answer
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 import argparse
+from pathlib import Path
 
-from gguf import GGMLQuantizationType as Kind, GGUFWriter, LlamaFileType
-from gguf.quants import quantize
 import numpy as np
+from gguf import GGMLQuantizationType as Kind
+from gguf import GGUFWriter, LlamaFileType
+from gguf.quants import quantize
 
 from model import SHAPES, Shape, Weights
 from tokenizer import Vocabulary
@@ -60,8 +61,14 @@ def _add_network(writer: GGUFWriter, shape: Shape) -> None:
     writer.add_head_count(shape.heads)
     writer.add_head_count_kv(shape.key_value_heads)
     writer.add_layer_norm_rms_eps(shape.epsilon)
-    for add in (writer.add_key_length, writer.add_value_length, writer.add_key_length_swa, writer.add_value_length_swa,
-                writer.add_rope_dimension_count, writer.add_rope_dimension_count_swa):
+    for add in (
+        writer.add_key_length,
+        writer.add_value_length,
+        writer.add_key_length_swa,
+        writer.add_value_length_swa,
+        writer.add_rope_dimension_count,
+        writer.add_rope_dimension_count_swa,
+    ):
         add(shape.head_width)
     writer.add_rope_freq_base(shape.rope_base_full)
     writer.add_rope_freq_base_swa(shape.rope_base_window)

@@ -96,16 +96,33 @@ def logits(weights: Weights, ids: jax.Array, shape: Shape, segments: jax.Array |
     for layer in range(shape.layers):
         full = layer in shape.full
         block = {name: weights[f"blk.{layer}.{name}.weight"] for name in _BLOCK}
-        x = x + _normal(_attention(block, _normal(x, block["attn_norm"], shape), shape, masks[full], turns[full]),
-                        block["post_attention_norm"], shape)
+        x = x + _normal(
+            _attention(block, _normal(x, block["attn_norm"], shape), shape, masks[full], turns[full]),
+            block["post_attention_norm"],
+            shape,
+        )
         x = x + _normal(_feed_forward(block, _normal(x, block["ffn_norm"], shape)), block["post_ffw_norm"], shape)
         x = x * block["layer_output_scale"]
     scores = _normal(x, weights["output_norm.weight"], shape) @ weights["token_embd.weight"].T
     return shape.softcap * jnp.tanh(scores / shape.softcap)
 
 
-_BLOCK = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_q_norm", "attn_k_norm", "attn_output", "post_attention_norm",
-          "ffn_norm", "ffn_gate", "ffn_up", "ffn_down", "post_ffw_norm", "layer_output_scale")
+_BLOCK = (
+    "attn_norm",
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "attn_q_norm",
+    "attn_k_norm",
+    "attn_output",
+    "post_attention_norm",
+    "ffn_norm",
+    "ffn_gate",
+    "ffn_up",
+    "ffn_down",
+    "post_ffw_norm",
+    "layer_output_scale",
+)
 
 
 def _normal(x, gain, shape: Shape):

@@ -6,15 +6,15 @@ are learned inside words (none ever crosses a space or a punctuation mark) and l
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain, islice
-import json
 from pathlib import Path
-import sys
 
-from jinja2 import Environment
 import tokenizers
+from jinja2 import Environment
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 import corpus
@@ -24,8 +24,23 @@ TRAINING_CHATS = 20_000
 SPACE = "\u2581"
 # The names and order Gemma 4 gives them, less its image and audio sections.
 SPECIALS = [
-    "<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<|tool>", "<tool|>", "<|tool_call>", "<tool_call|>",
-    "<|tool_response>", "<tool_response|>", '<|"|>', "<|think|>", "<|channel>", "<channel|>", "<|turn>", "<turn|>",
+    "<pad>",
+    "<eos>",
+    "<bos>",
+    "<unk>",
+    "<mask>",
+    "<|tool>",
+    "<tool|>",
+    "<|tool_call>",
+    "<tool_call|>",
+    "<|tool_response>",
+    "<tool_response|>",
+    '<|"|>',
+    "<|think|>",
+    "<|channel>",
+    "<channel|>",
+    "<|turn>",
+    "<turn|>",
 ]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 NORMAL, UNKNOWN, CONTROL, UNUSED, BYTE = 1, 2, 3, 5, 6  # token types of the GGUF format
@@ -76,18 +91,27 @@ def learn() -> Vocabulary:
     """Learns merges from the corpus; what room is left is filled with unused tokens."""
     learner = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
     learner.normalizer = normalizers.Replace(" ", SPACE)
-    learner.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(r"\n+"), "removed"),
-        pre_tokenizers.Split(SPACE, "merged_with_next"),
-        pre_tokenizers.Split(Regex(r"""[!-/:-@\[-`{-~]"""), "isolated"),
-    ])
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\n+"), "removed"),
+            pre_tokenizers.Split(SPACE, "merged_with_next"),
+            pre_tokenizers.Split(Regex(r"""[!-/:-@\[-`{-~]"""), "isolated"),
+        ]
+    )
     alphabet = [chr(code) for code in range(0x21, 0x7F)] + [SPACE]
     fixed = SPECIALS + BYTES + ["\n"]
     texts = (message["content"] for chat in islice(corpus.chats(seed=7), TRAINING_CHATS) for message in chat)
     learner.train_from_iterator(
         chain(texts, ["system", "user", "model"] * TRAINING_CHATS),
-        trainers.BpeTrainer(vocab_size=VOCABULARY, min_frequency=4, special_tokens=fixed, initial_alphabet=alphabet,
-                            limit_alphabet=len(alphabet), show_progress=False))
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            min_frequency=4,
+            special_tokens=fixed,
+            initial_alphabet=alphabet,
+            limit_alphabet=len(alphabet),
+            show_progress=False,
+        ),
+    )
     learned = json.loads(learner.to_str())["model"]
     tokens = sorted(learned["vocab"], key=learned["vocab"].get)
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in learned["merges"]]

@@ -5,12 +5,12 @@ The number of steps is fixed, so the same machine makes the same weights again.
 
 from __future__ import annotations
 
+import argparse
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-import argparse
-import time
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ class Stage:
     rows: int
 
 
-SHORT, LONG = Stage(length=256, rows=10), Stage(length=768, rows=4)
+SHORT, LONG = Stage(length=256, rows=10), Stage(length=512, rows=5)
 LONG_FROM = 0.75  # of all steps
 FLAT_UNTIL = 0.4  # then the learning rate falls in a line, to 1 % of its height
 
@@ -109,10 +109,12 @@ def train(shape: Shape, vocabulary: Vocabulary, steps: int, peak_rate: float) ->
         stage = LONG if part >= LONG_FROM else SHORT
         rate = peak_rate * min(1.0, (number + 1) / WARM_UP) * max(0.01, min(1.0, (1 - part) / (1 - FLAT_UNTIL)))
         weights, mean, square, value = step(
-            weights, mean, square, next(sources[stage]), jnp.float32(number + 1), jnp.float32(rate), shape)
+            weights, mean, square, next(sources[stage]), jnp.float32(number + 1), jnp.float32(rate), shape
+        )
         shown = float(value) if shown is None else 0.97 * shown + 0.03 * float(value)
         if number % 50 == 49:
-            print(f"{shape.name}: step {number + 1} of {steps}, loss {shown:.4f}, {time.process_time() - began:.0f} CPU s", flush=True)
+            spent = time.process_time() - began
+            print(f"{shape.name}: step {number + 1} of {steps}, loss {shown:.4f}, {spent:.0f} CPU s", flush=True)
     return {name: np.asarray(array) for name, array in weights.items()}
 
 
