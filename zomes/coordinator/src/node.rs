@@ -121,7 +121,8 @@ fn newest(version: &ActionHash) -> ExternResult<Option<ProviderRecord>> {
     let Some(first) = valid(version) else { return Ok(None) };
     let agent = first.action().author().clone();
     let root = root_of(first)?;
-    let Some(Details::Record(details)) = get_details(root.clone(), GetOptions::network())? else { return Ok(None) };
+    // One record that cannot be reached must not hide all others.
+    let Ok(Some(Details::Record(details))) = get_details(root.clone(), GetOptions::network()) else { return Ok(None) };
     let by_author = |action: &&SignedActionHashed| *action.action().author() == agent;
     if details.deletes.iter().any(|action| by_author(&action)) {
         return Ok(None);

@@ -81,7 +81,7 @@ pub enum Breach {
     #[error("the capability does not list the model spec")]
     SpecNotListed,
     /// A reference leads to something else than it must.
-    #[error("{what} does not lead to a {expected}")]
+    #[error("{what} does not lead to any {expected}")]
     WrongReference {
         /// Field.
         what: &'static str,
@@ -124,19 +124,19 @@ pub enum Breach {
         count: u32,
     },
     /// An update of something that never changes.
-    #[error("a {what} cannot be updated")]
+    #[error("no {what} can be updated")]
     Immutable {
         /// Kind of entry.
         what: &'static str,
     },
     /// A deletion of something that stays.
-    #[error("a {what} cannot be deleted")]
+    #[error("no {what} can be deleted")]
     Undeletable {
         /// Kind of entry.
         what: &'static str,
     },
     /// Links carry no tag.
-    #[error("the tag of a {link} link is longer than {max} bytes")]
+    #[error("the tag of the link {link} is longer than {max} bytes")]
     LinkTag {
         /// Kind of link.
         link: &'static str,
@@ -144,7 +144,7 @@ pub enum Breach {
         max: u64,
     },
     /// A link that starts where it must not.
-    #[error("the base of a {link} link is not {expected}")]
+    #[error("the base of the link {link} is not {expected}")]
     LinkBase {
         /// Kind of link.
         link: &'static str,
@@ -152,7 +152,7 @@ pub enum Breach {
         expected: &'static str,
     },
     /// A link that ends where it must not.
-    #[error("the target of a {link} link is not {expected}")]
+    #[error("the target of the link {link} is not {expected}")]
     LinkTarget {
         /// Kind of link.
         link: &'static str,

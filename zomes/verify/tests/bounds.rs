@@ -38,6 +38,10 @@ fn request(sealed: usize) -> Request {
     }
 }
 
+fn encoded<T: serde::Serialize + std::fmt::Debug>(value: &T) -> usize {
+    holochain_serialized_bytes::encode(value).unwrap().len()
+}
+
 #[test]
 fn prompts() {
     assert_eq!(chat::bounds(&question("x".repeat(limits::PROMPT_BYTES_MAX), 1)), Ok(()));
@@ -106,13 +110,13 @@ fn the_largest_question_fits_into_a_signal_and_into_a_request() {
         session_key: Bytes32([0; 32]),
         signature: Bytes64([0; 64]),
     };
-    let bytes = holochain_serialized_bytes::encode(&posted).unwrap().len() + limits::SEALED_BYTES_MIN;
+    let bytes = encoded(&posted) + limits::SEALED_BYTES_MIN;
     assert!(bytes <= limits::SEALED_REQUEST_BYTES_MAX, "{bytes}");
     assert!(bytes + 128 <= limits::SIGNAL_BYTES_MAX);
     // As many messages as there may be, with as much text as there may be, still fit.
     let each = limits::PROMPT_BYTES_MAX / limits::CHAT_MESSAGES_MAX;
     let spread = PostedQuestion { input: question("x".repeat(each), limits::CHAT_MESSAGES_MAX), ..posted };
-    let bytes = holochain_serialized_bytes::encode(&spread).unwrap().len() + limits::SEALED_BYTES_MIN;
+    let bytes = encoded(&spread) + limits::SEALED_BYTES_MIN;
     assert!(bytes <= limits::SEALED_REQUEST_BYTES_MAX, "{bytes}");
     assert!(bytes + 128 <= limits::SIGNAL_BYTES_MAX);
 }
@@ -230,5 +234,58 @@ proptest! {
         prop_assert_ne!(receipt::canonical(&good), receipt::canonical(&other));
         let sign = |receipt| SignedReceipt { receipt, signature: Bytes64([7; 64]) };
         prop_assert_ne!(receipt::leaf(&sign(good)), receipt::leaf(&sign(other)));
+    }
+}
+
+/// What everybody stores for an answer grows with these: a change here is a change of the network's growth.
+#[test]
+fn typical_entries_stay_small() {
+    let spec = ModelSpec {
+        name: "tiny-gemma".into(),
+        quantization: "q8_0".into(),
+        architecture: "gemma4".into(),
+        gguf_hash: Bytes32([1; 32]),
+        gguf_root: Bytes32([2; 32]),
+        gguf_bytes: 3_000_000,
+        tokenizer_hash: Bytes32([3; 32]),
+        template_hash: Bytes32([4; 32]),
+        sampler_version: 1,
+        kv_type: KvType::F16,
+        context_tokens: 2_048,
+    };
+    let capability = Capability {
+        roles: vec![Role::Provider],
+        sealing_key: Bytes32([1; 32]),
+        transport_key: None,
+        addresses: vec![],
+        backend: Backend::Cpu,
+        backend_detail: "avx2".into(),
+        models: vec![ServedModel { spec: spec_ref(1), tokens_per_s: 100 }],
+    };
+    let posted = PostedQuestion {
+        id: RequestId([0; 16]),
+        input: question("x".repeat(100), 1),
+        salt: Bytes32([0; 32]),
+        session_key: Bytes32([0; 32]),
+        signature: Bytes64([0; 64]),
+    };
+    let sealed = encoded(&posted) + limits::SEALED_BYTES_MIN;
+    let batch = ReceiptBatch {
+        capability: action(1),
+        spec: spec_ref(2),
+        root: Bytes32([3; 32]),
+        count: 100,
+        prompt_tokens: 2_000,
+        completion_tokens: 50_000,
+    };
+    let sizes = [
+        ("model spec", encoded(&spec), 310),
+        ("capability", encoded(&capability), 250),
+        ("request of 100 bytes", encoded(&request(sealed)), 790),
+        ("receipt batch", encoded(&batch), 245),
+    ];
+    for (what, size, most) in sizes {
+        println!("{what}: {size} bytes");
+        assert!(size <= most, "{what}: {size} bytes, more than {most}");
     }
 }
