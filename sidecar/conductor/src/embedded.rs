@@ -25,7 +25,8 @@ impl Embedded {
         crate::install_crypto_provider();
         let data_dir = DataDir::open(&options.data_dir)?;
         data_dir.expect_network(dna)?;
-        let started_before = data_dir.root().join("conductor/databases").exists();
+        // The database that names agents; compiled zomes alone belong to no keystore.
+        let started_before = data_dir.root().join("conductor/databases/conductor.db").exists();
         let keystore_dir = data_dir.subdir("keystore")?;
         let conductor_dir = data_dir.subdir("conductor")?;
         let config = network::conductor_config(options, &conductor_dir)?;

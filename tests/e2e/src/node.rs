@@ -212,6 +212,17 @@ impl Node {
         self.process.event("ready", Duration::from_secs(60))
     }
 
+    /// Has the node read the DHT, and with that every zome compiled; blocks until it has.
+    pub(crate) fn call_zomes(&mut self) {
+        let client = self.client();
+        // Tests may be in a runtime already: this one lives on a thread of its own.
+        let models = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(client.get("/ainonymous/v1/models")).0
+        };
+        assert_eq!(std::thread::spawn(models).join().expect("no panic"), 200);
+    }
+
     /// Waits for an event.
     pub fn event(&mut self, name: &str, within: Duration) -> Value {
         self.process.event(name, within)

@@ -38,6 +38,7 @@ fn make(template: &Path) {
     }
     let mut node = Node::start_cold(NodeSpec::default());
     node.wait_ready();
+    node.call_zomes();
     assert_eq!(node.stop(), Some(0), "a clean stop leaves whole databases: {}", node.log_tail());
     let unfinished = template.with_extension("unfinished");
     fs::create_dir_all(&unfinished).expect("a folder");
