@@ -3,6 +3,7 @@
 //! It runs other programs and must not link any part of AInonymous: it has to build when they do not.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod bench;
 mod demo;
 mod error;
 mod gen;
@@ -67,6 +68,14 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Measure; one JSON object is the last line.
+    Bench {
+        /// What.
+        what: bench::What,
+        /// Accepted for symmetry: the last line is JSON anyway.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check the rules of the house: arrows, file length, headers, printing, bounds, links.
     Tidy,
 }
@@ -125,6 +134,7 @@ fn dispatch(task: Task) -> Result<()> {
             }
             gen::run(&layout, check, with_cli)
         }
+        Task::Bench { what, json: _ } => bench::run(&layout, what),
         Task::Tidy => tidy::check(&layout),
     }
 }
