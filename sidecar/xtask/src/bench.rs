@@ -4,7 +4,6 @@
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::pack;
-use crate::pack;
 use crate::run::{self, Output};
 use crate::setup::{self, For};
 
