@@ -238,3 +238,36 @@ async fn a_worker_killed_in_mid_answer_costs_that_answer_only() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
+
+/// A file system of one megabyte that goes away with the test.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// None where mounting is not permitted.
+    fn mount(at: &Path) -> Option<Self> {
+        std::fs::create_dir_all(at).expect("a folder");
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(at).stderr(Stdio::null());
+        mount.status().ok()?.success().then(|| Self(at.into()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(_disk) = SmallDisk::mount(&dir.path().join("data")) else {
+        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount a small disk");
+        println!("skipped: mounting is not permitted here");
+        return;
+    };
+    std::fs::write(dir.path().join("data/ballast"), vec![0; 900 << 10]).expect("some ballast");
+    let (error, exit, took) = up_fails(&NodeSpec::default(), dir.path());
+    assert_eq!((error["code"].as_str(), exit), (Some("disk_full"), 6), "{error}");
+    assert!(took <= NAMED_WITHIN, "took {took:?}");
+}
