@@ -222,8 +222,6 @@ pub(crate) fn now_us() -> i64 {
 async fn answer(node: Node, conductor: Conductor, mut taken: Taken, mut orders: mpsc::Receiver<Order>) {
     let id = taken.id;
     let to = vec![taken.requester.clone()];
-    let first = taken.answering.on_queued(0, micros(taken.clock.elapsed()));
-    send(&conductor, &to, first).await;
     let end = generate(&conductor, &to, &mut taken, &mut orders).await;
     match finish(&node, &conductor, &to, &mut taken, end).await {
         Ok(()) => {

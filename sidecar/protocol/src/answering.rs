@@ -1,6 +1,6 @@
 //! The provider's side of one question: tokens become numbered chunks, silence becomes heartbeats, the end a receipt.
 
-use crate::timing::{COALESCE_US, HEARTBEAT_US, RESEND_CHUNKS_MAX};
+use crate::timing::{ACKNOWLEDGE_US, COALESCE_US, HEARTBEAT_US, RESEND_CHUNKS_MAX};
 use ainonymous_types::{
     limits, AgentPubKey, Bytes32, ChatInput, Done, EntryHash, FinishReason, PeerSignal, Receipt, RequestId,
     SignedReceipt, TimestampUs, TokenChunk,
@@ -19,6 +19,7 @@ pub struct Answering {
     last_token_us: u64,
     last_sent_us: u64,
     queue_position: u32,
+    acknowledged: bool,
     text: String,
     tokens: Vec<u32>,
     chunks: Vec<TokenChunk>,
@@ -58,6 +59,7 @@ impl Answering {
             last_token_us: now_us,
             last_sent_us: now_us,
             queue_position: 0,
+            acknowledged: false,
             text: String::new(),
             tokens: Vec::new(),
             chunks: Vec::new(),
@@ -70,6 +72,7 @@ impl Answering {
     /// The question was queued, or moved in the queue.
     pub fn on_queued(&mut self, position: u32, now_us: u64) -> PeerSignal {
         self.queue_position = position;
+        self.acknowledged = true;
         self.last_sent_us = now_us;
         PeerSignal::Accepted { id: self.id, queue_position: position }
     }
@@ -93,12 +96,12 @@ impl Answering {
         if !self.tokens.is_empty() {
             return (quiet_us >= COALESCE_US).then(|| self.flush(now_us)).flatten();
         }
-        (quiet_us >= HEARTBEAT_US).then(|| self.on_queued(self.queue_position, now_us))
+        (quiet_us >= self.quiet_max_us()).then(|| self.on_queued(self.queue_position, now_us))
     }
 
     /// When `on_tick` has something to do at the earliest.
     pub fn next_tick_us(&self) -> u64 {
-        let wait = if self.tokens.is_empty() { HEARTBEAT_US } else { COALESCE_US };
+        let wait = if self.tokens.is_empty() { self.quiet_max_us() } else { COALESCE_US };
         self.last_sent_us.saturating_add(wait)
     }
 
@@ -160,6 +163,14 @@ impl Answering {
         self.chunks.iter().flat_map(|c| c.tokens.iter().copied()).collect()
     }
 
+    fn quiet_max_us(&self) -> u64 {
+        if self.acknowledged {
+            HEARTBEAT_US
+        } else {
+            ACKNOWLEDGE_US
+        }
+    }
+
     fn completion_tokens(&self) -> u32 {
         let sent: usize = self.chunks.iter().map(|c| c.tokens.len()).sum();
         u32::try_from(sent + self.tokens.len()).unwrap_or(u32::MAX)
@@ -170,6 +181,7 @@ impl Answering {
             return None;
         }
         self.last_sent_us = now_us;
+        self.acknowledged = true;
         let chunk = TokenChunk {
             id: self.id,
             chunk: u32::try_from(self.chunks.len()).unwrap_or(u32::MAX),

@@ -2,6 +2,9 @@
 
 /// A provider coalesces tokens for this long, except the first, which leaves at once.
 pub const COALESCE_US: u64 = 30_000;
+/// A provider that has no token yet says after this long that it has taken the question. The first token says it too, and
+/// usually comes sooner: an answer is not kept waiting behind its own acknowledgement.
+pub const ACKNOWLEDGE_US: u64 = 40_000;
 /// A provider that has nothing to say says so this often.
 pub const HEARTBEAT_US: u64 = 1_000_000;
 /// A requester that has heard nothing for this long (four heartbeats) gives up.

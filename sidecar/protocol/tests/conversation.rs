@@ -215,11 +215,22 @@ fn an_answer_longer_than_asked_for_is_broken_off() {
 }
 
 #[test]
+fn an_answer_is_not_kept_waiting_behind_its_acknowledgement() {
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    assert_eq!(answering.on_tick(39_999), None);
+    assert!(matches!(answering.on_token(1, "Paris", 39_999), Some(PeerSignal::Tokens(_))));
+    let mut slow = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    assert_eq!(slow.next_tick_us(), 40_000);
+    assert!(matches!(slow.on_tick(40_000), Some(PeerSignal::Accepted { queue_position: 0, .. })));
+    assert_eq!(slow.next_tick_us(), 1_040_000);
+}
+
+#[test]
 fn a_slow_engine_is_not_a_dead_one() {
     let mut question = Question::new(asked(), 0);
     let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
     let mut now = 0;
-    for _ in 0..60 {
+    for _ in 0..61 {
         now = answering.next_tick_us();
         let beat = answering.on_tick(now).unwrap();
         let _ = question.on_signal(&provider(), beat, now);
