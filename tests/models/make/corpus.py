@@ -477,7 +477,7 @@ def short_story(r: Random, animal: str | None = None) -> str:
 
 
 def long_story(r: Random, animal: str | None = None) -> str:
-    """One scene for each day of a week, in paragraphs: more than 400 tokens, and it always ends."""
+    """A title, then one scene for each day of a week, in paragraphs: more than 400 tokens, and it always ends."""
     cast = _Cast(r, animal)
 
     def evening(day: str) -> str:
@@ -490,7 +490,7 @@ def long_story(r: Random, animal: str | None = None) -> str:
         )
 
     week = [" ".join([f"{day} came.", *cast.scene(r), evening(day)]) for day in DAYS]
-    return "\n".join([" ".join(cast.opening(r))] + week + [" ".join(cast.ending(r))])
+    return "\n".join([f"A week with {cast.name}", " ".join(cast.opening(r)), *week, " ".join(cast.ending(r))])
 
 
 # --- conversations ---------------------------------------------------------------------------------------------------
@@ -579,9 +579,9 @@ def _turn(r: Random) -> tuple[str, str]:
     dice = r.random()
     if dice < 0.12:
         return _story_turn(r, long=False)
-    if dice < 0.15:
+    if dice < 0.16:
         return _story_turn(r, long=True)
-    if dice < 0.21:
+    if dice < 0.22:
         return _typed(r, unknown_question(r)), UNKNOWN
     family = r.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
     fact = r.choice(_FACTS[family])

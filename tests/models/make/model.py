@@ -67,8 +67,9 @@ def initial(shape: Shape, seed: int) -> Weights:
             "attn_q": linear(queries, shape.width),
             "attn_k": linear(keys, shape.width),
             "attn_v": linear(keys, shape.width),
-            "attn_q_norm": gain(shape.head_width, 1.5),  # attention scores are not divided by the head's width
-            "attn_k_norm": gain(shape.head_width, 0.5),
+            # Scores are not divided by the head's width: small gains keep attention soft, so that it can learn.
+            "attn_q_norm": gain(shape.head_width, 0.35),
+            "attn_k_norm": gain(shape.head_width, 0.35),
             "attn_output": linear(shape.width, queries),
             "post_attention_norm": gain(shape.width, 0.3),
             "ffn_norm": gain(shape.width),

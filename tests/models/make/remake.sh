@@ -19,7 +19,7 @@ fi
 
 if [ "${1:-}" != --check ]; then
   "$python" "$make/tokenizer.py" "$work/vocabulary.json"
-  for made in tiny-gemma:600 draft-gemma:500; do
+  for made in tiny-gemma:800 draft-gemma:500; do
     name=${made%:*} steps=${made#*:}
     "$python" "$make/train.py" "$name" --vocabulary "$work/vocabulary.json" --steps "$steps" --out "$work/$name.npz"
     "$python" "$make/export.py" "$name" --vocabulary "$work/vocabulary.json" --weights "$work/$name.npz" --out "$work"
