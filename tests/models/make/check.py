@@ -34,7 +34,7 @@ from train import answered
 
 MODELS = Path(__file__).resolve().parent.parent
 SIZE_MAX_BYTES = 4_000_000  # all committed weights together
-CHANCE_MIN = 0.75  # when sampling, of the right answer to each question in its first form
+CHANCE_MIN = 0.95  # when sampling, of the right answer to each question in its first form
 RIGHT_MIN = 0.99  # of all questions in all their forms, decoding greedily
 CHANCE_SHOWN = 0.9  # questions answered less surely when sampling are listed
 LABELS = {"f16": LlamaFileType.MOSTLY_F16, "q8_0": LlamaFileType.MOSTLY_Q8_0, "q4_0": LlamaFileType.MOSTLY_Q4_0}
@@ -217,9 +217,8 @@ def check_draft(draft: Model, model: Model) -> None:
         first = [np.asarray(_logits(one.weights, padded, one.shape))[0].argmax(-1) for one in (draft, model)]
         own = np.flatnonzero(answered(model.vocabulary, ids) == 1.0) - 1
         alike, places = alike + int((first[0][own] == first[1][own]).sum()), places + len(own)
-    print(
-        f"{draft.shape.name} {draft.label}: the first choice of {model.label} at {alike / places:.1%} of {places} tokens"
-    )
+    share = alike / places
+    print(f"{draft.shape.name} {draft.label}: the first choice of {model.label} at {share:.1%} of {places} tokens")
 
 
 # --- a server --------------------------------------------------------------------------------------------------------
