@@ -3,6 +3,10 @@
 # usage: remake.sh [--check]      --check: make nothing, only verify the committed files
 # Needs python3 with venv, and the packages of requirements.txt (fetched into a cache outside the checkout).
 set -euo pipefail
+case "${1:-}" in
+  "" | --check) ;;
+  *) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
+esac
 make=$(cd "$(dirname "$0")" && pwd)
 models=$(dirname "$make")
 work=${TINY_GEMMA_WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/ainonymous/tiny-gemma}
