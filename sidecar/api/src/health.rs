@@ -34,7 +34,12 @@ impl Health {
     pub(crate) fn of(status: &Status) -> Self {
         let with = |status, reason: String, hint: String| Self { status, reason: Some(reason), hint: Some(hint) };
         match &status.phase {
-            Phase::Running => Self { status: "ok", reason: None, hint: None },
+            Phase::Running if can_answer(status) => Self { status: "ok", reason: None, hint: None },
+            Phase::Running => with(
+                "unavailable",
+                what_is_starting(status),
+                "ask again when a peer was found; `ainonymous status` shows how far the network is".into(),
+            ),
             Phase::Starting => with(
                 "starting",
                 what_is_starting(status),

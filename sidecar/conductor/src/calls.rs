@@ -200,7 +200,7 @@ impl Conductor {
         let output = match kind {
             Kind::Read => self.call_read(name, payload).await,
             Kind::Send => {
-                let session = self.session(name)?;
+                let session = self.some_session(name).await?;
                 call_once(&self.shared, &session, name, payload, self.shared.call_timeout).await
             }
             Kind::Write => self.call_write(name, payload).await,
@@ -209,7 +209,7 @@ impl Conductor {
     }
 
     async fn call_read(&self, name: &'static str, payload: ExternIO) -> Result<ExternIO, ConductorError> {
-        let (session, timeout) = (self.session(name)?, self.shared.call_timeout);
+        let (session, timeout) = (self.some_session(name).await?, self.shared.call_timeout);
         match call_once(&self.shared, &session, name, payload.clone(), timeout).await {
             Err(ConductorError::Disconnected { .. }) => {}
             result => return result,
@@ -224,7 +224,7 @@ impl Conductor {
         let _turn = tokio::time::timeout(timeout, self.shared.writes.lock()).await.map_err(timed_out)?;
         let mut attempt = 1;
         loop {
-            let session = self.session(name)?;
+            let session = self.some_session(name).await?;
             match call_once(&self.shared, &session, name, payload.clone(), timeout).await {
                 Err(ConductorError::CallRejected { problem, .. })
                     if is_head_moved(&problem) && attempt < WRITE_ATTEMPTS =>
@@ -234,6 +234,20 @@ impl Conductor {
                 }
                 result => return result,
             }
+        }
+    }
+
+    /// The session, or the next one if it is just being renewed: nothing was sent yet, so waiting is safe for every call.
+    async fn some_session(&self, name: &'static str) -> Result<Arc<Session>, ConductorError> {
+        let gone = match self.session(name) {
+            Err(e @ ConductorError::Disconnected { .. }) => e,
+            other => return other,
+        };
+        let mut sessions = self.shared.session.subscribe();
+        let next = tokio::time::timeout(RECONNECT_WAIT, sessions.wait_for(Option::is_some)).await;
+        match next {
+            Ok(Ok(session)) => session.clone().ok_or(gone),
+            Ok(Err(_)) | Err(_) => Err(gone),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The rules of the network in real conductors: what honest nodes can do, and what becomes of what they would not.
 #![cfg(feature = "embedded")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)] // A test may fail by panicking.
 
 mod common;
 #[allow(dead_code, unreachable_pub)]

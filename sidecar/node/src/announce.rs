@@ -30,8 +30,9 @@ pub(crate) async fn run(node: Node) {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);
         }
-    } else if node.conductor_when_running().await.is_none() {
-        return;
+    } else {
+        let Some(conductor) = node.conductor_when_running().await else { return };
+        withdraw(&conductor).await;
     }
     node.inner.directory.set_announced();
     node.inner.directory.refresh_if_old(&node).await;
@@ -44,6 +45,7 @@ async fn announce(
     speeds: &[u32],
 ) -> Result<(), ConductorError> {
     if !node.inner.share {
+        withdraw(conductor).await;
         return Ok(());
     }
     let mut served = Vec::new();
@@ -67,6 +69,13 @@ async fn announce(
         node.inner.engines.set_announced(*index, announced);
     }
     Ok(())
+}
+
+/// Takes back what an earlier start of this node announced: peers need not ask in vain.
+async fn withdraw(conductor: &Conductor) {
+    if let Err(e) = conductor.delete_my_capability().await {
+        tracing::debug!(error = %e, "an earlier announcement could not be taken back");
+    }
 }
 
 /// Decode speed of one stream in tokens a second; 0 if the model says too little to tell. Warms the engine as well.

@@ -45,6 +45,8 @@ pub struct AnswerHead {
     pub provider: Option<String>,
     /// Which way it went: never `Auto`.
     pub route: Route,
+    /// Posted questions: the request's action, as `uhCkk…`; the answer can be fetched with it later.
+    pub request: Option<String>,
     /// The model spec; none for the node's own engine before the network is joined.
     #[serde(skip)]
     pub spec: Option<SpecRef>,

@@ -14,6 +14,8 @@ use tokio::sync::watch;
 const FRESH_FOR: Duration = Duration::from_secs(10);
 /// A fruitless search is not repeated sooner.
 const SEARCH_EVERY: Duration = Duration::from_millis(500);
+/// A provider that did not answer is asked last for this long.
+const SILENT_FOR: Duration = Duration::from_secs(60);
 /// A question waits this long for a first provider to be found.
 const SEARCH_MAX: Duration = Duration::from_secs(4);
 
@@ -30,6 +32,7 @@ pub(crate) struct Candidate {
 struct Seen {
     models: HashMap<EntryHash, ModelSpec>,
     providers: Vec<ProviderRecord>,
+    silent: HashMap<AgentPubKey, Instant>,
     at: Option<Instant>,
 }
 
@@ -75,6 +78,7 @@ impl Directory {
             let mut found = self.matching(wanted, provider, &own);
             if !found.is_empty() {
                 shuffle(&mut found);
+                self.silent_last(&mut found);
                 self.refresh_later(node);
                 return Ok(found);
             }
@@ -91,9 +95,16 @@ impl Directory {
         }
     }
 
-    /// Drops a provider that did not answer until it is seen again.
-    pub(crate) fn forget(&self, agent: &AgentPubKey) {
-        lock(&self.seen).providers.retain(|p| p.agent != *agent);
+    /// A provider did not answer: for a while it is asked only if nobody else is there.
+    pub(crate) fn was_silent(&self, agent: &AgentPubKey) {
+        let mut seen = lock(&self.seen);
+        seen.silent.retain(|_, at| at.elapsed() < SILENT_FOR);
+        seen.silent.insert(agent.clone(), Instant::now());
+    }
+
+    fn silent_last(&self, found: &mut [Candidate]) {
+        let seen = lock(&self.seen);
+        found.sort_by_key(|c| seen.silent.get(&c.agent).is_some_and(|at| at.elapsed() < SILENT_FOR));
     }
 
     /// Own models first, then those of peers.

@@ -43,7 +43,7 @@ struct Slot {
 #[derive(Debug)]
 enum SlotState {
     Loading,
-    Ready { loaded: Loaded, announced: Option<Announced> },
+    Ready { loaded: Box<Loaded>, announced: Option<Announced> },
     Failed { code: &'static str, problem: String, hint: String },
 }
 
@@ -87,7 +87,7 @@ impl Engines {
     /// Models that answer questions.
     pub(crate) fn loaded(&self) -> Vec<(usize, Loaded)> {
         let ready = |(i, slot): (usize, &Slot)| match &*lock(&slot.state) {
-            SlotState::Ready { loaded, .. } => Some((i, loaded.clone())),
+            SlotState::Ready { loaded, .. } => Some((i, Loaded::clone(loaded))),
             SlotState::Loading | SlotState::Failed { .. } => None,
         };
         self.slots.iter().enumerate().filter_map(ready).collect()
@@ -97,7 +97,7 @@ impl Engines {
     pub(crate) fn by_spec(&self, spec: &EntryHash) -> Option<(Loaded, Announced)> {
         self.slots.iter().find_map(|slot| match &*lock(&slot.state) {
             SlotState::Ready { loaded, announced: Some(a) } if a.spec.entry == *spec => {
-                Some((loaded.clone(), a.clone()))
+                Some((Loaded::clone(loaded), a.clone()))
             }
             SlotState::Ready { .. } | SlotState::Loading | SlotState::Failed { .. } => None,
         })
@@ -109,7 +109,7 @@ impl Engines {
         for slot in &self.slots {
             match &*lock(&slot.state) {
                 SlotState::Ready { loaded, .. } if wanted.is_none_or(|w| is_named(&loaded.model, w)) => {
-                    return Ok(Some(loaded.clone()));
+                    return Ok(Some(Loaded::clone(loaded)));
                 }
                 SlotState::Loading if wanted.is_none_or(|w| slot.options.may_be(w)) => {
                     loading = Some(slot.options.label());
@@ -211,7 +211,10 @@ impl Engines {
                             kv_type: *kv_type,
                             context_tokens: engine.info().context_tokens,
                         };
-                        SlotState::Ready { loaded: Loaded { model, engine: Arc::new(engine) }, announced: None }
+                        SlotState::Ready {
+                            loaded: Box::new(Loaded { model, engine: Arc::new(engine) }),
+                            announced: None,
+                        }
                     }
                     Err(e) => SlotState::Failed { code: e.code(), problem: e.to_string(), hint: e.hint() },
                 }

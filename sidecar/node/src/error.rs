@@ -33,6 +33,12 @@ pub enum NodeError {
         /// Which.
         path: PathBuf,
     },
+    /// An earlier write failed, after which the database accepts nothing more until it is opened again.
+    #[error("the node's database {path} stopped after a failed write")]
+    DatabaseStopped {
+        /// Which.
+        path: PathBuf,
+    },
     /// The node is not as far yet, or is stopping.
     #[error("the conductor is still starting")]
     NotReady,
@@ -46,6 +52,7 @@ impl NodeError {
             Self::Storage { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => "disk_full",
             Self::Storage { .. } => "storage",
             Self::Database { .. } => "database",
+            Self::DatabaseStopped { .. } => "database_stopped",
             Self::DataDirInUse { .. } => "data_dir_in_use",
             Self::NotReady => "not_ready",
         }
@@ -61,6 +68,9 @@ impl NodeError {
             Self::Storage { path, .. } => format!("check that {} exists and that you may write to it", path.display()),
             Self::Database { path, .. } => {
                 format!("move {} away to start with an empty one; unpublished receipts in it are lost", path.display())
+            }
+            Self::DatabaseStopped { .. } => {
+                "free some space if the disk is full, then restart the node; nothing is lost".into()
             }
             Self::DataDirInUse { .. } => "stop the other process, or choose another folder with --data-dir".into(),
             Self::NotReady => "wait until `ainonymous status` says ready".into(),
@@ -145,10 +155,16 @@ pub enum AskError {
         /// Seconds waited.
         waited_s: u64,
     },
+    /// This node posted no such request, or forgot it.
+    #[error("no request {request} of this node is known")]
+    UnknownPosted {
+        /// Its action, as `uhCkk…`.
+        request: String,
+    },
     /// The node's own engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The conductor.
+    /// The conductor, or the node's own storage.
     #[error("{problem}")]
     Conductor {
         /// Stable code.
@@ -190,6 +206,12 @@ impl From<ConductorError> for AskError {
     }
 }
 
+impl From<NodeError> for AskError {
+    fn from(e: NodeError) -> Self {
+        Self::Conductor { code: e.code(), hint: e.hint(), problem: e.to_string() }
+    }
+}
+
 impl AskError {
     /// Stable name of the error.
     pub fn code(&self) -> &'static str {
@@ -212,6 +234,7 @@ impl AskError {
             },
             Self::ProviderBroken { .. } => "provider_broken",
             Self::AnswerPending { .. } => "answer_pending",
+            Self::UnknownPosted { .. } => "posted_request_unknown",
             Self::Engine(e) => e.code(),
             Self::Draining => "draining",
         }
@@ -236,6 +259,7 @@ impl AskError {
             Self::Refused { reason, .. } => refusal_hint(*reason).into(),
             Self::ProviderBroken { .. } => "ask again: another provider may take it".into(),
             Self::AnswerPending { request, .. } => format!("fetch it later with `ainonymous ask --fetch {request}`"),
+            Self::UnknownPosted { .. } => "ask for it on the node that posted it".into(),
             Self::Engine(e) => e.hint(),
             Self::Draining => "start the node again with `ainonymous up`".into(),
         }
@@ -244,7 +268,7 @@ impl AskError {
     /// What kind of failure it is.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::UnknownModel { .. } => ErrorClass::NotFound,
+            Self::UnknownModel { .. } | Self::UnknownPosted { .. } => ErrorClass::NotFound,
             Self::Invalid { code, .. } if *code == "prompt_bytes" => ErrorClass::TooLarge,
             Self::Invalid { .. } => ErrorClass::BadRequest,
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {

@@ -19,10 +19,11 @@ pub(crate) fn ask(node: &Node, loaded: &Loaded, input: ChatInput) -> Result<Answ
         model: model_id(&loaded.model),
         provider: node.conductor().map(|c| c.agent().to_string()),
         route: Route::Local,
+        request: None,
         spec: None,
     };
     let (sender, events) = mpsc::channel(OUTBOX);
-    node.spawn(forward(generation, sender, Instant::now()));
+    node.spawn_answer(forward(generation, sender, Instant::now()));
     Ok(AnswerStream { head, events })
 }
 

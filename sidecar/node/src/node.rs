@@ -14,12 +14,14 @@ use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{watch, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Longest time that a shutdown waits for answers in progress.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Pieces of work caused by signals of peers, at once.
+const SIGNAL_WORK_MAX: usize = 32;
 /// Longest time that a part gets to stop.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
@@ -38,7 +40,15 @@ pub(crate) struct Inner {
     pub(crate) started_at: Instant,
     pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
+    /// Fires shortly before `stop`: answers in progress say goodbye.
+    pub(crate) cut: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// Answers in progress, for ourselves and for posted requests: a shutdown waits for them.
+    pub(crate) answers: TaskTracker,
+    /// Work that peers can cause with a few bytes: what finds no permit is dropped, and repeated by its sender or a poll.
+    pub(crate) signal_work: Arc<Semaphore>,
+    /// Held while receipts become a batch, so that none stands in two.
+    pub(crate) publishing: tokio::sync::Mutex<()>,
     pub(crate) conductor: watch::Sender<ConductorSlot>,
     start_error: Mutex<Option<NodeError>>,
     pub(crate) engines: Engines,
@@ -87,7 +97,11 @@ impl Node {
             poll_interval,
             started_at: Instant::now(),
             draining: stop.child_token(),
+            cut: stop.child_token(),
             tasks: TaskTracker::new(),
+            answers: TaskTracker::new(),
+            signal_work: Arc::new(Semaphore::new(SIGNAL_WORK_MAX)),
+            publishing: tokio::sync::Mutex::default(),
             conductor: watch::Sender::new(ConductorSlot::Starting),
             start_error: Mutex::new(None),
             engines: Engines::new(worker, data_dir.join("hashes.json"), models),
@@ -185,7 +199,10 @@ impl Node {
     pub async fn shutdown(&self) {
         let inner = &self.inner;
         inner.draining.cancel();
-        let _ = tokio::time::timeout(DRAIN_MAX, inner.serving.idle()).await;
+        inner.answers.close();
+        let idle = async { tokio::join!(inner.serving.idle(), inner.answers.wait()) };
+        let _ = tokio::time::timeout(DRAIN_MAX, idle).await;
+        inner.cut.cancel();
         if let Some(conductor) = self.conductor() {
             let _ = tokio::time::timeout(STOP_MAX, publishing::publish_pending(self, &conductor)).await;
         }
@@ -241,6 +258,30 @@ impl Node {
         self.inner.tasks.spawn(async move {
             tokio::select! { () = stop.cancelled() => {}, () = task => {} }
         });
+    }
+
+    /// Runs an answer: it ends with the node, and a shutdown waits for it a while.
+    pub(crate) fn spawn_answer<F>(&self, answer: F)
+    where
+        F: std::future::Future<Output = ()> + Send + 'static,
+    {
+        self.spawn(self.inner.answers.track_future(answer));
+    }
+
+    /// Runs something that a peer asked for with a signal; false if too much of that runs already.
+    pub(crate) fn spawn_signal_work<F>(&self, work: F) -> bool
+    where
+        F: std::future::Future<Output = ()> + Send + 'static,
+    {
+        let Ok(permit) = Arc::clone(&self.inner.signal_work).try_acquire_owned() else {
+            self.inner.counts.rejected_signals.fetch_add(1, Ordering::Relaxed);
+            return false;
+        };
+        self.spawn(async move {
+            let _permit = permit;
+            work.await;
+        });
+        true
     }
 
     async fn run_conductor(node: Self, options: ConductorOptions) {

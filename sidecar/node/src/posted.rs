@@ -5,7 +5,7 @@ use crate::node::{lock, Node};
 use crate::routing::{ask_error, done, Inbox, Prepared};
 use crate::serving::{accept, now_us, sign_and_keep, Arrived, Taken};
 use crate::store::PostedRecord;
-use crate::{publishing, receipts, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Route};
+use crate::{publishing, receipts, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, NodeError, Route};
 use ainonymous_conductor::Conductor;
 use ainonymous_engine::Event;
 use ainonymous_protocol::{plan_batches, AnswerEnd, Asked, Effect, Question};
@@ -26,6 +26,14 @@ const WAIT_MAX: Duration = Duration::from_secs(120);
 /// Pause between two looks for an answer.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// Posted requests answered at once, so that interactive questions find room.
+const ANSWERING_MAX: usize = 4;
+/// The same for one requester.
+const ANSWERING_PER_REQUESTER_MAX: usize = 2;
+/// A request that fails this often is given up: it would fail for ever.
+const ATTEMPTS_MAX: u32 = 3;
+/// Failures remembered at once.
+const ATTEMPTS_KEPT_MAX: usize = 4_096;
 /// How often an announced request is looked for before polling takes over.
 const OPEN_ATTEMPTS: u32 = 20;
 /// Pause between two of these looks.
@@ -35,7 +43,9 @@ const OPEN_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(crate) struct Posted {
     waiting: Mutex<HashMap<ActionHash, RequestId>>,
-    answering: Mutex<HashSet<ActionHash>>,
+    opening: Mutex<HashSet<ActionHash>>,
+    answering: Mutex<HashMap<ActionHash, AgentPubKey>>,
+    attempts: Mutex<HashMap<ActionHash, u32>>,
 }
 
 /// The question that waits for the answer to this request.
@@ -66,13 +76,14 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
             expires_at: now_us().saturating_add(OPEN_FOR_US),
         })
         .await?;
-    keep_record(node, &action, &asked, candidate.spec.clone());
+    keep_record(node, &action, &asked, candidate.spec.clone())?;
     lock(&node.inner.posted.waiting).insert(action.clone(), prepared.id);
     let head = AnswerHead {
         id: prepared.id,
         model: candidate.model_id.clone(),
         provider: Some(candidate.agent.to_string()),
         route: Route::Posted,
+        request: Some(action.to_string()),
         spec: Some(candidate.spec.clone()),
     };
     let (events, receiver) = mpsc::channel(4);
@@ -84,7 +95,9 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
 pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<PostedAnswer>, AskError> {
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
     let Some(answer) = conductor.get_answer(request.clone()).await? else { return Ok(None) };
-    let Ok(Some(record)) = node.inner.store.posted(&request) else { return Ok(Some(answer)) };
+    // Without the question's salt nothing can be checked, and what cannot be checked is not handed out.
+    let record = node.inner.store.posted(&request)?;
+    let Some(record) = record else { return Err(AskError::UnknownPosted { request: request.to_string() }) };
     let PostedRecord { id, provider, spec, session_key, salt, commitment, max_tokens } = record;
     let asked = Asked { id, provider: provider.clone(), spec: spec.entry, session_key, salt, commitment, max_tokens };
     match judge(asked, answer.clone()).pop() {
@@ -101,11 +114,11 @@ pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<Pos
 /// Looks for open requests again and again: a signal may have been lost, or the node was away.
 pub(crate) async fn poll(node: Node, conductor: Conductor) {
     loop {
-        if node.inner.share && !node.inner.engines.loaded().is_empty() {
+        if can_answer(&node) {
             match conductor.get_open_requests().await {
                 Ok(open) => {
                     for request in open {
-                        node.spawn(answer(node.clone(), conductor.clone(), request));
+                        node.spawn_answer(answer(node.clone(), conductor.clone(), request));
                     }
                 }
                 Err(e) => tracing::debug!(error = %e, "open requests could not be read"),
@@ -115,23 +128,50 @@ pub(crate) async fn poll(node: Node, conductor: Conductor) {
     }
 }
 
-/// A peer says that it has posted a request for us. The signal is faster than the DHT: the entry is looked for a while.
-pub(crate) fn on_posted(node: &Node, conductor: Conductor, request: ActionHash) {
-    let node2 = node.clone();
-    node.spawn(async move {
-        for _ in 0..OPEN_ATTEMPTS {
-            match conductor.open_request(request.clone()).await {
-                Ok(Some(open)) => return answer(node2, conductor, open).await,
-                Ok(None) => {}
-                Err(e) => tracing::debug!(error = %e, "a posted request cannot be opened yet"),
-            }
-            tokio::time::sleep(OPEN_PAUSE).await;
-        }
-        tracing::debug!("a posted request was announced but is not on the DHT; it will be polled");
-    });
+/// A node that has not announced its models yet would refuse what it can answer in a moment.
+fn can_answer(node: &Node) -> bool {
+    node.inner.share && *node.inner.directory.announced().borrow() && !node.inner.engines.loaded().is_empty()
 }
 
-fn keep_record(node: &Node, action: &ActionHash, asked: &Asked, spec: ainonymous_types::SpecRef) {
+/// A peer says that it has posted a request for us. The signal is faster than the DHT: the entry is looked for a while.
+pub(crate) fn on_posted(node: &Node, conductor: Conductor, request: ActionHash) {
+    if !can_answer(node) || !lock(&node.inner.posted.opening).insert(request.clone()) {
+        return;
+    }
+    let (node2, named) = (node.clone(), request.clone());
+    let taken = node.spawn_signal_work(async move {
+        let opened = open(&conductor, &request).await;
+        lock(&node2.inner.posted.opening).remove(&request);
+        if let Some(open) = opened {
+            node2.spawn_answer(answer(node2.clone(), conductor, open));
+        }
+    });
+    if !taken {
+        lock(&node.inner.posted.opening).remove(&named);
+    }
+}
+
+async fn open(conductor: &Conductor, request: &ActionHash) -> Option<OpenRequest> {
+    for _ in 0..OPEN_ATTEMPTS {
+        match conductor.open_request(request.clone()).await {
+            Ok(Some(open)) => return Some(open),
+            Ok(None) => tokio::time::sleep(OPEN_PAUSE).await,
+            Err(e) => {
+                tracing::debug!(error = %e, "a posted request cannot be opened; it will be polled");
+                return None;
+            }
+        }
+    }
+    tracing::debug!("a posted request was announced but is not on the DHT; it will be polled");
+    None
+}
+
+fn keep_record(
+    node: &Node,
+    action: &ActionHash,
+    asked: &Asked,
+    spec: ainonymous_types::SpecRef,
+) -> Result<(), NodeError> {
     let record = PostedRecord {
         id: asked.id,
         provider: asked.provider.clone(),
@@ -141,9 +181,7 @@ fn keep_record(node: &Node, action: &ActionHash, asked: &Asked, spec: ainonymous
         commitment: asked.commitment,
         max_tokens: asked.max_tokens,
     };
-    if let Err(e) = node.inner.store.put_posted(action, &record) {
-        tracing::warn!(error = %e, hint = e.hint(), "a posted question could not be noted");
-    }
+    node.inner.store.put_posted(action, &record)
 }
 
 /// Checks an answer exactly as one that came by signals, and hands it out.
@@ -172,7 +210,7 @@ async fn wait_for_answer(
         () = tokio::time::sleep(WAIT_MAX) => {
             Err(AskError::AnswerPending { request: action.to_string(), waited_s: WAIT_MAX.as_secs() })
         }
-        () = events.closed() => return,
+        () = events.closed() => Err(AskError::Draining),
     };
     lock(&node.inner.posted.waiting).remove(&action);
     let answer = match outcome {
@@ -220,11 +258,14 @@ async fn look(
             Ok(None) => {}
             Err(e) => tracing::debug!(error = %e, "an answer could not be looked for"),
         }
-        if let Ok(Some((from, signal))) = tokio::time::timeout(LOOK_EVERY, inbox.signals.recv()).await {
+        let next_look = tokio::time::Instant::now() + LOOK_EVERY;
+        while let Ok(Some((from, signal))) = tokio::time::timeout_at(next_look, inbox.signals.recv()).await {
             match signal {
                 PeerSignal::Refused { reason, detail, .. } if from == *provider => {
                     return Err(AskError::Refused { provider: provider.to_string(), reason, detail });
                 }
+                PeerSignal::AnswerPosted { .. } if from == *provider => break,
+                // What others say does not make us look.
                 _ => {}
             }
         }
@@ -234,8 +275,7 @@ async fn look(
 /// Answers one posted request, once.
 async fn answer(node: Node, conductor: Conductor, open: OpenRequest) {
     let action = open.action.clone();
-    let refused = node.inner.store.is_refused(&action).unwrap_or(false);
-    if refused || open.expires_at <= now_us() || !lock(&node.inner.posted.answering).insert(action.clone()) {
+    if open.expires_at <= now_us() || !begin(&node, &action, &open.requester) {
         return;
     }
     let OpenRequest { requester, spec, question, .. } = open;
@@ -248,21 +288,60 @@ async fn answer(node: Node, conductor: Conductor, open: OpenRequest) {
         }
         Err(problem) => {
             tracing::debug!(problem, "a posted request cannot be opened");
-            let _ = node.inner.store.put_refused(&action);
             Ok(())
         }
     };
-    if let Err((id, reason, detail)) = outcome {
-        node.inner.counts.refused.fetch_add(1, Ordering::Relaxed);
-        if !matches!(reason, RefuseReason::Busy | RefuseReason::Draining | RefuseReason::EngineFailed) {
-            let _ = node.inner.store.put_refused(&action);
-            let refused = PeerSignal::Refused { id, reason, detail };
-            if let Err(e) = conductor.send_signal(SendSignal { to: vec![requester], signal: refused }).await {
-                tracing::debug!(error = %e, "a requester could not be told of a refusal");
+    match outcome {
+        Ok(()) => settle(&node, &action),
+        Err((id, reason, detail)) => {
+            node.inner.counts.refused.fetch_add(1, Ordering::Relaxed);
+            if is_final(&node, &action, reason) {
+                settle(&node, &action);
+                let refused = PeerSignal::Refused { id, reason, detail };
+                if let Err(e) = conductor.send_signal(SendSignal { to: vec![requester], signal: refused }).await {
+                    tracing::debug!(error = %e, "a requester could not be told of a refusal");
+                }
             }
         }
     }
     lock(&node.inner.posted.answering).remove(&action);
+}
+
+/// Takes a request in hand, unless it is in hand, settled, or too many are.
+fn begin(node: &Node, action: &ActionHash, requester: &AgentPubKey) -> bool {
+    let mut answering = lock(&node.inner.posted.answering);
+    let of_requester = answering.values().filter(|r| *r == requester).count();
+    if answering.len() >= ANSWERING_MAX || of_requester >= ANSWERING_PER_REQUESTER_MAX {
+        return false;
+    }
+    // A store that cannot be read settles nothing: better no answer now than the same one again and again.
+    let settled = node.inner.store.is_settled(action).unwrap_or(true);
+    !settled && answering.insert(action.clone(), requester.clone()).is_none()
+}
+
+/// Whatever comes now, this request is done with.
+fn settle(node: &Node, action: &ActionHash) {
+    lock(&node.inner.posted.attempts).remove(action);
+    if let Err(e) = node.inner.store.put_settled(action) {
+        tracing::error!(error = %e, hint = e.hint(), "a posted request could not be noted as done");
+    }
+}
+
+/// What can never change is final; what may be better next time is tried again, a few times.
+fn is_final(node: &Node, action: &ActionHash, reason: RefuseReason) -> bool {
+    match reason {
+        RefuseReason::Malformed | RefuseReason::PromptTooLong => true,
+        RefuseReason::Busy | RefuseReason::Draining => false,
+        RefuseReason::UnknownModel | RefuseReason::EngineFailed | RefuseReason::UnknownRequest => {
+            let mut attempts = lock(&node.inner.posted.attempts);
+            if attempts.len() >= ATTEMPTS_KEPT_MAX {
+                attempts.clear();
+            }
+            let count = attempts.entry(action.clone()).or_insert(0);
+            *count += 1;
+            *count >= ATTEMPTS_MAX
+        }
+    }
 }
 
 async fn answer_question(
@@ -277,6 +356,7 @@ async fn answer_question(
     let arrived = Arrived { id, spec, input, salt, session_key, signature };
     let mut taken = accept(node, requester, arrived)?;
     let end = run_to_end(&mut taken).await?;
+    let one_at_a_time = node.inner.publishing.lock().await;
     let (_, receipt) = taken.answering.finish(conductor.agent(), end, 0);
     let (signed, pending) =
         sign_and_keep(node, conductor, &taken, receipt).await.map_err(|reason| (reason, String::new()))?;
@@ -285,6 +365,7 @@ async fn answer_question(
     let (_, proofs) = publishing::publish_batch(node, conductor, &[pending], batch)
         .await
         .ok_or_else(|| failed("the receipt could not be published"))?;
+    drop(one_at_a_time);
     let proof = proofs.into_iter().next().map(|(_, proof)| proof).ok_or_else(|| failed("proof"))?;
     let answer = PostedAnswer {
         text: taken.answering.whole_text(),

@@ -17,6 +17,7 @@ pub(crate) async fn run(node: Node, conductor: Conductor) {
 
 /// Publishes everything that waits. What cannot be published now waits on.
 pub(crate) async fn publish_pending(node: &Node, conductor: &Conductor) {
+    let _one_at_a_time = node.inner.publishing.lock().await;
     let pending = match node.inner.store.pending() {
         Ok(pending) => pending,
         Err(e) => {
@@ -30,7 +31,8 @@ pub(crate) async fn publish_pending(node: &Node, conductor: &Conductor) {
     }
 }
 
-/// Writes one batch and tells everybody whose receipt is in it. Returns its action and the proofs.
+/// Writes one batch and tells everybody whose receipt is in it. Returns its action and the proofs. The caller holds
+/// `Inner::publishing` since before it read the receipts.
 pub(crate) async fn publish_batch(
     node: &Node,
     conductor: &Conductor,

@@ -78,6 +78,13 @@ impl Receipts {
         fresh.then(|| entry.receipt.clone())
     }
 
+    /// It could not be checked now: the next word of the provider is listened to again.
+    fn release(&self, id: RequestId) {
+        if let Some(entry) = lock(&self.kept).by_id.get_mut(&id) {
+            entry.checking = false;
+        }
+    }
+
     fn settle(&self, state: ReceiptState) {
         if let Some(entry) = lock(&self.kept).by_id.get(&state.id) {
             entry.state.send_replace(state);
@@ -94,7 +101,14 @@ pub(crate) async fn on_published(
     proof: BatchProof,
 ) {
     let Some(signed) = node.inner.receipts.take_for_check(&from, id) else { return };
-    let problem = check(&conductor, &signed, &proof).await.err();
+    let problem = match check(&conductor, &signed, &proof).await {
+        Ok(()) => None,
+        Err(Unchecked::DoesNotFit(problem)) => Some(problem),
+        Err(Unchecked::NotReadable(problem)) => {
+            tracing::debug!(problem, "a receipt could not be checked yet");
+            return node.inner.receipts.release(id);
+        }
+    };
     if problem.is_none() {
         node.inner.counts.receipts_checked.fetch_add(1, Ordering::Relaxed);
     }
@@ -114,18 +128,26 @@ pub(crate) async fn remind(node: Node, conductor: Conductor, id: RequestId) {
     }
 }
 
-async fn check(conductor: &Conductor, signed: &SignedReceipt, proof: &BatchProof) -> Result<(), String> {
+/// Why a receipt is not checked.
+enum Unchecked {
+    /// The batch says something else.
+    DoesNotFit(String),
+    /// The batch is not there, or cannot be read now.
+    NotReadable(String),
+}
+
+async fn check(conductor: &Conductor, signed: &SignedReceipt, proof: &BatchProof) -> Result<(), Unchecked> {
     let started = Instant::now();
     let record = loop {
         match conductor.get_receipt_batch(proof.batch.clone()).await {
             Ok(Some(record)) => break record,
             Ok(None) | Err(_) if started.elapsed() < FETCH_MAX => tokio::time::sleep(FETCH_PAUSE).await,
-            Ok(None) => return Err("the batch is not on the DHT".into()),
-            Err(e) => return Err(format!("the batch cannot be read: {e}")),
+            Ok(None) => return Err(Unchecked::NotReadable("the batch is not on the DHT".into())),
+            Err(e) => return Err(Unchecked::NotReadable(format!("the batch cannot be read: {e}"))),
         }
     };
     if record.author != signed.receipt.provider {
-        return Err("the batch was written by somebody else".into());
+        return Err(Unchecked::DoesNotFit("the batch was written by somebody else".into()));
     }
-    receipt::in_batch(signed, proof, &record.batch).map_err(|breach| breach.to_string())
+    receipt::in_batch(signed, proof, &record.batch).map_err(|breach| Unchecked::DoesNotFit(breach.to_string()))
 }

@@ -23,6 +23,8 @@ const INBOX: usize = 1_024;
 const OUTBOX: usize = 256;
 /// Providers tried before a question fails.
 const CANDIDATES_MAX: usize = 3;
+/// No further provider is tried after this: an asker hears within five seconds how it stands.
+const SEARCH_MAX: Duration = Duration::from_secs(4);
 
 /// Questions of this node that wait for signals.
 #[derive(Debug, Default)]
@@ -154,7 +156,7 @@ fn dispatch(node: &Node, from: AgentPubKey, signal: PeerSignal) {
         PeerSignal::Resend { id, from_chunk } => serving::on_resend(node, conductor, from, id, from_chunk),
         PeerSignal::RequestPosted { request } => posted::on_posted(node, conductor, request),
         PeerSignal::ReceiptPublished { id, proof } => {
-            node.spawn(receipts::on_published(node.clone(), conductor, from, id, proof));
+            node.spawn_signal_work(receipts::on_published(node.clone(), conductor, from, id, proof));
         }
         PeerSignal::AnswerPosted { ref request, .. } => {
             let waiting = posted::waiting_id(node, request);
@@ -186,12 +188,15 @@ async fn by_signals(node: &Node, request: AskRequest) -> Result<AnswerStream, As
     let started = Instant::now();
     let mut last = None;
     for candidate in candidates.into_iter().take(CANDIDATES_MAX) {
+        if started.elapsed() > SEARCH_MAX {
+            break;
+        }
         let prepared = Prepared { started, ..Prepared::new(request.input.clone()) };
         match try_candidate(node, &conductor, &candidate, prepared).await {
             Ok(stream) => return Ok(stream),
             Err(e) if another_may_help(&e) => {
                 if matches!(e, AskError::ProviderSilent { .. }) {
-                    node.inner.directory.forget(&candidate.agent);
+                    node.inner.directory.was_silent(&candidate.agent);
                 }
                 last = Some(e);
             }
@@ -222,6 +227,7 @@ async fn try_candidate(
         model: candidate.model_id.clone(),
         provider: Some(candidate.agent.to_string()),
         route: Route::Signals,
+        request: None,
         spec: Some(candidate.spec.clone()),
     };
     conductor
@@ -243,7 +249,7 @@ async fn try_candidate(
         taken: Some(taken),
         id: prepared.id,
     };
-    node.spawn(run.to_the_end());
+    node.spawn_answer(run.run());
     match was_taken.await {
         Ok(Ok(())) => Ok(AnswerStream { head, events: receiver }),
         Ok(Err(e)) => Err(e),
@@ -269,7 +275,8 @@ struct Run {
 }
 
 impl Run {
-    async fn to_the_end(mut self) {
+    /// Carries the question to its end.
+    async fn run(mut self) {
         while !self.question.ended() {
             let now = micros(self.clock.elapsed());
             let tick = Duration::from_micros(self.question.next_tick_us().saturating_sub(now));
@@ -279,6 +286,13 @@ impl Run {
                     None => return,
                 },
                 () = tokio::time::sleep(tick) => self.question.on_tick(micros(self.clock.elapsed())),
+                () = self.node.inner.cut.cancelled() => {
+                    if let Some(cancel) = self.question.cancel() {
+                        self.send(cancel).await;
+                    }
+                    self.emit(Err(AskError::Draining)).await;
+                    return;
+                }
                 () = self.events.closed() => {
                     if let Some(cancel) = self.question.cancel() {
                         self.send(cancel).await;

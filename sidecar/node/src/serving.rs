@@ -14,15 +14,17 @@ use ainonymous_types::{
 };
 use ainonymous_verify::{chat, commit};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 
 /// Questions of one requester answered at once.
 const PER_REQUESTER_MAX: usize = 8;
-/// Questions of all requesters in hand, with finished answers that are kept for a while.
-const IN_HAND_MAX: usize = 512;
+/// Questions of all requesters answered at once.
+const RUNNING_MAX: usize = 256;
+/// The same with finished answers, which are kept for a while.
+const IN_HAND_MAX: usize = 1_024;
 /// Orders that wait for one answer.
 const ORDERS: usize = 64;
 
@@ -30,11 +32,13 @@ const ORDERS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Serving {
     in_hand: Mutex<HashMap<RequestId, InHand>>,
+    serials: AtomicU64,
     running: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
 struct InHand {
+    serial: u64,
     requester: AgentPubKey,
     orders: mpsc::Sender<Order>,
     running: bool,
@@ -48,7 +52,7 @@ enum Order {
 
 impl Default for Serving {
     fn default() -> Self {
-        Self { in_hand: Mutex::default(), running: watch::Sender::new(0) }
+        Self { in_hand: Mutex::default(), serials: AtomicU64::new(0), running: watch::Sender::new(0) }
     }
 }
 
@@ -74,32 +78,43 @@ impl Serving {
         }
     }
 
-    fn take(&self, id: RequestId, requester: &AgentPubKey) -> Result<mpsc::Receiver<Order>, RefuseReason> {
+    /// Takes a question in hand; its serial number tells it from a later one with the same id.
+    fn take(&self, id: RequestId, requester: &AgentPubKey) -> Result<(u64, mpsc::Receiver<Order>), RefuseReason> {
         let mut in_hand = lock(&self.in_hand);
-        let of_requester = in_hand.values().filter(|h| h.running && h.requester == *requester).count();
         if in_hand.contains_key(&id) {
             return Err(RefuseReason::Malformed);
         }
-        if of_requester >= PER_REQUESTER_MAX || in_hand.len() >= IN_HAND_MAX {
+        let running = in_hand.values().filter(|h| h.running).count();
+        let of_requester = in_hand.values().filter(|h| h.running && h.requester == *requester).count();
+        if of_requester >= PER_REQUESTER_MAX || running >= RUNNING_MAX {
             return Err(RefuseReason::Busy);
         }
+        if in_hand.len() >= IN_HAND_MAX {
+            // A finished answer gives way; dropping its orders ends its task.
+            let finished = in_hand.iter().find(|(_, h)| !h.running).map(|(id, _)| *id);
+            finished.and_then(|id| in_hand.remove(&id));
+        }
         let (orders, receiver) = mpsc::channel(ORDERS);
-        in_hand.insert(id, InHand { requester: requester.clone(), orders, running: true });
+        let serial = self.serials.fetch_add(1, Ordering::Relaxed);
+        in_hand.insert(id, InHand { serial, requester: requester.clone(), orders, running: true });
         self.running.send_modify(|n| *n += 1);
-        Ok(receiver)
+        Ok((serial, receiver))
     }
 
-    fn finished(&self, id: RequestId) {
-        if let Some(h) = lock(&self.in_hand).get_mut(&id) {
+    fn finished(&self, id: RequestId, serial: u64) {
+        if let Some(h) = lock(&self.in_hand).get_mut(&id).filter(|h| h.serial == serial) {
             if std::mem::replace(&mut h.running, false) {
                 self.running.send_modify(|n| *n -= 1);
             }
         }
     }
 
-    fn forget(&self, id: RequestId) {
-        self.finished(id);
-        lock(&self.in_hand).remove(&id);
+    fn forget(&self, id: RequestId, serial: u64) {
+        self.finished(id, serial);
+        let mut in_hand = lock(&self.in_hand);
+        if in_hand.get(&id).is_some_and(|h| h.serial == serial) {
+            in_hand.remove(&id);
+        }
     }
 }
 
@@ -130,16 +145,16 @@ pub(crate) struct Arrived {
 pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: AgentPubKey, ask: Ask) {
     let Ask { id, spec, input, salt, session_key, signature } = ask;
     let arrived = Arrived { id, spec, input, salt, session_key, signature };
-    let orders = match node.inner.serving.take(id, &from) {
-        Ok(orders) => orders,
+    let (serial, orders) = match node.inner.serving.take(id, &from) {
+        Ok(taken) => taken,
         // A repeated id is a repeated signal: the first is being answered.
         Err(RefuseReason::Malformed) => return,
         Err(reason) => return refuse(node, conductor, from, id, reason, String::new()),
     };
     match accept(node, from.clone(), arrived) {
-        Ok(taken) => node.spawn(answer(node.clone(), conductor, taken, orders)),
+        Ok(taken) => node.spawn(answer(node.clone(), conductor, taken, serial, orders)),
         Err((reason, detail)) => {
-            node.inner.serving.forget(id);
+            node.inner.serving.forget(id, serial);
             refuse(node, conductor, from, id, reason, detail);
         }
     }
@@ -219,14 +234,22 @@ pub(crate) fn now_us() -> i64 {
 }
 
 /// Answers one question to its end, then keeps it for lost parts.
-async fn answer(node: Node, conductor: Conductor, mut taken: Taken, mut orders: mpsc::Receiver<Order>) {
+async fn answer(node: Node, conductor: Conductor, mut taken: Taken, serial: u64, mut orders: mpsc::Receiver<Order>) {
     let id = taken.id;
     let to = vec![taken.requester.clone()];
-    let end = generate(&conductor, &to, &mut taken, &mut orders).await;
-    match finish(&node, &conductor, &to, &mut taken, end).await {
+    let outcome = match generate(&conductor, &to, &mut taken, &mut orders).await {
+        End::Engine(end) => finish(&node, &conductor, &to, &mut taken, end).await,
+        End::Failed(reason, detail) => Err((reason, detail)),
+        End::Cancelled => {
+            // The generation goes with it: the engine stops at its next step.
+            drop(taken);
+            return node.inner.serving.forget(id, serial);
+        }
+    };
+    match outcome {
         Ok(()) => {
             node.inner.counts.answered.fetch_add(1, Ordering::Relaxed);
-            node.inner.serving.finished(id);
+            node.inner.serving.finished(id, serial);
             keep(&conductor, &to, &taken.answering, &mut orders).await;
         }
         Err((reason, detail)) => {
@@ -234,7 +257,7 @@ async fn answer(node: Node, conductor: Conductor, mut taken: Taken, mut orders: 
             send(&conductor, &to, PeerSignal::Refused { id, reason, detail }).await;
         }
     }
-    node.inner.serving.forget(id);
+    node.inner.serving.forget(id, serial);
 }
 
 enum End {
@@ -300,13 +323,8 @@ async fn finish(
     conductor: &Conductor,
     to: &[AgentPubKey],
     taken: &mut Taken,
-    end: End,
+    end: AnswerEnd,
 ) -> Result<(), (RefuseReason, String)> {
-    let end = match end {
-        End::Engine(end) => end,
-        End::Cancelled => return Ok(()),
-        End::Failed(reason, detail) => return Err((reason, detail)),
-    };
     let (rest, receipt) = taken.answering.finish(conductor.agent(), end, micros(taken.clock.elapsed()));
     if let Some(rest) = rest {
         send(conductor, to, rest).await;
@@ -342,7 +360,7 @@ fn refuse(node: &Node, conductor: Conductor, to: AgentPubKey, id: RequestId, rea
 }
 
 fn tell(node: &Node, conductor: Conductor, to: AgentPubKey, signal: PeerSignal) {
-    node.spawn(async move { send(&conductor, &[to], signal).await });
+    node.spawn_signal_work(async move { send(&conductor, &[to], signal).await });
 }
 
 async fn send(conductor: &Conductor, to: &[AgentPubKey], signal: PeerSignal) {

@@ -4,20 +4,60 @@
 use crate::NodeError;
 use ainonymous_protocol::PendingReceipt;
 use ainonymous_types::{ActionHash, AgentPubKey, BatchProof, Bytes32, RequestId, SignedReceipt, SpecRef};
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Receipts that stand in no batch yet, by question.
 const PENDING: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("pending_receipts");
 /// Where published receipts stand, by question.
-const PUBLISHED: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("published_receipts");
+const PUBLISHED: Helpful = Helpful::new("published_receipts", "published_receipts_order");
 /// Own posted questions, by the action of their request.
-const POSTED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("posted_questions");
-/// Posted requests of others that were refused, by action: not to be tried again.
-const REFUSED: TableDefinition<'_, &[u8], ()> = TableDefinition::new("refused_requests");
-/// Most rows in the tables that only help: the oldest keys give way.
+const POSTED: Helpful = Helpful::new("posted_questions", "posted_questions_order");
+/// Posted requests of others that are answered or never will be, by action.
+const SETTLED: Helpful = Helpful::new("settled_requests", "settled_requests_order");
+/// Most rows in a table that only helps: the oldest give way.
 const HELPFUL_ROWS_MAX: u64 = 8_192;
+
+/// A table that may forget: it keeps its newest rows, so it needs to know the order in which they came.
+struct Helpful {
+    rows: TableDefinition<'static, &'static [u8], &'static [u8]>,
+    order: TableDefinition<'static, u64, &'static [u8]>,
+}
+
+impl Helpful {
+    const fn new(rows: &'static str, order: &'static str) -> Self {
+        Self { rows: TableDefinition::new(rows), order: TableDefinition::new(order) }
+    }
+
+    fn create(&self, write: &WriteTransaction) -> Result<(), redb::Error> {
+        write.open_table(self.rows)?;
+        write.open_table(self.order)?;
+        Ok(())
+    }
+
+    fn insert(&self, write: &WriteTransaction, key: &[u8], value: &[u8]) -> Result<(), redb::Error> {
+        let mut rows = write.open_table(self.rows)?;
+        if rows.insert(key, value)?.is_some() {
+            return Ok(());
+        }
+        let mut order = write.open_table(self.order)?;
+        let next = order.last()?.map_or(0, |(number, _)| number.value() + 1);
+        order.insert(next, key)?;
+        while order.len()? > HELPFUL_ROWS_MAX {
+            let Some((_, oldest)) = order.pop_first()? else { break };
+            rows.remove(oldest.value())?;
+        }
+        Ok(())
+    }
+
+    fn get(&self, db: &Database, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+        let read = db.begin_read()?;
+        let table = read.open_table(self.rows)?;
+        let row = table.get(key)?;
+        Ok(row.map(|bytes| bytes.value().to_vec()))
+    }
+}
 
 /// A receipt that waits for its batch, with what the batch needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,16 +134,9 @@ impl Store {
     pub(crate) fn publish(&self, proofs: &[(RequestId, BatchProof)]) -> Result<(), NodeError> {
         self.with(|db| {
             let write = db.begin_write()?;
-            {
-                let mut pending = write.open_table(PENDING)?;
-                let mut published = write.open_table(PUBLISHED)?;
-                for (id, proof) in proofs {
-                    pending.remove(&id.0)?;
-                    published.insert(&id.0, encode(proof).as_slice())?;
-                }
-                while published.len()? > HELPFUL_ROWS_MAX {
-                    published.pop_first()?;
-                }
+            for (id, proof) in proofs {
+                write.open_table(PENDING)?.remove(&id.0)?;
+                PUBLISHED.insert(&write, &id.0, &encode(proof))?;
             }
             write.commit()?;
             Ok(())
@@ -112,61 +145,35 @@ impl Store {
 
     /// Where a receipt stands.
     pub(crate) fn published(&self, id: RequestId) -> Result<Option<BatchProof>, NodeError> {
-        self.with(|db| {
-            let read = db.begin_read()?;
-            let table = read.open_table(PUBLISHED)?;
-            let row = table.get(&id.0)?;
-            Ok(row.and_then(|bytes| decode(bytes.value())))
-        })
+        self.with(|db| Ok(PUBLISHED.get(db, &id.0)?.and_then(|bytes| decode(&bytes))))
     }
 
     /// Keeps what the answer to a posted question will be checked against.
     pub(crate) fn put_posted(&self, request: &ActionHash, record: &PostedRecord) -> Result<(), NodeError> {
-        self.with(|db| {
-            let write = db.begin_write()?;
-            {
-                let mut table = write.open_table(POSTED)?;
-                table.insert(request.get_raw_39(), encode(record).as_slice())?;
-                while table.len()? > HELPFUL_ROWS_MAX {
-                    table.pop_first()?;
-                }
-            }
-            write.commit()?;
-            Ok(())
-        })
+        self.put_helpful(&POSTED, request.get_raw_39(), &encode(record))
     }
 
     /// What the answer to a posted question is checked against.
     pub(crate) fn posted(&self, request: &ActionHash) -> Result<Option<PostedRecord>, NodeError> {
-        self.with(|db| {
-            let read = db.begin_read()?;
-            let table = read.open_table(POSTED)?;
-            let row = table.get(request.get_raw_39())?;
-            Ok(row.and_then(|bytes| decode(bytes.value())))
-        })
+        self.with(|db| Ok(POSTED.get(db, request.get_raw_39())?.and_then(|bytes| decode(&bytes))))
     }
 
-    /// Remembers that a posted request of somebody else cannot be answered.
-    pub(crate) fn put_refused(&self, request: &ActionHash) -> Result<(), NodeError> {
+    /// Remembers that a posted request of somebody else is answered, or never will be.
+    pub(crate) fn put_settled(&self, request: &ActionHash) -> Result<(), NodeError> {
+        self.put_helpful(&SETTLED, request.get_raw_39(), &[])
+    }
+
+    /// Whether a posted request of somebody else is done with.
+    pub(crate) fn is_settled(&self, request: &ActionHash) -> Result<bool, NodeError> {
+        self.with(|db| Ok(SETTLED.get(db, request.get_raw_39())?.is_some()))
+    }
+
+    fn put_helpful(&self, table: &Helpful, key: &[u8], value: &[u8]) -> Result<(), NodeError> {
         self.with(|db| {
             let write = db.begin_write()?;
-            {
-                let mut table = write.open_table(REFUSED)?;
-                table.insert(request.get_raw_39(), ())?;
-                while table.len()? > HELPFUL_ROWS_MAX {
-                    table.pop_first()?;
-                }
-            }
+            table.insert(&write, key, value)?;
             write.commit()?;
             Ok(())
-        })
-    }
-
-    /// Whether a posted request was refused before.
-    pub(crate) fn is_refused(&self, request: &ActionHash) -> Result<bool, NodeError> {
-        self.with(|db| {
-            let read = db.begin_read()?;
-            Ok(read.open_table(REFUSED)?.get(request.get_raw_39())?.is_some())
         })
     }
 
@@ -188,9 +195,9 @@ impl Store {
         self.with(|db| {
             let write = db.begin_write()?;
             write.open_table(PENDING)?;
-            write.open_table(PUBLISHED)?;
-            write.open_table(POSTED)?;
-            write.open_table(REFUSED)?;
+            for table in [PUBLISHED, POSTED, SETTLED] {
+                table.create(&write)?;
+            }
             write.commit()?;
             Ok(())
         })
@@ -199,6 +206,7 @@ impl Store {
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, NodeError> {
         work(&self.database).map_err(|e| match e {
             redb::Error::Io(source) => NodeError::Storage { path: self.path.clone(), source },
+            redb::Error::PreviousIo => NodeError::DatabaseStopped { path: self.path.clone() },
             other => NodeError::Database { path: self.path.clone(), problem: other.to_string() },
         })
     }
@@ -260,6 +268,27 @@ mod tests {
         assert_eq!(store.pending().unwrap().len(), 1);
         assert_eq!(store.published(RequestId([1; 16])).unwrap(), Some(proof));
         assert_eq!(store.published(RequestId([2; 16])).unwrap(), None);
+    }
+
+    #[test]
+    fn a_table_that_may_forget_forgets_the_oldest() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("node.redb")).unwrap();
+        // Keys fall while time goes on: neither the smallest nor the largest key is the oldest row.
+        let key = |n: u64| ((HELPFUL_ROWS_MAX * 2 - n) * 7_919).to_be_bytes();
+        store
+            .with(|db| {
+                let write = db.begin_write()?;
+                for n in 0..HELPFUL_ROWS_MAX + 3 {
+                    PUBLISHED.insert(&write, &key(n), b"row")?;
+                    PUBLISHED.insert(&write, &key(n), b"row again")?;
+                }
+                write.commit()?;
+                Ok(())
+            })
+            .unwrap();
+        let there = |n: u64| store.with(|db| PUBLISHED.get(db, &key(n))).unwrap().is_some();
+        assert!(!there(0) && !there(2) && there(3) && there(HELPFUL_ROWS_MAX + 2));
     }
 
     #[test]

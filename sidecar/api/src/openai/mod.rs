@@ -115,6 +115,9 @@ fn answer_headers(head: &AnswerHead) -> HeaderMap {
     if let Some(provider) = &head.provider {
         push(&mut headers, "x-ainonymous-provider", provider);
     }
+    if let Some(request) = &head.request {
+        push(&mut headers, "x-ainonymous-request", request);
+    }
     headers
 }
 

@@ -143,6 +143,7 @@ impl Backend for Scripted {
     async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError> {
         self.asked.lock().unwrap().push(request);
         let head = AnswerHead {
+            request: None,
             id: ID,
             model: "tiny-gemma:q8_0".into(),
             provider: Some(provider().to_string()),

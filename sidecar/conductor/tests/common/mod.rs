@@ -1,5 +1,5 @@
 //! Real conductors for the tests: our hApp, a bootstrap server on loopback, nodes in temporary folders.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ainonymous_conductor::bootstrap::Bootstrap;
 use ainonymous_conductor::{
