@@ -69,7 +69,7 @@ async fn answer(engine: &LlamaEngine, input: ChatInput) -> (Vec<u32>, String, Fi
 }
 
 async fn within<T>(future: impl std::future::Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("in time")
 }
 
 /// Waits until nothing runs and nothing waits.
@@ -171,12 +171,25 @@ async fn a_dropped_answer_frees_its_slot() {
 #[tokio::test]
 async fn the_queue_is_fair_bounded_and_tells_positions() {
     let engine = load(EngineOptions { queue_max: 2, context_tokens: Some(2_048), ..options(1) }).await;
-    let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: 1 };
-    let mut first = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }).unwrap();
-    while !matches!(within(first.events.recv()).await, Some(Event::Token { .. })) {}
-    let mut second = engine.generate(ask("What is the capital of France?")).unwrap();
-    let mut third = engine.generate(ask("What is the capital of Japan?")).unwrap();
-    assert_eq!(engine.generate(ask("x")).unwrap_err(), EngineError::QueueFull { queue_max: 2 });
+    // The tiny model may have said everything before a busy machine lets this test go on: then once more.
+    let mut seed = 0;
+    let (first, mut second, mut third) = loop {
+        seed += 1;
+        assert!(seed < 20, "the first answer never lasts until the queue is full");
+        let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
+        let mut first = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }).unwrap();
+        while !matches!(within(first.events.recv()).await, Some(Event::Token { .. })) {}
+        let second = engine.generate(ask("What is the capital of France?")).unwrap();
+        let third = engine.generate(ask("What is the capital of Japan?")).unwrap();
+        match engine.generate(ask("x")) {
+            Err(full) => {
+                assert_eq!(full, EngineError::QueueFull { queue_max: 2 });
+                break (first, second, third);
+            }
+            Ok(fourth) => drop((first, second, third, fourth)),
+        }
+        idle(&engine).await;
+    };
     assert_eq!(within(second.events.recv()).await, Some(Event::Queued { position: 1 }));
     assert_eq!(within(third.events.recv()).await, Some(Event::Queued { position: 2 }));
     assert_eq!((engine.status().running, engine.status().queued), (1, 2));
@@ -302,17 +315,32 @@ async fn a_load_can_be_cancelled_and_a_worker_that_is_none_is_noticed() {
 #[tokio::test]
 async fn a_killed_worker_fails_its_answers_and_comes_back() {
     let engine = load(EngineOptions { context_tokens: Some(2_048), ..options(1) }).await;
-    let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: 1 };
-    let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }).unwrap();
-    while !matches!(within(long.events.recv()).await, Some(Event::Token { .. })) {}
-    let pid = engine.status().worker_pid.unwrap();
-    kill(pid);
-    let (_, _, end) = collect(long).await;
-    assert_eq!(end.unwrap_err().code(), "worker_crashed");
+    // The tiny model may have said everything before the kill: then once more.
+    let (mut kills, mut pid) = (0, 0);
+    loop {
+        kills += 1;
+        assert!(kills < 5, "no answer ever lasts until the kill");
+        let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: kills };
+        let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }).unwrap();
+        while !matches!(within(long.events.recv()).await, Some(Event::Token { .. })) {}
+        let before = std::mem::replace(&mut pid, engine.status().worker_pid.unwrap());
+        assert_ne!(before, pid);
+        kill(pid);
+        if let Err(error) = collect(long).await.2 {
+            assert_eq!(error.code(), "worker_crashed");
+            break;
+        }
+        within(async {
+            while engine.status().worker_pid.is_none_or(|now| now == pid) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
     let (_, text, end) = collect(engine.generate(ask("What is the capital of France?")).unwrap()).await;
     assert!(end.is_ok() && text.contains("Paris"), "{text}");
     let status = engine.status();
-    assert_eq!((status.state, status.restarts), (EngineState::Ready, 1));
+    assert_eq!((status.state, u64::from(status.restarts)), (EngineState::Ready, kills));
     assert_ne!(status.worker_pid, Some(pid));
 }
 
