@@ -24,7 +24,7 @@ const SMALL_BYTES_MAX: usize = 64 << 10;
 /// Room for what surrounds a prompt or a signal.
 const FRAME_BYTES_MAX: usize = 128 << 10;
 /// How long a read waits for a lost connection to come back.
-const RECONNECT_WAIT: Duration = Duration::from_secs(3);
+const RECONNECT_WAIT: Duration = Duration::from_secs(2);
 /// Longest time for the first call after a start.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a write is tried if something else was committed at the same moment; then nothing of it was written.

@@ -52,8 +52,15 @@ pub async fn bootstrap() -> Bootstrap {
     Bootstrap::start((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap()
 }
 
-/// What a test node is started with.
+/// What a test node is started with. A new folder gets the zomes compiled already: that is what takes longest.
 pub fn options(happ: &[u8], data_dir: &Path, url: &str) -> ConductorOptions {
+    if !data_dir.join("conductor").exists() {
+        give_compiled_zomes(happ, data_dir);
+    }
+    bare_options(happ, data_dir, url)
+}
+
+fn bare_options(happ: &[u8], data_dir: &Path, url: &str) -> ConductorOptions {
     ConductorOptions {
         mode: Mode::Embedded(EmbeddedOptions {
             data_dir: data_dir.to_path_buf(),
@@ -68,6 +75,49 @@ pub fn options(happ: &[u8], data_dir: &Path, url: &str) -> ConductorOptions {
         app_id: APP_ID.into(),
         call_timeout: Duration::from_secs(30),
     }
+}
+
+/// Files that hold compiled zomes, and the key to them (wrapped by the passphrase of these tests).
+const COMPILED: [&str; 2] = ["wasm.db", "db.key"];
+
+/// Compiles the zomes once for each hApp and keeps them beside the test's own build products.
+fn give_compiled_zomes(happ: &[u8], data_dir: &Path) {
+    use std::hash::{Hash, Hasher};
+    let mut hash = std::collections::hash_map::DefaultHasher::new();
+    happ.hash(&mut hash);
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("compiled-{:016x}", hash.finish()));
+    if !kept.is_dir() && compile(happ, &kept).is_err() {
+        return;
+    }
+    let to = data_dir.join("conductor/databases");
+    let copied = std::fs::create_dir_all(&to)
+        .and_then(|()| COMPILED.iter().try_for_each(|file| std::fs::copy(kept.join(file), to.join(file)).map(drop)));
+    if copied.is_err() {
+        // No room, or no folder: what the test is about will say so.
+        let _ = std::fs::remove_dir_all(data_dir.join("conductor"));
+    }
+}
+
+fn compile(happ: &[u8], kept: &Path) -> std::io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (options, from) = (bare_options(happ, dir.path(), NOWHERE), dir.path().join("conductor/databases"));
+    // On a thread of its own, for the test has a runtime already.
+    let compiled = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.enable_all().thread_stack_size(WORKER_STACK_BYTES).build().unwrap();
+        runtime.block_on(async {
+            let node = Conductor::start(options).await.ok()?;
+            node.get_all_model_specs().await.ok()?;
+            node.shutdown().await.ok()
+        })
+    });
+    compiled.join().ok().flatten().ok_or_else(|| std::io::Error::other("the zomes could not be compiled"))?;
+    let unfinished = kept.with_extension("unfinished");
+    std::fs::create_dir_all(&unfinished)?;
+    for file in COMPILED {
+        std::fs::copy(from.join(file), unfinished.join(file))?;
+    }
+    std::fs::rename(unfinished, kept)
 }
 
 /// The same with another passphrase.
