@@ -6,7 +6,7 @@ mod common;
 
 use ainonymous_conductor::{Conductor, JoinStage, Mode, NetworkState, Passphrase};
 use ainonymous_types::{PeerSignal, RequestId, SendSignal};
-use common::{cpu_ms, happ, options, repository, resident_mib, run, with_passphrase, NOWHERE};
+use common::{bare_options, cpu_ms, happ, options, repository, resident_mib, run, with_passphrase, NOWHERE};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -119,7 +119,7 @@ fn a_real_passphrase_is_not_too_slow() {
     run(async {
         let (happ, dir) = (happ().await, tempfile::tempdir().unwrap());
         let with = |passphrase: &str| {
-            let mut options = options(&happ, dir.path(), NOWHERE);
+            let mut options = bare_options(&happ, dir.path(), NOWHERE);
             if let Mode::Embedded(embedded) = &mut options.mode {
                 embedded.passphrase = Passphrase::new(passphrase);
             }

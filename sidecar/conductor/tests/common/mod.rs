@@ -60,7 +60,8 @@ pub fn options(happ: &[u8], data_dir: &Path, url: &str) -> ConductorOptions {
     bare_options(happ, data_dir, url)
 }
 
-fn bare_options(happ: &[u8], data_dir: &Path, url: &str) -> ConductorOptions {
+/// The same with nothing compiled: what another passphrase protects cannot be shared.
+pub fn bare_options(happ: &[u8], data_dir: &Path, url: &str) -> ConductorOptions {
     ConductorOptions {
         mode: Mode::Embedded(EmbeddedOptions {
             data_dir: data_dir.to_path_buf(),
