@@ -44,11 +44,9 @@ pub(crate) enum Toolchain {
 impl Toolchain {
     /// Cargo, ready for `build -p …`: same flags either way, paths of this machine kept out of the bytes.
     pub(crate) fn cargo(&self, layout: &Layout) -> Command {
-        let mut remaps = vec![
-            (cargo_home(), "/cargo"),
-            (layout.wasm_target.clone(), "/target"),
-            (layout.root.clone(), "/ainonymous"),
-        ];
+        // Cargo names files of the checkout relative to it, so they need no remap; one would also make every dependency
+        // compile again for each checkout.
+        let mut remaps = vec![(cargo_home(), "/cargo"), (layout.wasm_target.clone(), "/target")];
         let mut cargo = match self {
             Self::Plain { .. } => run::cargo(layout),
             Self::BuildStd { sysroot, linker, .. } => {
