@@ -211,9 +211,8 @@ fn chat_page(site: &Site, credentials: &UiCredentials) -> Response {
         },
     };
     let port = credentials.app_port;
-    // The JavaScript client signs with libsodium, which is WebAssembly; that is not JavaScript's `eval`.
     let policy = format!(
-        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self' 'nonce-{nonce}'; \
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; \
          img-src 'self' data:; font-src 'self'; manifest-src 'self'; \
          connect-src 'self' ws://localhost:{port} ws://127.0.0.1:{port}; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -73,12 +73,13 @@ const GET_ANSWER: Function = read("get_answer");
 const SIGN_RECEIPT: Function = read("sign_receipt");
 const CREATE_RECEIPT_BATCH: Function = write("create_receipt_batch", SMALL_BYTES_MAX);
 const GET_RECEIPT_BATCH: Function = read("get_receipt_batch");
+const IS_HELD_BY_PEERS: Function = read("is_held_by_peers");
 const SEND_SIGNAL: Function =
     Function { name: "send_signal", kind: Kind::Send, max_bytes: limits::SIGNAL_BYTES_MAX + SMALL_BYTES_MAX };
 const GET_AGENT_STANDING: Function = read("get_agent_standing");
 
 /// Everything that the sidecar calls: what it is granted when it attaches.
-pub(crate) const SIDECAR_FUNCTIONS: [Function; 17] = [
+pub(crate) const SIDECAR_FUNCTIONS: [Function; 18] = [
     CREATE_MODEL_SPEC,
     GET_ALL_MODEL_SPECS,
     PUT_CAPABILITY,
@@ -94,6 +95,7 @@ pub(crate) const SIDECAR_FUNCTIONS: [Function; 17] = [
     SIGN_RECEIPT,
     CREATE_RECEIPT_BATCH,
     GET_RECEIPT_BATCH,
+    IS_HELD_BY_PEERS,
     SEND_SIGNAL,
     GET_AGENT_STANDING,
 ];
@@ -172,6 +174,11 @@ impl Conductor {
     /// A batch by its action; none if it is not (yet) to be found or not valid.
     pub async fn get_receipt_batch(&self, batch: ActionHash) -> Result<Option<ReceiptBatchRecord>, ConductorError> {
         self.call(GET_RECEIPT_BATCH, &batch).await
+    }
+
+    /// Whether a peer has validated and keeps a record that this node wrote.
+    pub async fn is_held_by_peers(&self, action: ActionHash) -> Result<bool, ConductorError> {
+        self.call(IS_HELD_BY_PEERS, &action).await
     }
 
     /// Says something to peers. Best effort: that it was sent does not mean that it arrived.

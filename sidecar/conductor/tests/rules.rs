@@ -3,197 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)] // A test may fail by panicking.
 
 mod common;
-#[allow(dead_code, unreachable_pub)]
-#[path = "../../../tests/zomes/rogue/src/payload.rs"]
-mod payload;
+mod rogue;
 
 use ainonymous_conductor::{pack, Conductor, NetworkState};
 use ainonymous_types::*;
 use ainonymous_verify::{ask, commit, merkle, receipt};
 use common::{bootstrap, eventually, happ, options, repository, run, until, NOWHERE};
 use ed25519_dalek::{Signer, SigningKey};
-use holochain::conductor::api::AdminInterfaceApi;
-use holochain::conductor::{Conductor as Holochain, ConductorHandle};
-use holochain_conductor_api::conductor::{ConductorConfig, ConductorTuningParams, KeystoreConfig, NetworkConfig};
-use holochain_conductor_api::{AdminRequest, AdminResponse, CellInfo};
-use holochain_types::app::{AppBundleSource, InstallAppPayload};
-use holochain_types::prelude::{CellId, ExternIO, Nonce256Bits, Timestamp, ZomeCallParams, ZomeCallResponse};
-use payload::{AnyEntry, RawCall, RawEntry, RawLink, RawPayload, RawUpdate, VectorReport};
-use serde::de::DeserializeOwned;
-use serde::Serialize;
-use std::fmt::Debug;
+use rogue::breaches::{self, in_a_minute, Bad, Honest, Own};
+use rogue::payload::{Act, RawCall, RawEntry, RawPayload, VectorReport};
+use rogue::{model_spec, provider, Rogue};
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// A conductor that has the rogue coordinator as well, on the same network as all others.
-struct Rogue {
-    conductor: ConductorHandle,
-    happ: Vec<u8>,
-}
-
-/// One agent of it.
-#[derive(Clone)]
-struct RogueAgent {
-    conductor: ConductorHandle,
-    cell: CellId,
-}
-
-impl Rogue {
-    async fn start(dir: &Path, url: &str, self_validation: bool) -> Self {
-        ainonymous_conductor::install_crypto_provider();
-        let config = ConductorConfig {
-            data_root_path: Some(dir.to_path_buf().into()),
-            keystore: KeystoreConfig::LairServerInProc { lair_root: None },
-            network: NetworkConfig {
-                bootstrap_url: url2::Url2::parse(url),
-                relay_url: url2::Url2::parse(url),
-                // Peers that are gone are asked too; do not wait for them.
-                request_timeout_s: 5,
-                advanced: Some(serde_json::json!({
-                    "irohTransport": { "relayAllowPlainText": true },
-                    "k2Gossip": { "initialInitiateIntervalMs": 500, "initiateIntervalMs": 1_000,
-                        "minInitiateIntervalMs": 900, "initiateJitterMs": 100, "roundTimeoutMs": 10_000 },
-                    "coreBootstrap": { "backoffMinMs": 500, "backoffMaxMs": 3_000 },
-                })),
-                ..NetworkConfig::default()
-            },
-            tuning_params: Some(ConductorTuningParams {
-                disable_self_validation: !self_validation,
-                sys_validation_retry_delay: Some(Duration::from_secs(1)),
-                ..ConductorTuningParams::new()
-            }),
-            ..ConductorConfig::default()
-        };
-        let passphrase = Arc::new(Mutex::new(sodoken::LockedArray::from(b"rogue".to_vec())));
-        let builder = Holochain::builder().config(config).passphrase(Some(passphrase)).no_print_setup();
-        Self { conductor: Box::pin(builder.build()).await.unwrap(), happ: rogue_happ().await }
-    }
-
-    /// A new agent.
-    async fn agent(&self, name: &str) -> RogueAgent {
-        let api = AdminInterfaceApi::new(self.conductor.clone());
-        let install = AdminRequest::InstallApp(Box::new(InstallAppPayload {
-            source: AppBundleSource::Bytes(self.happ.clone().into()),
-            agent_key: None,
-            installed_app_id: Some(name.into()),
-            network_seed: None,
-            roles_settings: None,
-            ignore_genesis_failure: false,
-            restore_from_dht: false,
-        }));
-        let AdminResponse::AppInstalled(info) = Box::pin(api.handle_request(Ok(install))).await.unwrap() else {
-            panic!("not installed")
-        };
-        let enable = AdminRequest::EnableApp { installed_app_id: name.into() };
-        Box::pin(api.handle_request(Ok(enable))).await.unwrap();
-        let CellInfo::Provisioned(cell) = &info.cell_info[ROLE_NAME][0] else { panic!("no cell") };
-        RogueAgent { conductor: self.conductor.clone(), cell: cell.cell_id.clone() }
-    }
-
-    async fn stop(self) {
-        Box::pin(self.conductor.shutdown()).await.unwrap().unwrap();
-    }
-}
-
-impl RogueAgent {
-    fn key(&self) -> AgentPubKey {
-        self.cell.agent_pubkey().clone()
-    }
-
-    async fn call<O: DeserializeOwned + Debug>(
-        &self,
-        zome: &'static str,
-        function: &'static str,
-        input: impl Serialize + Debug,
-    ) -> Result<O, String> {
-        let params = ZomeCallParams {
-            provenance: self.key(),
-            cell_id: self.cell.clone(),
-            zome_name: zome.into(),
-            fn_name: function.into(),
-            cap_secret: None,
-            payload: ExternIO::encode(input).unwrap(),
-            nonce: Nonce256Bits::from(rand::random::<[u8; 32]>()),
-            expires_at: Timestamp::now().saturating_add(&Duration::from_secs(300)),
-        };
-        let conductor = self.conductor.clone();
-        let called = tokio::spawn(Box::pin(async move { conductor.call_zome(params).await })).await.unwrap();
-        match called {
-            Ok(Ok(ZomeCallResponse::Ok(output))) => Ok(output.decode().unwrap()),
-            Ok(Ok(other)) => Err(format!("{other:?}")),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    /// Calls the rogue zome for an action.
-    async fn rogue(&self, function: &'static str, input: impl Serialize + Debug) -> Result<ActionHash, String> {
-        self.call("rogue", function, input).await
-    }
-}
-
-/// Lets a conductor have the zomes as another compiled them: that is what takes longest in its first minute.
-fn compiled_already(from: &Path, to: &Path) {
-    let (from, to) = (from.join("databases"), to.join("databases"));
-    std::fs::create_dir_all(&to).unwrap();
-    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let name = file.file_name().into_string().unwrap();
-        if name.starts_with("wasm.db") || name == "db.key" {
-            std::fs::copy(file.path(), to.join(name)).unwrap();
-        }
-    }
-}
-
-/// The app with the rogue coordinator beside ours.
-async fn rogue_happ() -> Vec<u8> {
-    let out = tempfile::tempdir().unwrap();
-    for file in [
-        "tests/zomes/rogue/dna.yaml",
-        "happ.yaml",
-        "workdir/zomes/inference.wasm",
-        "workdir/zomes/inference_integrity.wasm",
-        "workdir/zomes/rogue.wasm",
-    ] {
-        std::fs::create_dir_all(out.path().join(file).parent().unwrap()).unwrap();
-        std::fs::copy(repository(file), out.path().join(file)).unwrap();
-    }
-    let path = |file: &str| out.path().join(file);
-    pack::pack_dna(&path("tests/zomes/rogue/dna.yaml"), &path("workdir/inference.dna")).await.unwrap();
-    pack::pack_happ(&path("happ.yaml"), &path("workdir/rogue.happ")).await.unwrap()
-}
-
-fn model_spec(name: &str) -> ModelSpec {
-    ModelSpec {
-        name: name.into(),
-        quantization: "q8_0".into(),
-        architecture: "gemma4".into(),
-        gguf_hash: Bytes32([1; 32]),
-        gguf_root: Bytes32([2; 32]),
-        gguf_bytes: 3_000_000,
-        tokenizer_hash: Bytes32([3; 32]),
-        template_hash: Bytes32([4; 32]),
-        sampler_version: 1,
-        kv_type: KvType::F16,
-        context_tokens: 2_048,
-    }
-}
-
-fn provider(spec: &SpecRef, tokens_per_s: u32) -> CapabilityInput {
-    CapabilityInput {
-        roles: vec![Role::Provider],
-        transport_key: None,
-        addresses: vec![],
-        backend: Backend::Cpu,
-        backend_detail: "test".into(),
-        models: vec![ServedModel { spec: spec.clone(), tokens_per_s }],
-    }
-}
-
-fn offered(spec: &SpecRef) -> Capability {
-    let CapabilityInput { roles, transport_key, addresses, backend, backend_detail, models } = provider(spec, 1);
-    Capability { roles, sealing_key: Bytes32([5; 32]), transport_key, addresses, backend, backend_detail, models }
-}
 
 /// A question of 100 bytes, signed by its conversation's key.
 fn question(spec: &SpecRef) -> PostedQuestion {
@@ -204,10 +26,6 @@ fn question(spec: &SpecRef) -> PostedQuestion {
     let commitment = commit::input(&salt, &input);
     let signature = key.sign(&ask::canonical(&id, &spec.entry, &commitment, &session_key));
     PostedQuestion { id, input, salt, session_key, signature: Bytes64(signature.to_bytes()) }
-}
-
-fn now_us() -> i64 {
-    Timestamp::now().as_micros()
 }
 
 async fn start(happ: &[u8], dir: &Path, url: &str) -> Conductor {
@@ -244,7 +62,7 @@ fn a_posted_question_is_answered_receipted_and_read() {
         let mut heard = bob.signals();
         let mut answered = alice.signals();
         let asked = question(&spec);
-        let expires_at = now_us() + 60_000_000;
+        let expires_at = in_a_minute();
         let input = RequestInput { capability: faster, spec: spec.clone(), question: asked.clone(), expires_at };
         let forged = PostedQuestion { session_key: Bytes32([8; 32]), ..asked.clone() };
         let refused = alice.create_request(RequestInput { question: forged, ..input.clone() }).await.unwrap_err();
@@ -271,7 +89,7 @@ fn a_posted_question_is_answered_receipted_and_read() {
             prompt_tokens: 20,
             completion_tokens: 2,
             finish: FinishReason::Stop,
-            finished_at: now_us(),
+            finished_at: in_a_minute(),
         };
         let stolen = alice.sign_receipt(statement.clone()).await.unwrap_err();
         assert!(stolen.to_string().contains("not_author"), "{stolen}");
@@ -349,7 +167,33 @@ fn the_golden_vectors_hold_in_wasm() {
     });
 }
 
-/// Everything bad, by somebody whose own conductor looks.
+/// Rules that a peer can break on the DHT; `membership` lets everybody in so far.
+const RULES: [&str; 22] = [
+    "agent_to_capability",
+    "all_model_specs",
+    "all_providers",
+    "answer",
+    "answer_request",
+    "assignee_to_request",
+    "capability",
+    "delete",
+    "delete_link",
+    "entry_encoding",
+    "link_tag",
+    "model_spec",
+    "receipt_batch",
+    "receipt_batch_capability",
+    "receipt_batch_sums",
+    "request",
+    "request_capability",
+    "request_time",
+    "request_to_answer",
+    "spec_ref",
+    "spec_to_capability",
+    "update",
+];
+
+/// Each way to break each rule, by somebody whose own conductor looks.
 #[test]
 fn an_honest_conductor_refuses_to_write_what_breaks_a_rule() {
     run(async {
@@ -362,75 +206,22 @@ fn an_honest_conductor_refuses_to_write_what_breaks_a_rule() {
             capability: capability.clone(),
             spec: spec.clone(),
             question: question(&spec),
-            expires_at: now_us() + 60_000_000,
+            expires_at: in_a_minute(),
         };
         let request: ActionHash = other.call("inference", "create_request", input).await.unwrap();
+        let honest = Honest { agent: other.key(), spec, capability, request };
+        let own = Own::prepare(&me, &honest).await;
 
-        let refused = |result: Result<ActionHash, String>, code: &str| {
-            let error = result.expect_err(code);
-            assert!(error.contains(code), "{code}: {error}");
-        };
-        let bytes = |entry: &ModelSpec| holochain_serialized_bytes::encode(entry).unwrap();
-        let stowaway = [bytes(&model_spec("a")), vec![0xc0]].concat();
-        let raw = |entry_type, bytes| me.rogue("commit_raw", RawEntry { entry_type, bytes });
-        refused(raw(0, vec![0xc1]).await, "undecodable");
-        refused(raw(0, bytes(&model_spec("a"))[..99].to_vec()).await, "undecodable");
-        refused(raw(0, stowaway).await, "not_canonical");
-        refused(raw(1, bytes(&model_spec("a"))).await, "undecodable");
-        assert!(raw(9, bytes(&model_spec("a"))).await.is_err(), "an entry type that does not exist");
-
-        let entry = |entry| me.rogue("commit_entry", entry);
-        refused(entry(AnyEntry::ModelSpec(model_spec(""))).await, "empty");
-        refused(entry(AnyEntry::ModelSpec(model_spec("\u{202e}"))).await, "charset");
-        let bad = Capability { roles: vec![Role::Auditor], ..offered(&spec) };
-        refused(entry(AnyEntry::Capability(bad)).await, "models_without_provider");
-        let elsewhere = SpecRef { entry: spec.entry.clone(), action: capability.clone() };
-        refused(entry(AnyEntry::Capability(offered(&elsewhere))).await, "wrong_reference");
-        let asked = Request {
-            commitment: Bytes32([1; 32]),
-            spec: spec.clone(),
-            assignee: other.key(),
-            capability: capability.clone(),
-            reply_key: Bytes32([2; 32]),
-            max_tokens: 1,
-            expires_at: now_us() + 60_000_000,
-            sealed: vec![0; 64],
-        };
-        refused(entry(AnyEntry::Request(Request { expires_at: 1, ..asked.clone() })).await, "expired");
-        refused(entry(AnyEntry::Request(Request { assignee: me.key(), ..asked })).await, "not_assignee");
-        let answer = Answer { request: request.clone(), sealed: vec![0; 64] };
-        refused(entry(AnyEntry::Answer(answer)).await, "not_assignee");
-        let batch = ReceiptBatch {
-            capability: capability.clone(),
-            spec: spec.clone(),
-            root: Bytes32([3; 32]),
-            count: 1,
-            prompt_tokens: 1,
-            completion_tokens: 1,
-        };
-        refused(entry(AnyEntry::ReceiptBatch(batch)).await, "not_author");
-
-        let update = RawUpdate { original: spec.action.clone(), bytes: bytes(&model_spec("b")) };
-        refused(me.rogue("update_raw", update).await, "immutable");
-        let better = holochain_serialized_bytes::encode(&offered(&spec)).unwrap();
-        let update = RawUpdate { original: capability.clone(), bytes: better };
-        refused(me.rogue("update_raw", update).await, "not_author");
-        refused(me.rogue("delete_raw", spec.action.clone()).await, "undeletable");
-        refused(me.rogue("delete_raw", capability.clone()).await, "not_author");
-
-        let anchor: EntryHash = me.call("rogue", "anchor_hash", "providers").await.unwrap();
-        let link = |base: AnyLinkableHash, target: &ActionHash, link_type, tag: &[u8]| RawLink {
-            base,
-            target: target.clone().into(),
-            link_type,
-            tag: tag.into(),
-        };
-        let draw = |link| me.rogue("create_link_raw", link);
-        refused(draw(link(anchor.clone().into(), &capability, 1, &[])).await, "not_author");
-        refused(draw(link(anchor.into(), &spec.action, 1, &[])).await, "link_target");
-        refused(draw(link(me.key().into(), &capability, 3, &[1])).await, "link_tag");
-        refused(draw(link(other.key().into(), &capability, 3, &[])).await, "link_base");
-        refused(draw(link(request.clone().into(), &request, 5, &[])).await, "link_target");
+        let bad = breaches::all(&honest, &own);
+        let tried: BTreeSet<&str> = bad.iter().map(|b| b.rule).collect();
+        assert_eq!(tried.into_iter().collect::<Vec<_>>(), RULES, "every rule");
+        println!("{} ways to break {} rules", bad.len(), RULES.len());
+        for Bad { rule, code, act } in bad {
+            let error = me.act(vec![act]).await.expect_err(rule);
+            assert!(error.contains(code), "{rule}: {code}: {error}");
+        }
+        let nowhere = Act::Bytes(RawEntry { entry_type: 9, bytes: vec![0xc0] });
+        assert!(me.act(vec![nowhere]).await.is_err(), "an entry type that does not exist");
         rogue.stop().await;
     });
 }
@@ -441,60 +232,41 @@ fn peers_warrant_who_writes_what_breaks_a_rule() {
     run(async {
         let (happ, dir, server) = (happ().await, tempfile::tempdir().unwrap(), bootstrap().await);
         let bob = start(&happ, &dir.path().join("bob"), server.url()).await;
-        let network = pack::dna_hash(&happ).await.unwrap();
         let spec = bob.create_model_spec(model_spec("tiny-gemma")).await.unwrap();
-        let theirs = bob.put_capability(provider(&spec, 1)).await.unwrap();
+        let capability = bob.put_capability(provider(&spec, 1)).await.unwrap();
+        let (question, expires_at) = (question(&spec), in_a_minute());
+        let input = RequestInput { capability: capability.clone(), spec: spec.clone(), question, expires_at };
+        let request = bob.create_request(input).await.unwrap();
+        let honest = Honest { agent: bob.agent(), spec, capability, request };
 
-        let codes = ["undecodable", "empty", "not_author", "undeletable", "link_tag"];
-        for code in codes {
-            // A conductor each: nothing more is heard from where a warranted agent lives.
-            let folder = dir.path().join(code);
-            if code != codes[0] {
-                compiled_already(&dir.path().join(codes[0]), &folder);
-            }
-            let rogue = Rogue::start(&folder, server.url(), false).await;
-            assert_eq!(pack::dna_hash(&rogue.happ).await.unwrap(), network, "coordinators do not count");
-            let agent = rogue.agent(code).await;
-            let () = agent.call("inference", "delete_my_capability", ()).await.unwrap();
-            eventually("bob's spec at the rogue", || async {
-                agent.call::<bool>("rogue", "is_valid", spec.action.clone()).await.ok().filter(|valid| *valid)
+        let rogue = Rogue::start(&dir.path().join("rogue"), server.url(), false).await;
+        let network = pack::dna_hash(&happ).await.unwrap();
+        assert_eq!(pack::dna_hash(&rogue.happ).await.unwrap(), network, "coordinators do not count");
+        let agent = rogue.agent("rogue").await;
+        for action in [&honest.spec.action, &honest.capability, &honest.request] {
+            eventually("what bob wrote", || async {
+                agent.call::<bool>("rogue", "is_valid", action.clone()).await.ok().filter(|valid| *valid)
             })
             .await;
-            let written = Instant::now();
-            let action = match code {
-                "undecodable" => agent.rogue("commit_raw", RawEntry { entry_type: 0, bytes: vec![0xc1] }).await,
-                "empty" => agent.rogue("commit_entry", AnyEntry::ModelSpec(model_spec(""))).await,
-                "not_author" => {
-                    let batch = ReceiptBatch {
-                        capability: theirs.clone(),
-                        spec: spec.clone(),
-                        root: Bytes32([3; 32]),
-                        count: 1,
-                        prompt_tokens: 1,
-                        completion_tokens: 1,
-                    };
-                    agent.rogue("commit_entry", AnyEntry::ReceiptBatch(batch)).await
-                }
-                "undeletable" => agent.rogue("delete_raw", spec.action.clone()).await,
-                _ => {
-                    let (base, target) = (agent.key().into(), theirs.clone().into());
-                    agent.rogue("create_link_raw", RawLink { base, target, link_type: 3, tag: vec![1] }).await
-                }
-            };
-            let action = action.unwrap();
-            let standing = eventually(code, || async {
-                let standing = bob.get_agent_standing(agent.key()).await.ok()?;
-                (!standing.warrants.is_empty()).then_some(standing)
-            })
-            .await;
-            let reasons = &standing.warrants;
-            assert!(reasons.iter().all(|reason| reason.contains(code)), "{code}: {reasons:?}");
-            assert_eq!(bob.get_receipt_batch(action).await.unwrap(), None);
-            println!("{code:<12} warranted after {} ms: {}", written.elapsed().as_millis(), reasons[0]);
-            rogue.stop().await;
         }
+        let own = Own::prepare(&agent, &honest).await;
+        let bad = breaches::all(&honest, &own);
+        // All in one commit: nothing more is heard from somebody who is warranted.
+        let codes: BTreeSet<&str> = bad.iter().map(|b| b.code).collect();
+        let batch = bad.iter().position(|b| b.rule == "receipt_batch_sums").unwrap();
+        let written = Instant::now();
+        let actions = agent.act(bad.into_iter().map(|b| b.act).collect()).await.unwrap();
+        eventually("warrants for all of it", || async {
+            let warrants = bob.get_agent_standing(agent.key()).await.ok()?.warrants;
+            codes.iter().all(|code| warrants.iter().any(|reason| reason.starts_with(code))).then_some(())
+        })
+        .await;
+        println!("{} kinds of breach warranted after {} ms", codes.len(), written.elapsed().as_millis());
+        assert_eq!(bob.get_receipt_batch(actions[batch].clone()).await.unwrap(), None);
         // Bob's spec was "deleted" by a stranger: it still counts.
         assert_eq!(bob.get_all_model_specs().await.unwrap().len(), 1);
+        assert_eq!(bob.get_all_providers().await.unwrap().len(), 1);
+        rogue.stop().await;
         bob.shutdown().await.unwrap();
         server.shutdown().await;
     });

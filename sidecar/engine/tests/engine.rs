@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 fn model_path() -> PathBuf {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/tiny-gemma-q8_0.gguf");
+    let default = || PathBuf::from("../../tests/models/tiny-gemma-q8_0.gguf");
     std::env::var_os("AINONYMOUS_TEST_MODEL").map_or_else(default, PathBuf::from)
 }
 

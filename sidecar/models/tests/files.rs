@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 fn model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/tiny-gemma-q8_0.gguf")
+    PathBuf::from("../../tests/models/tiny-gemma-q8_0.gguf")
 }
 
 fn parse(bytes: &[u8]) -> Result<Header, ModelError> {

@@ -204,7 +204,7 @@ impl Node {
         let _ = tokio::time::timeout(DRAIN_MAX, idle).await;
         inner.cut.cancel();
         if let Some(conductor) = self.conductor() {
-            let _ = tokio::time::timeout(STOP_MAX, publishing::publish_pending(self, &conductor)).await;
+            publishing::publish_last(self, &conductor).await;
         }
         inner.stop.cancel();
         inner.tasks.close();

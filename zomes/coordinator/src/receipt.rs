@@ -7,6 +7,9 @@ use ainonymous_verify::{receipt, signal, Breach};
 use hdk::prelude::*;
 use inference_integrity::EntryTypes;
 
+/// The operation that carries a whole record, as Holochain spells it in validation receipts.
+const RECORD_OP: &str = "CreateRecord";
+
 /// Signs a receipt with this agent's key, if it is this agent's.
 #[hdk_extern]
 pub fn sign_receipt(statement: Receipt) -> ExternResult<SignedReceipt> {
@@ -32,4 +35,11 @@ pub fn get_receipt_batch(action: ActionHash) -> ExternResult<Option<ReceiptBatch
         Content::App(_, AppEntry::ReceiptBatch(batch)) => Some(ReceiptBatchRecord { author: known.author, batch }),
         _ => None,
     }))
+}
+
+/// Whether anybody else holds a record that this agent wrote: a peer validated it and said so.
+#[hdk_extern]
+pub fn is_held_by_peers(action: ActionHash) -> ExternResult<bool> {
+    let ops = get_validation_receipts(GetValidationReceiptsInput::new(action))?;
+    Ok(ops.iter().any(|op| op.op_type == RECORD_OP && !op.receipts.is_empty()))
 }

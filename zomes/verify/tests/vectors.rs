@@ -8,7 +8,7 @@ mod generator;
 use ainonymous_verify::vectors::{check, File};
 
 fn stored(name: &str) -> String {
-    std::fs::read_to_string(format!("{}/../../tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    std::fs::read_to_string(format!("../../tests/vectors/{name}")).unwrap()
 }
 
 #[test]

@@ -168,5 +168,5 @@ pub fn cpu_ms() -> u64 {
 
 /// A file or folder of the repository.
 pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new("../..").join(path)
 }

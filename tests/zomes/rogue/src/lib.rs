@@ -11,60 +11,39 @@ pub mod payload;
 use ainonymous_types::ActionHash;
 use hdk::prelude::*;
 use inference_integrity::{EntryTypes, LinkTypes, UnitEntryTypes};
-use payload::{AnyEntry, RawCall, RawEntry, RawLink, RawPayload, RawUpdate, VectorReport};
+use payload::{Act, AnyEntry, RawCall, RawEntry, RawLink, RawPayload, RawUpdate, VectorReport};
 
-/// Commits any bytes as an entry of any type.
+/// Does all of that in one commit.
 #[hdk_extern]
-pub fn commit_raw(raw: RawEntry) -> ExternResult<ActionHash> {
-    let ScopedEntryDefIndex { zome_index, .. } = UnitEntryTypes::ModelSpec.try_into()?;
-    let location = EntryDefLocation::app(zome_index, EntryDefIndex(raw.entry_type));
-    create(CreateInput::new(location, EntryVisibility::Public, app(raw.bytes), ChainTopOrdering::default()))
+pub fn act(acts: Vec<Act>) -> ExternResult<Vec<ActionHash>> {
+    acts.into_iter().map(one).collect()
 }
 
-/// Commits an entry without asking whether it is good.
-#[hdk_extern]
-pub fn commit_entry(entry: AnyEntry) -> ExternResult<ActionHash> {
-    create_entry(match entry {
-        AnyEntry::ModelSpec(e) => EntryTypes::ModelSpec(e),
-        AnyEntry::Capability(e) => EntryTypes::Capability(e),
-        AnyEntry::Request(e) => EntryTypes::Request(e),
-        AnyEntry::Answer(e) => EntryTypes::Answer(e),
-        AnyEntry::ReceiptBatch(e) => EntryTypes::ReceiptBatch(e),
-    })
-}
-
-/// Updates anything.
-#[hdk_extern]
-pub fn update_raw(raw: RawUpdate) -> ExternResult<ActionHash> {
-    update(UpdateInput::new(raw.original, app(raw.bytes), ChainTopOrdering::default()))
-}
-
-/// Deletes anything.
-#[hdk_extern]
-pub fn delete_raw(original: ActionHash) -> ExternResult<ActionHash> {
-    delete_entry(original)
-}
-
-/// Links anything to anything.
-#[hdk_extern]
-pub fn create_link_raw(raw: RawLink) -> ExternResult<ActionHash> {
-    let ScopedLinkType { zome_index, .. } = LinkTypes::AllModelSpecs.try_into()?;
-    HDK.with(|h| {
-        h.borrow().create_link(CreateLinkInput::new(
-            raw.base,
-            raw.target,
-            zome_index,
-            LinkType(raw.link_type),
-            LinkTag(raw.tag),
-            ChainTopOrdering::default(),
-        ))
-    })
-}
-
-/// Removes any link.
-#[hdk_extern]
-pub fn delete_link_raw(link: ActionHash) -> ExternResult<ActionHash> {
-    delete_link(link, GetOptions::network())
+fn one(act: Act) -> ExternResult<ActionHash> {
+    match act {
+        Act::Bytes(RawEntry { entry_type, bytes }) => {
+            let ScopedEntryDefIndex { zome_index, .. } = UnitEntryTypes::ModelSpec.try_into()?;
+            let location = EntryDefLocation::app(zome_index, EntryDefIndex(entry_type));
+            create(CreateInput::new(location, EntryVisibility::Public, app(bytes), ChainTopOrdering::default()))
+        }
+        Act::Entry(entry) => create_entry(match entry {
+            AnyEntry::ModelSpec(e) => EntryTypes::ModelSpec(e),
+            AnyEntry::Capability(e) => EntryTypes::Capability(e),
+            AnyEntry::Request(e) => EntryTypes::Request(e),
+            AnyEntry::Answer(e) => EntryTypes::Answer(e),
+            AnyEntry::ReceiptBatch(e) => EntryTypes::ReceiptBatch(e),
+        }),
+        Act::Update(RawUpdate { original, bytes }) => {
+            update(UpdateInput::new(original, app(bytes), ChainTopOrdering::default()))
+        }
+        Act::Delete(original) => delete_entry(original),
+        Act::Link(RawLink { base, target, link_type, tag }) => {
+            let ScopedLinkType { zome_index, .. } = LinkTypes::AllModelSpecs.try_into()?;
+            let (kind, tag, order) = (LinkType(link_type), LinkTag(tag), ChainTopOrdering::default());
+            HDK.with(|h| h.borrow().create_link(CreateLinkInput::new(base, target, zome_index, kind, tag, order)))
+        }
+        Act::Unlink(link) => delete_link(link, GetOptions::network()),
+    }
 }
 
 /// Calls any function of a peer and says what came of it.
@@ -79,12 +58,6 @@ pub fn call_raw(call: RawCall) -> ExternResult<String> {
     Ok(format!("{response:?}"))
 }
 
-/// A record as `get` gives it: also if it is not valid.
-#[hdk_extern]
-pub fn get_any(action: ActionHash) -> ExternResult<Option<Record>> {
-    get(action, GetOptions::network())
-}
-
 /// Whether a record is there and held valid.
 #[hdk_extern]
 pub fn is_valid(action: ActionHash) -> ExternResult<bool> {
@@ -97,10 +70,11 @@ pub fn anchor_hash(path: String) -> ExternResult<EntryHash> {
     Path::from(path).path_entry_hash()
 }
 
-/// Every record of this agent's chain, with its entries.
+/// The newest link from an agent to its capability, if there is one.
 #[hdk_extern]
-pub fn own_chain(_: ()) -> ExternResult<Vec<Record>> {
-    query(ChainQueryFilter::new().include_entries(true))
+pub fn link_of(agent: AgentPubKey) -> ExternResult<Option<ActionHash>> {
+    let links = get_links(LinkQuery::try_new(agent, LinkTypes::AgentToCapability)?, GetStrategy::Network)?;
+    Ok(links.into_iter().max_by_key(|link| link.timestamp).map(|link| link.create_link_hash))
 }
 
 /// Runs a file of golden vectors in wasm.

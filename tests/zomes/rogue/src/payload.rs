@@ -5,7 +5,25 @@ use ainonymous_types::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Any bytes as an entry of any type (`commit_raw`).
+/// Something that no honest coordinator would write (`act`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant)]
+pub enum Act {
+    /// Any bytes as an entry of any type.
+    Bytes(RawEntry),
+    /// An entry, whatever it says.
+    Entry(AnyEntry),
+    /// An update of anything by anything.
+    Update(RawUpdate),
+    /// A deletion of anything.
+    Delete(ActionHash),
+    /// A link from anywhere to anywhere.
+    Link(RawLink),
+    /// A removal of anybody's link.
+    Unlink(ActionHash),
+}
+
+/// Any bytes as an entry of any type.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RawEntry {
     /// Position in the integrity zome's entry types; may be one that does not exist.
@@ -15,7 +33,7 @@ pub struct RawEntry {
     pub bytes: Vec<u8>,
 }
 
-/// An entry that is encoded as it should be, whatever it says (`commit_entry`).
+/// An entry that is encoded as it should be, whatever it says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant)]
 pub enum AnyEntry {
@@ -31,7 +49,7 @@ pub enum AnyEntry {
     ReceiptBatch(ReceiptBatch),
 }
 
-/// An update of anything by anything (`update_raw`); the type stays that of the original.
+/// An update of anything by anything ; the type stays that of the original.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RawUpdate {
     /// The action to update.
@@ -41,7 +59,7 @@ pub struct RawUpdate {
     pub bytes: Vec<u8>,
 }
 
-/// A link from anywhere to anywhere (`create_link_raw`).
+/// A link from anywhere to anywhere.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RawLink {
     /// Start.
