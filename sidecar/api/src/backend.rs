@@ -1,7 +1,8 @@
 //! What the API needs of a node, so that its tests can stand on a scripted one.
 
 use ainonymous_node::{
-    AnswerStream, AskError, AskRequest, ModelEntry, Node, NodeError, ReceiptState, Status, UiCredentials,
+    AnswerStream, AskError, AskRequest, EmbedQuestion, Embeddings, ModelEntry, Node, NodeError, ReceiptState, Status,
+    UiCredentials,
 };
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use async_trait::async_trait;
@@ -16,6 +17,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn models(&self) -> Vec<ModelEntry>;
     /// Asks; dropping the answer cancels the question.
     async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError>;
+    /// Makes vectors of texts; returns the model's id as well.
+    async fn embed(&self, model: Option<&str>, question: EmbedQuestion) -> Result<(String, Embeddings), AskError>;
     /// Where the receipt of a question stands; waits at most `wait` for it to be checked.
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState>;
     /// The answer to a posted request, if there is one yet.
@@ -36,6 +39,10 @@ impl Backend for Node {
 
     async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError> {
         Node::ask(self, request).await
+    }
+
+    async fn embed(&self, model: Option<&str>, question: EmbedQuestion) -> Result<(String, Embeddings), AskError> {
+        Node::embed(self, model, question).await
     }
 
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {

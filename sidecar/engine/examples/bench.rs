@@ -52,7 +52,8 @@ async fn one(engine: &LlamaEngine, tokens: u32, seed: u64) -> Seen {
     let messages = vec![ChatMessage { role: ChatRole::User, content: "Tell me a story.".into() }];
     let sampling = Sampling { temperature_milli: 3_000, seed, ..Sampling::default() };
     let began = Instant::now();
-    let mut generation = engine.generate(ChatInput { messages, sampling, max_tokens: tokens, stop: vec![] }).unwrap();
+    let mut generation =
+        engine.generate(ChatInput { messages, sampling, max_tokens: tokens, stop: vec![] }.into()).unwrap();
     let (mut first, mut count) = (None, 0);
     loop {
         match generation.events.recv().await.unwrap() {

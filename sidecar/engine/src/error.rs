@@ -71,6 +71,18 @@ pub enum EngineError {
         /// Name of the bound.
         bound: String,
     },
+    /// The constraint or a tool's schema cannot be turned into a grammar.
+    #[error("the constraint cannot be used: {detail}")]
+    InvalidConstraint {
+        /// Why.
+        detail: String,
+    },
+    /// The model or this build cannot do that.
+    #[error("this model cannot do that: {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+    },
     /// As many questions wait as may wait.
     #[error("{queue_max} questions wait already")]
     QueueFull {
@@ -148,6 +160,8 @@ impl EngineError {
             Self::EmptyPrompt => "empty_prompt",
             Self::PromptTooLong { .. } => "prompt_too_long",
             Self::InputOutOfBounds { .. } => "input_out_of_bounds",
+            Self::InvalidConstraint { .. } => "invalid_constraint",
+            Self::Unsupported { .. } => "unsupported_by_model",
             Self::QueueFull { .. } => "queue_full",
             Self::Draining => "draining",
             Self::Restarting => "worker_restarting",
@@ -178,6 +192,8 @@ impl EngineError {
             Self::EmptyPrompt => "send at least one message with text",
             Self::PromptTooLong { .. } => "shorten the conversation, or ask a provider with a larger context",
             Self::InputOutOfBounds { .. } => "stay within the documented bound",
+            Self::InvalidConstraint { .. } => "simplify the schema or grammar, and check that it is valid",
+            Self::Unsupported { .. } => "leave it out, or choose a model that can",
             Self::QueueFull { .. } => "try again in a moment, or ask another provider",
             Self::Draining => "ask another provider",
             Self::Restarting => "try again in a few seconds",

@@ -9,6 +9,7 @@ pub mod hashes;
 mod llama;
 mod options;
 mod os;
+pub mod request;
 pub mod sampler;
 mod supervisor;
 mod template;
@@ -22,13 +23,14 @@ pub use error::EngineError;
 pub use options::{
     EngineOptions, GpuLayers, ModelInfo, WorkerCommand, CONTEXT_TOKENS_DEFAULT, QUEUE_MAX_DEFAULT, SLOTS_MAX,
 };
+pub use request::{EmbedInput, EmbedQuestion, Embeddings, Prompt, Question};
 pub use sampler::SAMPLER_VERSION;
 pub use supervisor::LlamaEngine;
 #[cfg(any(test, feature = "test-engine"))]
 pub use test_engine::TestEngine;
 pub use worker::run_worker;
 
-use ainonymous_types::{limits, ChatInput, FinishReason};
+use ainonymous_types::FinishReason;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tokio::sync::mpsc;
@@ -40,7 +42,9 @@ pub trait Engine: Send + Sync + fmt::Debug {
     fn info(&self) -> &ModelInfo;
 
     /// Takes a question, or says at once why not. Must be called within a tokio runtime.
-    fn generate(&self, input: ChatInput) -> Result<Generation, EngineError>;
+    fn generate(&self, question: Question) -> Result<Generation, EngineError>;
+    /// Makes vectors of texts.
+    async fn embed(&self, question: EmbedQuestion) -> Result<Embeddings, EngineError>;
 
     /// How it is doing.
     fn status(&self) -> EngineStatus;
@@ -58,7 +62,7 @@ pub struct Generation {
 }
 
 /// What happens to a question.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub enum Event {
     /// It waits; `position` counts from 1, which is next. Repeated when it changes; left out if it starts at once.
     Queued {
@@ -76,6 +80,8 @@ pub enum Event {
         id: u32,
         /// Text that became clear with it: valid UTF-8, without stop texts, often empty.
         text: String,
+        /// What else became clear with it; mostly nothing.
+        more: Option<Box<More>>,
     },
     /// The answer is complete.
     Finished(Finished),
@@ -89,12 +95,56 @@ impl fmt::Debug for Event {
         match self {
             Self::Queued { position } => write!(f, "Queued({position})"),
             Self::Started { prompt_tokens } => write!(f, "Started({prompt_tokens})"),
-            Self::Token { id: _, text } => write!(f, "Token({} bytes)", text.len()),
+            Self::Token { id: _, text, more: _ } => write!(f, "Token({} bytes)", text.len()),
             Self::Finished(finished) => finished.fmt(f),
             Self::Failed(error) => write!(f, "Failed({})", error.code()),
         }
     }
 }
+
+/// What a token brings besides text.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct More {
+    /// The next piece of what the model thinks before it answers.
+    pub reasoning: String,
+    /// The next pieces of tool calls.
+    pub tool_calls: Vec<ToolCallPart>,
+    /// How likely the token and its alternatives were, if that was asked for.
+    pub logprobs: Option<TokenLogprobs>,
+}
+
+/// A piece of a tool call, as the model writes it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCallPart {
+    /// Which call of the answer, from 0.
+    pub index: u32,
+    /// With the first piece of a call: its id and the tool's name.
+    pub begins: Option<(String, String)>,
+    /// What to append to the call's arguments, which are JSON text.
+    pub arguments: String,
+}
+
+/// How likely a token was, among all tokens before any were cut away: natural logarithms at temperature 1.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprobs {
+    /// The chosen token's bytes and log-probability.
+    pub chosen: TokenLogprob,
+    /// The most likely tokens, most likely first.
+    pub top: Vec<TokenLogprob>,
+}
+
+/// A token and how likely it was.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// Token id.
+    pub id: u32,
+    /// Its text; not always UTF-8.
+    pub bytes: Vec<u8>,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+}
+
+request::secret!(More, ToolCallPart, TokenLogprobs, TokenLogprob);
 
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,8 +153,14 @@ pub struct Finished {
     pub finish: FinishReason,
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
+    /// Tokens of the prompt that were in the cache.
+    pub cached_tokens: u32,
     /// Tokens of the answer.
     pub completion_tokens: u32,
+    /// Which of the question's stop texts ended it.
+    pub stopped_by: Option<u32>,
+    /// Tokens that the draft model proposed, and those of them that stand in the answer.
+    pub drafted: (u32, u32),
     /// From the question's arrival at the engine to its slot, in microseconds.
     pub queue_us: u64,
     /// From the slot to the first token, in microseconds.
@@ -144,67 +200,13 @@ pub enum EngineState {
     Failed,
 }
 
-/// Refuses what breaks a bound of `types::limits`, and questions without a word.
-fn check_input(input: &ChatInput) -> Result<(), EngineError> {
-    let ChatInput { messages, sampling, max_tokens, stop } = input;
-    let prompt_bytes: usize = messages.iter().map(|m| m.content.len()).sum();
-    let bounds = [
-        ("CHAT_MESSAGES_MAX", messages.len() <= limits::CHAT_MESSAGES_MAX),
-        ("PROMPT_BYTES_MAX", prompt_bytes <= limits::PROMPT_BYTES_MAX),
-        ("STOP_STRINGS_MAX", stop.len() <= limits::STOP_STRINGS_MAX),
-        ("STOP_BYTES_MAX", stop.iter().all(|s| s.len() <= limits::STOP_BYTES_MAX)),
-        ("ANSWER_TOKENS_MAX", *max_tokens <= limits::ANSWER_TOKENS_MAX),
-        ("TEMPERATURE_MILLI_MAX", sampling.temperature_milli <= limits::TEMPERATURE_MILLI_MAX),
-        ("TOP_K_MAX", sampling.top_k <= limits::TOP_K_MAX),
-        ("SEED_MAX", sampling.seed <= limits::SEED_MAX),
-        ("top_p_milli", sampling.top_p_milli <= 1_000),
-        ("min_p_milli", sampling.min_p_milli <= 1_000),
-    ];
-    if let Some((bound, _)) = bounds.iter().find(|(_, kept)| !kept) {
-        return Err(EngineError::InputOutOfBounds { bound: (*bound).to_owned() });
-    }
-    if messages.iter().all(|m| m.content.trim().is_empty()) {
-        return Err(EngineError::EmptyPrompt);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ainonymous_types::{ChatMessage, ChatRole, Sampling};
-
-    fn input(content: String) -> ChatInput {
-        let messages = vec![ChatMessage { role: ChatRole::User, content }];
-        ChatInput { messages, sampling: Sampling::default(), max_tokens: 0, stop: vec![] }
-    }
-
-    #[test]
-    fn bounds_hold_at_the_bound_and_break_past_it() {
-        let bytes = limits::PROMPT_BYTES_MAX;
-        assert_eq!(check_input(&input("x".repeat(bytes))), Ok(()));
-        assert_eq!(check_input(&input("x".repeat(bytes + 1))).unwrap_err().code(), "input_out_of_bounds");
-        let stops = |n: usize, length: usize| ChatInput { stop: vec!["x".repeat(length); n], ..input("x".into()) };
-        assert_eq!(check_input(&stops(limits::STOP_STRINGS_MAX, limits::STOP_BYTES_MAX)), Ok(()));
-        assert!(check_input(&stops(limits::STOP_STRINGS_MAX + 1, 1)).is_err());
-        assert!(check_input(&stops(1, limits::STOP_BYTES_MAX + 1)).is_err());
-        let hot = |temperature_milli| {
-            let sampling = Sampling { temperature_milli, ..Sampling::default() };
-            check_input(&ChatInput { sampling, ..input("x".into()) })
-        };
-        assert_eq!(hot(limits::TEMPERATURE_MILLI_MAX), Ok(()));
-        assert!(hot(limits::TEMPERATURE_MILLI_MAX + 1).is_err());
-    }
-
-    #[test]
-    fn a_question_needs_a_word() {
-        assert_eq!(check_input(&input(" \n".into())), Err(EngineError::EmptyPrompt));
-        assert_eq!(check_input(&ChatInput { messages: vec![], ..input(String::new()) }), Err(EngineError::EmptyPrompt));
-    }
 
     #[test]
     fn debug_output_shows_no_text() {
-        let event = Event::Token { id: 7, text: "secret".into() };
+        let event = Event::Token { id: 7, text: "secret".into(), more: None };
         assert_eq!(format!("{event:?}"), "Token(6 bytes)");
     }
 }

@@ -4,7 +4,8 @@
 //! `raise_exception`, `strftime_now`, Python's string methods, blocks trimmed) and is bounded in steps, depth and output.
 
 use crate::error::{clip, EngineError};
-use ainonymous_types::{limits, ChatMessage, ChatRole};
+use crate::request::{Chat, Role};
+use ainonymous_types::limits;
 use minijinja::{context, Environment, ErrorKind, Value};
 use std::io;
 
@@ -49,11 +50,14 @@ impl ChatTemplate {
         Ok(template)
     }
 
-    /// The prompt for these messages. `now_s`: seconds since the epoch, for templates that state the date (UTC).
-    pub(crate) fn render(&mut self, messages: &[ChatMessage], now_s: i64) -> Result<String, EngineError> {
+    /// The prompt for a conversation. `now_s`: seconds since the epoch, for templates that state the date (UTC).
+    pub(crate) fn render(&mut self, chat: &Chat, now_s: i64) -> Result<String, EngineError> {
         self.environment.add_function("strftime_now", move |format: &str| strftime(now_s, format));
-        let messages: Vec<Value> =
-            messages.iter().map(|m| context! { role => role_name(m.role), content => m.content.as_str() }).collect();
+        let messages: Vec<Value> = chat
+            .messages
+            .iter()
+            .map(|m| context! { role => role_name(m.role), content => m.content.as_str() })
+            .collect();
         let values = context! {
             messages,
             add_generation_prompt => true,
@@ -95,11 +99,12 @@ fn strftime(now_s: i64, format: &str) -> Result<String, minijinja::Error> {
     Ok(out)
 }
 
-fn role_name(role: ChatRole) -> &'static str {
+fn role_name(role: Role) -> &'static str {
     match role {
-        ChatRole::System => "system",
-        ChatRole::User => "user",
-        ChatRole::Assistant => "assistant",
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
     }
 }
 
@@ -123,9 +128,10 @@ impl io::Write for Bounded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Message;
 
-    fn user(content: &str) -> Vec<ChatMessage> {
-        vec![ChatMessage { role: ChatRole::User, content: content.into() }]
+    fn user(content: &str) -> Chat {
+        Chat { messages: vec![Message::new(Role::User, content)], ..Chat::default() }
     }
 
     fn render(source: &str) -> Result<String, EngineError> {

@@ -1,7 +1,11 @@
 //! An engine without a model, for unit tests of what stands above: says what it is told to, one word a token.
 
-use crate::{check_input, Engine, EngineError, EngineState, EngineStatus, Event, Finished, Generation, ModelInfo};
-use ainonymous_types::{Backend, Bytes32, ChatInput, ChatRole, FinishReason};
+use crate::request::{Chat, Role};
+use crate::{
+    EmbedInput, EmbedQuestion, Embeddings, Engine, EngineError, EngineState, EngineStatus, Event, Finished, Generation,
+    ModelInfo, Prompt, Question,
+};
+use ainonymous_types::{Backend, Bytes32, FinishReason};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,8 +81,8 @@ impl Engine for TestEngine {
         &self.info
     }
 
-    fn generate(&self, input: ChatInput) -> Result<Generation, EngineError> {
-        check_input(&input)?;
+    fn generate(&self, question: Question) -> Result<Generation, EngineError> {
+        question.check()?;
         if self.draining.load(Ordering::Acquire) {
             return Err(EngineError::Draining);
         }
@@ -86,13 +90,19 @@ impl Engine for TestEngine {
             self.open.fetch_sub(1, Ordering::AcqRel);
             return Err(EngineError::QueueFull { queue_max: self.capacity });
         }
-        let last = input.messages.iter().rev().find(|m| m.role == ChatRole::User);
-        let mut answer = self.answer.clone().unwrap_or_else(|| words(last.map_or("", |m| m.content.as_str())));
+        let (prompt_tokens, last) = match &question.prompt {
+            Prompt::Chat(Chat { messages, .. }) => (
+                messages.iter().map(|m| words(&m.content).len() as u32).sum(),
+                messages.iter().rev().find(|m| m.role == Role::User).map_or("", |m| m.content.as_str()),
+            ),
+            Prompt::Text(text) => (words(text).len() as u32, text.as_str()),
+            Prompt::Tokens(tokens) => (tokens.len() as u32, ""),
+        };
+        let mut answer = self.answer.clone().unwrap_or_else(|| words(last));
         let room = self.info.context_tokens as usize;
-        let tokens_max = if input.max_tokens == 0 { room } else { room.min(input.max_tokens as usize) };
+        let tokens_max = if question.max_tokens == 0 { room } else { room.min(question.max_tokens as usize) };
         let finish = if answer.len() > tokens_max { FinishReason::Length } else { FinishReason::Stop };
         answer.truncate(tokens_max);
-        let prompt_tokens = input.messages.iter().map(|m| words(&m.content).len() as u32).sum();
         let (sender, events) = mpsc::channel(room + 8);
         let (open, delay) = (self.open.clone(), self.delay);
         tokio::spawn(async move {
@@ -100,6 +110,24 @@ impl Engine for TestEngine {
             open.fetch_sub(1, Ordering::AcqRel);
         });
         Ok(Generation { events })
+    }
+
+    /// Vectors of four numbers that depend on the texts' lengths alone.
+    async fn embed(&self, question: EmbedQuestion) -> Result<Embeddings, EngineError> {
+        question.check()?;
+        let length = |input: &EmbedInput| match input {
+            EmbedInput::Text(text) => words(text).len(),
+            EmbedInput::Tokens(tokens) => tokens.len(),
+        };
+        let lengths: Vec<usize> = question.inputs.iter().map(length).collect();
+        let vector = |n: &usize| {
+            let angle = *n as f32;
+            vec![angle.cos(), angle.sin(), 0.0, 0.0]
+        };
+        Ok(Embeddings {
+            vectors: lengths.iter().map(vector).collect(),
+            prompt_tokens: lengths.iter().sum::<usize>() as u32,
+        })
     }
 
     fn status(&self) -> EngineStatus {
@@ -133,12 +161,22 @@ async fn say(
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        if events.send(Event::Token { id, text }).await.is_err() {
+        if events.send(Event::Token { id, text, more: None }).await.is_err() {
             return;
         }
     }
     let decode_us = began.elapsed().as_micros() as u64;
-    let times = Finished { finish, prompt_tokens, completion_tokens, queue_us: 0, prefill_us: 0, decode_us };
+    let times = Finished {
+        finish,
+        prompt_tokens,
+        cached_tokens: 0,
+        completion_tokens,
+        stopped_by: None,
+        drafted: (0, 0),
+        queue_us: 0,
+        prefill_us: 0,
+        decode_us,
+    };
     let _ = events.send(Event::Finished(times)).await;
 }
 
@@ -150,13 +188,13 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ainonymous_types::{ChatMessage, Sampling};
+    use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};
 
     #[tokio::test]
     async fn it_says_what_it_is_told() {
         let messages = vec![ChatMessage { role: ChatRole::User, content: "x".into() }];
         let input = ChatInput { messages, sampling: Sampling::default(), max_tokens: 2, stop: vec![] };
-        let mut generation = TestEngine::new().saying("one two three").generate(input).unwrap();
+        let mut generation = TestEngine::new().saying("one two three").generate(input.into()).unwrap();
         let (mut text, mut last) = (String::new(), None);
         while let Some(event) = generation.events.recv().await {
             if let Event::Token { text: t, .. } = &event {

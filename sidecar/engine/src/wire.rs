@@ -3,17 +3,17 @@
 //! Both ends are the same executable, so there is one version and fields go without names. Types here hold prompts and
 //! answers and therefore have no `Debug`.
 
-use crate::{EngineError, EngineOptions, Finished, ModelInfo};
-use ainonymous_types::{limits, ChatInput};
+use crate::{EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, ModelInfo, More, Question};
+use ainonymous_types::limits;
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 /// Changed with every change of this module.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 /// Largest frame to the worker: the longest prompt and room for the rest.
-pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + (512 << 10);
+pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + (1 << 20);
 /// Largest frame to the host.
-pub(crate) const TO_HOST_BYTES_MAX: usize = 4 << 20;
+pub(crate) const TO_HOST_BYTES_MAX: usize = 64 << 20;
 /// Bytes of the length that precedes a frame.
 pub(crate) const LENGTH_BYTES: usize = 4;
 
@@ -23,7 +23,9 @@ pub(crate) enum ToWorker {
     /// First, and once: load this model.
     Load { protocol: u32, options: EngineOptions },
     /// Answer a question.
-    Generate { id: u64, input: ChatInput },
+    Generate { id: u64, question: Box<Question> },
+    /// Make vectors of texts.
+    Embed { id: u64, question: EmbedQuestion },
     /// Stop answering it.
     Cancel { id: u64 },
     /// Stop everything and exit.
@@ -50,7 +52,8 @@ pub(crate) enum ToHost {
 pub(crate) enum WireEvent {
     Queued { position: u32 },
     Started { prompt_tokens: u32 },
-    Token { id: u32, text: String },
+    Token { id: u32, text: String, more: Option<Box<More>> },
+    Embedded(Embeddings),
     Finished(Finished),
     Failed(EngineError),
 }

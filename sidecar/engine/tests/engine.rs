@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 use ainonymous_engine::{
-    Engine, EngineError, EngineOptions, EngineState, Event, Finished, Generation, LlamaEngine, WorkerCommand,
+    EmbedInput, EmbedQuestion, Engine, EngineError, EngineOptions, EngineState, Event, Finished, Generation,
+    LlamaEngine, Prompt, Question, WorkerCommand,
 };
 use ainonymous_types::{ChatInput, ChatMessage, ChatRole, FinishReason, Sampling};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ async fn collect(mut generation: Generation) -> (Vec<u32>, String, Result<Finish
     let (mut ids, mut all) = (vec![], String::new());
     while let Some(event) = within(generation.events.recv()).await {
         match event {
-            Event::Token { id, text } => {
+            Event::Token { id, text, .. } => {
                 ids.push(id);
                 all.push_str(&text);
             }
@@ -64,7 +65,7 @@ async fn collect(mut generation: Generation) -> (Vec<u32>, String, Result<Finish
 }
 
 async fn answer(engine: &LlamaEngine, input: ChatInput) -> (Vec<u32>, String, Finished) {
-    let (ids, text, end) = collect(engine.generate(input).unwrap()).await;
+    let (ids, text, end) = collect(engine.generate(input.into()).unwrap()).await;
     (ids, text, end.unwrap())
 }
 
@@ -98,7 +99,7 @@ async fn it_answers_and_knows_its_model() {
     #[cfg(target_os = "linux")]
     assert!(status.worker_rss_bytes.unwrap() > 1 << 20);
     engine.shutdown().await;
-    assert_eq!(engine.generate(ask("x")).unwrap_err(), EngineError::Draining);
+    assert_eq!(engine.generate(ask("x").into()).unwrap_err(), EngineError::Draining);
     assert_eq!(engine.status().worker_pid, None);
 }
 
@@ -106,8 +107,8 @@ async fn it_answers_and_knows_its_model() {
 async fn the_same_seed_gives_the_same_answer_alone_and_in_company() {
     let engine = Arc::new(load(options(5)).await);
     let (alone, text, _) = answer(&engine, story(7)).await;
-    let company: Vec<_> = (1..5).map(|seed| engine.generate(story(100 + seed)).unwrap()).collect();
-    let again = engine.generate(story(7)).unwrap();
+    let company: Vec<_> = (1..5).map(|seed| engine.generate(story(100 + seed).into()).unwrap()).collect();
+    let again = engine.generate(story(7).into()).unwrap();
     let others: Vec<_> = company.into_iter().map(|g| tokio::spawn(collect(g))).collect();
     let (in_company, text_again, _) = collect(again).await;
     assert_eq!((alone, text), (in_company, text_again));
@@ -153,9 +154,9 @@ async fn max_tokens_and_the_context_bound_an_answer() {
 async fn a_dropped_answer_frees_its_slot() {
     let engine = load(EngineOptions { context_tokens: Some(2_048), ..options(1) }).await;
     let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: 1 };
-    let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }).unwrap();
+    let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.into()).unwrap();
     while !matches!(within(long.events.recv()).await, Some(Event::Token { .. })) {}
-    let waiting = engine.generate(ask("What is the capital of Japan?")).unwrap();
+    let waiting = engine.generate(ask("What is the capital of Japan?").into()).unwrap();
     let began = Instant::now();
     drop(long);
     let (_, text, end) = collect(waiting).await;
@@ -163,7 +164,7 @@ async fn a_dropped_answer_frees_its_slot() {
     assert!(began.elapsed() < Duration::from_secs(2));
     // A long prompt is dropped while it is computed or waits, too.
     for _ in 0..3 {
-        drop(engine.generate(ask(&"One day Tom went to the park. ".repeat(60))).unwrap());
+        drop(engine.generate(ask(&"One day Tom went to the park. ".repeat(60)).into()).unwrap());
     }
     idle(&engine).await;
 }
@@ -177,11 +178,11 @@ async fn the_queue_is_fair_bounded_and_tells_positions() {
         seed += 1;
         assert!(seed < 20, "the first answer never lasts until the queue is full");
         let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
-        let mut first = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }).unwrap();
+        let mut first = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.into()).unwrap();
         while !matches!(within(first.events.recv()).await, Some(Event::Token { .. })) {}
-        let second = engine.generate(ask("What is the capital of France?")).unwrap();
-        let third = engine.generate(ask("What is the capital of Japan?")).unwrap();
-        match engine.generate(ask("x")) {
+        let second = engine.generate(ask("What is the capital of France?").into()).unwrap();
+        let third = engine.generate(ask("What is the capital of Japan?").into()).unwrap();
+        match engine.generate(ask("x").into()) {
             Err(full) => {
                 assert_eq!(full, EngineError::QueueFull { queue_max: 2 });
                 break (first, second, third);
@@ -203,10 +204,10 @@ async fn the_queue_is_fair_bounded_and_tells_positions() {
 #[tokio::test]
 async fn bad_questions_get_names() {
     let engine = load(options(1)).await;
-    assert_eq!(engine.generate(ask(" ")).unwrap_err(), EngineError::EmptyPrompt);
-    assert_eq!(engine.generate(ask(&"x".repeat(2 << 20))).unwrap_err().code(), "input_out_of_bounds");
+    assert_eq!(engine.generate(ask(" ").into()).unwrap_err(), EngineError::EmptyPrompt);
+    assert_eq!(engine.generate(ask(&"x".repeat(2 << 20)).into()).unwrap_err().code(), "input_out_of_bounds");
     let long = ask(&"One day Tom went to the park. ".repeat(500));
-    let (_, _, end) = collect(engine.generate(long).unwrap()).await;
+    let (_, _, end) = collect(engine.generate(long.into()).unwrap()).await;
     match end.unwrap_err() {
         EngineError::PromptTooLong { prompt_tokens, context_tokens: 512 } => assert!(prompt_tokens > 512),
         other => panic!("{other}"),
@@ -216,13 +217,13 @@ async fn bad_questions_get_names() {
     for part in ["x", " ", "\n", "7", "🦀", "ab ", "<|turn>", "é\u{301}"] {
         let began = Instant::now();
         let prompt = format!("a{}b", part.repeat((1 << 20) / part.len() - 2));
-        let (_, _, end) = collect(engine.generate(ask(&prompt)).unwrap()).await;
+        let (_, _, end) = collect(engine.generate(ask(&prompt).into()).unwrap()).await;
         assert_eq!(end.unwrap_err().code(), "prompt_too_long", "{part:?}");
         println!("{part:?} took {:?}", began.elapsed());
         assert!(began.elapsed() < Duration::from_secs(10), "{part:?} took {:?}", began.elapsed());
     }
     let odd = "\u{0} \u{feff} 🦀 ☃ \u{202e} <|turn>system\n<bos><bos>";
-    assert!(collect(engine.generate(ask(odd)).unwrap()).await.2.is_ok());
+    assert!(collect(engine.generate(ask(odd).into()).unwrap()).await.2.is_ok());
     assert_eq!(engine.status().restarts, 0);
 }
 
@@ -231,7 +232,7 @@ async fn text_is_whole_characters() {
     let engine = load(options(4)).await;
     let hot = |seed| Sampling { temperature_milli: 3_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
     let generations: Vec<_> = (0..4)
-        .map(|seed| engine.generate(ChatInput { sampling: hot(seed), max_tokens: 120, ..ask("☃ 🦀?") }).unwrap())
+        .map(|seed| engine.generate(ChatInput { sampling: hot(seed), max_tokens: 120, ..ask("☃ 🦀?") }.into()).unwrap())
         .collect();
     for generation in generations {
         // A `String` is valid UTF-8 by its type; what must hold is that splitting loses nothing and ends.
@@ -321,7 +322,7 @@ async fn a_killed_worker_fails_its_answers_and_comes_back() {
         kills += 1;
         assert!(kills < 5, "no answer ever lasts until the kill");
         let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: kills };
-        let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }).unwrap();
+        let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.into()).unwrap();
         while !matches!(within(long.events.recv()).await, Some(Event::Token { .. })) {}
         let before = std::mem::replace(&mut pid, engine.status().worker_pid.unwrap());
         assert_ne!(before, pid);
@@ -337,7 +338,7 @@ async fn a_killed_worker_fails_its_answers_and_comes_back() {
         })
         .await;
     }
-    let (_, text, end) = collect(engine.generate(ask("What is the capital of France?")).unwrap()).await;
+    let (_, text, end) = collect(engine.generate(ask("What is the capital of France?").into()).unwrap()).await;
     assert!(end.is_ok() && text.contains("Paris"), "{text}");
     let status = engine.status();
     assert_eq!((status.state, u64::from(status.restarts)), (EngineState::Ready, kills));
@@ -356,7 +357,7 @@ async fn a_worker_that_keeps_dying_is_given_up() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(engine.generate(ask("x")).unwrap_err().code(), "engine_gave_up");
+    assert_eq!(engine.generate(ask("x").into()).unwrap_err().code(), "engine_gave_up");
     assert_eq!(engine.status().restarts, 5);
     engine.shutdown().await;
 }
@@ -406,4 +407,41 @@ async fn an_idle_worker_takes_no_processor_time() {
 #[cfg(unix)]
 fn kill(pid: u32) {
     let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_become_vectors_that_tell_them_apart() {
+    let engine = LlamaEngine::load(worker(), options(1), CancellationToken::new()).await.unwrap();
+    let text = |text: &str| EmbedInput::Text(text.into());
+    let inputs = vec![text("One day Tom went to the park."), text("Paris"), text("One day Tom went to the park.")];
+    let made = within(engine.embed(EmbedQuestion { inputs })).await.unwrap();
+    let [a, b, c] = made.vectors.as_slice() else { panic!("three vectors") };
+    assert_eq!(a.len(), 128);
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>();
+    assert!((dot(a, a) - 1.0).abs() < 1e-4);
+    assert_eq!(a, c, "the same text, the same vector");
+    assert!(dot(a, b) < 0.999, "{}", dot(a, b));
+    assert!(made.prompt_tokens > 10);
+    let refused = |inputs| engine.embed(EmbedQuestion { inputs });
+    assert_eq!(within(refused(vec![])).await.unwrap_err(), EngineError::EmptyPrompt);
+    let long = text(&"word ".repeat(4_000));
+    assert_eq!(within(refused(vec![long])).await.unwrap_err().code(), "prompt_too_long");
+    let unknown = EmbedInput::Tokens(vec![u32::MAX]);
+    assert_eq!(within(refused(vec![unknown])).await.unwrap_err().code(), "input_out_of_bounds");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_continued_as_it_is() {
+    let engine = LlamaEngine::load(worker(), options(1), CancellationToken::new()).await.unwrap();
+    let greedy = Sampling { temperature_milli: 0, ..Sampling::default() };
+    let ask = |prompt| Question { sampling: greedy, max_tokens: 12, ..Question::new(prompt) };
+    let rendered = "<bos><|turn>user\nWhat is the capital of France?<turn|>\n<|turn>model\n";
+    let (_, text, end) = collect(engine.generate(ask(Prompt::Text(rendered.into()))).unwrap()).await;
+    assert!(text.contains("Paris"), "{text}");
+    assert!(end.unwrap().prompt_tokens > 5);
+    let unknown = ask(Prompt::Tokens(vec![2, 1 << 30]));
+    let (_, _, end) = collect(engine.generate(unknown).unwrap()).await;
+    assert_eq!(end.unwrap_err().code(), "input_out_of_bounds");
+    engine.shutdown().await;
 }

@@ -86,7 +86,7 @@ async fn measure(loaded: &Loaded) -> u32 {
         max_tokens: MEASURE_TOKENS,
         stop: Vec::new(),
     };
-    let Ok(mut generation) = loaded.engine.generate(input) else { return 0 };
+    let Ok(mut generation) = loaded.engine.generate(input.into()) else { return 0 };
     while let Some(event) = generation.events.recv().await {
         if let Event::Finished(f) = event {
             let tokens = f64::from(f.completion_tokens.saturating_sub(1));

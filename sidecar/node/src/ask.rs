@@ -1,7 +1,8 @@
 //! A question and its answer as the node's callers see them, whichever way they travel.
 
 use crate::AskError;
-use ainonymous_types::{ActionHash, AgentPubKey, ChatInput, FinishReason, RequestId, SignedReceipt, SpecRef};
+use ainonymous_engine::{More, Question};
+use ainonymous_types::{ActionHash, AgentPubKey, FinishReason, RequestId, SignedReceipt, SpecRef};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -25,8 +26,8 @@ pub enum Route {
 pub struct AskRequest {
     /// `name`, `name:quantisation`, or none for whatever is there.
     pub model: Option<String>,
-    /// The conversation and how to sample.
-    pub input: ChatInput,
+    /// What is asked.
+    pub question: Question,
     /// Which way.
     pub route: Route,
     /// Only this provider.
@@ -60,12 +61,14 @@ pub enum AnswerEvent {
         /// 0 means it is next.
         position: u32,
     },
-    /// The next piece of text (valid UTF-8, not empty) and the tokens behind it.
+    /// The next piece of text (valid UTF-8) and the tokens behind it.
     Text {
         /// What to append.
         text: String,
         /// How many tokens it took.
         tokens: u32,
+        /// Reasoning, tool calls and log-probabilities that came with it; only from the node's own engine.
+        more: Option<Box<More>>,
     },
     /// The end; always the last event.
     Done(Box<AnswerDone>),
@@ -78,6 +81,10 @@ pub struct AnswerDone {
     pub finish: FinishReason,
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
+    /// Tokens of the prompt that were in the cache; 0 where nobody says.
+    pub cached_tokens: u32,
+    /// Which of the question's stop texts ended it, where that is known.
+    pub stopped_by: Option<u32>,
     /// Tokens of the answer.
     pub completion_tokens: u32,
     /// From asking to the first text, in microseconds, by the asker's clock.

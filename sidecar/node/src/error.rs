@@ -115,6 +115,12 @@ pub enum AskError {
         /// Stable code of the bound.
         code: &'static str,
     },
+    /// Only the node's own engine can be asked for that, and it does not have the model.
+    #[error("{what} cannot be asked of peers yet")]
+    NotForPeers {
+        /// What the question asks for.
+        what: &'static str,
+    },
     /// The provider did not take the question in time.
     #[error("provider {provider} does not answer")]
     ProviderSilent {
@@ -221,6 +227,7 @@ impl AskError {
             Self::ModelLoading { .. } => "model_loading",
             Self::NotReady { .. } => "not_ready",
             Self::Invalid { code, .. } | Self::Conductor { code, .. } => code,
+            Self::NotForPeers { .. } => "not_for_peers",
             Self::ProviderSilent { .. } => "provider_silent",
             Self::ProviderGone { .. } => "provider_gone",
             Self::Refused { reason, .. } => match reason {
@@ -254,6 +261,7 @@ impl AskError {
             Self::ModelLoading { .. } => "ask again in a moment; `ainonymous status` shows the progress".into(),
             Self::NotReady { .. } => "ask again in a moment; `ainonymous status` shows the progress".into(),
             Self::Invalid { .. } => "change the request".into(),
+            Self::NotForPeers { .. } => "leave it out, or serve the model on this node (`--serve`)".into(),
             Self::Conductor { hint, .. } => hint.clone(),
             Self::ProviderSilent { .. } | Self::ProviderGone { .. } => "ask again: another provider may take it".into(),
             Self::Refused { reason, .. } => refusal_hint(*reason).into(),
@@ -270,7 +278,7 @@ impl AskError {
         match self {
             Self::UnknownModel { .. } | Self::UnknownPosted { .. } => ErrorClass::NotFound,
             Self::Invalid { code, .. } if *code == "prompt_bytes" => ErrorClass::TooLarge,
-            Self::Invalid { .. } => ErrorClass::BadRequest,
+            Self::Invalid { .. } | Self::NotForPeers { .. } => ErrorClass::BadRequest,
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {
                 ErrorClass::Unavailable
             }

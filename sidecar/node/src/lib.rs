@@ -26,4 +26,7 @@ pub use options::{NodeOptions, ServeOptions};
 pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, Status};
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
-pub use ainonymous_engine::{EngineError, EngineStatus, GpuLayers, ModelInfo, WorkerCommand};
+pub use ainonymous_engine::{
+    request, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, ModelInfo, More, Prompt,
+    Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,
+};

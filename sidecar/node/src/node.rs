@@ -6,10 +6,11 @@ use crate::receipts::Receipts;
 use crate::serving::Serving;
 use crate::store::Store;
 use crate::{
-    announce, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, ModelEntry, NodeError,
+    announce, local, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, ModelEntry, NodeError,
     NodeOptions, Phase, ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
+use ainonymous_engine::{EmbedQuestion, Embeddings};
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -170,6 +171,11 @@ impl Node {
     pub async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError> {
         self.inner.counts.asked.fetch_add(1, Ordering::Relaxed);
         routing::ask(self, request).await
+    }
+
+    /// Makes vectors of texts with a model of this node; returns its id as well.
+    pub async fn embed(&self, model: Option<&str>, question: EmbedQuestion) -> Result<(String, Embeddings), AskError> {
+        local::embed(self, model, question).await
     }
 
     /// Where the receipt of an earlier question stands; waits at most `wait` for it to be published and checked.

@@ -2,6 +2,7 @@
 //! request for one provider; the provider finds it by polling or by signal, and writes the sealed answer.
 
 use crate::node::{lock, Node};
+use crate::routing::to_travel;
 use crate::routing::{ask_error, done, Inbox, Prepared};
 use crate::serving::{accept, now_us, sign_and_keep, Arrived, Taken};
 use crate::store::PostedRecord;
@@ -58,7 +59,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
     let candidates = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
     let candidate = &candidates[0];
-    let prepared = Prepared::new(request.input);
+    let prepared = Prepared::new(to_travel(&request.question)?);
     let inbox = Inbox::open(node, prepared.id);
     let (ask, asked) = prepared.ask(candidate);
     let question = PostedQuestion {
@@ -223,7 +224,7 @@ async fn wait_for_answer(
     let (id, proof) = (asked.id, answer.proof.clone());
     for effect in judge(asked, answer) {
         let event = match effect {
-            Effect::Text(text, tokens) => Ok(AnswerEvent::Text { text, tokens }),
+            Effect::Text(text, tokens) => Ok(AnswerEvent::Text { text, tokens, more: None }),
             Effect::Answered(answered) => {
                 let done = done(&answered, prepared.started.elapsed());
                 node.inner.receipts.keep(id, answered.receipt);
@@ -386,7 +387,7 @@ async fn run_to_end(taken: &mut Taken) -> Result<AnswerEnd, (RefuseReason, Strin
     while let Some(event) = taken.generation.events.recv().await {
         match event {
             Event::Queued { .. } | Event::Started { .. } => {}
-            Event::Token { id, text } => {
+            Event::Token { id, text, more: _ } => {
                 let _ = taken.answering.on_token(id, &text, 0);
                 if taken.answering.is_full() {
                     return Err((RefuseReason::EngineFailed, "the answer is too long".into()));

@@ -8,6 +8,7 @@ use crate::{
     local, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Route,
 };
 use ainonymous_conductor::Conductor;
+use ainonymous_engine::Question;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Effect, Failure, Question};
 use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, SendSignal};
 use ainonymous_verify::{chat, commit};
@@ -107,21 +108,17 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     if node.inner.draining.is_cancelled() {
         return Err(AskError::Draining);
     }
-    chat::bounds(&request.input).map_err(|b| AskError::Invalid { problem: b.to_string(), code: b.code() })?;
     let wanted = request.model.as_deref();
     let may_be_local = request.provider.is_none() && matches!(request.route, Route::Auto | Route::Local);
     if may_be_local {
         match node.inner.engines.named(wanted) {
-            Ok(Some(loaded)) => return local::ask(node, &loaded, request.input),
+            Ok(Some(loaded)) => return local::ask(node, &loaded, request.question),
             Err(loading) => return Err(AskError::ModelLoading { model: loading }),
             Ok(None) => {}
         }
     }
     match request.route {
-        Route::Local => Err(AskError::UnknownModel {
-            model: wanted.unwrap_or("any model").into(),
-            known: node.inner.engines.loaded().iter().map(|(_, l)| model_id(&l.model)).collect(),
-        }),
+        Route::Local => Err(local::unknown_here(node, wanted)),
         Route::Posted => posted::ask(node, request).await,
         Route::Auto | Route::Signals => by_signals(node, request).await,
     }
@@ -182,7 +179,15 @@ fn deliver(node: &Node, id: Option<RequestId>, from: AgentPubKey, signal: PeerSi
     }
 }
 
+/// A question in the form that peers can be asked, within its bounds.
+pub(crate) fn to_travel(question: &Question) -> Result<ChatInput, AskError> {
+    let input = question.to_chat_input().map_err(|what| AskError::NotForPeers { what })?;
+    chat::bounds(&input).map_err(|b| AskError::Invalid { problem: b.to_string(), code: b.code() })?;
+    Ok(input)
+}
+
 async fn by_signals(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
+    let input = to_travel(&request.question)?;
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
     let candidates = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
     let started = Instant::now();
@@ -191,7 +196,7 @@ async fn by_signals(node: &Node, request: AskRequest) -> Result<AnswerStream, As
         if started.elapsed() > SEARCH_MAX {
             break;
         }
-        let prepared = Prepared { started, ..Prepared::new(request.input.clone()) };
+        let prepared = Prepared { started, ..Prepared::new(input.clone()) };
         match try_candidate(node, &conductor, &candidate, prepared).await {
             Ok(stream) => return Ok(stream),
             Err(e) if another_may_help(&e) => {
@@ -317,7 +322,7 @@ impl Run {
             Effect::Text(text, tokens) => {
                 self.was_taken();
                 self.first_text.get_or_insert(self.started.elapsed());
-                self.emit(Ok(AnswerEvent::Text { text, tokens })).await;
+                self.emit(Ok(AnswerEvent::Text { text, tokens, more: None })).await;
             }
             Effect::Answered(answered) => {
                 self.was_taken();
@@ -361,6 +366,8 @@ pub(crate) fn done(answered: &Answered, first_text: Duration) -> AnswerDone {
     AnswerDone {
         finish: receipt.finish,
         prompt_tokens: receipt.prompt_tokens,
+        cached_tokens: 0,
+        stopped_by: None,
         completion_tokens: receipt.completion_tokens,
         first_token_us: micros(first_text),
         decode_us: answered.decode_us,

@@ -185,7 +185,7 @@ pub(crate) fn accept(node: &Node, requester: AgentPubKey, arrived: Arrived) -> R
     let capability = announced.capability.clone().ok_or(no(RefuseReason::UnknownModel))?;
     let clock = Instant::now();
     let answering = Answering::new(id, spec, session_key, &salt, &input, 0);
-    let generation = loaded.engine.generate(input).map_err(|e| refusal(&e))?;
+    let generation = loaded.engine.generate(input.into()).map_err(|e| refusal(&e))?;
     Ok(Taken { id, requester, announced, capability, answering, generation, clock })
 }
 
@@ -281,7 +281,7 @@ async fn generate(
                     Some(taken.answering.on_queued(position, micros(taken.clock.elapsed())))
                 }
                 Some(Event::Started { .. }) => None,
-                Some(Event::Token { id, text }) => {
+                Some(Event::Token { id, text, more: _ }) => {
                     let out = taken.answering.on_token(id, &text, micros(taken.clock.elapsed()));
                     if taken.answering.is_full() {
                         return End::Failed(RefuseReason::EngineFailed, "the answer is too long".into());

@@ -42,7 +42,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Parsed, ApiError> {
     unsupported::refuse(&mut fields)?;
     ignored.extend(fields.leftovers());
     let input = ChatInput { messages, sampling, max_tokens, stop };
-    Ok(Parsed { ask: AskRequest { model, input, route, provider }, stream, include_usage, ignored })
+    Ok(Parsed { ask: AskRequest { model, question: input.into(), route, provider }, stream, include_usage, ignored })
 }
 
 fn parse_json(body: &[u8]) -> Result<Value, ApiError> {

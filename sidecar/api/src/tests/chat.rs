@@ -2,13 +2,18 @@
 
 use super::scripted::{provider, Scripted, ID_HEX};
 use super::{ask, post, question};
-use ainonymous_node::Route;
+use ainonymous_node::{AskRequest, Route};
 use ainonymous_types::limits::{
     ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, PROMPT_BYTES_MAX, SEED_MAX, STOP_BYTES_MAX, STOP_STRINGS_MAX, TOP_K_MAX,
 };
-use ainonymous_types::{ChatRole, Sampling};
+use ainonymous_types::{ChatInput, ChatRole, Sampling};
 use serde_json::{json, Value};
 use std::sync::Arc;
+
+/// The question in the form that peers would get.
+fn input(asked: &AskRequest) -> ChatInput {
+    asked.question.to_chat_input().unwrap()
+}
 
 #[tokio::test]
 async fn an_answer_in_openai_s_shape() {
@@ -65,7 +70,7 @@ async fn every_field_reaches_the_question() {
     assert_eq!(asked.model.as_deref(), Some("tiny-gemma:q8_0"));
     assert_eq!(asked.route, Route::Posted);
     assert_eq!(asked.provider, Some(provider()));
-    let said: Vec<_> = asked.input.messages.iter().map(|m| (m.role, m.content.as_str())).collect();
+    let said: Vec<_> = input(&asked).messages.iter().map(|m| (m.role, m.content.as_str())).collect();
     let wanted = [
         (ChatRole::System, "Be brief."),
         (ChatRole::System, "ab"),
@@ -74,9 +79,9 @@ async fn every_field_reaches_the_question() {
     ];
     assert_eq!(said, wanted);
     let sampling = Sampling { temperature_milli: 700, top_p_milli: 900, min_p_milli: 50, top_k: 5, seed: 42 };
-    assert_eq!(asked.input.sampling, sampling);
-    assert_eq!(asked.input.max_tokens, 8);
-    assert_eq!(asked.input.stop, ["END", "\n\n"]);
+    assert_eq!(input(&asked).sampling, sampling);
+    assert_eq!(input(&asked).max_tokens, 8);
+    assert_eq!(input(&asked).stop, ["END", "\n\n"]);
 }
 
 #[tokio::test]
@@ -86,11 +91,11 @@ async fn what_is_left_out_gets_the_defaults_and_a_seed_of_its_own() {
     ask(&one, body.clone()).await;
     ask(&two, body).await;
     let (one, two) = (one.question(), two.question());
-    assert_eq!((one.model, one.route, one.input.max_tokens), (None, Route::Auto, 0));
-    assert!(one.input.stop.is_empty());
-    assert_eq!(Sampling { seed: 0, ..one.input.sampling }, Sampling::default());
-    assert_ne!(one.input.sampling.seed, two.input.sampling.seed);
-    assert!(one.input.sampling.seed <= SEED_MAX);
+    assert_eq!((one.model, one.route, input(&one).max_tokens), (None, Route::Auto, 0));
+    assert!(input(&one).stop.is_empty());
+    assert_eq!(Sampling { seed: 0, ..input(&one).sampling }, Sampling::default());
+    assert_ne!(input(&one).sampling.seed, input(&two).sampling.seed);
+    assert!(input(&one).sampling.seed <= SEED_MAX);
 }
 
 #[tokio::test]
@@ -193,11 +198,11 @@ async fn fractions_keep_their_meaning() {
     for (given, milli) in [(json!(0), 1), (json!(0.0001), 1), (json!(0.95), 950), (json!(0.9996), 1_000)] {
         let node = Arc::new(Scripted::new());
         assert_eq!(ask(&node, question(json!({ "top_p": given }))).await.status, 200);
-        assert_eq!(node.question().input.sampling.top_p_milli, milli);
+        assert_eq!(input(&node.question()).sampling.top_p_milli, milli);
     }
     let node = Arc::new(Scripted::new());
     ask(&node, question(json!({ "temperature": 0.0001 }))).await;
-    assert_eq!(node.question().input.sampling.temperature_milli, 1, "above zero stays above zero");
+    assert_eq!(input(&node.question()).sampling.temperature_milli, 1, "above zero stays above zero");
 }
 
 #[tokio::test]
@@ -226,5 +231,5 @@ async fn an_escaped_prompt_has_room() {
     let node = Arc::new(Scripted::new());
     let body = format!(r#"{{"messages":[{{"role":"user","content":"{}"}}]}}"#, "\\u0041".repeat(800 << 10));
     assert_eq!(post(&node, body).await.status, 200);
-    assert_eq!(node.question().input.messages[0].content.len(), 800 << 10);
+    assert_eq!(input(&node.question()).messages[0].content.len(), 800 << 10);
 }

@@ -2,8 +2,9 @@
 
 use crate::Backend;
 use ainonymous_node::{
-    AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Counters, LocalModel, LocalModelState,
-    ModelEntry, NetworkState, NodeError, Phase, ReceiptState, Route, Status, UiCredentials, UiKeyPair,
+    AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Counters, EmbedQuestion, Embeddings,
+    LocalModel, LocalModelState, ModelEntry, NetworkState, NodeError, Phase, ReceiptState, Route, Status,
+    UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
     ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, PostedAnswer, Receipt, RequestId,
@@ -92,13 +93,15 @@ pub(super) fn status(phase: Phase) -> Status {
 }
 
 pub(super) fn text(text: &str) -> Result<AnswerEvent, AskError> {
-    Ok(AnswerEvent::Text { text: text.into(), tokens: 1 })
+    Ok(AnswerEvent::Text { text: text.into(), tokens: 1, more: None })
 }
 
 pub(super) fn done(finish: FinishReason) -> Result<AnswerEvent, AskError> {
     Ok(AnswerEvent::Done(Box::new(AnswerDone {
         finish,
         prompt_tokens: 12,
+        cached_tokens: 4,
+        stopped_by: None,
         completion_tokens: 3,
         first_token_us: 41_000,
         decode_us: 2_000,
@@ -138,6 +141,11 @@ impl Backend for Scripted {
             file_bytes: 3_000_000,
             gguf_hash: "00".repeat(32),
         }]
+    }
+
+    async fn embed(&self, _: Option<&str>, question: EmbedQuestion) -> Result<(String, Embeddings), AskError> {
+        let vectors = question.inputs.iter().map(|_| vec![0.6, 0.8]).collect();
+        Ok(("tiny-gemma:q8_0".into(), Embeddings { vectors, prompt_tokens: 3 }))
     }
 
     async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError> {

@@ -204,26 +204,10 @@ impl Context {
         if !fits || batch.is_empty() {
             return Err(DecodeError::Failed(-1));
         }
-        let mut one_each = vec![1i32; batch.tokens.len()];
-        let mut sequences: Vec<*mut i32> = batch.sequences.iter_mut().map(|s| &raw mut *s).collect();
-        let raw = sys::llama_batch {
-            n_tokens: batch.tokens.len() as i32,
-            token: batch.tokens.as_mut_ptr(),
-            embd: std::ptr::null_mut(),
-            pos: batch.positions.as_mut_ptr(),
-            n_seq_id: one_each.as_mut_ptr(),
-            seq_id: sequences.as_mut_ptr(),
-            logits: batch.wanted.as_mut_ptr(),
-        };
-        // SAFETY: all arrays have `n_tokens` elements and outlive the call; their values were checked above.
-        match unsafe { sys::llama_decode(self.pointer.as_ptr(), raw) } {
-            0 => {
-                self.rows.extend(batch.wanted.iter().map(|&w| w != 0));
-                Ok(())
-            }
-            2 => Err(DecodeError::Aborted),
-            code => Err(DecodeError::Failed(code)),
-        }
+        // SAFETY: the context lives; the batch was checked above.
+        unsafe { compute(self.pointer, batch) }?;
+        self.rows.extend(batch.wanted.iter().map(|&w| w != 0));
+        Ok(())
     }
 
     /// The logits behind a row of the last batch, if they were asked for.
@@ -246,6 +230,101 @@ impl Context {
             if !memory.is_null() {
                 sys::llama_memory_seq_rm(memory, sequence as i32, -1, -1);
             }
+        }
+    }
+}
+
+/// Computes a batch.
+///
+/// # Safety
+/// The context lives; the batch's tokens, sequences and positions are such as it knows, and no more than it takes.
+unsafe fn compute(context: NonNull<sys::llama_context>, batch: &mut Batch) -> Result<(), DecodeError> {
+    let mut one_each = vec![1i32; batch.tokens.len()];
+    let mut sequences: Vec<*mut i32> = batch.sequences.iter_mut().map(|s| &raw mut *s).collect();
+    let raw = sys::llama_batch {
+        n_tokens: batch.tokens.len() as i32,
+        token: batch.tokens.as_mut_ptr(),
+        embd: std::ptr::null_mut(),
+        pos: batch.positions.as_mut_ptr(),
+        n_seq_id: one_each.as_mut_ptr(),
+        seq_id: sequences.as_mut_ptr(),
+        logits: batch.wanted.as_mut_ptr(),
+    };
+    // SAFETY: all arrays have `n_tokens` elements and outlive the call; the caller vouches for their values.
+    match unsafe { sys::llama_decode(context.as_ptr(), raw) } {
+        0 => Ok(()),
+        2 => Err(DecodeError::Aborted),
+        code => Err(DecodeError::Failed(code)),
+    }
+}
+
+/// A context that makes vectors instead of logits, one text at a time.
+#[derive(Debug)]
+pub(crate) struct EmbedContext {
+    pointer: NonNull<sys::llama_context>,
+    context_tokens: u32,
+    /// Kept for the callback.
+    _abort: Arc<AbortSwitch>,
+    model: Arc<Model>,
+}
+
+// SAFETY: as for `Context`.
+unsafe impl Send for EmbedContext {}
+
+impl Drop for EmbedContext {
+    fn drop(&mut self) {
+        // SAFETY: the context came from llama.cpp and is freed once.
+        unsafe { sys::llama_free(self.pointer.as_ptr()) }
+    }
+}
+
+impl EmbedContext {
+    /// `None` if llama.cpp refuses, mostly for lack of memory.
+    pub(crate) fn new(model: Arc<Model>, context_tokens: u32, threads: u32, abort: Arc<AbortSwitch>) -> Option<Self> {
+        let _one_at_a_time = CREATE.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the model lives as long as the context (`model` is kept), and so does the switch behind the callback.
+        unsafe {
+            let mut parameters = sys::llama_context_default_params();
+            parameters.n_ctx = context_tokens;
+            // Without a causal mask a text must be one batch.
+            parameters.n_batch = context_tokens;
+            parameters.n_ubatch = context_tokens;
+            parameters.n_seq_max = 1;
+            parameters.n_threads = threads as i32;
+            parameters.n_threads_batch = threads as i32;
+            parameters.embeddings = true;
+            if !model.names_its_pooling() {
+                parameters.pooling_type = sys::LLAMA_POOLING_TYPE_MEAN;
+            }
+            parameters.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_DISABLED;
+            parameters.no_perf = true;
+            parameters.abort_callback = Some(on_abort);
+            parameters.abort_callback_data = Arc::as_ptr(&abort).cast_mut().cast();
+            let pointer = NonNull::new(sys::llama_init_from_model(model.as_ptr(), parameters))?;
+            Some(Self { pointer, context_tokens, _abort: abort, model })
+        }
+    }
+
+    /// The vector of a text: a batch of sequence 0 from position 0.
+    pub(crate) fn vector(&mut self, batch: &mut Batch) -> Result<Vec<f32>, DecodeError> {
+        let fits = batch.tokens.len() <= self.context_tokens as usize
+            && batch.tokens.iter().all(|&t| usize::try_from(t).is_ok_and(|t| t < self.model.vocabulary()))
+            && batch.sequences.iter().all(|&s| s == 0)
+            && batch.positions.iter().zip(0..).all(|(&p, at)| p == at);
+        if !fits || batch.is_empty() {
+            return Err(DecodeError::Failed(-1));
+        }
+        // SAFETY: the context lives; the batch was checked; a sequence's vector has the width of the model's output and
+        // stays until the next call.
+        unsafe {
+            let memory = sys::llama_get_memory(self.pointer.as_ptr());
+            if !memory.is_null() {
+                sys::llama_memory_clear(memory, false);
+            }
+            compute(self.pointer, batch)?;
+            let vector = NonNull::new(sys::llama_get_embeddings_seq(self.pointer.as_ptr(), 0));
+            let vector = vector.ok_or(DecodeError::Failed(-2))?;
+            Ok(std::slice::from_raw_parts(vector.as_ptr(), self.model.width()).to_vec())
         }
     }
 }

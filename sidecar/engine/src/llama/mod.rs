@@ -8,7 +8,7 @@ mod context;
 mod gguf;
 mod model;
 
-pub(crate) use context::{AbortSwitch, Batch, Context, ContextOptions, DecodeError};
+pub(crate) use context::{AbortSwitch, Batch, Context, ContextOptions, DecodeError, EmbedContext};
 pub(crate) use gguf::{GgufFacts, LayerBytes};
 pub(crate) use model::Model;
 

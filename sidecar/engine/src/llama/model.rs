@@ -225,6 +225,24 @@ impl Model {
         unsafe { sys::llama_vocab_get_add_bos(self.vocabulary.as_ptr()) }
     }
 
+    /// Does every text end with [`Self::eos`]?
+    pub(crate) fn wants_eos(&self) -> bool {
+        // SAFETY: the vocabulary lives.
+        unsafe { sys::llama_vocab_get_add_eos(self.vocabulary.as_ptr()) }
+    }
+
+    /// Length of the model's vectors.
+    pub(crate) fn width(&self) -> usize {
+        // SAFETY: the model lives.
+        unsafe { sys::llama_model_n_embd_out(self.as_ptr()) }.max(0) as usize
+    }
+
+    /// Does the file say how vectors of tokens become one of the text?
+    pub(crate) fn names_its_pooling(&self) -> bool {
+        let architecture = self.meta("general.architecture").unwrap_or_default();
+        self.meta(&format!("{architecture}.pooling_type")).is_some()
+    }
+
     fn known(&self, token: Token) -> Option<Token> {
         usize::try_from(token).is_ok_and(|id| id < self.tokens).then_some(token)
     }

@@ -8,10 +8,9 @@ mod process;
 use crate::wire::{ToHost, ToWorker, WireEvent, PROTOCOL};
 use crate::worker::classify;
 use crate::{
-    check_input, os, Engine, EngineError, EngineOptions, EngineState, EngineStatus, Event, Generation, GpuLayers,
+    os, EmbedQuestion, Embeddings, Engine, EngineError, EngineOptions, EngineState, EngineStatus, Event, Generation,
+    GpuLayers, ModelInfo, Question, WorkerCommand,
 };
-use crate::{ModelInfo, WorkerCommand};
-use ainonymous_types::ChatInput;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
 use process::{Exit, WorkerProcess};
@@ -46,7 +45,7 @@ pub struct LlamaEngine {
     queue_max: u32,
     capacity: u32,
     shared: Arc<Shared>,
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<Asked>,
     stop: CancellationToken,
     task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
@@ -71,11 +70,49 @@ struct State {
     refuse: Option<EngineError>,
 }
 
-struct Question {
+/// Something on its way to the worker.
+struct Asked {
     id: u64,
-    input: ChatInput,
-    events: mpsc::Sender<Event>,
-    asked: Instant,
+    work: Work,
+    answer: Answer,
+    at: Instant,
+}
+
+enum Work {
+    Generate(Box<Question>),
+    Embed(EmbedQuestion),
+}
+
+/// Where its outcome goes.
+#[derive(Clone)]
+enum Answer {
+    Events(mpsc::Sender<Event>),
+    Vectors(mpsc::Sender<Result<Embeddings, EngineError>>),
+}
+
+impl Answer {
+    /// Resolves when nobody waits any more.
+    async fn closed(&self) {
+        match self {
+            Self::Events(sender) => sender.closed().await,
+            Self::Vectors(sender) => sender.closed().await,
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Events(sender) => sender.is_closed(),
+            Self::Vectors(sender) => sender.is_closed(),
+        }
+    }
+
+    /// A full channel is impossible by its size, a closed one is noticed by `Supervisor::dropped`.
+    fn fail(&self, error: EngineError) {
+        match self {
+            Self::Events(sender) => drop(sender.try_send(Event::Failed(error))),
+            Self::Vectors(sender) => drop(sender.try_send(Err(error))),
+        }
+    }
 }
 
 impl LlamaEngine {
@@ -121,6 +158,27 @@ impl LlamaEngine {
     }
 }
 
+impl LlamaEngine {
+    /// Hands something to the worker, if there is room for it.
+    fn ask(&self, work: Work, answer: Answer) -> Result<(), EngineError> {
+        if self.stop.is_cancelled() {
+            return Err(EngineError::Draining);
+        }
+        if let Some(refuse) = self.shared.lock().refuse.clone() {
+            return Err(refuse);
+        }
+        let full = EngineError::QueueFull { queue_max: self.queue_max };
+        self.shared.enter(self.capacity).ok_or(full)?;
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        // The channel has room for every question that may be open; it is closed only after a shutdown.
+        if self.questions.try_send(Asked { id, work, answer, at: Instant::now() }).is_err() {
+            self.shared.leave();
+            return Err(EngineError::Draining);
+        }
+        Ok(())
+    }
+}
+
 impl Drop for LlamaEngine {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -133,26 +191,19 @@ impl Engine for LlamaEngine {
         &self.info
     }
 
-    fn generate(&self, input: ChatInput) -> Result<Generation, EngineError> {
-        check_input(&input)?;
-        if self.stop.is_cancelled() {
-            return Err(EngineError::Draining);
-        }
-        if let Some(refuse) = self.shared.lock().refuse.clone() {
-            return Err(refuse);
-        }
-        let full = EngineError::QueueFull { queue_max: self.queue_max };
-        self.shared.enter(self.capacity).ok_or(full)?;
-        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+    fn generate(&self, question: Question) -> Result<Generation, EngineError> {
+        question.check()?;
         let events_max = self.info.context_tokens as usize + self.capacity as usize + EVENTS_BESIDES;
         let (events, receiver) = mpsc::channel(events_max);
-        let question = Question { id, input, events, asked: Instant::now() };
-        // The channel has room for every question that may be open; it is closed only after a shutdown.
-        if self.questions.try_send(question).is_err() {
-            self.shared.leave();
-            return Err(EngineError::Draining);
-        }
+        self.ask(Work::Generate(Box::new(question)), Answer::Events(events))?;
         Ok(Generation { events: receiver })
+    }
+
+    async fn embed(&self, question: EmbedQuestion) -> Result<Embeddings, EngineError> {
+        question.check()?;
+        let (sender, mut receiver) = mpsc::channel(1);
+        self.ask(Work::Embed(question), Answer::Vectors(sender))?;
+        receiver.recv().await.unwrap_or(Err(EngineError::Draining))
     }
 
     fn status(&self) -> EngineStatus {
@@ -263,10 +314,10 @@ struct Supervisor {
     info: ModelInfo,
     shared: Arc<Shared>,
     stop: CancellationToken,
-    asked: mpsc::Receiver<Question>,
+    asked: mpsc::Receiver<Asked>,
     open: HashMap<u64, Open>,
     /// Questions that came while there was no worker.
-    backlog: VecDeque<Question>,
+    backlog: VecDeque<Asked>,
     /// Resolves with the id of a question whose reader is gone.
     dropped: FuturesUnordered<Abortable<BoxFuture<'static, u64>>>,
     recent_restarts: VecDeque<Instant>,
@@ -274,7 +325,7 @@ struct Supervisor {
 
 /// A question that the worker has.
 struct Open {
-    events: mpsc::Sender<Event>,
+    answer: Answer,
     running: bool,
     /// Ends the watch in `Supervisor::dropped`.
     watch: AbortHandle,
@@ -355,21 +406,25 @@ impl Supervisor {
     }
 
     /// Gives a question to the worker unless its reader is gone already.
-    async fn hand_over(&mut self, question: Question, process: &mut WorkerProcess) -> std::io::Result<()> {
-        let Question { id, input, events, asked: _ } = question;
-        if events.is_closed() {
+    async fn hand_over(&mut self, asked: Asked, process: &mut WorkerProcess) -> std::io::Result<()> {
+        let Asked { id, work, answer, at: _ } = asked;
+        if answer.is_closed() {
             self.shared.leave();
             return Ok(());
         }
-        let watched = events.clone();
+        let watched = answer.clone();
         let gone: BoxFuture<'static, u64> = Box::pin(async move {
             watched.closed().await;
             id
         });
         let (watch, registration) = AbortHandle::new_pair();
         self.dropped.push(Abortable::new(gone, registration));
-        self.open.insert(id, Open { events, running: false, watch });
-        process.send(&ToWorker::Generate { id, input }).await
+        self.open.insert(id, Open { answer, running: false, watch });
+        let message = match work {
+            Work::Generate(question) => ToWorker::Generate { id, question },
+            Work::Embed(question) => ToWorker::Embed { id, question },
+        };
+        process.send(&message).await
     }
 
     fn pass_on(&mut self, id: u64, event: WireEvent) {
@@ -381,33 +436,48 @@ impl Supervisor {
                 self.shared.running.fetch_add(1, Ordering::AcqRel);
                 Event::Started { prompt_tokens }
             }
-            WireEvent::Token { id, text } => Event::Token { id, text },
-            WireEvent::Finished(finished) => return self.end(id, Event::Finished(finished)),
-            WireEvent::Failed(error) => return self.end(id, Event::Failed(error)),
+            WireEvent::Token { id, text, more } => Event::Token { id, text, more },
+            WireEvent::Finished(finished) => {
+                return self.end(id, |answer| {
+                    if let Answer::Events(sender) = answer {
+                        let _ = sender.try_send(Event::Finished(finished));
+                    }
+                })
+            }
+            WireEvent::Embedded(vectors) => {
+                return self.end(id, |answer| {
+                    if let Answer::Vectors(sender) = answer {
+                        let _ = sender.try_send(Ok(vectors));
+                    }
+                })
+            }
+            WireEvent::Failed(error) => return self.end(id, |answer| answer.fail(error)),
         };
-        // A full channel is impossible by its size, a closed one is noticed by `dropped`.
-        let _ = open.events.try_send(event);
+        if let Answer::Events(sender) = &open.answer {
+            let _ = sender.try_send(event);
+        }
     }
 
-    fn end(&mut self, id: u64, last: Event) {
-        let Some(Open { events, running, watch }) = self.open.remove(&id) else { return };
+    /// Takes a question off the books and says its last word.
+    fn end(&mut self, id: u64, last: impl FnOnce(&Answer)) {
+        let Some(Open { answer, running, watch }) = self.open.remove(&id) else { return };
         watch.abort();
         if running {
             self.shared.running.fetch_sub(1, Ordering::AcqRel);
         }
         self.shared.leave();
-        let _ = events.try_send(last);
+        last(&answer);
     }
 
     fn end_all(&mut self, error: &EngineError) {
         let ids: Vec<u64> = self.open.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.end(id, Event::Failed(error.clone())));
+        ids.into_iter().for_each(|id| self.end(id, |answer| answer.fail(error.clone())));
         self.dropped.clear();
     }
 
-    fn refuse(&self, question: &Question, error: EngineError) {
+    fn refuse(&self, asked: &Asked, error: EngineError) {
         self.shared.leave();
-        let _ = question.events.try_send(Event::Failed(error));
+        asked.answer.fail(error);
     }
 
     /// An orderly end: the worker frees what it holds, or is killed.
@@ -472,7 +542,7 @@ impl Supervisor {
         tokio::pin!(starting);
         let stop = self.stop.clone();
         loop {
-            let patience_ends = self.backlog.front().map(|q| q.asked + RESTART_PATIENCE);
+            let patience_ends = self.backlog.front().map(|q| q.at + RESTART_PATIENCE);
             let patience = async {
                 match patience_ends {
                     Some(at) => tokio::time::sleep_until(at.into()).await,

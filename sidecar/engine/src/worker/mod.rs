@@ -3,6 +3,7 @@
 //! Four threads: the reader takes frames and can always cancel; the preparer renders templates and splits text into tokens,
 //! so that a long prompt does not hold up running answers; the main thread computes; nobody waits in a loop.
 
+mod embed;
 mod load;
 mod output;
 mod prompt;
@@ -12,8 +13,8 @@ pub(crate) use load::classify;
 
 use crate::llama::{AbortSwitch, Token};
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
-use crate::{os, EngineError, EngineOptions};
-use ainonymous_types::ChatInput;
+use crate::{os, EngineError, EngineOptions, Question};
+use embed::{Embedder, Embedding};
 use output::Output;
 use prompt::Prompter;
 use std::collections::{HashMap, VecDeque};
@@ -53,14 +54,15 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
         }
     };
     let load::Loaded { model, context, template, info } = loaded;
-    let context_tokens = info.context_tokens;
+    let (context_tokens, info_threads) = (info.context_tokens, info.threads);
     let prompter = Prompter::new(model.clone(), template, context_tokens);
     let preparer = Preparer { shared: shared.clone(), output: output.clone(), prompter };
     if std::thread::Builder::new().name("preparer".into()).spawn(move || preparer.run()).is_err() {
         return ExitCode::FAILURE;
     }
     output.send(&ToHost::Loaded(Box::new(info)));
-    scheduler::Scheduler::new(shared, output.clone(), model, context, options.slots, context_tokens).run();
+    let embedder = Embedder::new(model.clone(), info_threads, shared.abort.clone());
+    scheduler::Scheduler::new(shared, output.clone(), model, context, embedder, options.slots, context_tokens).run();
     ExitCode::SUCCESS
 }
 
@@ -81,6 +83,8 @@ struct Inbox {
     asked: VecDeque<Asked>,
     /// Questions that wait for a slot.
     ready: VecDeque<Prepared>,
+    /// Texts to be embedded.
+    embeds: VecDeque<Embedding>,
     /// Every question that has not ended.
     cancelled: HashMap<u64, Arc<AtomicBool>>,
     /// A question was cancelled since the scheduler looked.
@@ -90,7 +94,7 @@ struct Inbox {
 
 struct Asked {
     id: u64,
-    input: ChatInput,
+    question: Box<Question>,
     cancelled: Arc<AtomicBool>,
     at: Instant,
 }
@@ -99,7 +103,7 @@ struct Asked {
 struct Prepared {
     id: u64,
     prompt: Vec<Token>,
-    input: ChatInput,
+    question: Box<Question>,
     cancelled: Arc<AtomicBool>,
     at: Instant,
     /// Position in the queue that was reported last.
@@ -122,12 +126,19 @@ fn read_all(shared: &Shared) {
     let mut stdin = io::stdin().lock();
     loop {
         match read_frame(&mut stdin, TO_WORKER_BYTES_MAX) {
-            Ok(Some(ToWorker::Generate { id, input })) => {
+            Ok(Some(ToWorker::Generate { id, question })) => {
                 let cancelled = Arc::new(AtomicBool::new(false));
                 let mut inbox = shared.inbox();
                 inbox.cancelled.insert(id, cancelled.clone());
-                inbox.asked.push_back(Asked { id, input, cancelled, at: Instant::now() });
+                inbox.asked.push_back(Asked { id, question, cancelled, at: Instant::now() });
                 shared.to_prepare.notify_one();
+            }
+            Ok(Some(ToWorker::Embed { id, question })) => {
+                let cancelled = Arc::new(AtomicBool::new(false));
+                let mut inbox = shared.inbox();
+                inbox.cancelled.insert(id, cancelled.clone());
+                inbox.embeds.push_back(Embedding::new(id, question, cancelled));
+                shared.to_compute.notify_one();
             }
             Ok(Some(ToWorker::Cancel { id })) => {
                 let mut inbox = shared.inbox();
@@ -168,11 +179,11 @@ impl Preparer {
                 self.output.flush();
                 continue;
             }
-            match self.prompter.tokens(&asked.input.messages) {
+            match self.prompter.tokens(&asked.question.prompt) {
                 Ok(prompt) => {
-                    let Asked { id, input, cancelled, at } = asked;
+                    let Asked { id, question, cancelled, at } = asked;
                     let mut inbox = self.shared.inbox();
-                    inbox.ready.push_back(Prepared { id, prompt, input, cancelled, at, reported: 0 });
+                    inbox.ready.push_back(Prepared { id, prompt, question, cancelled, at, reported: 0 });
                     self.shared.to_compute.notify_one();
                 }
                 Err(error) => {

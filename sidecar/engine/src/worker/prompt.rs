@@ -5,9 +5,8 @@
 
 use crate::llama::{Model, Token};
 use crate::template::ChatTemplate;
-use crate::EngineError;
+use crate::{EngineError, Prompt};
 use aho_corasick::{AhoCorasick, MatchKind};
-use ainonymous_types::ChatMessage;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -33,13 +32,21 @@ impl Prompter {
     }
 
     /// The tokens of a question. They begin with at most one begin token, whoever adds it.
-    pub(super) fn tokens(&mut self, messages: &[ChatMessage]) -> Result<Vec<Token>, EngineError> {
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-        let text = self.template.render(messages, now_s)?;
+    pub(super) fn tokens(&mut self, prompt: &Prompt) -> Result<Vec<Token>, EngineError> {
+        let rendered;
+        let text = match prompt {
+            Prompt::Tokens(tokens) => return self.known(tokens),
+            Prompt::Text(text) => text.as_str(),
+            Prompt::Chat(chat) => {
+                let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+                rendered = self.template.render(chat, now_s)?;
+                rendered.as_str()
+            }
+        };
         // Too long in any case: not worth the work.
         self.check(self.token_bytes_max.map_or(0, |max| text.len() / max))?;
         let mut tokens = Vec::new();
-        for piece in pieces(&text, self.special.as_ref(), PIECE_BYTES_MIN) {
+        for piece in pieces(text, self.special.as_ref(), PIECE_BYTES_MIN) {
             let failed = || EngineError::TemplateFailed { detail: "the prompt cannot be split into tokens".into() };
             tokens.append(&mut self.model.tokenize(piece).ok_or_else(failed)?);
         }
@@ -53,6 +60,14 @@ impl Prompter {
         }
         self.check(tokens.len())?;
         Ok(tokens)
+    }
+
+    /// Tokens as a caller gives them, if the model knows them all.
+    fn known(&self, tokens: &[u32]) -> Result<Vec<Token>, EngineError> {
+        self.check(tokens.len())?;
+        let known = |&token: &u32| Token::try_from(token).ok().filter(|_| (token as usize) < self.model.vocabulary());
+        let unknown = || EngineError::InputOutOfBounds { bound: "the model's vocabulary".into() };
+        tokens.iter().map(known).collect::<Option<_>>().ok_or_else(unknown)
     }
 
     /// A prompt needs room for one token of an answer.

@@ -4,7 +4,7 @@
 //! waited longest. The two go in separate batches because llama.cpp would separate them anyway (sequences of unequal length
 //! do not share a micro-batch); so a prompt is always cut at the same places and can be aborted without harm to others.
 
-use super::{Output, Prepared, Shared};
+use super::{Embedder, Embedding, Output, Prepared, Shared};
 use crate::llama::{Batch, Context, DecodeError, Model, Token};
 use crate::sampler::Sampler;
 use crate::text::AnswerText;
@@ -20,6 +20,8 @@ pub(super) struct Scheduler {
     output: Arc<Output>,
     model: Arc<Model>,
     context: Context,
+    embedder: Embedder,
+    embedding: Option<Embedding>,
     /// One place per sequence.
     slots: Vec<Option<Slot>>,
     context_tokens: u32,
@@ -65,7 +67,10 @@ impl Slot {
         WireEvent::Finished(Finished {
             finish,
             prompt_tokens: self.prompt.len() as u32,
+            cached_tokens: 0,
             completion_tokens: self.tokens,
+            stopped_by: None,
+            drafted: (0, 0),
             queue_us: us(asked, started),
             prefill_us: us(started, first_token.unwrap_or(now)),
             decode_us: first_token.map_or(0, |first| us(first, now)),
@@ -78,7 +83,10 @@ pub(super) fn cancelled_before_start(asked: Instant) -> WireEvent {
     WireEvent::Finished(Finished {
         finish: FinishReason::Cancelled,
         prompt_tokens: 0,
+        cached_tokens: 0,
         completion_tokens: 0,
+        stopped_by: None,
+        drafted: (0, 0),
         queue_us: asked.elapsed().as_micros() as u64,
         prefill_us: 0,
         decode_us: 0,
@@ -91,6 +99,7 @@ impl Scheduler {
         output: Arc<Output>,
         model: Arc<Model>,
         context: Context,
+        embedder: Embedder,
         slots: u32,
         context_tokens: u32,
     ) -> Self {
@@ -100,6 +109,8 @@ impl Scheduler {
             output,
             model,
             context,
+            embedder,
+            embedding: None,
             slots,
             context_tokens,
             batch: Batch::default(),
@@ -123,10 +134,28 @@ impl Scheduler {
             } else {
                 self.output.flush_if_due(began.elapsed());
             }
+            self.embed_step();
             if self.slots.iter().all(Option::is_none) {
                 self.output.flush();
             }
         }
+        self.output.flush();
+    }
+
+    /// One text of the embedding that is under way.
+    fn embed_step(&mut self) {
+        let Some(mut embedding) = self.embedding.take() else { return };
+        let outcome = match self.embedder.step(&mut embedding) {
+            _ if embedding.cancelled.load(Ordering::Acquire) => WireEvent::Failed(EngineError::Draining),
+            Ok(None) => {
+                self.embedding = Some(embedding);
+                return;
+            }
+            Ok(Some(vectors)) => WireEvent::Embedded(vectors),
+            Err(error) => WireEvent::Failed(error),
+        };
+        self.shared.ended(embedding.id);
+        self.output.event(embedding.id, outcome);
         self.output.flush();
     }
 
@@ -159,7 +188,10 @@ impl Scheduler {
                     self.output.event(waiting.id, WireEvent::Queued { position });
                 }
             }
-            if self.slots.iter().any(Option::is_some) {
+            if self.embedding.is_none() {
+                self.embedding = inbox.embeds.pop_front();
+            }
+            if self.embedding.is_some() || self.slots.iter().any(Option::is_some) {
                 return true;
             }
             inbox = shared.to_compute.wait(inbox).unwrap_or_else(PoisonError::into_inner);
@@ -167,10 +199,10 @@ impl Scheduler {
     }
 
     fn admit(&mut self, sequence: usize, prepared: Prepared) {
-        let Prepared { id, prompt, input, cancelled, at, reported: _ } = prepared;
+        let Prepared { id, prompt, question, cancelled, at, reported: _ } = prepared;
         let prompt_tokens = prompt.len() as u32;
         let room = self.context_tokens.saturating_sub(prompt_tokens).min(limits::ANSWER_TOKENS_MAX);
-        let tokens_max = if input.max_tokens == 0 { room } else { input.max_tokens.min(room) };
+        let tokens_max = if question.max_tokens == 0 { room } else { question.max_tokens.min(room) };
         self.admissions += 1;
         self.slots[sequence] = Some(Slot {
             id,
@@ -178,8 +210,8 @@ impl Scheduler {
             cancelled,
             prompt,
             prefilled: 0,
-            sampler: Sampler::new(input.sampling),
-            text: AnswerText::new(&input.stop),
+            sampler: Sampler::new(question.sampling),
+            text: AnswerText::new(&question.stop),
             text_bytes: 0,
             tokens_max,
             tokens: 0,
@@ -255,7 +287,7 @@ impl Scheduler {
         slot.tokens += 1;
         slot.times.first_token.get_or_insert_with(Instant::now);
         let (text, finish) = take_token(&self.model, slot, &mut self.bytes);
-        self.output.event(slot.id, WireEvent::Token { id, text });
+        self.output.event(slot.id, WireEvent::Token { id, text, more: None });
         if let Some(finish) = finish {
             self.end(sequence, |slot| slot.finished(finish));
         }

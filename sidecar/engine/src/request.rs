@@ -1,0 +1,480 @@
+//! What an engine is asked: everything that decides an answer besides the model, and the bounds on it.
+//!
+//! Richer than what travels between peers (`types::ChatInput`), which converts into it. Nothing here shows its content in
+//! `Debug`: it is somebody's prompt.
+
+use crate::EngineError;
+use ainonymous_types::{limits, ChatInput, ChatMessage, ChatRole, Sampling};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Most tools in one question.
+pub const TOOLS_MAX: usize = 128;
+/// Longest name of a tool, in bytes.
+pub const TOOL_NAME_BYTES_MAX: usize = 64;
+/// Most tool calls in one message.
+pub const TOOL_CALLS_MAX: usize = 128;
+/// Longest text of all tools together, or of a constraint, in bytes as JSON.
+pub const SCHEMA_BYTES_MAX: usize = 256 << 10;
+/// Most tokens with a bias.
+pub const LOGIT_BIASES_MAX: usize = 1_024;
+/// Largest bias either way (OpenAI's bound).
+pub const LOGIT_BIAS_MAX: f32 = 100.0;
+/// Most alternatives reported with each token.
+pub const TOP_LOGPROBS_MAX: u32 = 20;
+/// Most texts embedded at once.
+pub const EMBED_INPUTS_MAX: usize = 512;
+
+/// A question.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// What is to be continued.
+    pub prompt: Prompt,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// What changes logits before tokens are chosen.
+    pub adjust: Adjust,
+    /// What the answer must look like.
+    pub constraint: Option<Constraint>,
+    /// Most tokens to answer with; 0 means as many as fit into the context.
+    pub max_tokens: u32,
+    /// Texts that end the answer; they are not part of it.
+    pub stop: Vec<String>,
+    /// Report log-probabilities: of the chosen token, and of so many of the most likely.
+    pub logprobs: Option<u32>,
+    /// Go on where the model would end its answer.
+    pub ignore_end: bool,
+}
+
+/// What is to be continued.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub enum Prompt {
+    /// A conversation, rendered by the model's template.
+    Chat(Chat),
+    /// A text as it is; special tokens in it are recognised, and the begin token is added where the model wants it.
+    Text(String),
+    /// Tokens as they are.
+    Tokens(Vec<u32>),
+}
+
+/// A conversation.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Chat {
+    /// Oldest first; not empty.
+    pub messages: Vec<Message>,
+    /// What the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether it may, or must.
+    pub tool_choice: ToolChoice,
+    /// Whether it may call several tools in one answer.
+    pub parallel_tool_calls: bool,
+    /// Whether the model shall think first, where its template knows that; `None` leaves it to the template.
+    pub thinking: Option<bool>,
+    /// Further variables for the template (`chat_template_kwargs`).
+    pub template_arguments: Map<String, Value>,
+}
+
+/// Who speaks in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// The person who asks.
+    User,
+    /// The model.
+    Assistant,
+    /// A tool's result.
+    Tool,
+}
+
+/// One message of a conversation.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+    /// What the model thought before it said that.
+    pub reasoning: Option<String>,
+    /// Tools that the model called.
+    pub tool_calls: Vec<ToolCall>,
+    /// Results of tools: the call that it answers.
+    pub tool_call_id: Option<String>,
+    /// Results of tools: the tool's name.
+    pub name: Option<String>,
+}
+
+/// A tool.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Name: letters, digits, `_`, `-` and `.`.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: Option<String>,
+    /// JSON schema of its arguments, an object.
+    pub parameters: Value,
+}
+
+/// Whether the model may call tools.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// It may not.
+    None,
+    /// It must call at least one.
+    Required,
+    /// It must call this one.
+    Named(String),
+}
+
+/// A call of a tool.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Names the call in its conversation.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments, as JSON text.
+    pub arguments: String,
+}
+
+/// What the answer must look like.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub enum Constraint {
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that fits a schema.
+    JsonSchema(Value),
+    /// Text that a regular expression matches as a whole.
+    Regex(String),
+    /// Text of a grammar in the notation of `llguidance` (a dialect of Lark's).
+    Lark(String),
+    /// One of these texts.
+    Choice(Vec<String>),
+}
+
+/// What changes logits before tokens are chosen. The neutral value of every field changes nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Adjust {
+    /// Divides positive and multiplies negative logits of tokens that occurred (Keskar et al. 2019); 1 is neutral.
+    pub repetition: f32,
+    /// Taken off once for tokens that occurred; 0 is neutral.
+    pub presence: f32,
+    /// Taken off for each time that a token occurred; 0 is neutral.
+    pub frequency: f32,
+    /// Tokens looked back at for these, prompt included for `repetition`; 0 means all of the answer.
+    pub last_tokens: u32,
+    /// Added to the logits of these tokens; at most [`LOGIT_BIAS_MAX`] either way, which forbids or forces.
+    pub bias: Vec<(u32, f32)>,
+}
+
+impl Default for Adjust {
+    fn default() -> Self {
+        Self { repetition: 1.0, presence: 0.0, frequency: 0.0, last_tokens: 64, bias: Vec::new() }
+    }
+}
+
+impl Adjust {
+    /// Does it change nothing?
+    pub fn is_neutral(&self) -> bool {
+        let Self { repetition, presence, frequency, last_tokens: _, bias } = self;
+        *repetition == 1.0 && *presence == 0.0 && *frequency == 0.0 && bias.is_empty()
+    }
+}
+
+/// Texts to embed.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmbedQuestion {
+    /// One vector is made of each; at most [`EMBED_INPUTS_MAX`].
+    pub inputs: Vec<EmbedInput>,
+}
+
+/// A text to embed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EmbedInput {
+    /// A text.
+    Text(String),
+    /// Tokens.
+    Tokens(Vec<u32>),
+}
+
+/// Vectors of texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Embeddings {
+    /// One for each input, in order, of length 1.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens of all inputs.
+    pub prompt_tokens: u32,
+}
+
+impl Message {
+    /// A message of words alone.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        let content = content.into();
+        Self { role, content, reasoning: None, tool_calls: vec![], tool_call_id: None, name: None }
+    }
+
+    /// Length of everything that a person or a model wrote, in bytes.
+    fn bytes(&self) -> usize {
+        let Self { role: _, content, reasoning, tool_calls, tool_call_id, name } = self;
+        let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let calls: usize = tool_calls.iter().map(|c| c.id.len() + c.name.len() + c.arguments.len()).sum();
+        content.len() + optional(reasoning) + calls + optional(tool_call_id) + optional(name)
+    }
+}
+
+impl From<ChatMessage> for Message {
+    fn from(ChatMessage { role, content }: ChatMessage) -> Self {
+        let role = match role {
+            ChatRole::System => Role::System,
+            ChatRole::User => Role::User,
+            ChatRole::Assistant => Role::Assistant,
+        };
+        Self::new(role, content)
+    }
+}
+
+impl Question {
+    /// The plain continuation of a prompt.
+    pub fn new(prompt: Prompt) -> Self {
+        Self {
+            prompt,
+            sampling: Sampling::default(),
+            adjust: Adjust::default(),
+            constraint: None,
+            max_tokens: 0,
+            stop: vec![],
+            logprobs: None,
+            ignore_end: false,
+        }
+    }
+
+    /// The question in the form that travels between peers, or the name of the first thing that this form lacks.
+    pub fn to_chat_input(&self) -> Result<ChatInput, &'static str> {
+        let Self { prompt, sampling, adjust, constraint, max_tokens, stop, logprobs, ignore_end } = self;
+        let Prompt::Chat(Chat {
+            messages,
+            tools,
+            tool_choice: _,
+            parallel_tool_calls: _,
+            thinking,
+            template_arguments,
+        }) = prompt
+        else {
+            return Err("prompt");
+        };
+        let lacking = [
+            ("tools", !tools.is_empty()),
+            ("thinking", thinking.is_some()),
+            ("chat_template_kwargs", !template_arguments.is_empty()),
+            ("penalties and biases", !adjust.is_neutral()),
+            ("structured output", constraint.is_some()),
+            ("logprobs", logprobs.is_some()),
+            ("ignore_eos", *ignore_end),
+        ];
+        if let Some((what, _)) = lacking.into_iter().find(|(_, asked)| *asked) {
+            return Err(what);
+        }
+        let plain = |m: &Message| {
+            let role = match m.role {
+                Role::System => ChatRole::System,
+                Role::User => ChatRole::User,
+                Role::Assistant => ChatRole::Assistant,
+                Role::Tool => return None,
+            };
+            m.tool_calls.is_empty().then(|| ChatMessage { role, content: m.content.clone() })
+        };
+        let messages = messages.iter().map(plain).collect::<Option<Vec<_>>>().ok_or("tools")?;
+        Ok(ChatInput { messages, sampling: *sampling, max_tokens: *max_tokens, stop: stop.clone() })
+    }
+
+    /// Refuses what breaks a bound, and questions without a word.
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        let Self { prompt, sampling, adjust, constraint, max_tokens, stop, logprobs, ignore_end: _ } = self;
+        let bounds = [
+            ("STOP_STRINGS_MAX", stop.len() <= limits::STOP_STRINGS_MAX),
+            ("STOP_BYTES_MAX", stop.iter().all(|s| s.len() <= limits::STOP_BYTES_MAX)),
+            ("ANSWER_TOKENS_MAX", *max_tokens <= limits::ANSWER_TOKENS_MAX),
+            ("TEMPERATURE_MILLI_MAX", sampling.temperature_milli <= limits::TEMPERATURE_MILLI_MAX),
+            ("TOP_K_MAX", sampling.top_k <= limits::TOP_K_MAX),
+            ("SEED_MAX", sampling.seed <= limits::SEED_MAX),
+            ("top_p_milli", sampling.top_p_milli <= 1_000),
+            ("min_p_milli", sampling.min_p_milli <= 1_000),
+            ("TOP_LOGPROBS_MAX", logprobs.is_none_or(|n| n <= TOP_LOGPROBS_MAX)),
+            ("LOGIT_BIASES_MAX", adjust.bias.len() <= LOGIT_BIASES_MAX),
+            ("LOGIT_BIAS_MAX", adjust.bias.iter().all(|(_, bias)| bias.abs() <= LOGIT_BIAS_MAX)),
+            ("repetition", adjust.repetition > 0.0 && adjust.repetition <= 10.0),
+            ("presence", adjust.presence.abs() <= 10.0),
+            ("frequency", adjust.frequency.abs() <= 10.0),
+            ("SCHEMA_BYTES_MAX", constraint.as_ref().is_none_or(|c| c.bytes() <= SCHEMA_BYTES_MAX)),
+        ];
+        broken(&bounds)?;
+        prompt.check()
+    }
+}
+
+impl From<ChatInput> for Question {
+    fn from(ChatInput { messages, sampling, max_tokens, stop }: ChatInput) -> Self {
+        let messages = messages.into_iter().map(Message::from).collect();
+        let chat = Chat { messages, ..Chat::default() };
+        Self { sampling, max_tokens, stop, ..Self::new(Prompt::Chat(chat)) }
+    }
+}
+
+impl Prompt {
+    fn check(&self) -> Result<(), EngineError> {
+        let empty = match self {
+            Self::Text(text) => {
+                broken(&[("PROMPT_BYTES_MAX", text.len() <= limits::PROMPT_BYTES_MAX)])?;
+                text.is_empty()
+            }
+            Self::Tokens(tokens) => {
+                broken(&[("PROMPT_BYTES_MAX", tokens.len() <= limits::PROMPT_BYTES_MAX / 4)])?;
+                tokens.is_empty()
+            }
+            Self::Chat(chat) => {
+                let Chat { messages, tools, tool_choice: _, parallel_tool_calls: _, thinking: _, template_arguments } =
+                    chat;
+                let name = |name: &str| {
+                    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+                    !name.is_empty() && name.len() <= TOOL_NAME_BYTES_MAX && name.chars().all(fits)
+                };
+                let tool_bytes = |t: &Tool| {
+                    t.name.len() + t.description.as_ref().map_or(0, String::len) + t.parameters.to_string().len()
+                };
+                let arguments = Value::Object(template_arguments.clone()).to_string().len();
+                broken(&[
+                    ("CHAT_MESSAGES_MAX", messages.len() <= limits::CHAT_MESSAGES_MAX),
+                    (
+                        "PROMPT_BYTES_MAX",
+                        messages.iter().map(Message::bytes).sum::<usize>() <= limits::PROMPT_BYTES_MAX,
+                    ),
+                    ("TOOL_CALLS_MAX", messages.iter().all(|m| m.tool_calls.len() <= TOOL_CALLS_MAX)),
+                    ("TOOLS_MAX", tools.len() <= TOOLS_MAX),
+                    ("TOOL_NAME_BYTES_MAX", tools.iter().all(|tool| name(&tool.name))),
+                    ("SCHEMA_BYTES_MAX", tools.iter().map(tool_bytes).sum::<usize>() + arguments <= SCHEMA_BYTES_MAX),
+                ])?;
+                messages.iter().all(|m| m.content.trim().is_empty())
+            }
+        };
+        if empty {
+            return Err(EngineError::EmptyPrompt);
+        }
+        Ok(())
+    }
+}
+
+impl Constraint {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::JsonObject => 0,
+            Self::JsonSchema(schema) => schema.to_string().len(),
+            Self::Regex(text) | Self::Lark(text) => text.len(),
+            Self::Choice(texts) => texts.iter().map(|t| t.len() + 1).sum(),
+        }
+    }
+}
+
+impl EmbedQuestion {
+    /// Refuses what breaks a bound, and empty texts.
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        let bytes = |input: &EmbedInput| match input {
+            EmbedInput::Text(text) => text.len(),
+            EmbedInput::Tokens(tokens) => tokens.len() * 4,
+        };
+        broken(&[
+            ("EMBED_INPUTS_MAX", self.inputs.len() <= EMBED_INPUTS_MAX),
+            ("PROMPT_BYTES_MAX", self.inputs.iter().map(bytes).sum::<usize>() <= limits::PROMPT_BYTES_MAX),
+        ])?;
+        if self.inputs.is_empty() || self.inputs.iter().any(|input| bytes(input) == 0) {
+            return Err(EngineError::EmptyPrompt);
+        }
+        Ok(())
+    }
+}
+
+fn broken(bounds: &[(&str, bool)]) -> Result<(), EngineError> {
+    match bounds.iter().find(|(_, kept)| !kept) {
+        Some((bound, _)) => Err(EngineError::InputOutOfBounds { bound: (*bound).to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// `Debug` that names the type and nothing of its content.
+macro_rules! secret {
+    ($($name:ident),*) => {$(
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+pub(crate) use secret;
+secret!(Question, Prompt, Chat, Message, Tool, ToolCall, Constraint, EmbedQuestion, EmbedInput);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(content: String) -> Question {
+        let messages = vec![Message::new(Role::User, content)];
+        Question::new(Prompt::Chat(Chat { messages, ..Chat::default() }))
+    }
+
+    fn with(change: impl FnOnce(&mut Question)) -> Result<(), EngineError> {
+        let mut question = chat("x".into());
+        change(&mut question);
+        question.check()
+    }
+
+    #[test]
+    fn bounds_hold_at_the_bound_and_break_past_it() {
+        let bytes = limits::PROMPT_BYTES_MAX;
+        assert_eq!(chat("x".repeat(bytes)).check(), Ok(()));
+        assert_eq!(chat("x".repeat(bytes + 1)).check().unwrap_err().code(), "input_out_of_bounds");
+        let stops = |n: usize, length: usize| with(|q| q.stop = vec!["x".repeat(length); n]);
+        assert_eq!(stops(limits::STOP_STRINGS_MAX, limits::STOP_BYTES_MAX), Ok(()));
+        assert!(stops(limits::STOP_STRINGS_MAX + 1, 1).is_err());
+        assert!(stops(1, limits::STOP_BYTES_MAX + 1).is_err());
+        let hot = |milli| with(|q| q.sampling.temperature_milli = milli);
+        assert_eq!(hot(limits::TEMPERATURE_MILLI_MAX), Ok(()));
+        assert!(hot(limits::TEMPERATURE_MILLI_MAX + 1).is_err());
+        assert_eq!(with(|q| q.logprobs = Some(TOP_LOGPROBS_MAX)), Ok(()));
+        assert!(with(|q| q.logprobs = Some(TOP_LOGPROBS_MAX + 1)).is_err());
+        assert_eq!(with(|q| q.adjust.bias = vec![(1, -LOGIT_BIAS_MAX); LOGIT_BIASES_MAX]), Ok(()));
+        assert!(with(|q| q.adjust.bias = vec![(1, 0.0); LOGIT_BIASES_MAX + 1]).is_err());
+        assert!(with(|q| q.adjust.bias = vec![(1, f32::NAN)]).is_err());
+        assert!(with(|q| q.adjust.repetition = f32::NAN).is_err());
+        assert!(with(|q| q.constraint = Some(Constraint::Regex("x".repeat(SCHEMA_BYTES_MAX + 1)))).is_err());
+    }
+
+    #[test]
+    fn a_question_needs_a_word() {
+        assert_eq!(chat(" \n".into()).check(), Err(EngineError::EmptyPrompt));
+        assert_eq!(Question::new(Prompt::Chat(Chat::default())).check(), Err(EngineError::EmptyPrompt));
+        assert_eq!(Question::new(Prompt::Text(String::new())).check(), Err(EngineError::EmptyPrompt));
+        assert_eq!(Question::new(Prompt::Tokens(vec![])).check(), Err(EngineError::EmptyPrompt));
+        assert_eq!(EmbedQuestion { inputs: vec![] }.check(), Err(EngineError::EmptyPrompt));
+    }
+
+    #[test]
+    fn what_peers_cannot_be_asked_is_named() {
+        assert_eq!(chat("x".into()).to_chat_input().unwrap().messages.len(), 1);
+        let lacks = |change: &dyn Fn(&mut Question)| {
+            let mut question = chat("x".into());
+            change(&mut question);
+            question.to_chat_input().unwrap_err()
+        };
+        assert_eq!(lacks(&|q| q.logprobs = Some(0)), "logprobs");
+        assert_eq!(lacks(&|q| q.constraint = Some(Constraint::JsonObject)), "structured output");
+        assert_eq!(lacks(&|q| q.prompt = Prompt::Text("x".into())), "prompt");
+    }
+
+    #[test]
+    fn debug_output_shows_no_text() {
+        assert_eq!(format!("{:?}", chat("secret".into())), "Question { .. }");
+    }
+}
