@@ -303,6 +303,8 @@ fn engine_class(e: &EngineError) -> ErrorClass {
         EngineError::EmptyPrompt
         | EngineError::PromptTooLong { .. }
         | EngineError::InputOutOfBounds { .. }
+        | EngineError::InvalidConstraint { .. }
+        | EngineError::Unsupported { .. }
         | EngineError::NoChatTemplate
         | EngineError::TemplateFailed { .. } => ErrorClass::BadRequest,
         EngineError::QueueFull { .. } => ErrorClass::Busy,

@@ -2,13 +2,12 @@
 //! whoever waits for it.
 
 use crate::directory::Candidate;
-use crate::engines::model_id;
 use crate::node::{lock, Node};
 use crate::{
     local, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Route,
 };
 use ainonymous_conductor::Conductor;
-use ainonymous_engine::Question;
+use ainonymous_engine as engine;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Effect, Failure, Question};
 use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, SendSignal};
 use ainonymous_verify::{chat, commit};
@@ -180,7 +179,7 @@ fn deliver(node: &Node, id: Option<RequestId>, from: AgentPubKey, signal: PeerSi
 }
 
 /// A question in the form that peers can be asked, within its bounds.
-pub(crate) fn to_travel(question: &Question) -> Result<ChatInput, AskError> {
+pub(crate) fn to_travel(question: &engine::Question) -> Result<ChatInput, AskError> {
     let input = question.to_chat_input().map_err(|what| AskError::NotForPeers { what })?;
     chat::bounds(&input).map_err(|b| AskError::Invalid { problem: b.to_string(), code: b.code() })?;
     Ok(input)

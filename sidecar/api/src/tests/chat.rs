@@ -70,7 +70,8 @@ async fn every_field_reaches_the_question() {
     assert_eq!(asked.model.as_deref(), Some("tiny-gemma:q8_0"));
     assert_eq!(asked.route, Route::Posted);
     assert_eq!(asked.provider, Some(provider()));
-    let said: Vec<_> = input(&asked).messages.iter().map(|m| (m.role, m.content.as_str())).collect();
+    let asked = input(&asked);
+    let said: Vec<_> = asked.messages.iter().map(|m| (m.role, m.content.as_str())).collect();
     let wanted = [
         (ChatRole::System, "Be brief."),
         (ChatRole::System, "ab"),
@@ -79,9 +80,9 @@ async fn every_field_reaches_the_question() {
     ];
     assert_eq!(said, wanted);
     let sampling = Sampling { temperature_milli: 700, top_p_milli: 900, min_p_milli: 50, top_k: 5, seed: 42 };
-    assert_eq!(input(&asked).sampling, sampling);
-    assert_eq!(input(&asked).max_tokens, 8);
-    assert_eq!(input(&asked).stop, ["END", "\n\n"]);
+    assert_eq!(asked.sampling, sampling);
+    assert_eq!(asked.max_tokens, 8);
+    assert_eq!(asked.stop, ["END", "\n\n"]);
 }
 
 #[tokio::test]
@@ -91,7 +92,7 @@ async fn what_is_left_out_gets_the_defaults_and_a_seed_of_its_own() {
     ask(&one, body.clone()).await;
     ask(&two, body).await;
     let (one, two) = (one.question(), two.question());
-    assert_eq!((one.model, one.route, input(&one).max_tokens), (None, Route::Auto, 0));
+    assert_eq!((&one.model, one.route, input(&one).max_tokens), (&None, Route::Auto, 0));
     assert!(input(&one).stop.is_empty());
     assert_eq!(Sampling { seed: 0, ..input(&one).sampling }, Sampling::default());
     assert_ne!(input(&one).sampling.seed, input(&two).sampling.seed);
