@@ -127,6 +127,15 @@ pub(crate) struct Up {
     /// Questions that may wait for a model [default: 64].
     #[arg(long, env = "AINONYMOUS_QUEUE", value_name = "N", value_parser = clap::value_parser!(u32).range(0..=65_536))]
     pub(crate) queue: Option<u32>,
+    /// Memory for computed beginnings of prompts, for each model [default: a sixteenth of the machine's, at most 4096].
+    #[arg(long, env = "AINONYMOUS_PREFIX_CACHE_MIB", value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
+    pub(crate) prefix_cache_mib: Option<u64>,
+    /// A small GGUF with the same tokenizer that guesses ahead; answers stay the same.
+    #[arg(long, env = "AINONYMOUS_DRAFT", value_name = "FILE")]
+    pub(crate) draft: Option<PathBuf>,
+    /// Most tokens guessed in one step [default: 4].
+    #[arg(long, env = "AINONYMOUS_DRAFT_TOKENS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) draft_tokens: Option<u32>,
     /// Longest time that a receipt waits to be published with others [default: 5000].
     #[arg(long, env = "AINONYMOUS_RECEIPT_INTERVAL_MS", value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
     pub(crate) receipt_interval_ms: Option<u64>,

@@ -32,6 +32,9 @@ pub(crate) struct Config {
     pub(crate) context: Option<u32>,
     pub(crate) slots: Option<u32>,
     pub(crate) queue: Option<u32>,
+    pub(crate) prefix_cache_mib: Option<u64>,
+    pub(crate) draft: Option<PathBuf>,
+    pub(crate) draft_tokens: Option<u32>,
     pub(crate) receipt_interval_ms: Option<u64>,
     pub(crate) happ: Option<PathBuf>,
     pub(crate) model: Option<String>,
@@ -77,6 +80,8 @@ impl Config {
         within("context", self.context.map(u64::from), 32, 16_777_216)?;
         within("slots", self.slots.map(u64::from), 1, 64)?;
         within("queue", self.queue.map(u64::from), 0, 65_536)?;
+        within("prefix_cache_mib", self.prefix_cache_mib, 0, 1_048_576)?;
+        within("draft_tokens", self.draft_tokens.map(u64::from), 1, 16)?;
         within("receipt_interval_ms", self.receipt_interval_ms, 10, 86_400_000)
     }
 }

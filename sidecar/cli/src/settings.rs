@@ -7,11 +7,14 @@ use crate::paths;
 use ainonymous_api::DEFAULT_PORT;
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::ModelError;
-use ainonymous_node::{GpuLayers, ServeOptions};
+use ainonymous_node::{DraftOptions, GpuLayers, ServeOptions};
 use ainonymous_types::KvType;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Most tokens guessed in one step unless told otherwise.
+const DRAFT_TOKENS_DEFAULT: u32 = 4;
 
 /// What a node is started with, after flags, environment, file and defaults are merged.
 #[derive(Debug)]
@@ -49,6 +52,13 @@ impl Settings {
         let network = network(&flags, config);
         let files = model_files(models, &flags, config);
         let no_share = flags.no_share || config.no_share.unwrap_or(false);
+        let draft = match flags.draft.clone().or_else(|| config.draft.clone()).map(find_model).transpose()? {
+            Some(model_path) => {
+                let tokens_max = flags.draft_tokens.or(config.draft_tokens).unwrap_or(DRAFT_TOKENS_DEFAULT);
+                Some(DraftOptions { model_path, tokens_max })
+            }
+            None => None,
+        };
         let of_model = |path: PathBuf| ServeOptions {
             path,
             name: None,
@@ -61,6 +71,8 @@ impl Settings {
             slots: flags.slots.or(config.slots).unwrap_or(4),
             queue_max: flags.queue.or(config.queue).unwrap_or(QUEUE_MAX_DEFAULT),
             kv_type: KvType::F16,
+            prefix_cache_bytes: flags.prefix_cache_mib.or(config.prefix_cache_mib).map(|mib| mib << 20),
+            draft: draft.clone(),
         };
         let files: Vec<PathBuf> = files.into_iter().map(find_model).collect::<Result<_, _>>()?;
         let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();

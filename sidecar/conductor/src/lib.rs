@@ -50,6 +50,10 @@ pub const WORKER_STACK_BYTES: usize = 8 << 20;
 
 /// Chooses the cryptography of TLS. More than one is linked, so somebody must, before the first connection.
 pub fn install_crypto_provider() {
+    // Databases may still be closing on threads of their own when the process ends: OpenSSL must not take its memory away
+    // from under them, which it does at exit unless it is told not to before its first use.
+    #[cfg(feature = "embedded")]
+    openssl_sys::init();
     // An error means that one is chosen already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -71,6 +71,9 @@ pub enum EngineError {
         /// Name of the bound.
         bound: String,
     },
+    /// The draft model splits text into other tokens than the model it should guess for.
+    #[error("the draft model has another tokenizer than the model")]
+    DraftMismatch,
     /// The constraint or a tool's schema cannot be turned into a grammar.
     #[error("the constraint cannot be used: {detail}")]
     InvalidConstraint {
@@ -160,6 +163,7 @@ impl EngineError {
             Self::EmptyPrompt => "empty_prompt",
             Self::PromptTooLong { .. } => "prompt_too_long",
             Self::InputOutOfBounds { .. } => "input_out_of_bounds",
+            Self::DraftMismatch => "draft_mismatch",
             Self::InvalidConstraint { .. } => "invalid_constraint",
             Self::Unsupported { .. } => "unsupported_by_model",
             Self::QueueFull { .. } => "queue_full",
@@ -192,6 +196,7 @@ impl EngineError {
             Self::EmptyPrompt => "send at least one message with text",
             Self::PromptTooLong { .. } => "shorten the conversation, or ask a provider with a larger context",
             Self::InputOutOfBounds { .. } => "stay within the documented bound",
+            Self::DraftMismatch => "choose a smaller model of the same family, or none",
             Self::InvalidConstraint { .. } => "simplify the schema or grammar, and check that it is valid",
             Self::Unsupported { .. } => "leave it out, or choose a model that can",
             Self::QueueFull { .. } => "try again in a moment, or ask another provider",

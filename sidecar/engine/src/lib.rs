@@ -4,9 +4,11 @@
 //! same executable ([`run_worker`]), which talks over stdin and stdout and is restarted when it dies. The crate must not
 //! know networks, receipts, model names or downloads. Prompts and answers appear in no log and no `Debug` output.
 
+mod adjust;
 mod error;
 pub mod hashes;
 mod llama;
+mod logprobs;
 mod options;
 mod os;
 pub mod request;
@@ -21,7 +23,8 @@ mod worker;
 
 pub use error::EngineError;
 pub use options::{
-    EngineOptions, GpuLayers, ModelInfo, WorkerCommand, CONTEXT_TOKENS_DEFAULT, QUEUE_MAX_DEFAULT, SLOTS_MAX,
+    DraftOptions, EngineOptions, GpuLayers, ModelInfo, WorkerCommand, CONTEXT_TOKENS_DEFAULT, DRAFT_TOKENS_MAX,
+    PREFIX_CACHE_BYTES_MAX, QUEUE_MAX_DEFAULT, SLOTS_MAX,
 };
 pub use request::{EmbedInput, EmbedQuestion, Embeddings, Prompt, Question};
 pub use sampler::SAMPLER_VERSION;

@@ -39,7 +39,25 @@ pub struct EngineOptions {
     pub queue_max: u32,
     /// Number format of the key-value cache.
     pub kv_type: KvType,
+    /// Memory for computed beginnings of prompts, in bytes; `None` takes a sixteenth of the machine's, at most 4 GiB.
+    pub prefix_cache_bytes: Option<u64>,
+    /// A small model that guesses ahead.
+    pub draft: Option<DraftOptions>,
 }
+
+/// A small model that guesses what the large one will say. Answers are the same with and without it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftOptions {
+    /// The GGUF file; its tokenizer must be the large model's.
+    pub model_path: PathBuf,
+    /// Most tokens guessed in one step, 1 to [`DRAFT_TOKENS_MAX`].
+    pub tokens_max: u32,
+}
+
+/// Most tokens that a draft model guesses in one step.
+pub const DRAFT_TOKENS_MAX: u32 = 16;
+/// Most memory for computed beginnings of prompts unless the caller chooses, in bytes.
+pub const PREFIX_CACHE_BYTES_MAX: u64 = 4 << 30;
 
 /// Most slots of one engine (llama.cpp's own bound on sequences is 256).
 pub const SLOTS_MAX: u32 = 64;
@@ -59,7 +77,20 @@ impl EngineOptions {
             slots: 4,
             queue_max: QUEUE_MAX_DEFAULT,
             kv_type: KvType::F16,
+            prefix_cache_bytes: None,
+            draft: None,
         }
+    }
+
+    /// Memory for computed beginnings of prompts, in bytes.
+    pub(crate) fn prefix_cache_bytes(&self) -> usize {
+        let automatic = || (crate::os::memory_bytes().unwrap_or(1 << 30) / 16).min(PREFIX_CACHE_BYTES_MAX);
+        usize::try_from(self.prefix_cache_bytes.unwrap_or_else(automatic)).unwrap_or(usize::MAX)
+    }
+
+    /// Most tokens guessed in one step; 0 without a draft model.
+    pub(crate) fn draft_tokens(&self) -> u32 {
+        self.draft.as_ref().map_or(0, |draft| draft.tokens_max.clamp(1, DRAFT_TOKENS_MAX))
     }
 }
 

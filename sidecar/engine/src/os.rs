@@ -64,6 +64,18 @@ fn cores_in_sysfs() -> Option<u32> {
     (!cores.is_empty()).then_some(cores.len() as u32)
 }
 
+/// Memory of this machine in bytes, where the system tells.
+pub(crate) fn memory_bytes() -> Option<u64> {
+    #[cfg(unix)]
+    {
+        // SAFETY: `sysconf` takes a number and gives one.
+        let (pages, page) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+        u64::try_from(pages).ok()?.checked_mul(u64::try_from(page).ok()?)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
 /// Resident memory of a process in bytes, where the system tells.
 pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -52,6 +52,10 @@ impl ChatTemplate {
 
     /// The prompt for a conversation. `now_s`: seconds since the epoch, for templates that state the date (UTC).
     pub(crate) fn render(&mut self, chat: &Chat, now_s: i64) -> Result<String, EngineError> {
+        self.render_to(chat, now_s, true)
+    }
+
+    fn render_to(&mut self, chat: &Chat, now_s: i64, ask: bool) -> Result<String, EngineError> {
         self.environment.add_function("strftime_now", move |format: &str| strftime(now_s, format));
         let messages: Vec<Value> = chat
             .messages
@@ -60,7 +64,7 @@ impl ChatTemplate {
             .collect();
         let values = context! {
             messages,
-            add_generation_prompt => true,
+            add_generation_prompt => ask,
             bos_token => self.bos_token.as_str(),
             eos_token => self.eos_token.as_str(),
         };
@@ -68,6 +72,19 @@ impl ChatTemplate {
         let template = self.environment.get_template(NAME).map_err(|e| self.failed(&e))?;
         template.render_captured_to(values, &mut out).map_err(|e| self.failed(&e))?;
         String::from_utf8(out.0).map_err(|_| EngineError::TemplateFailed { detail: "not UTF-8".into() })
+    }
+
+    /// Length in bytes of what the prompt `whole` of a conversation shares with the conversation without its last message:
+    /// other questions may begin the same. `None` if there is nothing before, or the template does not work that way.
+    pub(crate) fn render_before_last(&mut self, chat: &Chat, now_s: i64, whole: &str) -> Option<usize> {
+        let (_, before) = chat.messages.split_last()?;
+        if before.is_empty() {
+            return None;
+        }
+        let shorter = Chat { messages: before.to_vec(), ..chat.clone() };
+        let text = self.render_to(&shorter, now_s, false).ok()?;
+        let common = text.bytes().zip(whole.bytes()).take_while(|(a, b)| a == b).count();
+        (common == text.len()).then_some(common)
     }
 
     /// Kind and line of a failure. A message that the template raises is shown only if it stands in the template itself:

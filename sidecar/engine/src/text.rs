@@ -9,6 +9,8 @@ pub(crate) struct AnswerText {
     stops: Vec<String>,
     /// Bytes that are not yet a whole character; at most three.
     partial: Vec<u8>,
+    /// Which stop text ended it, as the caller counts them.
+    stopped_by: Option<u32>,
     /// Characters that may be the beginning of a stop text; shorter than the longest stop text.
     held: String,
 }
@@ -25,21 +27,28 @@ pub(crate) struct Added {
 impl AnswerText {
     /// `stops`: texts that end the answer; empty ones are ignored.
     pub(crate) fn new(stops: &[String]) -> Self {
-        let stops = stops.iter().filter(|s| !s.is_empty()).cloned().collect();
-        Self { stops, partial: Vec::new(), held: String::new() }
+        Self { stops: stops.to_vec(), partial: Vec::new(), stopped_by: None, held: String::new() }
     }
 
     /// Takes the bytes of a token.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Added {
         self.partial.extend_from_slice(bytes);
         drain_characters(&mut self.partial, &mut self.held);
-        if let Some(start) = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
+        let found = |(stop, at): (&String, u32)| Some((self.held.find(stop.as_str())?, at));
+        let stops = self.stops.iter().zip(0u32..).filter(|(stop, _)| !stop.is_empty());
+        if let Some((start, at)) = stops.filter_map(found).min() {
+            self.stopped_by = Some(at);
             self.held.truncate(start);
             self.partial.clear();
             return Added { text: std::mem::take(&mut self.held), stopped: true };
         }
         let clear = self.held.len() - self.beginning_of_a_stop();
         Added { text: self.held.drain(..clear).collect(), stopped: false }
+    }
+
+    /// Which stop text ended the answer, if one did.
+    pub(crate) fn stopped_by(&self) -> Option<u32> {
+        self.stopped_by
     }
 
     /// Ends the answer: what is held becomes clear, an incomplete character becomes U+FFFD.

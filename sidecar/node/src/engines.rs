@@ -180,8 +180,18 @@ impl Engines {
     async fn try_load(&self, options: &ServeOptions, stop: &CancellationToken) -> SlotState {
         match self.describe(options).await {
             Ok((description, hashes)) => {
-                let ServeOptions { path, name, threads, gpu_layers, context_tokens, slots, queue_max, kv_type } =
-                    options;
+                let ServeOptions {
+                    path,
+                    name,
+                    threads,
+                    gpu_layers,
+                    context_tokens,
+                    slots,
+                    queue_max,
+                    kv_type,
+                    prefix_cache_bytes,
+                    draft,
+                } = options;
                 let engine = LlamaEngine::load(
                     self.worker.clone(),
                     EngineOptions {
@@ -192,6 +202,8 @@ impl Engines {
                         slots: *slots,
                         queue_max: *queue_max,
                         kv_type: *kv_type,
+                        prefix_cache_bytes: *prefix_cache_bytes,
+                        draft: draft.clone(),
                     },
                     stop.clone(),
                 )

@@ -315,6 +315,7 @@ fn engine_class(e: &EngineError) -> ErrorClass {
         | EngineError::Truncated
         | EngineError::UnsupportedArchitecture { .. }
         | EngineError::InvalidModel { .. }
+        | EngineError::DraftMismatch
         | EngineError::OutOfMemory
         | EngineError::WorkerCrashed { .. }
         | EngineError::GaveUp { .. }

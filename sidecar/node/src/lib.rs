@@ -27,6 +27,6 @@ pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, Statu
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
 pub use ainonymous_engine::{
-    request, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, ModelInfo, More, Prompt,
-    Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,
+    request, DraftOptions, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, ModelInfo,
+    More, Prompt, Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,
 };

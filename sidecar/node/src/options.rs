@@ -1,7 +1,7 @@
 //! What a node is started with. Parsing and defaults for people live in the command line.
 
 use ainonymous_conductor::ConductorOptions;
-use ainonymous_engine::{GpuLayers, WorkerCommand};
+use ainonymous_engine::{DraftOptions, GpuLayers, WorkerCommand};
 use ainonymous_types::KvType;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,4 +44,8 @@ pub struct ServeOptions {
     pub queue_max: u32,
     /// Number format of the key-value cache.
     pub kv_type: KvType,
+    /// Memory for computed beginnings of prompts, in bytes; by default a sixteenth of the machine's.
+    pub prefix_cache_bytes: Option<u64>,
+    /// A small model that guesses ahead.
+    pub draft: Option<DraftOptions>,
 }

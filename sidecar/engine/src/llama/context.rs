@@ -21,6 +21,8 @@ pub(crate) struct ContextOptions {
     pub(crate) context_tokens: u32,
     /// Number of sequences.
     pub(crate) sequences: u32,
+    /// Most rows of logits of one batch.
+    pub(crate) outputs: u32,
     /// Most tokens of one batch.
     pub(crate) batch_tokens: u32,
     /// Threads that compute.
@@ -151,7 +153,7 @@ impl Context {
             parameters.n_batch = options.batch_tokens;
             parameters.n_ubatch = options.batch_tokens;
             parameters.n_seq_max = options.sequences;
-            parameters.n_outputs_max = options.sequences;
+            parameters.n_outputs_max = options.outputs;
             parameters.n_threads = options.threads as i32;
             parameters.n_threads_batch = options.threads as i32;
             let (kv_type, flash) = kv(options.kv_type);
@@ -181,6 +183,11 @@ impl Context {
     pub(crate) fn context_tokens(&self) -> u32 {
         // SAFETY: the context lives.
         unsafe { sys::llama_n_ctx_seq(self.pointer.as_ptr()) }
+    }
+
+    /// How it was made.
+    pub(crate) fn options(&self) -> ContextOptions {
+        self.options
     }
 
     /// Most tokens of one batch.
@@ -220,6 +227,69 @@ impl Context {
             let logits = NonNull::new(sys::llama_get_logits_ith(self.pointer.as_ptr(), row as i32))?;
             Some(std::slice::from_raw_parts(logits.as_ptr(), self.model.vocabulary()))
         }
+    }
+
+    /// Can the sequence be taken back to its first `tokens` tokens? Not if its cache has let go of what the next token
+    /// would look at: llama.cpp does it all the same, and is wrong.
+    pub(crate) fn can_keep(&self, sequence: u32, tokens: u32) -> bool {
+        // SAFETY: the context lives.
+        let (first, last) = unsafe {
+            let memory = sys::llama_get_memory(self.pointer.as_ptr());
+            if memory.is_null() {
+                return false;
+            }
+            (
+                sys::llama_memory_seq_pos_min(memory, sequence as i32),
+                sys::llama_memory_seq_pos_max(memory, sequence as i32),
+            )
+        };
+        if last < 0 || tokens == 0 {
+            return false;
+        }
+        let all = i64::from(last) + 1 == i64::from(tokens);
+        all || !self.model.is_recurrent()
+            && i64::from(first) <= (i64::from(tokens) - i64::from(self.model.window())).max(0)
+    }
+
+    /// Takes a sequence back to its first `tokens` tokens, which [`Self::can_keep`] allows; false if llama.cpp cannot.
+    pub(crate) fn keep(&mut self, sequence: u32, tokens: u32) -> bool {
+        // SAFETY: the context lives.
+        unsafe {
+            let memory = sys::llama_get_memory(self.pointer.as_ptr());
+            !memory.is_null() && sys::llama_memory_seq_rm(memory, sequence as i32, tokens as i32, -1)
+        }
+    }
+
+    /// Bytes that [`Self::save`] would give.
+    pub(crate) fn state_bytes(&mut self, sequence: u32) -> usize {
+        // SAFETY: the context lives.
+        unsafe { sys::llama_state_seq_get_size(self.pointer.as_ptr(), sequence as i32) }
+    }
+
+    /// A copy of a sequence's cache.
+    pub(crate) fn save(&mut self, sequence: u32) -> Option<Vec<u8>> {
+        let mut state = vec![0u8; self.state_bytes(sequence)];
+        // SAFETY: the buffer has the length that is passed.
+        let written = unsafe {
+            let pointer = self.pointer.as_ptr();
+            sys::llama_state_seq_get_data(pointer, state.as_mut_ptr(), state.len(), sequence as i32)
+        };
+        state.truncate(written);
+        (written > 0).then_some(state)
+    }
+
+    /// Puts a copy that this context made in place of a sequence's cache; false if llama.cpp cannot, and then the
+    /// sequence is empty.
+    pub(crate) fn restore(&mut self, sequence: u32, state: &[u8]) -> bool {
+        self.forget(sequence);
+        // SAFETY: the buffer has the length that is passed, and was written by this context.
+        let read = unsafe {
+            sys::llama_state_seq_set_data(self.pointer.as_ptr(), state.as_ptr(), state.len(), sequence as i32)
+        };
+        if read != state.len() {
+            self.forget(sequence);
+        }
+        read == state.len()
     }
 
     /// Forgets a whole sequence.

@@ -231,6 +231,23 @@ impl Model {
         unsafe { sys::llama_vocab_get_add_eos(self.vocabulary.as_ptr()) }
     }
 
+    /// Tokens that its sliding-window layers look back at; 0 if it has none.
+    pub(crate) fn window(&self) -> u32 {
+        // SAFETY: the model lives.
+        unsafe { sys::llama_model_n_swa(self.as_ptr()) }.max(0) as u32
+    }
+
+    /// Does it keep a state that cannot be taken back to an earlier token?
+    pub(crate) fn is_recurrent(&self) -> bool {
+        // SAFETY: the model lives.
+        unsafe { sys::llama_model_is_recurrent(self.as_ptr()) || sys::llama_model_is_hybrid(self.as_ptr()) }
+    }
+
+    /// Tokens that end an answer.
+    pub(crate) fn end_tokens(&self) -> Vec<Token> {
+        (0..self.tokens as Token).filter(|&token| self.ends_answer(token)).collect()
+    }
+
     /// Length of the model's vectors.
     pub(crate) fn width(&self) -> usize {
         // SAFETY: the model lives.

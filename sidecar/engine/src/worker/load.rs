@@ -1,9 +1,10 @@
 //! Loads a model: checks the file, decides what goes to the GPU, falls back rather than fail, and says why when it fails.
 
+use super::draft::Drafter;
 use super::output::Output;
 use crate::error::{clip, EngineError};
 use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, GgufFacts, LayerBytes, Model};
-use crate::options::{CONTEXT_TOKENS_DEFAULT, SLOTS_MAX};
+use crate::options::{DraftOptions, CONTEXT_TOKENS_DEFAULT, DRAFT_TOKENS_MAX, SLOTS_MAX};
 use crate::template::ChatTemplate;
 use crate::wire::ToHost;
 use crate::{os, EngineOptions, GpuLayers, ModelInfo};
@@ -29,6 +30,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Loaded {
     pub(super) model: Arc<Model>,
     pub(super) context: Context,
+    pub(super) drafter: Option<Drafter>,
     pub(super) template: ChatTemplate,
     pub(super) info: ModelInfo,
 }
@@ -67,7 +69,8 @@ pub(super) fn load(options: &EngineOptions, abort: Arc<AbortSwitch>, output: &Ou
         let context_options = ContextOptions {
             context_tokens,
             sequences: slots,
-            batch_tokens: chunk_tokens(gpu_layers > 0, model.parameters()).max(slots),
+            outputs: slots * (options.draft_tokens() + 1),
+            batch_tokens: chunk_tokens(gpu_layers > 0, model.parameters()).max(slots * (options.draft_tokens() + 1)),
             threads,
             kv_type: options.kv_type,
         };
@@ -77,6 +80,10 @@ pub(super) fn load(options: &EngineOptions, abort: Arc<AbortSwitch>, output: &Ou
     };
     let template = chat_template(&model)?;
     warm_up(&model, &mut context)?;
+    let drafter = match &options.draft {
+        Some(draft) => Some(load_draft(draft, &facts, &context, gpu_layers > 0, abort)?),
+        None => None,
+    };
     let info = ModelInfo {
         architecture: to_label(&model.meta("general.architecture").unwrap_or_default(), limits::ARCHITECTURE_BYTES_MAX),
         name: model_name(&model, path),
@@ -95,7 +102,26 @@ pub(super) fn load(options: &EngineOptions, abort: Arc<AbortSwitch>, output: &Ou
         template_hash: facts.template_hash,
         load_ms: began.elapsed().as_millis() as u64,
     };
-    Ok(Loaded { model, context, template, info })
+    Ok(Loaded { model, context, drafter, template, info })
+}
+
+/// The model that guesses. It must split text into the same tokens.
+fn load_draft(
+    draft: &DraftOptions,
+    facts: &GgufFacts,
+    context: &Context,
+    gpu: bool,
+    abort: Arc<AbortSwitch>,
+) -> Result<Drafter, EngineError> {
+    check_file(&draft.model_path)?;
+    let own = GgufFacts::read(&draft.model_path).ok_or_else(why_refused)?;
+    if own.tokenizer_hash != facts.tokenizer_hash {
+        return Err(EngineError::DraftMismatch);
+    }
+    let layers = if gpu { u32::MAX } else { 0 };
+    let model = Model::load(&draft.model_path, layers, &mut |_| true).map(Arc::new).ok_or_else(why_refused)?;
+    let options = ContextOptions { outputs: context.options().sequences, ..context.options() };
+    Drafter::new(model, options, draft.tokens_max.clamp(1, DRAFT_TOKENS_MAX), abort).ok_or_else(why_refused)
 }
 
 /// Length of the file, or why it cannot be a model.

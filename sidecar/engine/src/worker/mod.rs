@@ -3,17 +3,21 @@
 //! Four threads: the reader takes frames and can always cancel; the preparer renders templates and splits text into tokens,
 //! so that a long prompt does not hold up running answers; the main thread computes; nobody waits in a loop.
 
+mod draft;
 mod embed;
 mod load;
 mod output;
+mod prefixes;
 mod prompt;
 mod scheduler;
+mod sequences;
+mod slot;
 
 pub(crate) use load::classify;
 
 use crate::llama::{AbortSwitch, Token};
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
-use crate::{os, EngineError, EngineOptions, Question};
+use crate::{os, EngineError, EngineOptions, Question, SLOTS_MAX};
 use embed::{Embedder, Embedding};
 use output::Output;
 use prompt::Prompter;
@@ -53,7 +57,7 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let load::Loaded { model, context, template, info } = loaded;
+    let load::Loaded { model, context, drafter, template, info } = loaded;
     let (context_tokens, info_threads) = (info.context_tokens, info.threads);
     let prompter = Prompter::new(model.clone(), template, context_tokens);
     let preparer = Preparer { shared: shared.clone(), output: output.clone(), prompter };
@@ -61,8 +65,15 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     output.send(&ToHost::Loaded(Box::new(info)));
-    let embedder = Embedder::new(model.clone(), info_threads, shared.abort.clone());
-    scheduler::Scheduler::new(shared, output.clone(), model, context, embedder, options.slots, context_tokens).run();
+    let parts = scheduler::Parts {
+        embedder: Embedder::new(model.clone(), info_threads, shared.abort.clone()),
+        sequences: sequences::Sequences::new(options.slots.clamp(1, SLOTS_MAX), options.prefix_cache_bytes()),
+        model,
+        context,
+        drafter,
+        context_tokens,
+    };
+    scheduler::Scheduler::new(shared, output.clone(), parts).run();
     ExitCode::SUCCESS
 }
 
@@ -103,6 +114,8 @@ struct Asked {
 struct Prepared {
     id: u64,
     prompt: Vec<Token>,
+    /// Where its last message begins.
+    shared_until: Option<usize>,
     question: Box<Question>,
     cancelled: Arc<AtomicBool>,
     at: Instant,
@@ -175,15 +188,15 @@ impl Preparer {
             let id = asked.id;
             if asked.cancelled.load(Ordering::Acquire) {
                 self.shared.ended(id);
-                self.output.event(id, scheduler::cancelled_before_start(asked.at));
+                self.output.event(id, slot::cancelled_before_start(asked.at));
                 self.output.flush();
                 continue;
             }
             match self.prompter.tokens(&asked.question.prompt) {
-                Ok(prompt) => {
+                Ok((prompt, shared_until)) => {
                     let Asked { id, question, cancelled, at } = asked;
                     let mut inbox = self.shared.inbox();
-                    inbox.ready.push_back(Prepared { id, prompt, question, cancelled, at, reported: 0 });
+                    inbox.ready.push_back(Prepared { id, prompt, shared_until, question, cancelled, at, reported: 0 });
                     self.shared.to_compute.notify_one();
                 }
                 Err(error) => {

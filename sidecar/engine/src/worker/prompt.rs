@@ -31,16 +31,18 @@ impl Prompter {
         Self { model, template, special, token_bytes_max, context_tokens }
     }
 
-    /// The tokens of a question. They begin with at most one begin token, whoever adds it.
-    pub(super) fn tokens(&mut self, prompt: &Prompt) -> Result<Vec<Token>, EngineError> {
-        let rendered;
-        let text = match prompt {
-            Prompt::Tokens(tokens) => return self.known(tokens),
-            Prompt::Text(text) => text.as_str(),
+    /// The tokens of a question, and where the last message of its conversation begins. They begin with at most one begin
+    /// token, whoever adds it.
+    pub(super) fn tokens(&mut self, prompt: &Prompt) -> Result<(Vec<Token>, Option<usize>), EngineError> {
+        let (rendered, before_last);
+        let (text, before_last) = match prompt {
+            Prompt::Tokens(tokens) => return Ok((self.known(tokens)?, None)),
+            Prompt::Text(text) => (text.as_str(), None),
             Prompt::Chat(chat) => {
                 let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
                 rendered = self.template.render(chat, now_s)?;
-                rendered.as_str()
+                before_last = self.template.render_before_last(chat, now_s, &rendered);
+                (rendered.as_str(), before_last)
             }
         };
         // Too long in any case: not worth the work.
@@ -50,16 +52,32 @@ impl Prompter {
             let failed = || EngineError::TemplateFailed { detail: "the prompt cannot be split into tokens".into() };
             tokens.append(&mut self.model.tokenize(piece).ok_or_else(failed)?);
         }
+        let mut shared = before_last.and_then(|bytes| self.tokens_of(bytes, &tokens));
         if let Some(bos) = self.model.bos() {
             let leading = tokens.iter().take_while(|&&t| t == bos).count();
             let wanted = usize::from(leading > 0 || self.model.wants_bos());
             tokens.splice(..leading, std::iter::repeat_n(bos, wanted));
+            shared = shared.filter(|&shared| shared >= leading).map(|shared| shared - leading + wanted);
         }
         if tokens.is_empty() {
             return Err(EngineError::EmptyPrompt);
         }
         self.check(tokens.len())?;
-        Ok(tokens)
+        Ok((tokens, shared))
+    }
+
+    /// How many tokens make the first `bytes` bytes of a text, if one ends there.
+    fn tokens_of(&self, bytes: usize, tokens: &[Token]) -> Option<usize> {
+        let (mut seen, mut piece) = (0, Vec::new());
+        for (count, &token) in (1..).zip(tokens) {
+            piece.clear();
+            self.model.piece(token, true, &mut piece);
+            seen += piece.len();
+            if seen >= bytes {
+                return (seen == bytes).then_some(count);
+            }
+        }
+        None
     }
 
     /// Tokens as a caller gives them, if the model knows them all.

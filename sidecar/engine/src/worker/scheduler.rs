@@ -1,121 +1,73 @@
 //! Continuous batching: many answers in one context, step by step.
 //!
-//! A step is one token for every slot that decodes, in one batch, and then one chunk of the prompt of the slot that has
-//! waited longest. The two go in separate batches because llama.cpp would separate them anyway (sequences of unequal length
-//! do not share a micro-batch); so a prompt is always cut at the same places and can be aborted without harm to others.
+//! A step is one token for every slot that decodes (several where a draft model guesses), in one batch, and then one chunk
+//! of the prompt of the slot that has waited longest. The two go in separate batches because llama.cpp would separate them
+//! anyway (sequences of unequal length do not share a micro-batch); so a prompt is cut at the same places whoever else is
+//! there, and can be aborted without harm to others.
 
+use super::draft::Drafter;
+use super::sequences::Sequences;
+use super::slot::{cancelled_before_start, Slot};
 use super::{Embedder, Embedding, Output, Prepared, Shared};
 use crate::llama::{Batch, Context, DecodeError, Model, Token};
-use crate::sampler::Sampler;
-use crate::text::AnswerText;
 use crate::wire::WireEvent;
-use crate::{EngineError, Finished};
-use ainonymous_types::{limits, FinishReason};
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::EngineError;
+use ainonymous_types::FinishReason;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// While others wait for their next token, a chunk of a prompt shall take no longer than this.
+const CHUNK_TIME: Duration = Duration::from_millis(60);
+/// Fewest tokens of such a chunk; chunks are powers of two of it, so that prompts are cut at few places.
+const CHUNK_TOKENS_MIN: usize = 32;
 
 pub(super) struct Scheduler {
-    shared: Arc<Shared>,
-    output: Arc<Output>,
-    model: Arc<Model>,
-    context: Context,
-    embedder: Embedder,
+    pub(super) shared: Arc<Shared>,
+    pub(super) output: Arc<Output>,
+    pub(super) model: Arc<Model>,
+    pub(super) context: Context,
+    pub(super) drafter: Option<Drafter>,
+    pub(super) embedder: Embedder,
+    pub(super) sequences: Sequences,
+    pub(super) context_tokens: u32,
     embedding: Option<Embedding>,
-    /// One place per sequence.
-    slots: Vec<Option<Slot>>,
-    context_tokens: u32,
+    ends: Vec<Token>,
     batch: Batch,
     bytes: Vec<u8>,
-    /// Slots by the time of their admission: whose prompt is next.
     admissions: u64,
+    /// Measured time of one prompt token.
+    prompt_token_time: Duration,
 }
 
-/// An answer that is being computed.
-struct Slot {
-    id: u64,
-    admission: u64,
-    cancelled: Arc<AtomicBool>,
-    prompt: Vec<Token>,
-    /// Prompt tokens that are in the cache.
-    prefilled: usize,
-    sampler: Sampler,
-    text: AnswerText,
-    text_bytes: usize,
-    tokens_max: u32,
-    tokens: u32,
-    /// Token that was chosen last and is not in the cache yet.
-    last: Token,
-    times: Times,
-}
-
-struct Times {
-    asked: Instant,
-    started: Instant,
-    first_token: Option<Instant>,
-}
-
-impl Slot {
-    fn is_decoding(&self) -> bool {
-        self.prefilled == self.prompt.len()
-    }
-
-    fn finished(&self, finish: FinishReason) -> WireEvent {
-        let Times { asked, started, first_token } = self.times;
-        let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
-        let now = Instant::now();
-        WireEvent::Finished(Finished {
-            finish,
-            prompt_tokens: self.prompt.len() as u32,
-            cached_tokens: 0,
-            completion_tokens: self.tokens,
-            stopped_by: None,
-            drafted: (0, 0),
-            queue_us: us(asked, started),
-            prefill_us: us(started, first_token.unwrap_or(now)),
-            decode_us: first_token.map_or(0, |first| us(first, now)),
-        })
-    }
-}
-
-/// The end of a question that was cancelled while it waited.
-pub(super) fn cancelled_before_start(asked: Instant) -> WireEvent {
-    WireEvent::Finished(Finished {
-        finish: FinishReason::Cancelled,
-        prompt_tokens: 0,
-        cached_tokens: 0,
-        completion_tokens: 0,
-        stopped_by: None,
-        drafted: (0, 0),
-        queue_us: asked.elapsed().as_micros() as u64,
-        prefill_us: 0,
-        decode_us: 0,
-    })
+/// What a scheduler works with.
+pub(super) struct Parts {
+    pub(super) model: Arc<Model>,
+    pub(super) context: Context,
+    pub(super) drafter: Option<Drafter>,
+    pub(super) embedder: Embedder,
+    pub(super) sequences: Sequences,
+    pub(super) context_tokens: u32,
 }
 
 impl Scheduler {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        output: Arc<Output>,
-        model: Arc<Model>,
-        context: Context,
-        embedder: Embedder,
-        slots: u32,
-        context_tokens: u32,
-    ) -> Self {
-        let slots = (0..slots).map(|_| None).collect();
+    pub(super) fn new(shared: Arc<Shared>, output: Arc<Output>, parts: Parts) -> Self {
+        let Parts { model, context, drafter, embedder, sequences, context_tokens } = parts;
         Self {
             shared,
             output,
-            model,
             context,
+            drafter,
             embedder,
-            embedding: None,
-            slots,
+            sequences,
             context_tokens,
+            embedding: None,
+            ends: model.end_tokens(),
+            model,
             batch: Batch::default(),
             bytes: Vec::new(),
             admissions: 0,
+            prompt_token_time: Duration::ZERO,
         }
     }
 
@@ -135,27 +87,10 @@ impl Scheduler {
                 self.output.flush_if_due(began.elapsed());
             }
             self.embed_step();
-            if self.slots.iter().all(Option::is_none) {
+            if self.sequences.slots().next().is_none() {
                 self.output.flush();
             }
         }
-        self.output.flush();
-    }
-
-    /// One text of the embedding that is under way.
-    fn embed_step(&mut self) {
-        let Some(mut embedding) = self.embedding.take() else { return };
-        let outcome = match self.embedder.step(&mut embedding) {
-            _ if embedding.cancelled.load(Ordering::Acquire) => WireEvent::Failed(EngineError::Draining),
-            Ok(None) => {
-                self.embedding = Some(embedding);
-                return;
-            }
-            Ok(Some(vectors)) => WireEvent::Embedded(vectors),
-            Err(error) => WireEvent::Failed(error),
-        };
-        self.shared.ended(embedding.id);
-        self.output.event(embedding.id, outcome);
         self.output.flush();
     }
 
@@ -178,9 +113,9 @@ impl Scheduler {
                 }
                 self.output.flush();
             }
-            while let Some(sequence) = self.slots.iter().position(Option::is_none) {
+            while self.sequences.has_free() {
                 let Some(prepared) = inbox.ready.pop_front() else { break };
-                self.admit(sequence, prepared);
+                self.admit(prepared);
             }
             for (position, waiting) in (1..).zip(inbox.ready.iter_mut()) {
                 if waiting.reported != position {
@@ -191,153 +126,184 @@ impl Scheduler {
             if self.embedding.is_none() {
                 self.embedding = inbox.embeds.pop_front();
             }
-            if self.embedding.is_some() || self.slots.iter().any(Option::is_some) {
+            if self.embedding.is_some() || self.sequences.slots().next().is_some() {
                 return true;
             }
             inbox = shared.to_compute.wait(inbox).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn admit(&mut self, sequence: usize, prepared: Prepared) {
-        let Prepared { id, prompt, question, cancelled, at, reported: _ } = prepared;
-        let prompt_tokens = prompt.len() as u32;
-        let room = self.context_tokens.saturating_sub(prompt_tokens).min(limits::ANSWER_TOKENS_MAX);
-        let tokens_max = if question.max_tokens == 0 { room } else { question.max_tokens.min(room) };
+    fn admit(&mut self, prepared: Prepared) {
+        let Some((sequence, computed)) = self.sequences.take(&mut self.context, &prepared.prompt) else { return };
+        let (id, prompt_tokens) = (prepared.id, prepared.prompt.len() as u32);
         self.admissions += 1;
-        self.slots[sequence] = Some(Slot {
-            id,
-            admission: self.admissions,
-            cancelled,
-            prompt,
-            prefilled: 0,
-            sampler: Sampler::new(question.sampling),
-            text: AnswerText::new(&question.stop),
-            text_bytes: 0,
-            tokens_max,
-            tokens: 0,
-            last: 0,
-            times: Times { asked: at, started: Instant::now(), first_token: None },
-        });
+        let room = self.context_tokens.saturating_sub(prompt_tokens);
+        let slot = Slot::new(prepared, self.admissions, computed, room, &self.ends);
+        self.sequences.all[sequence].slot = Some(slot);
         self.output.event(id, WireEvent::Started { prompt_tokens });
     }
 
     fn end_cancelled(&mut self) {
-        for sequence in 0..self.slots.len() {
-            let cancelled = |slot: &Slot| slot.cancelled.load(Ordering::Acquire);
-            if self.slots[sequence].as_ref().is_some_and(cancelled) {
-                self.end(sequence, |slot| slot.finished(FinishReason::Cancelled));
-            }
+        let cancelled: Vec<usize> =
+            self.sequences.slots().filter(|(_, s)| s.is_cancelled()).map(|(at, _)| at).collect();
+        for sequence in cancelled {
+            self.end(sequence, false, |slot| slot.finished(FinishReason::Cancelled));
         }
     }
 
-    /// One token for every slot that decodes.
+    /// One token for every slot that decodes, or more where the draft model guesses right.
     fn decode_step(&mut self) {
+        let slots = self.sequences.all.iter_mut().enumerate().filter_map(|(at, s)| Some((at, s.slot.as_mut()?)));
+        let guesses = self.drafter.as_mut().map(|drafter| drafter.guess(slots)).unwrap_or_default();
+        let began = Instant::now();
         self.batch.clear();
-        let mut rows = Vec::new();
-        for (sequence, slot) in self.slots.iter().enumerate() {
-            let Some(slot) = slot.as_ref().filter(|slot| slot.is_decoding()) else { continue };
-            let position = slot.prompt.len() as u32 + slot.tokens - 1;
-            rows.push((sequence, self.batch.add(slot.last, position, sequence as u32, true)));
+        let mut rows: Vec<(usize, Vec<usize>, Vec<Token>)> = Vec::new();
+        for (sequence, slot) in self.sequences.slots().filter(|(_, slot)| slot.is_decoding()) {
+            let guessed = guesses.iter().find(|(at, _)| *at == sequence).map(|(_, g)| g.clone()).unwrap_or_default();
+            let last = slot.tokens.last().copied().unwrap_or_default();
+            let first = (slot.tokens.len() - 1) as u32;
+            let of_slot = std::iter::once(last).chain(guessed.iter().copied()).zip(first..);
+            let of_slot = of_slot.map(|(token, at)| self.batch.add(token, at, sequence as u32, true)).collect();
+            rows.push((sequence, of_slot, guessed));
         }
         if rows.is_empty() {
             return;
         }
         self.context.abort_switch().begin_shared();
-        match self.context.decode(&mut self.batch) {
-            Ok(()) => rows.into_iter().for_each(|(sequence, row)| self.choose(sequence, row)),
-            Err(error) => rows.into_iter().for_each(|(sequence, _)| self.fail(sequence, error)),
+        if let Err(error) = self.context.decode(&mut self.batch) {
+            return rows.into_iter().for_each(|(sequence, ..)| self.fail(sequence, error));
         }
+        let (answers, mut tokens, mut any) = (rows.len() as u32, 0, false);
+        for (sequence, of_slot, guessed) in rows {
+            any |= !guessed.is_empty();
+            tokens += self.choose_run(sequence, &of_slot, &guessed);
+        }
+        if let Some(drafter) = &mut self.drafter {
+            drafter.judge(any, began.elapsed(), tokens, answers);
+        }
+    }
+
+    /// Chooses tokens as long as the guesses were right; returns how many. What was computed for wrong ones is taken back.
+    fn choose_run(&mut self, sequence: usize, rows: &[usize], guessed: &[Token]) -> u32 {
+        let (mut chosen, mut right) = (0, 0);
+        for (at, &row) in rows.iter().enumerate() {
+            let Some(slot) = self.sequences.slot(sequence) else { return chosen };
+            slot.computed = slot.tokens.len();
+            self.choose(sequence, row);
+            chosen += 1;
+            let Some(slot) = self.sequences.slot(sequence) else { return chosen };
+            if guessed.get(at).is_none_or(|guess| slot.tokens.last() != Some(guess)) {
+                break;
+            }
+            right += 1;
+        }
+        let Some(slot) = self.sequences.slot(sequence) else { return chosen };
+        slot.drafted = (slot.drafted.0 + guessed.len() as u32, slot.drafted.1 + right);
+        if rows.len() > chosen as usize {
+            let computed = slot.computed as u32;
+            if !self.context.keep(sequence as u32, computed) {
+                self.fail(sequence, DecodeError::Failed(-3));
+            }
+        }
+        chosen
     }
 
     /// The slot that has waited longest for its prompt to be computed.
     fn next_to_prefill(&self) -> Option<usize> {
-        let waiting = |(sequence, slot): (usize, &Option<Slot>)| {
-            slot.as_ref().filter(|slot| !slot.is_decoding()).map(|slot| (slot.admission, sequence))
-        };
-        self.slots.iter().enumerate().filter_map(waiting).min().map(|(_, sequence)| sequence)
+        let waiting = self.sequences.slots().filter(|(_, slot)| !slot.is_decoding());
+        waiting.map(|(at, slot)| (slot.admission, at)).min().map(|(_, at)| at)
     }
 
     /// One chunk of one prompt; its last chunk gives the first token.
     fn prefill_step(&mut self) {
         let Some(sequence) = self.next_to_prefill() else { return };
-        let Some(slot) = self.slots[sequence].as_mut() else { return };
-        let chunk_end = slot.prompt.len().min(slot.prefilled + self.context.batch_tokens());
+        let most = self.chunk_tokens();
+        let Some(slot) = self.sequences.slot(sequence) else { return };
+        let mut chunk_end = slot.prompt_tokens.min(slot.computed + most);
+        if let Some(shared) = slot.shared_until.filter(|&shared| slot.computed < shared) {
+            chunk_end = chunk_end.min(shared);
+        }
         self.batch.clear();
         let mut row = 0;
-        for position in slot.prefilled..chunk_end {
-            let last = position + 1 == slot.prompt.len();
-            row = self.batch.add(slot.prompt[position], position as u32, sequence as u32, last);
+        let begin = slot.computed;
+        for position in begin..chunk_end {
+            let last = position + 1 == slot.prompt_tokens;
+            row = self.batch.add(slot.tokens[position], position as u32, sequence as u32, last);
         }
-        slot.prefilled = chunk_end;
-        let complete = slot.is_decoding();
+        slot.computed = chunk_end;
+        let (complete, shared) = (chunk_end == slot.prompt_tokens, slot.shared_until == Some(chunk_end));
         self.context.abort_switch().begin(slot.id);
+        let began = Instant::now();
         match self.context.decode(&mut self.batch) {
-            Ok(()) if complete => self.choose(sequence, row),
-            Ok(()) => {}
+            Ok(()) => {
+                self.prompt_token_time = began.elapsed() / (chunk_end - begin).max(1) as u32;
+                if shared {
+                    self.sequences.copy(&mut self.context, sequence);
+                }
+                if complete {
+                    self.choose(sequence, row);
+                }
+            }
             Err(error) => self.fail(sequence, error),
         }
     }
 
+    /// Tokens of the next chunk: as many as a batch takes, or as others can wait for.
+    fn chunk_tokens(&self) -> usize {
+        let most = self.context.batch_tokens();
+        let others_wait = self.sequences.slots().any(|(_, slot)| slot.is_decoding());
+        if !others_wait || self.prompt_token_time.is_zero() {
+            return most;
+        }
+        let affordable = (CHUNK_TIME.as_nanos() / self.prompt_token_time.as_nanos().max(1)) as usize;
+        let power = (affordable / CHUNK_TOKENS_MIN).max(1).ilog2();
+        (CHUNK_TOKENS_MIN << power).min(most)
+    }
+
     /// Chooses the next token of a slot from a row of logits, and ends the answer if that is its last.
     fn choose(&mut self, sequence: usize, row: usize) {
-        let Some(slot) = self.slots[sequence].as_mut() else { return };
+        let Some(slot) = self.sequences.slot(sequence) else { return };
         let Some(logits) = self.context.logits(row) else { return self.fail(sequence, DecodeError::Failed(-1)) };
-        let id = slot.sampler.choose(logits, slot.tokens);
-        slot.last = id as Token;
-        slot.tokens += 1;
-        slot.times.first_token.get_or_insert_with(Instant::now);
-        let (text, finish) = take_token(&self.model, slot, &mut self.bytes);
-        self.output.event(slot.id, WireEvent::Token { id, text, more: None });
-        if let Some(finish) = finish {
-            self.end(sequence, |slot| slot.finished(finish));
+        let chosen = slot.choose(&self.model, logits, &mut self.bytes);
+        self.output.event(slot.id, chosen.event);
+        if let Some(finish) = chosen.finish {
+            self.end(sequence, false, |slot| slot.finished(finish));
         }
     }
 
     fn fail(&mut self, sequence: usize, error: DecodeError) {
-        self.end(sequence, |slot| match error {
-            DecodeError::Aborted if slot.cancelled.load(Ordering::Acquire) => slot.finished(FinishReason::Cancelled),
+        self.end(sequence, true, |slot| match error {
+            DecodeError::Aborted if slot.is_cancelled() => slot.finished(FinishReason::Cancelled),
             DecodeError::Aborted => WireEvent::Failed(EngineError::Draining),
             DecodeError::Failed(code) => WireEvent::Failed(EngineError::DecodeFailed { code }),
         });
     }
 
     /// Frees a slot and says how its answer ended.
-    fn end(&mut self, sequence: usize, event: impl FnOnce(&Slot) -> WireEvent) {
-        let Some(slot) = self.slots[sequence].take() else { return };
-        self.context.forget(sequence as u32);
+    fn end(&mut self, sequence: usize, failed: bool, event: impl FnOnce(&Slot) -> WireEvent) {
+        let Some(slot) = self.sequences.free(&mut self.context, sequence, failed) else { return };
+        if let Some(drafter) = &mut self.drafter {
+            drafter.forget(sequence);
+        }
         self.shared.ended(slot.id);
         self.output.event(slot.id, event(&slot));
         self.output.flush();
     }
-}
 
-/// The text that a slot's last token adds, and why the answer ends with it if it does. The token that ends an answer is a
-/// token of the answer: it proves that the model, not the provider, ended it.
-fn take_token(model: &Model, slot: &mut Slot, bytes: &mut Vec<u8>) -> (String, Option<FinishReason>) {
-    let (mut text, mut finish) = (String::new(), None);
-    if model.ends_answer(slot.last) {
-        text = slot.text.finish();
-        finish = Some(FinishReason::Stop);
-    } else {
-        bytes.clear();
-        model.piece(slot.last, false, bytes);
-        let added = slot.text.push(bytes);
-        text.push_str(&added.text);
-        if added.stopped {
-            finish = Some(FinishReason::Stop);
-        } else if slot.tokens >= slot.tokens_max {
-            text.push_str(&slot.text.finish());
-            finish = Some(FinishReason::Length);
-        }
+    /// One text of the embedding that is under way.
+    fn embed_step(&mut self) {
+        let Some(mut embedding) = self.embedding.take() else { return };
+        let outcome = match self.embedder.step(&mut embedding) {
+            _ if embedding.cancelled.load(Ordering::Acquire) => WireEvent::Failed(EngineError::Draining),
+            Ok(None) => {
+                self.embedding = Some(embedding);
+                return;
+            }
+            Ok(Some(vectors)) => WireEvent::Embedded(vectors),
+            Err(error) => WireEvent::Failed(error),
+        };
+        self.shared.ended(embedding.id);
+        self.output.event(embedding.id, outcome);
+        self.output.flush();
     }
-    slot.text_bytes += text.len();
-    if slot.text_bytes > limits::ANSWER_BYTES_MAX {
-        let mut keep = text.len() - (slot.text_bytes - limits::ANSWER_BYTES_MAX);
-        while !text.is_char_boundary(keep) {
-            keep -= 1;
-        }
-        text.truncate(keep);
-        finish = Some(FinishReason::Length);
-    }
-    (text, finish)
 }
