@@ -74,7 +74,10 @@ pub(crate) async fn ready(State(api): State<Api>) -> Response {
 
 fn can_answer(status: &Status) -> bool {
     status.network.as_ref().is_some_and(|network| network.is_ready())
-        || status.models.iter().any(|model| matches!(model.state, LocalModelState::Ready { .. }))
+        || status
+            .models
+            .iter()
+            .any(|model| matches!(model.state, LocalModelState::Ready { .. } | LocalModelState::Resting))
 }
 
 fn what_is_starting(status: &Status) -> String {

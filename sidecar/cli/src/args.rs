@@ -136,6 +136,9 @@ pub(crate) struct Up {
     /// Most tokens guessed in one step [default: 4].
     #[arg(long, env = "AINONYMOUS_DRAFT_TOKENS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) draft_tokens: Option<u32>,
+    /// Takes models out of memory that nobody has asked for so many seconds; a question loads them again [default: never].
+    #[arg(long, env = "AINONYMOUS_IDLE_UNLOAD_S", value_name = "S", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub(crate) idle_unload_s: Option<u64>,
     /// Longest time that a receipt waits to be published with others [default: 5000].
     #[arg(long, env = "AINONYMOUS_RECEIPT_INTERVAL_MS", value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
     pub(crate) receipt_interval_ms: Option<u64>,

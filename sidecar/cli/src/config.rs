@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) prefix_cache_mib: Option<u64>,
     pub(crate) draft: Option<PathBuf>,
     pub(crate) draft_tokens: Option<u32>,
+    pub(crate) idle_unload_s: Option<u64>,
     pub(crate) receipt_interval_ms: Option<u64>,
     pub(crate) happ: Option<PathBuf>,
     pub(crate) model: Option<String>,
@@ -82,6 +83,7 @@ impl Config {
         within("queue", self.queue.map(u64::from), 0, 65_536)?;
         within("prefix_cache_mib", self.prefix_cache_mib, 0, 1_048_576)?;
         within("draft_tokens", self.draft_tokens.map(u64::from), 1, 16)?;
+        within("idle_unload_s", self.idle_unload_s, 1, 31_536_000)?;
         within("receipt_interval_ms", self.receipt_interval_ms, 10, 86_400_000)
     }
 }

@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     /// Without a single model there is no point in running.
     pub(crate) must_serve: bool,
     pub(crate) receipt_interval: Duration,
+    pub(crate) idle_unload: Option<Duration>,
     pub(crate) happ: Option<PathBuf>,
 }
 
@@ -90,6 +91,7 @@ impl Settings {
             models,
             must_serve,
             receipt_interval: Duration::from_millis(receipt_interval_ms),
+            idle_unload: flags.idle_unload_s.or(config.idle_unload_s).map(Duration::from_secs),
             happ: flags.happ.or_else(|| config.happ.clone()),
         })
     }

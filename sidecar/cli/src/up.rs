@@ -121,6 +121,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         share,
         must_serve: _,
         receipt_interval,
+        idle_unload,
         happ: _,
     } = settings;
     let mut alone = None;
@@ -155,7 +156,10 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         ConductorOptions { mode, happ, network_seed, app_id: APP_ID.into(), call_timeout: CALL_TIMEOUT_DEFAULT };
     let worker = WorkerCommand { program: own_program()?, args: vec![WORKER.into()] };
     let poll_interval = POLL_INTERVAL;
-    Ok((NodeOptions { data_dir, conductor, models, share, worker, receipt_interval, poll_interval }, alone))
+    Ok((
+        NodeOptions { data_dir, conductor, models, share, worker, receipt_interval, poll_interval, idle_unload },
+        alone,
+    ))
 }
 
 /// This program, which is also the worker's.
@@ -176,7 +180,7 @@ fn say_what(status: &Status, out: &Out) {
     for model in &status.models {
         match &model.state {
             LocalModelState::Ready { .. } => ready.push(model.id.as_str()),
-            LocalModelState::Loading => {}
+            LocalModelState::Loading | LocalModelState::Resting => {}
             LocalModelState::Failed { code, problem, hint } => {
                 out.talk(&format!("warning: {} is not served: {problem}\nhint: {hint}", model.id));
                 let fields = json!({ "model": model.id, "code": code, "message": problem, "hint": hint });

@@ -1,10 +1,15 @@
 //! Telling the network what this node serves: its model specs, then one capability.
 
-use crate::engines::{Announced, Loaded};
+use crate::engines::{model_id, Announced, Loaded, Slot};
 use crate::node::Node;
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_engine::Event;
-use ainonymous_types::{CapabilityInput, ChatInput, ChatMessage, ChatRole, Role, Sampling, ServedModel};
+use ainonymous_types::{
+    limits, CapabilityInput, ChatInput, ChatMessage, ChatRole, ModelSpec, Role, Sampling, ServedModel,
+};
+use std::collections::hash_map::Entry;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Tokens of the question that measures a model's speed.
@@ -14,59 +19,70 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// Longest pause after a failed announcement.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// Waits for models and conductor, then announces until it has worked.
+/// Waits for models and conductor, then announces until it has worked, and again whenever what is offered has changed.
 pub(crate) async fn run(node: Node) {
-    node.inner.engines.settled().await;
-    let loaded = node.inner.engines.loaded();
-    if !loaded.is_empty() {
-        let mut speeds = Vec::new();
-        for (_, model) in &loaded {
-            speeds.push(measure(model).await);
+    let mut changes = node.inner.engines.changes();
+    let mut told: Option<Vec<String>> = None;
+    let mut speeds: HashMap<String, u32> = HashMap::new();
+    loop {
+        node.inner.engines.settled().await;
+        changes.borrow_and_update();
+        let offered = node.inner.engines.offered();
+        let ids: Vec<String> = offered.iter().map(|(_, model)| model_id(model)).collect();
+        if told.as_ref() != Some(&ids) {
+            for loaded in node.inner.engines.loaded() {
+                if let Entry::Vacant(unknown) = speeds.entry(model_id(&loaded.model)) {
+                    unknown.insert(measure(&loaded).await);
+                }
+            }
+            let Some(conductor) = node.conductor_when_running().await else { return };
+            let mut pause = RETRY_FIRST;
+            while let Err(e) = announce(&node, &conductor, &offered, &speeds).await {
+                tracing::warn!(error = %e, "the network could not be told what is served here; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+            told = Some(ids);
+            node.inner.directory.set_announced();
+            node.inner.directory.refresh_if_old(&node).await;
         }
-        let Some(conductor) = node.conductor_when_running().await else { return };
-        let mut pause = RETRY_FIRST;
-        while let Err(e) = announce(&node, &conductor, &loaded, &speeds).await {
-            tracing::warn!(error = %e, "the network could not be told what is served here; trying again");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY_MAX);
+        if changes.changed().await.is_err() {
+            return;
         }
-    } else {
-        let Some(conductor) = node.conductor_when_running().await else { return };
-        withdraw(&conductor).await;
     }
-    node.inner.directory.set_announced();
-    node.inner.directory.refresh_if_old(&node).await;
 }
 
 async fn announce(
     node: &Node,
     conductor: &Conductor,
-    loaded: &[(usize, Loaded)],
-    speeds: &[u32],
+    offered: &[(Arc<Slot>, ModelSpec)],
+    speeds: &HashMap<String, u32>,
 ) -> Result<(), ConductorError> {
-    if !node.inner.share {
+    let loaded = node.inner.engines.loaded();
+    let info = loaded.first().map(|loaded| loaded.engine.info().clone());
+    let (true, Some(info)) = (node.inner.share, info) else {
         withdraw(conductor).await;
         return Ok(());
-    }
+    };
     let mut served = Vec::new();
-    for ((_, model), speed) in loaded.iter().zip(speeds) {
-        let spec = conductor.create_model_spec(model.model.clone()).await?;
-        served.push(ServedModel { spec, tokens_per_s: *speed });
+    for (slot, model) in offered.iter().take(limits::CAPABILITY_MODELS_MAX) {
+        let spec = conductor.create_model_spec(model.clone()).await?;
+        let tokens_per_s = speeds.get(&model_id(model)).copied().unwrap_or(0);
+        served.push((slot, ServedModel { spec, tokens_per_s }));
     }
-    let info = loaded[0].1.engine.info();
     let capability = conductor
         .put_capability(CapabilityInput {
             roles: vec![Role::Provider],
             transport_key: None,
             addresses: Vec::new(),
             backend: info.backend,
-            backend_detail: info.backend_detail.clone(),
-            models: served.clone(),
+            backend_detail: info.backend_detail,
+            models: served.iter().map(|(_, served)| served.clone()).collect(),
         })
         .await?;
-    for ((index, _), served) in loaded.iter().zip(served) {
+    for (slot, served) in served {
         let announced = Announced { spec: served.spec, capability: Some(capability.clone()) };
-        node.inner.engines.set_announced(*index, announced);
+        node.inner.engines.set_announced(slot, Some(announced));
     }
     Ok(())
 }

@@ -95,6 +95,16 @@ pub enum AskError {
         /// What was asked for.
         model: String,
     },
+    /// A model could not be loaded.
+    #[error("{problem}")]
+    LoadFailed {
+        /// Stable code of the reason.
+        code: &'static str,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
     /// The model is still loading.
     #[error("the model {model} is still loading")]
     ModelLoading {
@@ -226,7 +236,7 @@ impl AskError {
             Self::NoProvider { .. } => "no_provider",
             Self::ModelLoading { .. } => "model_loading",
             Self::NotReady { .. } => "not_ready",
-            Self::Invalid { code, .. } | Self::Conductor { code, .. } => code,
+            Self::Invalid { code, .. } | Self::Conductor { code, .. } | Self::LoadFailed { code, .. } => code,
             Self::NotForPeers { .. } => "not_for_peers",
             Self::ProviderSilent { .. } => "provider_silent",
             Self::ProviderGone { .. } => "provider_gone",
@@ -262,7 +272,7 @@ impl AskError {
             Self::NotReady { .. } => "ask again in a moment; `ainonymous status` shows the progress".into(),
             Self::Invalid { .. } => "change the request".into(),
             Self::NotForPeers { .. } => "leave it out, or serve the model on this node (`--serve`)".into(),
-            Self::Conductor { hint, .. } => hint.clone(),
+            Self::Conductor { hint, .. } | Self::LoadFailed { hint, .. } => hint.clone(),
             Self::ProviderSilent { .. } | Self::ProviderGone { .. } => "ask again: another provider may take it".into(),
             Self::Refused { reason, .. } => refusal_hint(*reason).into(),
             Self::ProviderBroken { .. } => "ask again: another provider may take it".into(),
@@ -294,6 +304,7 @@ impl AskError {
             },
             Self::Engine(e) => engine_class(e),
             Self::Conductor { .. } => ErrorClass::Unavailable,
+            Self::LoadFailed { .. } => ErrorClass::BadRequest,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The node itself: what it owns, how it starts, what runs beside it, how it stops.
 
 use crate::directory::Directory;
-use crate::engines::Engines;
+use crate::engines::{Engines, Slot};
 use crate::receipts::Receipts;
 use crate::serving::Serving;
 use crate::store::Store;
 use crate::{
     announce, local, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, ModelEntry, NodeError,
-    NodeOptions, Phase, ReceiptState, Status,
+    NodeOptions, Phase, ReceiptState, ServeOptions, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings};
@@ -38,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) share: bool,
     pub(crate) receipt_interval: Duration,
     pub(crate) poll_interval: Duration,
+    pub(crate) idle_unload: Option<Duration>,
     pub(crate) started_at: Instant,
     pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
@@ -88,7 +89,8 @@ impl Node {
     /// Creates the data folder, takes it for this process and returns at once; conductor and models start in the
     /// background. Must be called inside a tokio runtime.
     pub fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        let NodeOptions { data_dir, conductor, models, share, worker, receipt_interval, poll_interval } = options;
+        let NodeOptions { data_dir, conductor, models, share, worker, receipt_interval, poll_interval, idle_unload } =
+            options;
         create_private_dir(&data_dir)?;
         let store = Store::open(&data_dir.join("node.redb"))?;
         let stop = CancellationToken::new();
@@ -96,6 +98,7 @@ impl Node {
             share,
             receipt_interval,
             poll_interval,
+            idle_unload,
             started_at: Instant::now(),
             draining: stop.child_token(),
             cut: stop.child_token(),
@@ -117,10 +120,10 @@ impl Node {
         });
         let node = Self { inner };
         node.spawn(Self::run_conductor(node.clone(), conductor));
-        for index in 0..node.inner.engines.len() {
-            let node2 = node.clone();
-            node.spawn(async move { node2.inner.engines.load(index, &node2.inner.stop).await });
+        for slot in node.inner.engines.slots() {
+            node.spawn_load(slot);
         }
+        node.spawn(local::rest_when_idle(node.clone()));
         node.spawn(announce::run(node.clone()));
         Ok(node)
     }
@@ -176,6 +179,16 @@ impl Node {
     /// Makes vectors of texts with a model of this node; returns its id as well.
     pub async fn embed(&self, model: Option<&str>, question: EmbedQuestion) -> Result<(String, Embeddings), AskError> {
         local::embed(self, model, question).await
+    }
+
+    /// Loads a model file, or again one that rests or has failed; resolves when it is ready or has failed. Returns its id.
+    pub async fn load_model(&self, options: ServeOptions) -> Result<String, AskError> {
+        local::load(self, options).await
+    }
+
+    /// Takes a model of this node out of memory. It rests: a question for it loads it again.
+    pub async fn unload_model(&self, model: &str) -> Result<String, AskError> {
+        local::unload(self, model).await
     }
 
     /// Where the receipt of an earlier question stands; waits at most `wait` for it to be published and checked.
@@ -253,6 +266,18 @@ impl Node {
                 AskError::NotReady { state: "the conductor is starting".into() }
             }
         }
+    }
+
+    /// Loads a model that rests, unless that is under way.
+    pub(crate) fn load(&self, slot: &Arc<Slot>) {
+        if self.inner.engines.wake(slot) {
+            self.spawn_load(slot.clone());
+        }
+    }
+
+    fn spawn_load(&self, slot: Arc<Slot>) {
+        let node = self.clone();
+        self.spawn(async move { node.inner.engines.load(&slot, &node.inner.stop).await });
     }
 
     /// Runs a task that ends with the node.

@@ -23,6 +23,8 @@ pub struct NodeOptions {
     pub receipt_interval: Duration,
     /// How often open posted requests are looked for, besides being told by signal.
     pub poll_interval: Duration,
+    /// Models that nobody asks for so long leave memory until they are asked; `None` keeps them.
+    pub idle_unload: Option<Duration>,
 }
 
 /// One model to load.

@@ -110,10 +110,8 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let wanted = request.model.as_deref();
     let may_be_local = request.provider.is_none() && matches!(request.route, Route::Auto | Route::Local);
     if may_be_local {
-        match node.inner.engines.named(wanted) {
-            Ok(Some(loaded)) => return local::ask(node, &loaded, request.question),
-            Err(loading) => return Err(AskError::ModelLoading { model: loading }),
-            Ok(None) => {}
+        if let Some(loaded) = local::find(node, wanted).await? {
+            return local::ask(node, &loaded, request.question);
         }
     }
     match request.route {

@@ -1,6 +1,6 @@
 //! Questions of peers: checked at the door, answered by an engine, signed, and kept until nobody can miss a part.
 
-use crate::engines::Announced;
+use crate::engines::{Announced, Found};
 use crate::node::{lock, Node};
 use crate::routing::micros;
 use crate::store::Pending;
@@ -181,7 +181,16 @@ pub(crate) fn accept(node: &Node, requester: AgentPubKey, arrived: Arrived) -> R
     let commitment = commit::input(&salt, &input);
     verify_ask(&id, &spec, &commitment, &session_key, &signature)
         .map_err(|e| (RefuseReason::Malformed, format!("the question's signature: {e}")))?;
-    let (loaded, announced) = node.inner.engines.by_spec(&spec).ok_or(no(RefuseReason::UnknownModel))?;
+    let (found, announced) = node.inner.engines.by_spec(&spec).ok_or(no(RefuseReason::UnknownModel))?;
+    let loaded = match found {
+        Found::Ready(loaded) => loaded,
+        Found::Resting(slot) => {
+            // Ready for the next who asks, or for this one in a moment.
+            node.load(&slot);
+            return Err(no(RefuseReason::Busy));
+        }
+        Found::Loading(_) | Found::Nothing => return Err(no(RefuseReason::Busy)),
+    };
     let capability = announced.capability.clone().ok_or(no(RefuseReason::UnknownModel))?;
     let clock = Instant::now();
     let answering = Answering::new(id, spec, session_key, &salt, &input, 0);

@@ -73,6 +73,8 @@ pub enum LocalModelState {
         /// What its engine does.
         engine: EngineStatus,
     },
+    /// Not in memory; a question for it loads it.
+    Resting,
     /// Could not be loaded.
     Failed {
         /// Stable code of the error.
