@@ -203,3 +203,35 @@ async fn probabilities_are_told_with_each_token() {
     assert!(String::from_utf8_lossy(&spelt).starts_with(&seen.text), "{}", seen.text);
     engine.shutdown().await;
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_without_a_word_of_answer_survives_the_worker() {
+    let engine = load(options(1, 2_048)).await;
+    let pid = engine.status().worker_pid.unwrap().to_string();
+    let signal = |name: &str| drop(std::process::Command::new("kill").args([name, &pid]).status());
+    let mut first = engine.generate(Question { ignore_end: true, ..ask("Tell me a story.") }).unwrap().events;
+    while !matches!(first.recv().await, Some(Event::Token { .. })) {}
+    // It cannot go on between the first word and the end.
+    signal("-STOP");
+    let mut second = engine.generate(ask("What is the capital of France?")).unwrap().events;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    signal("-KILL");
+    let (mut text, mut failed) = (String::new(), None);
+    while let Some(event) = tokio::time::timeout(Duration::from_secs(30), first.recv()).await.expect("in time") {
+        if let Event::Failed(error) = event {
+            failed = Some(error.code());
+        }
+    }
+    while let Some(event) = tokio::time::timeout(Duration::from_secs(30), second.recv()).await.expect("in time") {
+        match event {
+            Event::Token { text: more, .. } => text.push_str(&more),
+            Event::Failed(error) => panic!("{error}"),
+            Event::Queued { .. } | Event::Started { .. } | Event::Finished(_) => {}
+        }
+    }
+    assert_eq!(failed, Some("worker_crashed"), "half an answer is no answer");
+    assert!(text.contains("Paris"), "{text}");
+    assert_eq!((engine.status().restarts, engine.status().running, engine.status().queued), (1, 0, 0));
+    engine.shutdown().await;
+}

@@ -76,8 +76,11 @@ struct Asked {
     work: Work,
     answer: Answer,
     at: Instant,
+    /// A worker had it and died.
+    again: bool,
 }
 
+#[derive(Clone)]
 enum Work {
     Generate(Box<Question>),
     Embed(EmbedQuestion),
@@ -171,7 +174,7 @@ impl LlamaEngine {
         self.shared.enter(self.capacity).ok_or(full)?;
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         // The channel has room for every question that may be open; it is closed only after a shutdown.
-        if self.questions.try_send(Asked { id, work, answer, at: Instant::now() }).is_err() {
+        if self.questions.try_send(Asked { id, work, answer, at: Instant::now(), again: false }).is_err() {
             self.shared.leave();
             return Err(EngineError::Draining);
         }
@@ -326,6 +329,8 @@ struct Supervisor {
 /// A question that the worker has.
 struct Open {
     answer: Answer,
+    /// What was asked, as long as nothing was answered: another worker can be asked the same, once.
+    unanswered: Option<Work>,
     running: bool,
     /// Ends the watch in `Supervisor::dropped`.
     watch: AbortHandle,
@@ -407,7 +412,7 @@ impl Supervisor {
 
     /// Gives a question to the worker unless its reader is gone already.
     async fn hand_over(&mut self, asked: Asked, process: &mut WorkerProcess) -> std::io::Result<()> {
-        let Asked { id, work, answer, at: _ } = asked;
+        let Asked { id, work, answer, at: _, again } = asked;
         if answer.is_closed() {
             self.shared.leave();
             return Ok(());
@@ -419,7 +424,8 @@ impl Supervisor {
         });
         let (watch, registration) = AbortHandle::new_pair();
         self.dropped.push(Abortable::new(gone, registration));
-        self.open.insert(id, Open { answer, running: false, watch });
+        let unanswered = (!again).then(|| work.clone());
+        self.open.insert(id, Open { answer, unanswered, running: false, watch });
         let message = match work {
             Work::Generate(question) => ToWorker::Generate { id, question },
             Work::Embed(question) => ToWorker::Embed { id, question },
@@ -436,7 +442,10 @@ impl Supervisor {
                 self.shared.running.fetch_add(1, Ordering::AcqRel);
                 Event::Started { prompt_tokens }
             }
-            WireEvent::Token { id, text, more } => Event::Token { id, text, more },
+            WireEvent::Token { id, text, more } => {
+                open.unanswered = None;
+                Event::Token { id, text, more }
+            }
             WireEvent::Finished(finished) => {
                 return self.end(id, |answer| {
                     if let Answer::Events(sender) = answer {
@@ -460,7 +469,7 @@ impl Supervisor {
 
     /// Takes a question off the books and says its last word.
     fn end(&mut self, id: u64, last: impl FnOnce(&Answer)) {
-        let Some(Open { answer, running, watch }) = self.open.remove(&id) else { return };
+        let Some(Open { answer, unanswered: _, running, watch }) = self.open.remove(&id) else { return };
         watch.abort();
         if running {
             self.shared.running.fetch_sub(1, Ordering::AcqRel);
@@ -473,6 +482,21 @@ impl Supervisor {
         let ids: Vec<u64> = self.open.keys().copied().collect();
         ids.into_iter().for_each(|id| self.end(id, |answer| answer.fail(error.clone())));
         self.dropped.clear();
+    }
+
+    /// Puts questions without a word of answer before all that wait: the next worker is asked them, once.
+    fn ask_again_what_is_unanswered(&mut self) {
+        let mut ids: Vec<u64> =
+            self.open.iter().filter(|(_, open)| open.unanswered.is_some()).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        for id in ids.into_iter().rev() {
+            let Some(Open { answer, unanswered: Some(work), running, watch }) = self.open.remove(&id) else { continue };
+            watch.abort();
+            if running {
+                self.shared.running.fetch_sub(1, Ordering::AcqRel);
+            }
+            self.backlog.push_front(Asked { id, work, answer, at: Instant::now(), again: true });
+        }
     }
 
     fn refuse(&self, asked: &Asked, error: EngineError) {
@@ -498,6 +522,7 @@ impl Supervisor {
     /// A new worker after one has ended, unless it is time to stop or to give up.
     async fn restart(&mut self, mut exit: Exit) -> Option<WorkerProcess> {
         self.shared.set(EngineState::Restarting, None, None);
+        self.ask_again_what_is_unanswered();
         self.end_all(&exit.crashed());
         loop {
             self.recent_restarts.retain(|at| at.elapsed() < RESTART_WINDOW);
