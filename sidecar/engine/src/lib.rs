@@ -7,6 +7,8 @@
 #[allow(dead_code, reason = "the scheduler does not call it yet")]
 mod dialect;
 mod error;
+#[allow(dead_code, reason = "the scheduler does not call it yet")]
+mod grammar;
 pub mod hashes;
 mod llama;
 mod options;

@@ -12,6 +12,7 @@ mod parser;
 mod tests;
 
 pub(crate) use call::Payload;
+pub(crate) use gemma::QUOTE as GEMMA_QUOTE;
 #[allow(unused_imports, reason = "the scheduler does not call it yet")]
 pub(crate) use parser::{OutputParser, Part};
 
