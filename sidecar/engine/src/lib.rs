@@ -5,7 +5,9 @@
 //! know networks, receipts, model names or downloads. Prompts and answers appear in no log and no `Debug` output.
 
 mod adjust;
+mod dialect;
 mod error;
+mod grammar;
 pub mod hashes;
 mod llama;
 mod logprobs;

@@ -50,6 +50,11 @@ impl ChatTemplate {
         Ok(template)
     }
 
+    /// The template as the file has it.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// The prompt for a conversation. `now_s`: seconds since the epoch, for templates that state the date (UTC).
     pub(crate) fn render(&mut self, chat: &Chat, now_s: i64) -> Result<String, EngineError> {
         self.render_to(chat, now_s, true)

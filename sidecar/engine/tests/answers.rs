@@ -1,11 +1,12 @@
 //! What a question can ask for besides words, in a real worker: kept beginnings, guesses, penalties, probabilities.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
-use ainonymous_engine::request::{Chat, Message, Role};
+use ainonymous_engine::request::{Chat, Constraint, Message, Role, Tool, ToolChoice};
 use ainonymous_engine::{
     DraftOptions, Engine, EngineOptions, Event, Finished, LlamaEngine, More, Prompt, Question, WorkerCommand,
 };
 use ainonymous_types::{FinishReason, Sampling};
+use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -233,5 +234,48 @@ async fn a_question_without_a_word_of_answer_survives_the_worker() {
     assert_eq!(failed, Some("worker_crashed"), "half an answer is no answer");
     assert!(text.contains("Paris"), "{text}");
     assert_eq!((engine.status().restarts, engine.status().running, engine.status().queued), (1, 0, 0));
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_fit_a_schema_or_a_tool() {
+    let engine = load(options(2, 1_024)).await;
+    let hot = Sampling { temperature_milli: 1_500, seed: 5, ..Sampling::default() };
+    let schema = json!({ "type": "object", "additionalProperties": false, "required": ["city", "size"],
+        "properties": { "city": { "type": "string", "maxLength": 12 }, "size": { "enum": ["small", "large"] } } });
+    for seed in 0..3 {
+        let sampling = Sampling { seed, ..hot };
+        let constraint = Some(Constraint::JsonSchema(schema.clone()));
+        let seen = answer(&engine, Question { sampling, constraint, ..ask("Which city?") }).await;
+        let value: Value = serde_json::from_str(&seen.text).unwrap_or_else(|e| panic!("{e}: {}", seen.text));
+        assert!(value["city"].is_string() && ["small", "large"].contains(&value["size"].as_str().unwrap()), "{value}");
+        assert_eq!(seen.end.finish, FinishReason::Stop);
+    }
+    let constraint = Some(Constraint::Choice(vec!["yes".into(), "no".into()]));
+    let said = answer(&engine, Question { constraint, sampling: hot, ..ask("Is it?") }).await.text;
+    assert!(["yes", "no"].contains(&said.as_str()), "{said}");
+    let bad = Question { constraint: Some(Constraint::Regex("(".into())), ..ask("x") };
+    let mut events = engine.generate(bad).unwrap().events;
+    let failed = tokio::time::timeout(Duration::from_secs(10), events.recv()).await.unwrap().unwrap();
+    assert!(matches!(&failed, Event::Failed(e) if e.code() == "invalid_constraint"), "{failed:?}");
+
+    let tool = Tool {
+        name: "weather".into(),
+        description: Some("The weather in a city.".into()),
+        parameters: json!({ "type": "object", "additionalProperties": false, "required": ["city"],
+            "properties": { "city": { "type": "string", "maxLength": 10 } } }),
+    };
+    let mut question = ask("What is the weather in Paris?");
+    let Prompt::Chat(chat) = &mut question.prompt else { panic!("a chat") };
+    chat.tools = vec![tool];
+    chat.tool_choice = ToolChoice::Required;
+    let seen = answer(&engine, Question { sampling: hot, ..question }).await;
+    let calls: Vec<_> = seen.more.iter().flat_map(|more| &more.tool_calls).collect();
+    let (id, name) = calls[0].begins.clone().expect("the first piece begins a call");
+    assert!(id.starts_with("call_") && name == "weather");
+    let arguments: String = calls.iter().map(|call| call.arguments.as_str()).collect();
+    let arguments: Value = serde_json::from_str(&arguments).unwrap_or_else(|e| panic!("{e}: {arguments}"));
+    assert!(arguments["city"].is_string(), "{arguments}");
+    assert_eq!(seen.text, "", "a call is not said");
     engine.shutdown().await;
 }

@@ -174,6 +174,24 @@ impl Model {
         }
     }
 
+    /// The bytes of every token, in the order of their ids; special tokens have the text that they stand for.
+    pub(crate) fn token_bytes(&self) -> Vec<Vec<u8>> {
+        let bytes = |token| {
+            let mut bytes = Vec::new();
+            self.piece(token, true, &mut bytes);
+            bytes
+        };
+        (0..self.tokens as Token).map(bytes).collect()
+    }
+
+    /// Is the token one that stands for no text unless that is asked for?
+    pub(crate) fn is_special(&self, token: Token) -> bool {
+        let special = sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN | sys::LLAMA_TOKEN_ATTR_UNUSED;
+        // SAFETY: the id is in the vocabulary, which lives.
+        self.known(token)
+            .is_some_and(|token| unsafe { sys::llama_vocab_get_attr(self.vocabulary.as_ptr(), token) & special != 0 })
+    }
+
     /// Texts that the tokeniser takes as one token wherever they stand, and the longest text of any token in bytes.
     pub(crate) fn special_texts(&self) -> (Vec<String>, usize) {
         let special =

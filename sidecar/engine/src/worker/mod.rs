@@ -15,7 +15,7 @@ mod slot;
 
 pub(crate) use load::classify;
 
-use crate::llama::{AbortSwitch, Token};
+use crate::llama::AbortSwitch;
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
 use crate::{os, EngineError, EngineOptions, Question, SLOTS_MAX};
 use embed::{Embedder, Embedding};
@@ -26,7 +26,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Body of the hidden subcommand: serves the host at the other end of stdin and stdout. Ends when the host does.
 pub fn run_worker() -> ExitCode {
@@ -59,8 +59,10 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
     };
     let load::Loaded { model, context, drafter, template, info } = loaded;
     let (context_tokens, info_threads) = (info.context_tokens, info.threads);
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let prompter = Prompter::new(model.clone(), template, context_tokens);
-    let preparer = Preparer { shared: shared.clone(), output: output.clone(), prompter };
+    let markers = prompter.markers();
+    let preparer = Preparer { shared: shared.clone(), output: output.clone(), prompter, seed };
     if std::thread::Builder::new().name("preparer".into()).spawn(move || preparer.run()).is_err() {
         return ExitCode::FAILURE;
     }
@@ -71,6 +73,7 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
         model,
         context,
         drafter,
+        markers,
         context_tokens,
     };
     scheduler::Scheduler::new(shared, output.clone(), parts).run();
@@ -113,9 +116,7 @@ struct Asked {
 /// A question that can be computed.
 struct Prepared {
     id: u64,
-    prompt: Vec<Token>,
-    /// Where its last message begins.
-    shared_until: Option<usize>,
+    ready: prompt::Ready,
     question: Box<Question>,
     cancelled: Arc<AtomicBool>,
     at: Instant,
@@ -180,6 +181,8 @@ struct Preparer {
     shared: Arc<Shared>,
     output: Arc<Output>,
     prompter: Prompter,
+    /// Makes the ids of tool calls differ from those of an earlier worker.
+    seed: u64,
 }
 
 impl Preparer {
@@ -192,11 +195,11 @@ impl Preparer {
                 self.output.flush();
                 continue;
             }
-            match self.prompter.tokens(&asked.question.prompt) {
-                Ok((prompt, shared_until)) => {
+            match self.prompter.prepare(&asked.question, self.seed ^ id) {
+                Ok(ready) => {
                     let Asked { id, question, cancelled, at } = asked;
                     let mut inbox = self.shared.inbox();
-                    inbox.ready.push_back(Prepared { id, prompt, shared_until, question, cancelled, at, reported: 0 });
+                    inbox.ready.push_back(Prepared { id, ready, question, cancelled, at, reported: 0 });
                     self.shared.to_compute.notify_one();
                 }
                 Err(error) => {

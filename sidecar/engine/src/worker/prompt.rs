@@ -3,9 +3,12 @@
 //! llama.cpp's search for special tokens takes time in the square of their number, and peers choose what a prompt
 //! says. So a long text is cut before special tokens and split piece by piece, which gives the same tokens.
 
+use crate::dialect::{opens_thinking, Dialect, OutputParser};
+use crate::grammar::{Grammar, Lead, Vocabulary};
 use crate::llama::{Model, Token};
+use crate::request::ToolChoice;
 use crate::template::ChatTemplate;
-use crate::{EngineError, Prompt};
+use crate::{EngineError, Prompt, Question};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,10 +16,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A piece is at least so long; shorter texts are not cut.
 const PIECE_BYTES_MIN: usize = 8 << 10;
 
+/// A question that can be computed.
+pub(super) struct Ready {
+    pub(super) tokens: Vec<Token>,
+    /// Where the last message of its conversation begins.
+    pub(super) shared_until: Option<usize>,
+    /// What the answer must look like.
+    pub(super) grammar: Option<Grammar>,
+    /// Takes the answer apart, if it is one of a chat.
+    pub(super) parser: Option<OutputParser>,
+}
+
+struct Tokens {
+    tokens: Vec<Token>,
+    shared_until: Option<usize>,
+    /// The prompt ends within a thought.
+    opened: bool,
+}
+
 /// Makes prompts for one model.
 pub(super) struct Prompter {
     model: Arc<Model>,
     template: ChatTemplate,
+    dialect: Dialect,
+    /// Made when it is needed first.
+    vocabulary: Option<Arc<Vocabulary>>,
     special: Option<AhoCorasick>,
     /// Longest text of one token in bytes, where a text cannot have fewer tokens than that allows.
     token_bytes_max: Option<usize>,
@@ -28,15 +52,66 @@ impl Prompter {
         let (texts, longest) = model.special_texts();
         let special = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&texts).ok();
         let token_bytes_max = model.keeps_text().then_some(longest);
-        Self { model, template, special, token_bytes_max, context_tokens }
+        let dialect = Dialect::detect(template.source());
+        Self { model, template, dialect, vocabulary: None, special, token_bytes_max, context_tokens }
     }
 
-    /// The tokens of a question, and where the last message of its conversation begins. They begin with at most one begin
-    /// token, whoever adds it.
-    pub(super) fn tokens(&mut self, prompt: &Prompt) -> Result<(Vec<Token>, Option<usize>), EngineError> {
+    /// What a question becomes.
+    pub(super) fn prepare(&mut self, question: &Question, seed: u64) -> Result<Ready, EngineError> {
+        let Tokens { tokens, shared_until, opened } = self.tokens(&question.prompt)?;
+        let (grammar, parser) = match &question.prompt {
+            Prompt::Chat(chat) => {
+                let dialect = self.dialect;
+                let constrained = question.constraint.is_some()
+                    || matches!(chat.tool_choice, ToolChoice::Required | ToolChoice::Named(_));
+                let grammar = match constrained {
+                    true => {
+                        Grammar::for_chat(self.vocabulary()?, question.constraint.as_ref(), (dialect, chat, opened))?
+                    }
+                    false => None,
+                };
+                (grammar, Some(OutputParser::new(dialect, chat, opened, seed)))
+            }
+            Prompt::Text(_) | Prompt::Tokens(_) => {
+                let grammar = match &question.constraint {
+                    Some(constraint) => Some(Grammar::compile(self.vocabulary()?, constraint, Lead::NONE)?),
+                    None => None,
+                };
+                (grammar, None)
+            }
+        };
+        Ok(Ready { tokens, shared_until, grammar, parser })
+    }
+
+    /// Special tokens that an answer in a chat has to show.
+    pub(super) fn markers(&self) -> Vec<Token> {
+        let shown = |&token: &Token| {
+            let mut text = Vec::new();
+            self.model.piece(token, true, &mut text);
+            let text = std::str::from_utf8(&text).unwrap_or_default();
+            self.model.is_special(token) && !self.model.ends_answer(token) && self.dialect.needs_special_text(text)
+        };
+        (0..self.model.vocabulary() as Token).filter(shown).collect()
+    }
+
+    fn vocabulary(&mut self) -> Result<&Arc<Vocabulary>, EngineError> {
+        if self.vocabulary.is_none() {
+            let model = &self.model;
+            let special: Vec<bool> = (0..model.vocabulary() as Token).map(|token| model.is_special(token)).collect();
+            let ends: Vec<u32> = model.end_tokens().into_iter().map(|token| token as u32).collect();
+            self.vocabulary = Some(Vocabulary::new(model.token_bytes(), &special, &ends)?);
+        }
+        let missing = || EngineError::Unsupported { what: "structured output".into() };
+        self.vocabulary.as_ref().ok_or_else(missing)
+    }
+
+    /// They begin with at most one begin token, whoever adds it.
+    fn tokens(&mut self, prompt: &Prompt) -> Result<Tokens, EngineError> {
         let (rendered, before_last);
         let (text, before_last) = match prompt {
-            Prompt::Tokens(tokens) => return Ok((self.known(tokens)?, None)),
+            Prompt::Tokens(tokens) => {
+                return Ok(Tokens { tokens: self.known(tokens)?, shared_until: None, opened: false });
+            }
             Prompt::Text(text) => (text.as_str(), None),
             Prompt::Chat(chat) => {
                 let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
@@ -63,7 +138,7 @@ impl Prompter {
             return Err(EngineError::EmptyPrompt);
         }
         self.check(tokens.len())?;
-        Ok((tokens, shared))
+        Ok(Tokens { tokens, shared_until: shared, opened: opens_thinking(text) })
     }
 
     /// How many tokens make the first `bytes` bytes of a text, if one ends there.

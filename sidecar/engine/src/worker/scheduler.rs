@@ -33,6 +33,7 @@ pub(super) struct Scheduler {
     pub(super) context_tokens: u32,
     embedding: Option<Embedding>,
     ends: Vec<Token>,
+    markers: Vec<Token>,
     batch: Batch,
     bytes: Vec<u8>,
     admissions: u64,
@@ -47,12 +48,14 @@ pub(super) struct Parts {
     pub(super) drafter: Option<Drafter>,
     pub(super) embedder: Embedder,
     pub(super) sequences: Sequences,
+    /// Special tokens that answers show.
+    pub(super) markers: Vec<Token>,
     pub(super) context_tokens: u32,
 }
 
 impl Scheduler {
     pub(super) fn new(shared: Arc<Shared>, output: Arc<Output>, parts: Parts) -> Self {
-        let Parts { model, context, drafter, embedder, sequences, context_tokens } = parts;
+        let Parts { model, context, drafter, embedder, sequences, markers, context_tokens } = parts;
         Self {
             shared,
             output,
@@ -63,6 +66,7 @@ impl Scheduler {
             context_tokens,
             embedding: None,
             ends: model.end_tokens(),
+            markers,
             model,
             batch: Batch::default(),
             bytes: Vec::new(),
@@ -134,8 +138,8 @@ impl Scheduler {
     }
 
     fn admit(&mut self, prepared: Prepared) {
-        let Some((sequence, computed)) = self.sequences.take(&mut self.context, &prepared.prompt) else { return };
-        let (id, prompt_tokens) = (prepared.id, prepared.prompt.len() as u32);
+        let Some((sequence, computed)) = self.sequences.take(&mut self.context, &prepared.ready.tokens) else { return };
+        let (id, prompt_tokens) = (prepared.id, prepared.ready.tokens.len() as u32);
         self.admissions += 1;
         let room = self.context_tokens.saturating_sub(prompt_tokens);
         let slot = Slot::new(prepared, self.admissions, computed, room, &self.ends);
@@ -264,7 +268,10 @@ impl Scheduler {
     fn choose(&mut self, sequence: usize, row: usize) {
         let Some(slot) = self.sequences.slot(sequence) else { return };
         let Some(logits) = self.context.logits(row) else { return self.fail(sequence, DecodeError::Failed(-1)) };
-        let chosen = slot.choose(&self.model, logits, &mut self.bytes);
+        let chosen = match slot.choose(&self.model, &self.markers, logits, &mut self.bytes) {
+            Ok(chosen) => chosen,
+            Err(error) => return self.end(sequence, false, |_| WireEvent::Failed(error)),
+        };
         self.output.event(slot.id, chosen.event);
         if let Some(finish) = chosen.finish {
             self.end(sequence, false, |slot| slot.finished(finish));

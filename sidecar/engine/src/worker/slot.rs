@@ -1,13 +1,16 @@
 //! One answer while it is computed: its prompt, its dice, its text, and what is told of it.
 
+use super::prompt::Ready;
 use super::Prepared;
 use crate::adjust::Adjuster;
+use crate::dialect::{OutputParser, Part};
+use crate::grammar::Grammar;
 use crate::llama::{Model, Token};
 use crate::logprobs::{logprobs, Logprobs};
 use crate::sampler::Sampler;
 use crate::text::AnswerText;
 use crate::wire::WireEvent;
-use crate::{Finished, More, TokenLogprob, TokenLogprobs};
+use crate::{EngineError, Finished, More, TokenLogprob, TokenLogprobs};
 use ainonymous_types::{limits, FinishReason};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -31,6 +34,10 @@ pub(super) struct Slot {
     cached_tokens: u32,
     sampler: Sampler,
     adjuster: Option<Adjuster>,
+    grammar: Option<Grammar>,
+    /// A copy of the logits, for the grammar.
+    masked: Vec<f32>,
+    parser: Option<OutputParser>,
     logprobs: Option<u32>,
     text: AnswerText,
     text_bytes: usize,
@@ -55,7 +62,8 @@ impl Slot {
     /// A question that got its place. `cached_tokens` of its prompt are computed already; `room`: tokens that the context
     /// has beside the prompt.
     pub(super) fn new(prepared: Prepared, admission: u64, cached_tokens: usize, room: u32, ends: &[Token]) -> Self {
-        let Prepared { id, prompt, shared_until, question, cancelled, at, reported: _ } = prepared;
+        let Prepared { id, ready, question, cancelled, at, reported: _ } = prepared;
+        let Ready { tokens: prompt, shared_until, grammar, parser } = ready;
         let room = room.min(limits::ANSWER_TOKENS_MAX);
         let forbidden = if question.ignore_end { ends.iter().map(|&t| t as u32).collect() } else { Vec::new() };
         let adjuster = Adjuster::new(&question.adjust, forbidden, prompt.iter().map(|&t| t as u32));
@@ -71,6 +79,9 @@ impl Slot {
             cached_tokens: cached_tokens as u32,
             sampler: Sampler::new(question.sampling),
             adjuster,
+            grammar,
+            masked: Vec::new(),
+            parser,
             logprobs: question.logprobs,
             text: AnswerText::new(&question.stop),
             text_bytes: 0,
@@ -100,7 +111,7 @@ impl Slot {
 
     /// May another model guess what it says? Not if its choice depends on more than the dice.
     pub(super) fn can_be_drafted(&self) -> bool {
-        self.adjuster.is_none() && self.room() > 1
+        self.adjuster.is_none() && self.grammar.is_none() && self.room() > 1
     }
 
     /// What this answer's dice would choose from other logits, `ahead` tokens from now.
@@ -108,23 +119,58 @@ impl Slot {
         self.sampler.choose(logits, self.answered() + ahead) as Token
     }
 
-    /// Chooses the next token from its logits.
-    pub(super) fn choose(&mut self, model: &Model, logits: &[f32], bytes: &mut Vec<u8>) -> Chosen {
+    /// Chooses the next token from its logits. `markers`: special tokens that an answer in a chat shows.
+    pub(super) fn choose(
+        &mut self,
+        model: &Model,
+        markers: &[Token],
+        logits: &[f32],
+        bytes: &mut Vec<u8>,
+    ) -> Result<Chosen, EngineError> {
         let position = self.answered();
-        let id = match &mut self.adjuster {
-            Some(adjuster) => {
-                let id = self.sampler.choose(adjuster.apply(logits), position);
-                adjuster.chose(id);
+        let Self { adjuster, grammar, masked, sampler, .. } = self;
+        let changed = adjuster.as_mut().map(|adjuster| &*adjuster.apply(logits));
+        let id = match grammar {
+            Some(grammar) => {
+                masked.clear();
+                masked.extend_from_slice(changed.unwrap_or(logits));
+                grammar.mask(masked)?;
+                let id = sampler.choose(masked, position);
+                grammar.accept(id)?;
                 id
             }
-            None => self.sampler.choose(logits, position),
+            None => sampler.choose(changed.unwrap_or(logits), position),
         };
+        if let Some(adjuster) = adjuster {
+            adjuster.chose(id);
+        }
         let found = self.logprobs.map(|top| reported(model, id, &logprobs(logits, id, top as usize)));
         self.tokens.push(id as Token);
         self.times.first_token.get_or_insert_with(Instant::now);
-        let (text, finish) = self.take_text(model, bytes);
-        let more = found.map(|logprobs| Box::new(More { logprobs: Some(logprobs), ..More::default() }));
-        Chosen { event: WireEvent::Token { id, text, more }, finish }
+        let (text, finish) = self.take_text(model, markers, bytes);
+        let (text, mut more) = self.take_apart(text, finish.is_some());
+        if found.is_some() {
+            more.get_or_insert_default().logprobs = found;
+        }
+        Ok(Chosen { event: WireEvent::Token { id, text, more: more.map(Box::new) }, finish })
+    }
+
+    /// What is said, and what is thought and called besides.
+    fn take_apart(&mut self, text: String, ends: bool) -> (String, Option<More>) {
+        let Some(parser) = &mut self.parser else { return (text, None) };
+        let mut parts = parser.push(&text);
+        if ends {
+            parts.append(&mut parser.finish());
+        }
+        let (mut said, mut more) = (String::new(), None::<More>);
+        for part in parts {
+            match part {
+                Part::Content(text) => said.push_str(&text),
+                Part::Reasoning(text) => more.get_or_insert_default().reasoning.push_str(&text),
+                Part::ToolCall(call) => more.get_or_insert_default().tool_calls.push(call),
+            }
+        }
+        (said, more)
     }
 
     /// How it ended.
@@ -147,7 +193,7 @@ impl Slot {
 
     /// The text that the last token adds, and why the answer ends with it if it does. The token that ends an answer is a
     /// token of the answer: it proves that the model, not the provider, ended it.
-    fn take_text(&mut self, model: &Model, bytes: &mut Vec<u8>) -> (String, Option<FinishReason>) {
+    fn take_text(&mut self, model: &Model, markers: &[Token], bytes: &mut Vec<u8>) -> (String, Option<FinishReason>) {
         let (mut text, mut finish) = (String::new(), None);
         let last = self.tokens.last().copied().unwrap_or_default();
         if model.ends_answer(last) {
@@ -155,7 +201,7 @@ impl Slot {
             finish = Some(FinishReason::Stop);
         } else {
             bytes.clear();
-            model.piece(last, false, bytes);
+            model.piece(last, self.parser.is_some() && markers.contains(&last), bytes);
             let added = self.text.push(bytes);
             text.push_str(&added.text);
             if added.stopped {
