@@ -4,6 +4,7 @@
 //! text, no system message, no two messages of one role in a row. What a template does not know is said in words.
 
 use super::json::dumps;
+use crate::dialect::knows_tools;
 use crate::request::{Chat, Message, Role, Tool, ToolCall, ToolChoice};
 use serde_json::{json, Map, Value};
 use sha2::{Digest, Sha256};
@@ -36,7 +37,7 @@ impl Knows {
             source.chars().filter(|c| !c.is_whitespace()).map(|c| if c == '"' { '\'' } else { c }).collect();
         let asks_for_role = ["=='tool'", "!='tool'", "'tool']", "['tool',"].iter().any(|test| plain.contains(test));
         Self {
-            tools: source.contains("tools"),
+            tools: knows_tools(source),
             results: asks_for_role || !source.contains("tool_responses"),
             any_id: !(plain.contains("length!=9") || source.contains("length 9")),
         }

@@ -160,6 +160,10 @@ fn a_template_without_tools_gets_them_in_words() {
                <start_of_turn>user\n<tool_response>\n{\"sky\":\"grey\"}\n</tool_response><end_of_turn>\n";
     assert!(rendered.ends_with(end), "{rendered}");
     assert_eq!(Dialect::detect(GEMMA3), Dialect::Generic);
+    let without = DEEPSEEK.replace("{% if tools %}{% endif %}", "");
+    let rendered = render_chat(&without, &conversation()).unwrap();
+    assert!(rendered.contains("<tool_response>") && !rendered.contains("<｜tool▁calls▁begin｜>"), "in words: {rendered}");
+    assert_eq!(Dialect::detect(&without), Dialect::Generic);
     let forbidden = Chat { tool_choice: ToolChoice::None, ..conversation() };
     assert!(!render_chat(GEMMA3, &forbidden).unwrap().contains("You have tools"));
     assert!(!render_chat(QWEN, &forbidden).unwrap().contains("<tools>"));
