@@ -1,3 +1,5 @@
+//! Answers of every family, whole and in any pieces.
+
 use super::*;
 use crate::request::{Chat, Message, Role, Tool, ToolChoice};
 use crate::ToolCallPart;

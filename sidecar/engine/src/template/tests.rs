@@ -1,3 +1,5 @@
+//! Templates in the manner of the families, as short as can be, and what they must show.
+
 use super::*;
 use crate::dialect::{opens_thinking, Dialect};
 use crate::request::{Message, Role, Tool, ToolCall, ToolChoice};
@@ -162,7 +164,10 @@ fn a_template_without_tools_gets_them_in_words() {
     assert_eq!(Dialect::detect(GEMMA3), Dialect::Generic);
     let without = DEEPSEEK.replace("{% if tools %}{% endif %}", "");
     let rendered = render_chat(&without, &conversation()).unwrap();
-    assert!(rendered.contains("<tool_response>") && !rendered.contains("<｜tool▁calls▁begin｜>"), "in words: {rendered}");
+    assert!(
+        rendered.contains("<tool_response>") && !rendered.contains("<｜tool▁calls▁begin｜>"),
+        "in words: {rendered}"
+    );
     assert_eq!(Dialect::detect(&without), Dialect::Generic);
     let forbidden = Chat { tool_choice: ToolChoice::None, ..conversation() };
     assert!(!render_chat(GEMMA3, &forbidden).unwrap().contains("You have tools"));
