@@ -73,7 +73,8 @@ const THINK: (&str, &str) = ("<think>", "</think>");
 static GEMMA4: Style = Style {
     thoughts: &[("<|channel>thought", "<channel|>")],
     thoughts_lead: false,
-    calls: &[call("<|tool_call>", "<tool_call|>", Payload::Gemma)],
+    // The second is for templates that know thoughts but no tools.
+    calls: &[call("<|tool_call>", "<tool_call|>", Payload::Gemma), call("<tool_call>", "</tool_call>", Payload::Json)],
     // Some answers end with a second, empty thought of which only the end is left.
     dropped: &["<channel|>"],
 };
@@ -135,6 +136,9 @@ impl Dialect {
             Self::Gemma4
         } else if has("<|channel|>") {
             Self::Harmony
+        } else if !knows_tools(template_source) {
+            // DeepSeek R1's template knows calls, but never says what may be called.
+            Self::Generic
         } else if has("[TOOL_CALLS]") {
             if has("[ARGS]") {
                 Self::MistralNamed
@@ -198,6 +202,12 @@ impl Dialect {
             Self::Generic => &GENERIC,
         }
     }
+}
+
+/// Does a template tell its model which tools there are? If not, [`crate::template`] does, in the words of
+/// [`Dialect::Generic`].
+pub(crate) fn knows_tools(template_source: &str) -> bool {
+    template_source.contains("tools")
 }
 
 /// Does a rendered prompt end within a thought, so that the answer begins with one that nothing opens?

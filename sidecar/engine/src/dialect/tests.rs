@@ -1,3 +1,5 @@
+//! Answers of every family, whole and in any pieces.
+
 use super::*;
 use crate::request::{Chat, Message, Role, Tool, ToolChoice};
 use crate::ToolCallPart;
@@ -159,6 +161,7 @@ fn the_closing_marker_may_be_missing() {
     assert_eq!(read(Dialect::Hermes, text), expect("", "", &[NOON]));
     assert_eq!(read(Dialect::Hermes, &format!("{text} And now?")), expect(" And now?", "", &[NOON]));
     assert_eq!(read(Dialect::Gemma4, "<|tool_call>call:time{}"), expect("", "", &[NOON]));
+    assert_eq!(read(Dialect::Gemma4, text), expect("", "", &[NOON]), "as a template without tools has it");
 }
 
 #[test]
@@ -218,12 +221,13 @@ fn templates_name_their_family() {
     let sources = [
         ("{{- '<|tool_call>call:' + function['name'] -}}", Dialect::Gemma4),
         ("<|start|>assistant<|channel|>final<|message|>", Dialect::Harmony),
-        ("[AVAILABLE_TOOLS][TOOL_CALLS]", Dialect::Mistral),
-        ("[TOOL_CALLS]{{ name }}[ARGS]", Dialect::MistralNamed),
-        ("<｜tool▁call▁begin｜>' + tool['type'] + '<｜tool▁sep｜>' + name + '\\n```json", Dialect::DeepSeek),
-        ("<｜tool▁call▁begin｜>'+ name + '<｜tool▁sep｜>", Dialect::DeepSeekBare),
-        ("<|im_start|>system\n<tool_call>\n{\"name\": <function-name>", Dialect::Hermes),
-        ("<|start_header_id|>ipython<|python_tag|>", Dialect::Llama3),
+        ("tools [AVAILABLE_TOOLS][TOOL_CALLS]", Dialect::Mistral),
+        ("tools [TOOL_CALLS]{{ name }}[ARGS]", Dialect::MistralNamed),
+        ("tools <｜tool▁call▁begin｜>' + tool['type'] + '<｜tool▁sep｜>' + name + '\\n```json", Dialect::DeepSeek),
+        ("tools <｜tool▁call▁begin｜>'+ name + '<｜tool▁sep｜>", Dialect::DeepSeekBare),
+        ("tools <|im_start|>system\n<tool_call>\n{\"name\": <function-name>", Dialect::Hermes),
+        ("tools <|start_header_id|>ipython<|python_tag|>", Dialect::Llama3),
+        ("<｜tool▁call▁begin｜>' + tool['type'] + '<｜tool▁sep｜>' + name + '\\n```json", Dialect::Generic),
         ("<start_of_turn>user", Dialect::Generic),
         ("<|turn>user", Dialect::Generic),
     ];

@@ -1,12 +1,19 @@
 //! Renders the chat template that a GGUF carries. Runs in the worker only: the template is foreign code.
 //!
-//! It gets what Hugging Face's renderer gives it (`messages`, `add_generation_prompt`, `bos_token`, `eos_token`,
-//! `raise_exception`, `strftime_now`, Python's string methods, blocks trimmed) and is bounded in steps, depth and output.
+//! It gets what Hugging Face's renderer gives it (`messages`, `tools`, `add_generation_prompt`, `bos_token`, `eos_token`,
+//! `raise_exception`, `strftime_now`, `tojson` as Python writes JSON, Python's string methods, blocks trimmed) and is bounded
+//! in steps, depth and output. What it refuses is offered again in plainer words (`conversation`).
+
+mod conversation;
+mod json;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{clip, EngineError};
-use crate::request::{Chat, Role};
+use crate::request::Chat;
 use ainonymous_types::limits;
-use minijinja::{context, Environment, ErrorKind, Value};
+use conversation::Knows;
+use minijinja::{Environment, ErrorKind, Value};
 use std::io;
 
 /// Steps of the template engine for one rendering; a long honest conversation takes some ten thousand.
@@ -23,6 +30,7 @@ const NAME: &str = "chat";
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     source: String,
+    knows: Knows,
     bos_token: String,
     eos_token: String,
 }
@@ -43,8 +51,10 @@ impl ChatTemplate {
         environment.set_recursion_limit(RECURSION_MAX);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", raise_exception);
-        let mut template = Self { environment, source: String::new(), bos_token, eos_token };
-        let added = template.environment.add_template_owned(NAME, source.clone());
+        environment.add_filter("tojson", json::tojson);
+        let knows = Knows::of(&source);
+        let mut template = Self { environment, source: String::new(), knows, bos_token, eos_token };
+        let added = template.environment.add_template_owned(NAME, without_generation_blocks(&source));
         added.map_err(|e| template.failed(&e))?;
         template.source = source;
         Ok(template)
@@ -62,17 +72,22 @@ impl ChatTemplate {
 
     fn render_to(&mut self, chat: &Chat, now_s: i64, ask: bool) -> Result<String, EngineError> {
         self.environment.add_function("strftime_now", move |format: &str| strftime(now_s, format));
-        let messages: Vec<Value> = chat
-            .messages
-            .iter()
-            .map(|m| context! { role => role_name(m.role), content => m.content.as_str() })
-            .collect();
-        let values = context! {
-            messages,
-            add_generation_prompt => ask,
-            bos_token => self.bos_token.as_str(),
-            eos_token => self.eos_token.as_str(),
-        };
+        let mut first = None;
+        for form in self.knows.forms(chat) {
+            let mut values = chat.template_arguments.clone();
+            values.extend(conversation::values(chat, &self.knows, form));
+            values.insert("add_generation_prompt".into(), ask.into());
+            values.insert("bos_token".into(), self.bos_token.as_str().into());
+            values.insert("eos_token".into(), self.eos_token.as_str().into());
+            match self.render_values(Value::from_serialize(&values)) {
+                Ok(prompt) => return Ok(prompt),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or(EngineError::EmptyPrompt))
+    }
+
+    fn render_values(&self, values: Value) -> Result<String, EngineError> {
         let mut out = Bounded(Vec::new());
         let template = self.environment.get_template(NAME).map_err(|e| self.failed(&e))?;
         template.render_captured_to(values, &mut out).map_err(|e| self.failed(&e))?;
@@ -121,13 +136,15 @@ fn strftime(now_s: i64, format: &str) -> Result<String, minijinja::Error> {
     Ok(out)
 }
 
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
+/// Hugging Face's renderer knows blocks that mark what the model wrote, for training. Here they are ordinary blocks.
+fn without_generation_blocks(source: &str) -> String {
+    let mut source = source.to_owned();
+    for (block, instead) in [("generation", "if true"), ("endgeneration", "endif")] {
+        for (open, close) in [("{%", "%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%-", "-%}")] {
+            source = source.replace(&format!("{open} {block} {close}"), &format!("{open} {instead} {close}"));
+        }
     }
+    source
 }
 
 /// Takes at most [`RENDERED_BYTES_MAX`].
@@ -144,52 +161,5 @@ impl io::Write for Bounded {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::request::Message;
-
-    fn user(content: &str) -> Chat {
-        Chat { messages: vec![Message::new(Role::User, content)], ..Chat::default() }
-    }
-
-    fn render(source: &str) -> Result<String, EngineError> {
-        ChatTemplate::new(source.into(), "<bos>".into(), "<eos>".into())?.render(&user(" hi "), 86_400)
-    }
-
-    #[test]
-    fn the_usual_vocabulary_works() {
-        let source = "{{ bos_token }}{% for m in messages %}\n  {%- if m['role'] == 'user' %}[{{ m.content.strip() }}]{% endif %}\n\
-                      {% endfor %}{% if add_generation_prompt %}>{% endif %}{{ eos_token }}{% if tools %}no{% endif %}";
-        assert_eq!(render(source).unwrap(), "<bos>[hi]><eos>");
-        assert_eq!(render("{{ strftime_now('%d %b %Y') }}").unwrap(), "02 Jan 1970");
-        assert_eq!(
-            render("{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}").unwrap(),
-            "01"
-        );
-    }
-
-    #[test]
-    fn hostile_templates_end_in_an_error() {
-        let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
-        let deep = "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}";
-        let long = "{% for a in range(99999) %}{{ 'x' * 1000 }}{% endfor %}";
-        for source in [endless, deep, long, "{{ strftime_now('%!') }}", "{% if %}", "{{ nothing() }}"] {
-            assert_eq!(render(source).unwrap_err().code(), "template_failed", "{source}");
-        }
-        assert_eq!(render(" \n").unwrap_err(), EngineError::NoChatTemplate);
-    }
-
-    #[test]
-    fn raised_messages_are_shown_unless_they_quote_the_prompt() {
-        let detail = |source: &str| match render(source).unwrap_err() {
-            EngineError::TemplateFailed { detail } => detail,
-            other => panic!("{other}"),
-        };
-        assert!(detail("{{ raise_exception('roles must alternate') }}").starts_with("roles must alternate"));
-        assert!(!detail("{{ raise_exception('secret' + messages[0].content + 'quoted') }}").contains("hi"));
     }
 }
