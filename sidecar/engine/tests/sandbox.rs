@@ -51,7 +51,10 @@ const REFUSED: [(&str, i64); 27] = [
 /// Of these, what containers and hardened systems refuse to every program.
 const REFUSED_BY_SOME_SYSTEMS: [&str; 2] = ["io_uring", "namespace"];
 /// What must go on.
-const KEPT: [&str; 4] = ["model", "thread", "clock", "signal_self"];
+const KEPT: [&str; 5] = ["model", "other_part", "thread", "own_status", "signal_self"];
+
+const MODEL: &str = "models/model-00001-of-00002.gguf";
+const OTHER_PART: &str = "models/model-00002-of-00002.gguf";
 
 /// A folder with a model and another with a key store, and sockets that listen.
 struct Scene {
@@ -67,7 +70,7 @@ impl Scene {
         for name in ["models", "keystore"] {
             std::fs::create_dir(at(name)).unwrap();
         }
-        for name in ["models/model.gguf", "models/beside.gguf", "models/doomed", "keystore/db"] {
+        for name in [MODEL, OTHER_PART, "models/beside.gguf", "models/doomed", "keystore/db"] {
             std::fs::write(at(name), "bytes").unwrap();
         }
         let unix = UnixListener::bind(at("socket")).unwrap();
@@ -78,7 +81,7 @@ impl Scene {
     fn probe(&self, mode: &str, more: &[&str]) -> Value {
         let at = |name: &str| self.folder.path().join(name);
         let output = Command::new(env!("CARGO_BIN_EXE_sandbox-probe"))
-            .args([at("models/model.gguf"), at("keystore/db")])
+            .args([at(MODEL), at("keystore/db")])
             .arg(self.tcp.local_addr().unwrap().port().to_string())
             .arg(at("socket"))
             .args(more)
@@ -172,13 +175,19 @@ fn model_path() -> PathBuf {
     PathBuf::from("../../tests/models/tiny-gemma-q8_0.gguf")
 }
 
-fn worker() -> WorkerCommand {
-    WorkerCommand { program: env!("CARGO_BIN_EXE_engine-worker").into(), args: vec![] }
+/// A worker that is told how strict to be.
+fn worker(mode: &str) -> WorkerCommand {
+    let args = vec![format!("{SANDBOX_VARIABLE}={mode}"), env!("CARGO_BIN_EXE_engine-worker").into()];
+    WorkerCommand { program: "/usr/bin/env".into(), args }
 }
 
 async fn load(model: &Path) -> Result<LlamaEngine, EngineError> {
+    load_with("best-effort", model).await
+}
+
+async fn load_with(mode: &str, model: &Path) -> Result<LlamaEngine, EngineError> {
     let options = EngineOptions { threads: Some(2), slots: 2, context_tokens: Some(512), ..EngineOptions::new(model) };
-    LlamaEngine::load(worker(), options, CancellationToken::new()).await
+    LlamaEngine::load(worker(mode), options, CancellationToken::new()).await
 }
 
 async fn answer(engine: &LlamaEngine) -> String {
@@ -272,4 +281,36 @@ async fn a_model_is_found_through_a_link_and_its_absence_is_still_named() {
     assert_eq!(missing.code(), "model_file_not_found");
     let odd = load(folder.path()).await.unwrap_err();
     assert_eq!(odd.code(), "model_file_unreadable");
+}
+
+#[tokio::test]
+async fn a_template_that_asks_for_the_date_works_in_a_confined_worker() {
+    let mut bytes = std::fs::read(model_path()).unwrap();
+    // In place of the comment with which the template begins, and as long.
+    let start = bytes.windows(11).position(|window| window == b"{#- Turns a").unwrap();
+    let length = bytes[start..].windows(3).position(|window| window == b"-#}").unwrap() + 3;
+    let date = "{%- if strftime_now('%Y') < '2024' -%}{{ raise_exception('clock') }}{%- endif -%}";
+    bytes[start..start + length].copy_from_slice(format!("{date:<length$}").as_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("dated.gguf");
+    std::fs::write(&model, bytes).unwrap();
+    let engine = load(&model).await.unwrap();
+    assert!(engine.info().sandbox.network);
+    assert!(answer(&engine).await.contains("Paris"));
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_variable_decides_how_strict_a_worker_is() {
+    let engine = load_with("off", &model_path()).await.unwrap();
+    assert!(!engine.info().sandbox.network);
+    let pid = engine.status().worker_pid.unwrap();
+    assert!(of_threads(pid, "Seccomp").iter().all(|mode| mode == "0"), "what the other tests see is our doing");
+    engine.shutdown().await;
+    let error = load_with("offf", &model_path()).await.unwrap_err();
+    assert_eq!(error.code(), "sandbox_unavailable");
+    match load_with("required", &model_path()).await {
+        Ok(engine) => assert!(landlock() && engine.info().sandbox.files),
+        Err(error) => assert!(!landlock() && error.code() == "sandbox_unavailable", "{error}"),
+    }
 }
