@@ -1,7 +1,7 @@
 //! What a worker that was taken over would try: confines itself as a worker does, tries, and prints what came of it.
 //!
-//! `sandbox-probe MODEL SECRET TCP_PORT UNIX_SOCKET [gpu]` prints the sandbox's report and an object of attempts: `null` where it
-//! succeeded, else the number of the error. `tests/sandbox.rs` runs it with and without the sandbox.
+//! `sandbox-probe MODEL SECRET TCP_PORT UNIX_SOCKET [gpu]` prints the sandbox's report, what it took in microseconds, and
+//! the attempts: `null` where one succeeded, else the number of its error. `tests/sandbox.rs` runs it with and without the sandbox.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::print_stdout)]
 
 #[cfg(target_os = "linux")]
@@ -24,12 +24,14 @@ mod attempts {
     use std::os::unix::net::{UnixDatagram, UnixStream};
     use std::path::{Path, PathBuf};
     use std::process::Command;
+    use std::time::Instant;
 
     pub(crate) fn run() {
         let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
         let [model, secret, port, socket] = &arguments[..4] else { unreachable!() };
         let gpu = arguments.get(4).is_some_and(|word| word == Path::new("gpu"));
         let port: u16 = port.to_str().unwrap().parse().unwrap();
+        let began = Instant::now();
         let report = match Sandbox::confine(&[model], gpu) {
             Ok(report) => json!(report),
             Err(error) => {
@@ -37,6 +39,7 @@ mod attempts {
                 return;
             }
         };
+        let confined_us = began.elapsed().as_micros() as u64;
         let mut tried = Map::new();
         let mut attempt = |name: &str, outcome: io::Result<()>| {
             let errno = outcome.err().map(|e| e.raw_os_error().map_or(json!(e.to_string()), Value::from));
@@ -50,7 +53,7 @@ mod attempts {
         attempt("other_part", fs::read(model.with_file_name("model-00002-of-00002.gguf")).map(drop));
         attempt("thread", std::thread::Builder::new().spawn(|| {}).map(|thread| thread.join().unwrap()));
         attempt("own_status", fs::read_to_string("/proc/self/status").map(drop));
-        println!("{}", json!({ "report": report, "tried": tried }));
+        println!("{}", json!({ "report": report, "confined_us": confined_us, "tried": tried }));
     }
 
     fn network(attempt: &mut impl FnMut(&str, io::Result<()>), port: u16, socket: &Path) {
