@@ -257,8 +257,9 @@ async fn nothing_of_the_host_leaks_into_a_worker() {
     let pid = engine.status().worker_pid.unwrap();
 
     let environment = String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/environ")).unwrap()).into_owned();
-    assert!(environment.contains("GGML_NO_BACKTRACE=1"), "{environment}");
-    assert!(!environment.contains("hunter2"), "{environment}");
+    // Not shown when this fails: it is the environment of whoever runs the test.
+    assert!(environment.contains("GGML_NO_BACKTRACE=1"));
+    assert!(!environment.contains("hunter2"));
     let open: Vec<PathBuf> = std::fs::read_dir(format!("/proc/{pid}/fd"))
         .unwrap()
         .map(|fd| std::fs::read_link(fd.unwrap().path()).unwrap())
