@@ -2,7 +2,7 @@
 //!
 //! Everything that must fail with the sandbox must succeed without it: else a test would pass for the wrong reason.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, clippy::print_stderr)]
 
 use ainonymous_engine::{Engine, EngineError, EngineOptions, Event, LlamaEngine, WorkerCommand, SANDBOX_VARIABLE};
 use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};

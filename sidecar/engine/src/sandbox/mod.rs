@@ -132,7 +132,7 @@ fn parts(path: &Path) -> Vec<PathBuf> {
         let (stem, number) = stem.rsplit_once('-')?;
         let five_digits = |text: &str| if text.len() == 5 { text.parse::<u32>().ok() } else { None };
         let (_, count) = (five_digits(number)?, five_digits(count)?);
-        (1..=PARTS_MAX).contains(&count).then(|| (stem, count))
+        (1..=PARTS_MAX).contains(&count).then_some((stem, count))
     };
     let Some((stem, count)) = split() else { return alone() };
     (1..=count).map(|part| path.with_file_name(format!("{stem}-{part:05}-of-{count:05}.gguf"))).collect()

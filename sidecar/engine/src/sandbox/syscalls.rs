@@ -179,6 +179,9 @@ const FCHMODAT2: i64 = 452;
 /// The first call that is newer than this list (`setxattrat`). Above are also those of the x32 architecture.
 const FIRST_UNKNOWN: u32 = 463;
 
+/// `TIOCSTI` and `TIOCLINUX`, whose type differs between C libraries.
+const TYPING: [u64; 2] = [0x5412, 0x541c];
+
 /// `CLONE_NEW*`: a new namespace of any kind.
 const NEW_NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWNS,
@@ -236,7 +239,7 @@ fn conditional(gpu: bool, own_pid: u32) -> Result<BTreeMap<i64, Vec<SeccompRule>
     rules.insert(libc::SYS_tgkill, vec![rule(0, Ne, own_pid)?]);
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![when(0, Ne, 0)?, when(0, Ne, own_pid)?])?]);
     // Typing on a terminal that was left open.
-    let ioctl = [libc::TIOCSTI, libc::TIOCLINUX].into_iter().map(|request| rule(1, Eq, request as u64));
+    let ioctl = TYPING.into_iter().map(|request| rule(1, Eq, request));
     rules.insert(libc::SYS_ioctl, ioctl.collect::<Result<Vec<_>, _>>()?);
 
     if gpu {
