@@ -1,4 +1,5 @@
-//! What the worker boundary costs: `cargo run -p ainonymous-engine --example bench -- MODEL [TOKENS] [SLOTS]`.
+//! What the worker boundary costs: `cargo run -p ainonymous-engine --example bench -- MODEL [TOKENS] [SLOTS]`. What the sandbox
+//! costs: the same with `AINONYMOUS_SANDBOX=off`.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use ainonymous_engine::{run_worker, Engine, EngineOptions, Event, Finished, LlamaEngine, WorkerCommand};
@@ -20,9 +21,14 @@ async fn bench(model: &str, tokens: u32, slots: u32) {
     let worker = WorkerCommand { program: std::env::current_exe().unwrap(), args: vec!["worker".into()] };
     let threads = std::env::var("THREADS").ok().and_then(|t| t.parse().ok());
     let options = EngineOptions { threads, slots, context_tokens: Some(tokens + 256), ..EngineOptions::new(model) };
+    let began = Instant::now();
     let engine = LlamaEngine::load(worker, options, CancellationToken::new()).await.unwrap();
-    let info = engine.info();
-    println!("{} {} · {} threads · loaded in {} ms", info.name, info.quantization, info.threads, info.load_ms);
+    let (info, ready) = (engine.info(), began.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "{} {} · {} threads · loaded in {} ms, ready after {ready:.1} ms",
+        info.name, info.quantization, info.threads, info.load_ms
+    );
+    println!("sandbox: {}", info.sandbox.detail);
     for streams in [1, slots] {
         let mut seen = Vec::new();
         let began = Instant::now();

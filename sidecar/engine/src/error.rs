@@ -139,6 +139,12 @@ pub enum EngineError {
     /// The caller cancelled the load.
     #[error("loading was cancelled")]
     LoadCancelled,
+    /// The worker process cannot be confined, although AINONYMOUS_SANDBOX requires it.
+    #[error("the engine's worker process cannot be confined: {missing}")]
+    SandboxUnavailable {
+        /// What the system lacks.
+        missing: String,
+    },
     /// llama.cpp failed while computing.
     #[error("llama.cpp failed to compute (code {code})")]
     DecodeFailed {
@@ -175,6 +181,7 @@ impl EngineError {
             Self::WorkerMismatch { .. } => "worker_mismatch",
             Self::LoadTimeout { .. } => "load_timeout",
             Self::LoadCancelled => "load_cancelled",
+            Self::SandboxUnavailable { .. } => "sandbox_unavailable",
             Self::DecodeFailed { .. } => "decode_failed",
         }
     }
@@ -208,6 +215,9 @@ impl EngineError {
             Self::WorkerMismatch { .. } => "restart the node: its executable was replaced while it ran",
             Self::LoadTimeout { .. } => "check that the disk can be read; move the model to a faster disk",
             Self::LoadCancelled => "load again when needed",
+            Self::SandboxUnavailable { .. } => {
+                "use a Linux kernel with Landlock (5.13 or newer) and seccomp, or set AINONYMOUS_SANDBOX to best-effort"
+            }
             Self::DecodeFailed { .. } => "try again; with a GPU, try `--gpu-layers 0`",
         };
         hint.to_owned()

@@ -15,6 +15,7 @@ mod options;
 mod os;
 pub mod request;
 pub mod sampler;
+mod sandbox;
 mod supervisor;
 mod template;
 #[cfg(any(test, feature = "test-engine"))]
@@ -30,6 +31,7 @@ pub use options::{
 };
 pub use request::{EmbedInput, EmbedQuestion, Embeddings, Prompt, Question};
 pub use sampler::SAMPLER_VERSION;
+pub use sandbox::{Sandbox, SandboxReport, SANDBOX_VARIABLE};
 pub use supervisor::LlamaEngine;
 #[cfg(any(test, feature = "test-engine"))]
 pub use test_engine::TestEngine;

@@ -1,5 +1,6 @@
 //! What a caller chooses for a model, and what is known once it is loaded.
 
+use crate::SandboxReport;
 use ainonymous_types::{Backend, Bytes32, KvType};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -129,4 +130,6 @@ pub struct ModelInfo {
     pub template_hash: Bytes32,
     /// How long loading took, in milliseconds.
     pub load_ms: u64,
+    /// What the worker process cannot do.
+    pub sandbox: SandboxReport,
 }

@@ -1,11 +1,13 @@
-//! The four things that only the operating system can do. Besides `llama.rs` the only place with `unsafe`.
+//! The few things that only the operating system can do. Besides `llama.rs` the only place with `unsafe`.
 #![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io;
 
-/// Gives the frames' channel to the caller alone: what any library prints to standard output goes to standard error.
+/// Gives the frames' channel to the caller alone: what any library prints to standard output goes to standard error, and what
+/// else was inherited by mistake is closed. Call it before anything is opened.
 pub(crate) fn take_stdout() -> io::Result<File> {
+    close_inherited();
     #[cfg(unix)]
     {
         use std::os::fd::AsFd;
@@ -29,6 +31,56 @@ pub(crate) fn die_with_parent() {
     // SAFETY: PR_SET_PDEATHSIG takes a signal number and touches no memory of ours.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
+    }
+}
+
+/// Closes all descriptors but the three standard ones: a file or socket of the host that a library left open is none of ours.
+fn close_inherited() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the caller promises that nothing is open yet whose descriptor anything here remembers.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint);
+    }
+}
+
+/// Neither this process nor what it starts can gain privileges from a file.
+#[cfg(target_os = "linux")]
+pub(crate) fn no_new_privileges() -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    checked(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())
+}
+
+/// Nothing in memory, such as a prompt, is written to disk when the process crashes.
+#[cfg(target_os = "linux")]
+pub(crate) fn no_core_dumps() -> io::Result<()> {
+    let nothing = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure outlives the call, which only reads it.
+    checked(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &nothing) }.into())
+}
+
+/// Root without its powers, except for reading files whose owner is another (a service's model is often a user's).
+#[cfg(target_os = "linux")]
+pub(crate) fn drop_capabilities() -> io::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    const DAC_READ_SEARCH: u32 = 1 << 2;
+    // The version and this thread; then twice effective, permitted, inheritable: for capabilities below and above 32.
+    let mut header = [VERSION_3, 0];
+    let mut sets = [[0u32; 3]; 2];
+    // SAFETY: both arrays have the layout of the kernel's structures, which are words, and outlive the calls.
+    unsafe {
+        checked(libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()))?;
+        let kept = sets[0][1] & DAC_READ_SEARCH;
+        sets = [[kept, kept, 0], [0; 3]];
+        checked(libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn checked(result: libc::c_long) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
     }
 }
 

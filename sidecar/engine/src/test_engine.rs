@@ -3,7 +3,7 @@
 use crate::request::{Chat, Role};
 use crate::{
     EmbedInput, EmbedQuestion, Embeddings, Engine, EngineError, EngineState, EngineStatus, Event, Finished, Generation,
-    ModelInfo, Prompt, Question,
+    ModelInfo, Prompt, Question, SandboxReport,
 };
 use ainonymous_types::{Backend, Bytes32, FinishReason};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -48,6 +48,7 @@ impl TestEngine {
             tokenizer_hash: Bytes32([1; 32]),
             template_hash: Bytes32([2; 32]),
             load_ms: 0,
+            sandbox: SandboxReport::default(),
         };
         let open = Arc::new(AtomicU32::new(0));
         Self { info, answer: None, delay: Duration::ZERO, capacity: u32::MAX, open, draining: AtomicBool::new(false) }

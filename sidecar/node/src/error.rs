@@ -333,6 +333,7 @@ fn engine_class(e: &EngineError) -> ErrorClass {
         | EngineError::WorkerSpawn { .. }
         | EngineError::WorkerMismatch { .. }
         | EngineError::LoadTimeout { .. }
+        | EngineError::SandboxUnavailable { .. }
         | EngineError::DecodeFailed { .. } => ErrorClass::Internal,
     }
 }

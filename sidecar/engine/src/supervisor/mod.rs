@@ -3,6 +3,7 @@
 //! One task owns the process and every question under way. It never waits for a reader of answers: each question's channel
 //! has room for the longest answer that its context allows.
 
+mod environment;
 mod process;
 
 use crate::wire::{ToHost, ToWorker, WireEvent, PROTOCOL};

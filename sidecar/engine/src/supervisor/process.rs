@@ -3,6 +3,7 @@
 //! A thread of its own starts the process and stays until it has ended. The operating system ties the worker's life to the
 //! thread that started it, so this must not be a thread of a pool that comes and goes.
 
+use super::environment;
 use crate::error::clip;
 use crate::wire::{self, ToHost, ToWorker, TO_HOST_BYTES_MAX, TO_WORKER_BYTES_MAX};
 use crate::{EngineError, WorkerCommand};
@@ -160,6 +161,8 @@ fn keep(
     let (stdin, stdout, stderr) = pipes();
     let child = Command::new(&command.program)
         .args(&command.args)
+        .env_clear()
+        .envs(environment::of_worker(std::env::vars_os()))
         // ggml would otherwise attach a debugger to itself before it aborts.
         .env("GGML_NO_BACKTRACE", "1")
         .stdin(stdin)

@@ -79,7 +79,6 @@ pub(super) fn values(chat: &Chat, knows: &Knows, form: Form) -> Map<String, Valu
     // As Hugging Face's renderer has it: there, but none.
     values.insert("tools".into(), tools.into());
     values.insert("documents".into(), Value::Null);
-    values.insert("add_generation_prompt".into(), true.into());
     if let Some(thinking) = chat.thinking {
         // Qwen, Gemma and SmolLM call it by the first name, DeepSeek and Granite by the second.
         values.insert("enable_thinking".into(), thinking.into());

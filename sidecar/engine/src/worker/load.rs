@@ -7,7 +7,7 @@ use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, Gg
 use crate::options::{DraftOptions, CONTEXT_TOKENS_DEFAULT, DRAFT_TOKENS_MAX, SLOTS_MAX};
 use crate::template::ChatTemplate;
 use crate::wire::ToHost;
-use crate::{os, EngineOptions, GpuLayers, ModelInfo};
+use crate::{os, EngineOptions, GpuLayers, ModelInfo, SandboxReport};
 use ainonymous_types::{limits, Backend, KvType};
 use ainonymous_verify::text::{to_label, to_printable};
 use std::fs::File;
@@ -35,7 +35,12 @@ pub(super) struct Loaded {
     pub(super) info: ModelInfo,
 }
 
-pub(super) fn load(options: &EngineOptions, abort: Arc<AbortSwitch>, output: &Output) -> Result<Loaded, EngineError> {
+pub(super) fn load(
+    options: &EngineOptions,
+    sandbox: SandboxReport,
+    abort: Arc<AbortSwitch>,
+    output: &Output,
+) -> Result<Loaded, EngineError> {
     let began = Instant::now();
     let path = options.model_path.as_path();
     let file_bytes = check_file(path)?;
@@ -101,6 +106,7 @@ pub(super) fn load(options: &EngineOptions, abort: Arc<AbortSwitch>, output: &Ou
         tokenizer_hash: facts.tokenizer_hash,
         template_hash: facts.template_hash,
         load_ms: began.elapsed().as_millis() as u64,
+        sandbox,
     };
     Ok(Loaded { model, context, drafter, template, info })
 }

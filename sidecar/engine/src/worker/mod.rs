@@ -17,7 +17,7 @@ pub(crate) use load::classify;
 
 use crate::llama::AbortSwitch;
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
-use crate::{os, EngineError, EngineOptions, Question, SLOTS_MAX};
+use crate::{os, sandbox, EngineError, EngineOptions, Question, Sandbox, SLOTS_MAX};
 use embed::{Embedder, Embedding};
 use output::Output;
 use prompt::Prompter;
@@ -45,12 +45,20 @@ pub fn run_worker() -> ExitCode {
 }
 
 fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
+    // Before there are threads, and before a byte of the model is read.
+    let sandbox = match Sandbox::confine(&[&options.model_path], sandbox::needs_gpu(options)) {
+        Ok(sandbox) => sandbox,
+        Err(error) => {
+            output.send(&ToHost::LoadFailed(error));
+            return ExitCode::FAILURE;
+        }
+    };
     let shared = Arc::new(Shared::default());
     let readers = shared.clone();
     if std::thread::Builder::new().name("reader".into()).spawn(move || read_all(&readers)).is_err() {
         return ExitCode::FAILURE;
     }
-    let loaded = match load::load(options, shared.abort.clone(), output) {
+    let loaded = match load::load(options, sandbox, shared.abort.clone(), output) {
         Ok(loaded) => loaded,
         Err(error) => {
             output.send(&ToHost::LoadFailed(error));
