@@ -302,7 +302,9 @@ impl Puller {
         loop {
             let file = File::create(path).map_err(storage)?;
             match file.try_lock() {
-                Ok(()) => return Ok(file),
+                Ok(()) if is_current(&file, path) => return Ok(file),
+                // Whoever had it removed it: its name means another file now, or none.
+                Ok(()) => continue,
                 Err(TryLockError::Error(e)) => return Err(storage(e)),
                 Err(TryLockError::WouldBlock) => report.say(Phase::Waiting, 0, 0),
             }
@@ -336,6 +338,20 @@ impl Puller {
             }
         }
     }
+}
+
+/// Is the locked file still the one that the path names?
+#[cfg(unix)]
+fn is_current(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let same = |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    file.metadata().ok().zip(path.metadata().ok()).is_some_and(|(a, b)| same(a, b))
+}
+
+/// Windows does not let go of a name while somebody has the file open.
+#[cfg(not(unix))]
+fn is_current(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// SHA-256 of a file that is there.

@@ -421,10 +421,10 @@ async fn caches_of_other_programs_are_read_and_left_alone() {
     let caches = Caches { huggingface: vec![hub, llama.clone()], llama_cpp: vec![llama] };
     let store = Store::new(bench.root(), caches);
     let resolved = |name: &str| store.resolve(&name.parse().unwrap());
-    assert_eq!(resolved(NAME).unwrap(), [snapshot.clone()]);
-    assert_eq!(resolved("hf:ORG/Tiny-gguf").unwrap(), [snapshot.clone()], "the hub knows no case");
+    assert_eq!(resolved(NAME).unwrap(), std::slice::from_ref(&snapshot));
+    assert_eq!(resolved("hf:ORG/Tiny-gguf").unwrap(), std::slice::from_ref(&snapshot), "the hub knows no case");
     assert_eq!(resolved("hf:ggml-org/small-GGUF:Q8_0").unwrap(), [flat]);
-    assert_eq!(resolved("tiny").unwrap(), [snapshot.clone()]);
+    assert_eq!(resolved("tiny").unwrap(), std::slice::from_ref(&snapshot));
     assert_eq!(resolved("hf:org/absent").unwrap_err().code(), "model_not_on_disk");
     assert_eq!(store.list().len(), 2);
     #[cfg(unix)]
@@ -455,7 +455,7 @@ async fn words_mean_files_or_the_catalogue() {
     assert_eq!(bench.code("no/such/file.gguf").await, "model_not_pullable");
     let own = bench.root().join("mine.gguf");
     std::fs::write(&own, &bench.model).unwrap();
-    assert_eq!(bench.store().resolve(&"mine".parse().unwrap()).unwrap(), [own.clone()]);
+    assert_eq!(bench.store().resolve(&"mine".parse().unwrap()).unwrap(), std::slice::from_ref(&own));
     assert_eq!(bench.store().remove(&"mine.gguf".parse().unwrap()).unwrap(), [own]);
 }
 

@@ -39,11 +39,14 @@ pub(crate) struct Seen {
     pub(crate) range: Option<(usize, usize)>,
 }
 
+/// Files of a repository: name and bytes.
+type Files = Vec<(String, Arc<Vec<u8>>)>;
+
 /// What both servers share.
 #[derive(Default)]
 pub(crate) struct State {
     /// `org/repo` to its files.
-    pub(crate) repos: Mutex<HashMap<String, Vec<(String, Arc<Vec<u8>>)>>>,
+    pub(crate) repos: Mutex<HashMap<String, Files>>,
     /// Answers to give before all others, by the beginning of the path.
     pub(crate) canned: Mutex<Vec<(String, VecDeque<String>)>>,
     pub(crate) mood: Mutex<Mood>,
