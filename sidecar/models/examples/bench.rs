@@ -3,10 +3,10 @@
 //! `cargo run --release -p ainonymous-models --example bench -- 1024` (MiB). Figures are those of this machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use ainonymous_models::{Caches, Hub, Manner, ModelName, Patience, Puller, Store};
+use ainonymous_models::{Caches, Hub, Manner, ModelName, Patience, Phase, Puller, Store, Watcher};
 use std::io::{SeekFrom, Write as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -41,8 +41,17 @@ fn main() {
         let puller = Puller::new(Store::new(&root, Caches::default()), hub, manner);
         let name: ModelName = url.parse().unwrap();
         let begun = Instant::now();
-        client.block_on(puller.pull(&name, Arc::new(|_| {}), &CancellationToken::new())).unwrap();
+        let checking = Arc::new(OnceLock::new());
+        let seen = Arc::clone(&checking);
+        let watcher: Watcher = Arc::new(move |progress| {
+            if progress.phase == Phase::Checking {
+                seen.get_or_init(Instant::now);
+            }
+        });
+        client.block_on(puller.pull(&name, watcher, &CancellationToken::new())).unwrap();
         rate(&format!("pull, {parallel} at a time, with SHA-256 and fsync"), mebibytes, begun);
+        let checking = checking.get().map_or(0.0, |at| at.elapsed().as_secs_f64());
+        println!("  of it SHA-256 {checking:.2} s");
         std::fs::remove_dir_all(&root).unwrap();
     }
     let target = folder.path().join("curl.gguf");

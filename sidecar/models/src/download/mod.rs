@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 /// How often progress is reported.
 const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// How many reports between two notes of what is there.
-const REPORTS_PER_NOTE: u32 = 10;
+const REPORTS_PER_NOTE: u32 = 25;
 /// Room that is left free on the disk. Bytes.
 const SPARE_BYTES: u64 = 64 << 20;
 /// Bytes that are hashed at a time.
@@ -101,7 +101,8 @@ pub(crate) async fn download(
         let _ = part.save();
         return Err(error);
     }
-    part.sync()?;
+    let whole = Arc::clone(&part);
+    blocking(move || whole.sync()).await?;
     let digest = check(&part, target, report, cancel).await?;
     part.publish(dest)?;
     Ok(digest)
