@@ -56,8 +56,12 @@ pub(crate) enum Command {
     Chat(Chat),
     /// What the running node is doing.
     Status(Api),
-    /// Models that can be asked.
-    Models(Api),
+    /// Models that can be asked; with a subcommand, models on this machine.
+    Models(Models),
+    /// Fetch a model: the same as `models pull`.
+    Pull(Pull),
+    /// Models that the running node has loaded.
+    Ps(Api),
     /// Check this machine, its configuration and its node.
     Doctor(Doctor),
     /// Run a bootstrap and relay server for a network of one's own.
@@ -105,10 +109,12 @@ pub(crate) struct Up {
     /// Address of the API and the chat page; port 0 takes a free one [default: 127.0.0.1:11435].
     #[arg(long, env = "AINONYMOUS_API", value_name = "ADDRESS")]
     pub(crate) api: Option<String>,
-    /// A GGUF file to serve, or its name in the folder for models; can be given again. AINONYMOUS_SERVE holds a list
-    /// like PATH does.
+    /// A model to serve, as `pull` names it, or a GGUF file; can be given again. AINONYMOUS_SERVE holds a list like PATH
+    /// does, so no names with colons.
     #[arg(long, value_name = "MODEL", action = clap::ArgAction::Append)]
     pub(crate) serve: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) models: Folder,
     /// Keep the models for this node: peers cannot use them.
     #[arg(long)]
     pub(crate) no_share: bool,
@@ -130,7 +136,7 @@ pub(crate) struct Up {
     /// Memory for computed beginnings of prompts, for each model [default: a sixteenth of the machine's, at most 4096].
     #[arg(long, env = "AINONYMOUS_PREFIX_CACHE_MIB", value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
     pub(crate) prefix_cache_mib: Option<u64>,
-    /// A small GGUF with the same tokenizer that guesses ahead; answers stay the same.
+    /// A small model with the same tokenizer that guesses ahead, named like those to serve; answers stay the same.
     #[arg(long, env = "AINONYMOUS_DRAFT", value_name = "FILE")]
     pub(crate) draft: Option<PathBuf>,
     /// Most tokens guessed in one step [default: 4].
@@ -151,7 +157,7 @@ pub(crate) struct Up {
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
 pub(crate) struct Serve {
-    /// GGUF files, or their names in the folder for models.
+    /// Models, as `pull` names them, or GGUF files.
     #[arg(required = true, value_name = "MODEL")]
     pub(crate) models: Vec<PathBuf>,
     #[command(flatten)]
@@ -165,6 +171,63 @@ pub(crate) struct Api {
     /// Address of the running node's API [default: http://127.0.0.1:11435].
     #[arg(long, env = "AINONYMOUS_API", value_name = "URL")]
     pub(crate) api: Option<String>,
+}
+
+/// Where models are kept.
+#[derive(Clone, Debug, Default, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Folder {
+    /// Folder of models [default: ainonymous/models in the folder for data].
+    #[arg(long, env = "AINONYMOUS_MODELS_DIR", value_name = "DIR")]
+    pub(crate) models_dir: Option<PathBuf>,
+}
+
+/// Flags of `models`.
+#[derive(Debug, Default, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Models {
+    #[command(flatten)]
+    pub(crate) api: Api,
+    #[command(subcommand)]
+    pub(crate) command: Option<OnDisk>,
+}
+
+/// What to do with models on this machine.
+#[derive(Debug, Subcommand)]
+#[command(args_override_self = true)]
+pub(crate) enum OnDisk {
+    /// Fetch a model. A pull that was stopped goes on where it was.
+    Pull(Pull),
+    /// Models on this machine: pulled ones, and those in the caches of Hugging Face's tools and of llama.cpp.
+    List(Folder),
+    /// What a model's file says of itself.
+    Show(Named),
+    /// Delete a model that was pulled. Files of other programs are left alone.
+    Rm(Named),
+    /// Good models by the memory that they need.
+    Catalogue(Folder),
+}
+
+/// Flags of `pull`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Pull {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Connections at a time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub(crate) parallel: u16,
+}
+
+/// Which model, and where models are.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Named {
+    /// A name of the catalogue, hf:ORG/REPO, hf:ORG/REPO:QUANT, hf:ORG/REPO/FILE.gguf, a path, or an address.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) folder: Folder,
 }
 
 /// Whom to ask, and how.

@@ -3,6 +3,7 @@
 use crate::args::{Layers, Route, Tuning};
 use crate::error::CliError;
 use crate::paths;
+use ainonymous_models::ModelName;
 use serde::Deserialize;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -23,9 +24,10 @@ pub(crate) struct Config {
     pub(crate) network_seed: Option<String>,
     pub(crate) network_tuning: Option<Tuning>,
     pub(crate) api: Option<String>,
-    /// Paths; relative ones are relative to the file.
+    /// Names as `pull` takes them, or paths; relative ones are relative to the file.
     #[serde(default)]
     pub(crate) serve: Vec<PathBuf>,
+    pub(crate) models_dir: Option<PathBuf>,
     pub(crate) no_share: Option<bool>,
     pub(crate) threads: Option<u32>,
     pub(crate) gpu_layers: Option<Layers>,
@@ -62,8 +64,9 @@ impl Config {
             .map_err(|e| CliError::Config { path: path.to_path_buf(), problem: e.to_string().trim_end().to_owned() })?;
         config.check().map_err(|problem| CliError::Config { path: path.to_path_buf(), problem })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        let paths = [&mut config.data_dir, &mut config.passphrase_file, &mut config.happ];
-        for relative in paths.into_iter().flatten().chain(&mut config.serve) {
+        let paths = [&mut config.data_dir, &mut config.passphrase_file, &mut config.happ, &mut config.models_dir];
+        let models = config.serve.iter_mut().chain(&mut config.draft).filter(|model| is_path(model));
+        for relative in paths.into_iter().flatten().chain(models) {
             *relative = folder.join(&*relative);
         }
         Ok(config)
@@ -85,6 +88,16 @@ impl Config {
         within("draft_tokens", self.draft_tokens.map(u64::from), 1, 16)?;
         within("idle_unload_s", self.idle_unload_s, 1, 31_536_000)?;
         within("receipt_interval_ms", self.receipt_interval_ms, 10, 86_400_000)
+    }
+}
+
+/// A path or the name of a file, in contrast to what only `pull` understands.
+fn is_path(model: &Path) -> bool {
+    let is_file = model.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
+    match model.to_str().map(ModelName::parse) {
+        Some(Ok(ModelName::Word { .. })) => is_file,
+        Some(Ok(ModelName::Hub { .. } | ModelName::Url(_))) => false,
+        _ => true,
     }
 }
 
@@ -110,6 +123,13 @@ mod tests {
         assert_eq!((config.slots, config.route), (Some(2), Some(Route::Posted)));
         assert_eq!(parse("gpu_layers = 12").unwrap().gpu_layers, Some(Layers::Fixed(12)));
         assert_eq!(parse("").unwrap(), Config::default());
+        let names =
+            parse("serve = [\"gemma-4-e4b\", \"hf:a/b:Q4_K_M\", \"a/b.gguf\"]\ndraft = \"d.gguf\"\nmodels_dir = \"m\"");
+        let names = names.unwrap();
+        assert_eq!(names.serve[..2], [PathBuf::from("gemma-4-e4b"), "hf:a/b:Q4_K_M".into()], "names stay names");
+        assert_eq!(names.serve[2], PathBuf::from("/etc/ainonymous/a/b.gguf"));
+        assert_eq!(names.draft, Some("/etc/ainonymous/d.gguf".into()));
+        assert_eq!(names.models_dir, Some("/etc/ainonymous/m".into()));
     }
 
     #[test]
@@ -118,7 +138,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 21);
+        assert_eq!(known.len(), 25);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

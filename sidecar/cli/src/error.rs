@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use ainonymous_api::{ListenError, SiteError};
 use ainonymous_conductor::ConductorError;
-use ainonymous_models::ModelError;
+use ainonymous_models::{ModelError, PullError};
 use ainonymous_node::NodeError;
 use serde_json::{json, Value};
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ pub(crate) enum CliError {
     /// Conductor, bundle or bootstrap server.
     #[error(transparent)]
     Conductor(#[from] ConductorError),
-    /// No model file of that name.
+    /// No model file of that name, or it cannot be pulled.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The API stopped serving.
@@ -227,6 +227,7 @@ impl CliError {
                 exit => exit,
             },
             Self::Node(e) => Exit::of_code(e.code()),
+            Self::Model(ModelError::Pull(e)) => Exit::of_code(e.code()),
             Self::NoModelLoaded { .. } | Self::Model(_) => Exit::BadModel,
             Self::NoNode { .. } | Self::NotANode { .. } | Self::Broken { .. } => Exit::NotReady,
             Self::Api { status: 400 | 413, .. } => Exit::Usage,
@@ -242,6 +243,12 @@ impl CliError {
     /// The error as an object.
     pub(crate) fn to_json(&self) -> Value {
         json!({ "code": self.code(), "message": self.to_string(), "hint": self.hint() })
+    }
+}
+
+impl From<PullError> for CliError {
+    fn from(error: PullError) -> Self {
+        Self::Model(error.into())
     }
 }
 
@@ -263,6 +270,9 @@ mod tests {
             (CliError::Conductor(ConductorError::NotReady), Exit::NotReady),
             (CliError::Conductor(ConductorError::StartFailed { problem: "p".into() }), Exit::Conductor),
             (CliError::Listen(ListenError::PortInUse { address: ([127, 0, 0, 1], 1).into() }), Exit::PortInUse),
+            (PullError::NotOnDisk { name: "n".into() }.into(), Exit::BadModel),
+            (PullError::NoGguf { repo: "r".into() }.into(), Exit::NoProvider),
+            (PullError::Stalled { host: "h".into(), seconds: 1 }.into(), Exit::Other),
             (api(404, "model_not_found"), Exit::NoProvider),
             (api(504, "provider_silent"), Exit::NoProvider),
             (api(400, "empty_prompt"), Exit::Usage),

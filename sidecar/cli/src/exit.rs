@@ -22,11 +22,11 @@ pub(crate) enum Exit {
     DataDir = 6,
     /// Another program listens on the address.
     PortInUse = 7,
-    /// No model file could be loaded.
+    /// No model file could be found, read or loaded.
     BadModel = 8,
     /// The conductor does not start or cannot be reached.
     Conductor = 9,
-    /// Stopped at once by a second signal.
+    /// Stopped at once by a second signal; a pull by the first.
     Interrupted = 130,
 }
 
@@ -40,9 +40,9 @@ pub(crate) const ALL: &[(Exit, &str)] = &[
     (Exit::Passphrase, "the passphrase is wrong or missing"),
     (Exit::DataDir, "the data folder cannot be used: another process, another network, the disk"),
     (Exit::PortInUse, "another program listens on the address"),
-    (Exit::BadModel, "`serve`: no model file could be loaded"),
+    (Exit::BadModel, "no model file could be found, read or loaded"),
     (Exit::Conductor, "the conductor does not start or cannot be reached"),
-    (Exit::Interrupted, "stopped at once by a second Ctrl-C"),
+    (Exit::Interrupted, "stopped at once by a second Ctrl-C; `pull`: by the first"),
 ];
 
 impl Exit {
@@ -55,9 +55,16 @@ impl Exit {
             | "keystore_damaged"
             | "storage"
             | "disk_full"
-            | "database" => Self::DataDir,
+            | "database"
+            | "models_disk_full"
+            | "models_unwritable" => Self::DataDir,
             "port_in_use" => Self::PortInUse,
-            "not_loopback" | "invalid_url" => Self::Usage,
+            "not_loopback" | "invalid_url" | "model_name_invalid" | "model_not_pullable" | "model_not_ours" => {
+                Self::Usage
+            }
+            "hub_not_found" | "hub_no_gguf" | "hub_no_such_file" | "hub_parts_missing" => Self::NoProvider,
+            "model_not_on_disk" => Self::BadModel,
+            "pull_cancelled" => Self::Interrupted,
             "not_ready" | "draining" | "model_loading" => Self::NotReady,
             "model_not_found" | "no_provider" | "answer_pending" | "answer_not_found" => Self::NoProvider,
             code if code.starts_with("provider_") => Self::NoProvider,
@@ -109,6 +116,9 @@ mod tests {
             ("provider_gone", Exit::NoProvider),
             ("not_ready", Exit::NotReady),
             ("no_conductor", Exit::Conductor),
+            ("hub_not_found", Exit::NoProvider),
+            ("models_disk_full", Exit::DataDir),
+            ("pull_cancelled", Exit::Interrupted),
             ("anything", Exit::Other),
         ] {
             assert_eq!(Exit::of_code(code), exit, "{code}");

@@ -13,6 +13,8 @@ mod error;
 mod exit;
 mod happ;
 mod logging;
+mod meter;
+mod models;
 mod out;
 mod passphrase;
 mod paths;
@@ -73,7 +75,10 @@ fn run(cli: Cli, out: &Out) -> Result<Exit, CliError> {
         Command::Ask(flags) => narrow(ask::run(flags, &config, out)),
         Command::Chat(flags) => narrow(chat::run(flags, &config, out)),
         Command::Status(flags) => narrow(status::status(&flags, &config, out)),
-        Command::Models(flags) => narrow(status::models(&flags, &config, out)),
+        Command::Models(args::Models { api, command: None }) => narrow(status::models(&api, &config, out)),
+        Command::Models(args::Models { api: _, command: Some(command) }) => narrow(models::run(command, &config, out)),
+        Command::Pull(flags) => narrow(models::pull(&flags, &config, out)),
+        Command::Ps(flags) => narrow(status::ps(&flags, &config, out)),
         Command::Doctor(flags) => wide(doctor::run(flags, &config, out)),
         Command::MarkdownHelp => {
             out.text(&reference::markdown());

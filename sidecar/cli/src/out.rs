@@ -69,6 +69,17 @@ impl Out {
         let _ = writeln!(std::io::stderr().lock(), "{}", harmless(line));
     }
 
+    /// Whether talk goes to a terminal, where a line can be written over.
+    pub(crate) fn talks_to_a_terminal(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
+    /// Talk on a terminal: in place of the line before.
+    pub(crate) fn talk_over(&self, line: &str) {
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "\r{}\x1b[K", harmless(line)).and_then(|()| stderr.flush());
+    }
+
     /// An error: always talk, and data if stdout is JSON.
     pub(crate) fn error(&self, error: &CliError) {
         self.talk(&format!("error: {error}\nhint: {}", error.hint()));

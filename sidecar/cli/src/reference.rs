@@ -12,19 +12,25 @@ pub(crate) fn markdown() -> String {
     let mut root = without_values(Cli::command().term_width(WIDTH));
     root.build();
     let mut text = format!("# The command line\n\n```text\n{}\n```\n", trimmed(&root.render_long_help().to_string()));
-    let names: Vec<String> =
-        root.get_subcommands().filter(|c| !c.is_hide_set()).map(|c| c.get_name().to_owned()).collect();
-    for name in names.iter().filter(|name| *name != "help") {
-        if let Some(command) = root.find_subcommand_mut(name) {
-            let help = command.render_long_help().to_string();
-            text.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", trimmed(&help)));
-        }
-    }
+    sections(&mut root, "", &mut text);
     text.push_str("\n## Exit codes\n\n| code | means |\n|---|---|\n");
     for (exit, meaning) in exit::ALL {
         text.push_str(&format!("| {} | {meaning} |\n", *exit as u8));
     }
     text
+}
+
+/// One section for each subcommand, and for each of its own.
+fn sections(command: &mut clap::Command, before: &str, text: &mut String) {
+    let visible = |c: &&clap::Command| !c.is_hide_set() && c.get_name() != "help";
+    let names: Vec<String> = command.get_subcommands().filter(visible).map(|c| c.get_name().to_owned()).collect();
+    for name in names {
+        if let Some(command) = command.find_subcommand_mut(&name) {
+            let (help, full) = (command.render_long_help().to_string(), format!("{before}{name}"));
+            text.push_str(&format!("\n## {full}\n\n```text\n{}\n```\n", trimmed(&help)));
+            sections(command, &format!("{full} "), text);
+        }
+    }
 }
 
 /// The names of environment variables, not what they hold here.
@@ -41,8 +47,11 @@ mod tests {
     #[test]
     fn every_visible_subcommand_is_in_it() {
         let text = super::markdown();
-        for name in ["up", "serve", "ask", "chat", "status", "models", "doctor", "bootstrap"] {
+        for name in ["up", "serve", "ask", "chat", "status", "models", "pull", "ps", "doctor", "bootstrap"] {
             assert!(text.contains(&format!("\n## {name}\n")), "{name}");
+        }
+        for name in ["pull", "list", "show", "rm", "catalogue"] {
+            assert!(text.contains(&format!("\n## models {name}\n")), "{name}");
         }
         assert!(!text.contains("markdown-help") && text.contains("--receipt-interval-ms"));
     }

@@ -1,12 +1,12 @@
 //! What a node is started with: flags and environment, then the configuration file, then defaults.
 
-use crate::args::{Layers, Tuning, Up};
+use crate::args::{Folder, Layers, Tuning, Up};
 use crate::config::Config;
 use crate::error::CliError;
-use crate::paths;
+use crate::{models, paths};
 use ainonymous_api::DEFAULT_PORT;
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
-use ainonymous_models::ModelError;
+use ainonymous_models::{ModelError, ModelName};
 use ainonymous_node::{DraftOptions, GpuLayers, ServeOptions};
 use ainonymous_types::KvType;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -52,8 +52,9 @@ impl Settings {
         let must_serve = !models.is_empty();
         let network = network(&flags, config);
         let files = model_files(models, &flags, config);
+        let find = |model| find_model(model, &flags.models, config);
         let no_share = flags.no_share || config.no_share.unwrap_or(false);
-        let draft = match flags.draft.clone().or_else(|| config.draft.clone()).map(find_model).transpose()? {
+        let draft = match flags.draft.clone().or_else(|| config.draft.clone()).map(find).transpose()? {
             Some(model_path) => {
                 let tokens_max = flags.draft_tokens.or(config.draft_tokens).unwrap_or(DRAFT_TOKENS_DEFAULT);
                 Some(DraftOptions { model_path, tokens_max })
@@ -75,7 +76,7 @@ impl Settings {
             prefix_cache_bytes: flags.prefix_cache_mib.or(config.prefix_cache_mib).map(|mib| mib << 20),
             draft: draft.clone(),
         };
-        let files: Vec<PathBuf> = files.into_iter().map(find_model).collect::<Result<_, _>>()?;
+        let files: Vec<PathBuf> = files.into_iter().map(find).collect::<Result<_, _>>()?;
         let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();
         let receipt_interval_ms = flags.receipt_interval_ms.or(config.receipt_interval_ms).unwrap_or(5_000);
         Ok(Self {
@@ -126,16 +127,17 @@ fn model_files(mut models: Vec<PathBuf>, flags: &Up, config: &Config) -> Vec<Pat
     models
 }
 
-/// A path stays one, even of a file that is not there: the node says so and goes on with the others. A name is looked
-/// up in the folder for models.
-fn find_model(model: PathBuf) -> Result<PathBuf, CliError> {
-    let folder = paths::data_dir().map(|data| data.join("models"));
-    let Some(name) = model.to_str() else { return Ok(model) };
-    match ainonymous_models::resolve(name, &Vec::from_iter(folder)) {
-        Ok(path) => Ok(path),
-        Err(ModelError::NotFound { .. }) => Ok(model),
-        Err(error) => Err(error.into()),
-    }
+/// A path stays one, even of a file that is not there: the node says so and goes on with the others. Every other name is
+/// looked up on this machine; nothing is fetched.
+fn find_model(model: PathBuf, folder: &Folder, config: &Config) -> Result<PathBuf, CliError> {
+    let Some(text) = model.to_str() else { return Ok(model) };
+    let name = match ModelName::parse(text) {
+        _ if model.is_file() => return Ok(model),
+        Ok(ModelName::Path(_)) => return Ok(model),
+        name => name.map_err(ModelError::from)?,
+    };
+    let files = models::store(folder, config)?.resolve(&name)?;
+    Ok(files.into_iter().next().unwrap_or(model))
 }
 
 /// `ADDRESS:PORT`, with or without the `http://` and path that clients of the same variable write.
@@ -224,6 +226,27 @@ mod tests {
         assert_eq!((up.models[0].context_tokens, up.models[0].queue_max), (Some(512), 0));
         assert!(!settings("up --serve ./a.gguf --no-share", &none).share);
         assert!(Settings::resolve(Up::default(), vec!["./a.gguf".into()], &none).unwrap().must_serve);
+    }
+
+    #[test]
+    fn models_by_their_names() {
+        let folder = std::env::temp_dir().join(format!("ainonymous-names-{}", std::process::id()));
+        let file = folder.join("org/repo/m-Q8_0.gguf");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "GGUF").unwrap();
+        let found = |name: &str| {
+            let line = format!("up --models-dir {} --serve {name}", folder.display());
+            Settings::resolve(flags(&line), Vec::new(), &Config::default())
+                .map(|settings| settings.models[0].path.clone())
+        };
+        for name in ["hf:org/repo", "hf:org/repo:Q8_0", "hf:org/repo/m-Q8_0.gguf", "m-q8_0", "m:q8_0"] {
+            assert_eq!(found(name).unwrap(), file, "{name}");
+        }
+        let absent = found("hf:org/other:Q4_K_M").unwrap_err();
+        assert_eq!((absent.code(), absent.exit()), ("model_not_on_disk", Exit::BadModel));
+        assert!(absent.hint().contains("ainonymous pull hf:org/other:Q4_K_M"), "{}", absent.hint());
+        assert_eq!(found("hf:nonsense").unwrap_err().exit(), Exit::Usage);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the running node says about itself: `status` and `models`.
+//! What the running node says about itself: `status`, `models` and `ps`.
 
 use crate::args::Api;
 use crate::client::Client;
@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::show::{bytes, count, thousands};
-use serde_json::Value;
+use serde_json::{json, Value};
 
 /// `ainonymous status`.
 pub(crate) async fn status(flags: &Api, config: &Config, out: &Out) -> Result<Exit, CliError> {
@@ -33,12 +33,46 @@ pub(crate) async fn models(flags: &Api, config: &Config, out: &Out) -> Result<Ex
     }
     let models = answer["models"].as_array().map(Vec::as_slice).unwrap_or_default();
     if models.is_empty() {
-        out.talk("no model is known; serve one with `ainonymous serve MODEL.gguf`, or wait for a provider");
+        out.talk("no model is known; serve one with `ainonymous serve MODEL`, or wait for a provider");
     }
     for line in models.iter().map(model_line) {
         out.line(&line);
     }
     Ok(Exit::Ok)
+}
+
+/// `ainonymous ps`.
+pub(crate) async fn ps(flags: &Api, config: &Config, out: &Out) -> Result<Exit, CliError> {
+    let status = Client::new(flags, config)?.get("/ainonymous/v1/status").await?;
+    let models = status["models"].as_array().cloned().unwrap_or_default();
+    if out.is_json() {
+        out.object(&json!({ "models": models }));
+        return Ok(Exit::Ok);
+    }
+    if models.is_empty() {
+        out.talk("the node has no model of its own; start it with --serve MODEL");
+    }
+    for line in models.iter().map(loaded_line) {
+        out.line(&line);
+    }
+    Ok(Exit::Ok)
+}
+
+fn loaded_line(model: &Value) -> String {
+    let (info, engine) = (&model["info"], &model["engine"]);
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let mut line = format!("{:<32} {:<8}", text(&model["id"]), text(&model["state"]));
+    if info.is_object() {
+        let memory = engine["worker_rss_bytes"].as_u64().or(info["file_bytes"].as_u64()).unwrap_or_default();
+        let context = thousands(info["context_tokens"].as_f64().unwrap_or_default());
+        let (running, queued) = (number(&engine["running"]), number(&engine["queued"]));
+        line.push_str(&format!(" {:>8}  context {context:>7}  ", bytes(memory)));
+        line.push_str(&format!("{}, {running} running, {queued} waiting", text(&info["backend"])));
+    }
+    if let Some(problem) = model["problem"].as_str() {
+        line.push_str(&format!(" {problem}"));
+    }
+    line
 }
 
 fn model_line(model: &Value) -> String {
@@ -103,7 +137,6 @@ fn text(value: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn status_for_people() {
@@ -125,6 +158,19 @@ mod tests {
         ] {
             assert!(all.contains(wanted), "{wanted}\n{all}");
         }
+    }
+
+    #[test]
+    fn loaded_models_for_people() {
+        let ready = json!({ "id": "tiny-gemma:q8_0", "state": "ready",
+            "info": { "context_tokens": 4096, "file_bytes": 3 << 20, "backend": "cpu" },
+            "engine": { "running": 1, "queued": 2, "worker_rss_bytes": 50 << 20 } });
+        let line = loaded_line(&ready);
+        for wanted in ["tiny-gemma:q8_0 ", "ready", "50 MiB", "context   4,096", "cpu, 1 running, 2 waiting"] {
+            assert!(line.contains(wanted), "{line}");
+        }
+        let failed = json!({ "id": "x", "state": "failed", "problem": "no GGUF", "hint": "h" });
+        assert!(loaded_line(&failed).ends_with("failed   no GGUF"), "{}", loaded_line(&failed));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What can be wrong with a model file, with a stable code and what the caller can do about it.
 
+use crate::PullError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -85,6 +86,9 @@ pub enum ModelError {
         /// The path.
         path: PathBuf,
     },
+    /// It could not be pulled, found or removed.
+    #[error(transparent)]
+    Pull(#[from] PullError),
     /// The work was stopped before its end.
     #[error("reading the model was interrupted: {problem}")]
     Interrupted {
@@ -107,6 +111,7 @@ impl ModelError {
             Self::Malformed { .. } => "gguf_malformed",
             Self::Split { .. } => "model_split",
             Self::Changed { .. } => "model_file_changed",
+            Self::Pull(e) => e.code(),
             Self::Interrupted { .. } => "model_read_interrupted",
         }
     }
@@ -114,8 +119,10 @@ impl ModelError {
     /// What the caller can do.
     pub fn hint(&self) -> String {
         let hint = match self {
-            Self::NotFound { .. } => "check the path, or name a model that `ainonymous models` lists",
-            Self::UnknownName { .. } => "give one of the names, or the path of a GGUF file",
+            Self::NotFound { .. } => "check the path, or name a model that `ainonymous models list` lists; of the hub: hf:ORG/REPO",
+            Self::UnknownName { .. } => {
+                "give one of the names, the path of a GGUF file, or pull one: `ainonymous models catalogue` lists good ones"
+            }
             Self::Ambiguous { .. } => "give the whole file name, or its path",
             Self::Unreadable { .. } => "check the permissions of the file and of its folder",
             Self::NotGguf { .. } => {
@@ -128,6 +135,7 @@ impl ModelError {
             Self::Malformed { .. } => "download the file again, or choose another conversion of the model",
             Self::Split { .. } => "join the parts with `llama-gguf-split --merge` and give the joined file",
             Self::Changed { .. } => "wait until the download or copy is complete, then try again",
+            Self::Pull(e) => return e.hint(),
             Self::Interrupted { .. } => "try again",
         };
         hint.to_owned()

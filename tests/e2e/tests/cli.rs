@@ -66,6 +66,25 @@ fn without_a_node_the_remedy_is_named() {
 }
 
 #[test]
+fn models_on_disk_need_no_node() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().to_str().expect("a path");
+    std::fs::copy(tiny_model(), dir.path().join("mine.gguf")).expect("a copy");
+    let listed = json(&ainonymous(&["models", "list", "--models-dir", folder, "--json"]));
+    assert!(listed["models"].as_array().is_some_and(|all| all.iter().any(|m| m["name"] == "mine")), "{listed}");
+    let shown = json(&ainonymous(&["models", "show", "mine", "--models-dir", folder, "--json"]));
+    assert_eq!((shown["architecture"].as_str(), shown["quantization"].as_str()), (Some("gemma4"), Some("q8_0")));
+    assert!(shown["sha256"].as_str().is_some_and(|digest| digest.len() == 64), "{shown}");
+    let good = json(&ainonymous(&["models", "catalogue", "--models-dir", folder, "--json"]));
+    assert!(good["models"][0]["name"].as_str().is_some_and(|name| name.starts_with("gemma-4")), "{good}");
+    json(&ainonymous(&["models", "rm", "mine", "--models-dir", folder, "--json"]));
+    let absent = ainonymous(&["models", "show", "hf:org/repo:Q4_K_M", "--models-dir", folder]);
+    assert_eq!(absent.status.code(), Some(8), "{absent:?}");
+    assert!(String::from_utf8_lossy(&absent.stderr).contains("ainonymous pull hf:org/repo:Q4_K_M"), "{absent:?}");
+    assert_eq!(ainonymous(&["pull", "hf:nonsense"]).status.code(), Some(2));
+}
+
+#[test]
 fn wrong_words_end_with_the_code_of_wrong_words() {
     for args in [vec!["frobnicate"], vec!["up", "--threads", "many"], vec!["ask"]] {
         assert_eq!(ainonymous(&args).status.code(), Some(2), "{args:?}");

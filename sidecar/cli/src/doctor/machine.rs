@@ -64,7 +64,8 @@ fn physical_cores_of(cpuinfo: &str) -> Option<u64> {
     (!cores.is_empty()).then_some(cores.len() as u64)
 }
 
-fn free_memory() -> Option<u64> {
+/// Memory in bytes that programs can have now, where the system says.
+pub(crate) fn free_memory() -> Option<u64> {
     let text = fs_err::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

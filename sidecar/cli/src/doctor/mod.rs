@@ -3,6 +3,8 @@
 mod checks;
 mod machine;
 
+pub(crate) use machine::free_memory;
+
 use crate::args::Doctor;
 use crate::config::Config;
 use crate::error::CliError;

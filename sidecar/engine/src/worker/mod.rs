@@ -23,6 +23,7 @@ use output::Output;
 use prompt::Prompter;
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -46,7 +47,9 @@ pub fn run_worker() -> ExitCode {
 
 fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
     // Before there are threads, and before a byte of the model is read.
-    let sandbox = match Sandbox::confine(&[&options.model_path], sandbox::needs_gpu(options)) {
+    let draft = options.draft.as_ref().map(|draft| draft.model_path.as_path());
+    let models: Vec<&Path> = std::iter::once(options.model_path.as_path()).chain(draft).collect();
+    let sandbox = match Sandbox::confine(&models, sandbox::needs_gpu(options)) {
         Ok(sandbox) => sandbox,
         Err(error) => {
             output.send(&ToHost::LoadFailed(error));
