@@ -168,7 +168,7 @@ fn model_json(model: &Model) -> Value {
 
 fn whose(place: Place) -> &'static str {
     match place {
-        Place::Store => "pulled",
+        Place::Store => "in the folder of models",
         Place::HuggingFace => "in the Hugging Face cache",
         Place::LlamaCpp => "in llama.cpp's cache",
     }
@@ -254,7 +254,7 @@ mod tests {
         for wanted in [
             "architecture  gemma4",
             "quantisation  q8_0",
-            "place         pulled",
+            "place         in the folder of models",
             "sha256        ab",
             "1,624,000 bytes",
         ] {
