@@ -12,6 +12,8 @@ mod doctor;
 mod error;
 mod exit;
 mod happ;
+mod key_file;
+mod keys;
 mod logging;
 mod out;
 mod passphrase;
@@ -75,6 +77,13 @@ fn run(cli: Cli, out: &Out) -> Result<Exit, CliError> {
         Command::Status(flags) => narrow(status::status(&flags, &config, out)),
         Command::Models(flags) => narrow(status::models(&flags, &config, out)),
         Command::Doctor(flags) => wide(doctor::run(flags, &config, out)),
+        Command::Keys(flags) => keys::run(flags, &config, out),
+        Command::OpenApi => {
+            // Written as people read it: it is kept in the documentation.
+            let text = serde_json::to_string_pretty(&ainonymous_api::openapi::document()).unwrap_or_default();
+            out.text(&format!("{text}\n"));
+            Ok(Exit::Ok)
+        }
         Command::MarkdownHelp => {
             out.text(&reference::markdown());
             Ok(Exit::Ok)

@@ -18,6 +18,11 @@ pub(crate) fn markdown() -> String {
         if let Some(command) = root.find_subcommand_mut(name) {
             let help = command.render_long_help().to_string();
             text.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", trimmed(&help)));
+            for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+                let help = inner.render_long_help().to_string();
+                let name = format!("{name} {}", inner.get_name());
+                text.push_str(&format!("\n### {name}\n\n```text\n{}\n```\n", trimmed(&help)));
+            }
         }
     }
     text.push_str("\n## Exit codes\n\n| code | means |\n|---|---|\n");
@@ -41,9 +46,10 @@ mod tests {
     #[test]
     fn every_visible_subcommand_is_in_it() {
         let text = super::markdown();
-        for name in ["up", "serve", "ask", "chat", "status", "models", "doctor", "bootstrap"] {
+        for name in ["up", "serve", "ask", "chat", "status", "models", "doctor", "keys", "bootstrap"] {
             assert!(text.contains(&format!("\n## {name}\n")), "{name}");
         }
+        assert!(text.contains("\n### keys create\n") && !text.contains("open-api"));
         assert!(!text.contains("markdown-help") && text.contains("--receipt-interval-ms"));
     }
 
