@@ -27,7 +27,7 @@ const OTHER: &str = "other";
 /// Upper ends of the times to the first token, in seconds.
 const FIRST_TOKEN_S: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Upper ends of the decode speeds, in tokens a second.
-const TOKENS_PER_S: &[f64] = &[1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0];
+const TOKENS_PER_S: &[f64] = &[1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1_280.0];
 
 /// What is counted.
 #[derive(Debug)]
@@ -130,7 +130,8 @@ impl Metrics {
         self.cached_tokens.fetch_add(done.cached_tokens.into(), Relaxed);
         self.completion_tokens.fetch_add(done.completion_tokens.into(), Relaxed);
         self.first_token.add(done.first_token_us as f64 / 1e6);
-        if done.decode_us > 0 {
+        // A single token has no speed.
+        if done.decode_us > 0 && done.completion_tokens > 1 {
             self.speed.add(done.tokens_per_s());
         }
     }
