@@ -1,6 +1,6 @@
 //! What only this API has: the node's status, its models, receipts, and answers to posted requests.
 
-use crate::openai::SignedReceiptView;
+use crate::answer::shapes::{finish_reason, SignedReceiptView};
 use crate::router::Api;
 use crate::ApiError;
 use ainonymous_node::{ModelEntry, ReceiptState, Status};
@@ -71,7 +71,7 @@ pub(crate) async fn posted(
         text,
         prompt_tokens: receipt.receipt.prompt_tokens,
         completion_tokens: receipt.receipt.completion_tokens,
-        finish_reason: crate::openai::finish_reason(receipt.receipt.finish),
+        finish_reason: finish_reason(receipt.receipt.finish, false),
         batch: proof.batch.to_string(),
         batch_index: proof.index,
         receipt: SignedReceiptView::from(&receipt),
@@ -83,10 +83,11 @@ pub(crate) fn segment(name: &str, path: Result<Path<String>, PathRejection>) -> 
     path.map(|Path(text)| text).map_err(|_| ApiError::invalid(name, "is not UTF-8"))
 }
 
-/// The id of an answer, with or without the prefix that chat completions have.
+/// The id of an answer, with or without the prefix that its dialect gave it.
 fn parse_id(text: &str) -> Result<RequestId, ApiError> {
     let invalid = || ApiError::invalid("id", "must be 32 hexadecimal digits");
-    let digits = text.strip_prefix(crate::openai::ID_PREFIX).unwrap_or(text);
+    let prefixes = crate::openai::ID_PREFIXES.iter().chain([&crate::anthropic::ID_PREFIX]);
+    let digits = prefixes.filter_map(|prefix| text.strip_prefix(prefix)).next().unwrap_or(text);
     let mut bytes = [0; RequestId::LEN];
     hex::decode_to_slice(digits, &mut bytes).map_err(|_| invalid())?;
     Ok(RequestId(bytes))

@@ -9,6 +9,10 @@ use axum::Json;
 use serde_json::{json, Value};
 use std::time::Duration;
 
+/// An error's JSON beside its response, for the dialects that shape it otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct ErrorJson(pub(crate) Value);
+
 /// Why a request gets no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -129,6 +133,28 @@ pub enum ApiError {
         /// As asked for.
         request: String,
     },
+    /// The request shows no API key, and needs one.
+    #[error("an API key is needed")]
+    KeyMissing,
+    /// The API key that the request shows is not, or no longer, one of the node's.
+    #[error("the API key is not known")]
+    KeyUnknown,
+    /// The API key has ended.
+    #[error("the API key '{name}' has expired")]
+    KeyExpired {
+        /// Whose it is.
+        name: String,
+    },
+    /// The API key may not ask more at the moment.
+    #[error("the API key allows {max} {what}")]
+    KeyLimit {
+        /// Completes "allows 5 …".
+        what: &'static str,
+        /// The limit.
+        max: u32,
+        /// Seconds after which it may ask again.
+        retry_after_s: u32,
+    },
     /// As many requests as may run at once are running.
     #[error("{max} requests are being answered already")]
     TooManyRequests {
@@ -188,6 +214,10 @@ impl ApiError {
             Self::UnknownModel { .. } => "model_not_found",
             Self::UnknownReceipt { .. } => "receipt_not_found",
             Self::NoAnswerYet { .. } => "answer_not_found",
+            Self::KeyMissing => "missing_api_key",
+            Self::KeyUnknown => "invalid_api_key",
+            Self::KeyExpired { .. } => "expired_api_key",
+            Self::KeyLimit { .. } => "key_limit_reached",
             Self::TooManyRequests { .. } => "too_many_requests",
             Self::AnswerBroke => "answer_broke",
             Self::NotReady { .. } => "not_ready",
@@ -226,6 +256,13 @@ impl ApiError {
                 "use the id in 'ainonymous.id' of an answer that this node got since its start".into()
             }
             Self::NoAnswerYet { .. } => "ask again later; the request stays open until it expires".into(),
+            Self::KeyMissing | Self::KeyUnknown => {
+                "make one with `ainonymous keys create NAME` on the node's machine, and send it as \
+                 `Authorization: Bearer KEY`"
+                    .into()
+            }
+            Self::KeyExpired { .. } => "make another with `ainonymous keys create NAME` on the node's machine".into(),
+            Self::KeyLimit { retry_after_s, .. } => format!("ask again in {retry_after_s} s"),
             Self::TooManyRequests { .. } => "ask again in a moment".into(),
             Self::AnswerBroke => "ask again".into(),
             Self::NotReady { hint, .. } => hint.clone(),
@@ -262,7 +299,8 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } | Self::PromptTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::KeyMissing | Self::KeyUnknown | Self::KeyExpired { .. } => StatusCode::UNAUTHORIZED,
+            Self::TooManyRequests { .. } | Self::KeyLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::AnswerBroke => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotReady { .. } | Self::Node(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Ask(e) => match e.class() {
@@ -281,6 +319,7 @@ impl ApiError {
     /// The kind of error in OpenAI's words.
     fn kind(&self) -> &'static str {
         match self.status() {
+            StatusCode::UNAUTHORIZED => "authentication_error",
             StatusCode::FORBIDDEN => "permission_error",
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             status if status.is_client_error() => "invalid_request_error",
@@ -308,10 +347,16 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         tracing::debug!(code = self.code(), status = status.as_u16(), "refused");
-        let mut response = (status, Json(self.to_json())).into_response();
+        let json = self.to_json();
+        let mut response = (status, Json(&json)).into_response();
+        response.extensions_mut().insert(ErrorJson(json));
         let headers = response.headers_mut();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+            let wait = if let Self::KeyLimit { retry_after_s, .. } = &self { *retry_after_s } else { RETRY_AFTER_S };
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if status == StatusCode::PAYLOAD_TOO_LARGE || status == StatusCode::REQUEST_TIMEOUT {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -1,53 +1,171 @@
-//! Who may talk to us: nobody from another machine, no web page of another site.
+//! Who may talk to us: nobody from another machine without a key, no web page of another site unless it was named.
 //!
 //! The address we listen on keeps other machines out. A web page is another matter: the browser on this machine runs
 //! it, and by a name that resolves to 127.0.0.1 (DNS rebinding) it would even count as our own origin. So the `Host`
 //! must be a loopback name, the `Origin` must be ours, and what browsers say about the site that asks must be too.
+//! Where other machines reach the address, any `Host` will do for the API, because every request needs a key.
+//!
+//! It is the outermost layer: it also counts requests and gives errors the shape of the dialect that was spoken.
 
-use crate::ApiError;
-use axum::extract::Request;
-use axum::http::{header, HeaderMap, HeaderValue, Method, Uri};
+use crate::access::{secret, Held};
+use crate::answer::shapes::now_s;
+use crate::error::ErrorJson;
+use crate::metrics::InFlight;
+use crate::router::Api;
+use crate::{anthropic, ollama, ApiError};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{header, HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::Json;
 use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// Longest host or origin that an error repeats.
 const SHOWN_BYTES_MAX: usize = 128;
+/// Longest list of headers that a web page may ask for.
+const CORS_HEADERS_BYTES_MAX: usize = 2_048;
+/// The path that says that the process answers: whoever supervises it has no key.
+const LIVE: &str = "/livez";
 
 /// Lets a request pass, or answers it with the reason; writes one line about it without its content.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match check(&request) {
-        Ok(()) => next.run(request).await,
+    let route = request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
+    let origin = header_text(request.headers(), header::ORIGIN.as_str()).to_owned();
+    let in_flight = api.metrics().request_began();
+    let mut response = match check(&api, &request) {
+        Ok(Passed::Preflight) => preflight(&request),
+        Ok(Passed::Through(held)) => holding(next.run(request).await, in_flight, held),
         Err(error) => error.into_response(),
     };
+    in_dialect(&path, &mut response);
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    tracing::debug!(%method, path, status = response.status().as_u16(), ms = started.elapsed().as_millis() as u64);
+    if api.gate().admits_origin(&origin) {
+        allow_origin(headers, &origin);
+    }
+    let status = response.status().as_u16();
+    api.metrics().request_ended(&method, route.as_deref(), status);
+    tracing::debug!(%method, path, status, ms = started.elapsed().as_millis() as u64);
     response
 }
 
-fn check(request: &Request) -> Result<(), ApiError> {
-    let host = host(request.uri(), request.headers())?;
-    if !is_loopback(&host) {
+/// What becomes of a request.
+enum Passed {
+    /// It is answered, and holds a place among those of its key.
+    Through(Option<Held>),
+    /// A browser asks whether a web page may ask.
+    Preflight,
+}
+
+fn check(api: &Api, request: &Request) -> Result<Passed, ApiError> {
+    let (headers, path) = (request.headers(), request.uri().path());
+    let is_page = api.is_page(path);
+    let host = host(request.uri(), headers)?;
+    if !is_loopback(&host) && (is_page || !api.gate().is_open) {
         return Err(ApiError::ForeignHost { host: shown(&host) });
     }
-    if let Some(origin) = request.headers().get(header::ORIGIN) {
-        let origin = origin.to_str().unwrap_or_default();
+    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    let invited = origin.is_some_and(|origin| api.gate().admits_origin(origin)) && !is_page;
+    if let Some(origin) = origin.filter(|_| !invited) {
         if !origin.eq_ignore_ascii_case(&format!("http://{host}")) {
             return Err(ApiError::ForeignOrigin { origin: shown(origin) });
         }
     }
-    let site = header_text(request.headers(), "sec-fetch-site");
-    if matches!(site, "cross-site" | "same-site") && !is_link_to_page(request) {
+    let site = header_text(headers, "sec-fetch-site");
+    if matches!(site, "cross-site" | "same-site") && !invited && !is_link_to_page(request) {
         return Err(ApiError::ForeignOrigin { origin: shown(site) });
     }
-    Ok(())
+    if invited && request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        return Ok(Passed::Preflight);
+    }
+    // The page has a key of its own; a browser that showed it speaks for the node anyway.
+    if is_page || path == LIVE || api.page_key().is_admitted(headers) {
+        return Ok(Passed::Through(None));
+    }
+    api.gate().admit(secret(headers), Instant::now(), now_s()).map(Passed::Through)
+}
+
+/// A web page that was invited may send what it says that it will.
+fn preflight(request: &Request) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    let wanted = header_text(request.headers(), header::ACCESS_CONTROL_REQUEST_HEADERS.as_str());
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ',' | ' ');
+    if wanted.len() <= CORS_HEADERS_BYTES_MAX && wanted.chars().all(fits) {
+        if let Ok(wanted) = HeaderValue::from_str(wanted) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
+        }
+    }
+    if header_text(request.headers(), "access-control-request-private-network") == "true" {
+        headers.insert("access-control-allow-private-network", HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn allow_origin(headers: &mut HeaderMap, origin: &str) {
+    if let Ok(origin) = HeaderValue::from_str(origin) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    let told = "retry-after, x-ainonymous-id, x-ainonymous-ignored, x-ainonymous-provider, x-ainonymous-request, \
+        x-ainonymous-route";
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(told));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+}
+
+/// Gives an error the shape of the dialect that was spoken.
+fn in_dialect(path: &str, response: &mut Response) {
+    let status = response.status();
+    let Some(ErrorJson(ours)) = response.extensions_mut().remove::<ErrorJson>() else { return };
+    let theirs = match path {
+        "/v1/messages" => anthropic::error(status, &ours),
+        path if path.starts_with("/api/") => ollama::error(&ours),
+        _ => return,
+    };
+    *response.body_mut() = Json(theirs).into_response().into_body();
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+}
+
+/// The response, whose end gives the places back that its request held.
+fn holding(response: Response, in_flight: InFlight, held: Option<Held>) -> Response {
+    response.map(|body| Body::new(Holding { body, _places: (in_flight, held) }))
+}
+
+/// A body that holds places until it was sent or dropped.
+struct Holding {
+    body: Body,
+    _places: (InFlight, Option<Held>),
+}
+
+impl HttpBody for Holding {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A person who follows a link to the chat page, from wherever it was shown.

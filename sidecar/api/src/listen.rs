@@ -13,7 +13,7 @@ pub const DEFAULT_PORT: u16 = 11_435;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Everybody on the network could use the node.
-    #[error("{address} is reachable from other machines, and the API has no keys yet")]
+    #[error("{address} is reachable from other machines, and there is no API key yet")]
     NotLoopback {
         /// As asked for.
         address: SocketAddr,
@@ -48,12 +48,16 @@ impl ListenError {
     pub fn hint(&self) -> String {
         match self {
             Self::NotLoopback { address } => {
-                format!("use 127.0.0.1:{}; reach it from elsewhere through an SSH tunnel", address.port())
+                format!(
+                    "make a key with `ainonymous keys create NAME`, or use 127.0.0.1:{} and reach it from elsewhere \
+                     through an SSH tunnel",
+                    address.port()
+                )
             }
             Self::PortInUse { address } => {
                 format!("stop the program on port {}, or choose another with --api 127.0.0.1:PORT", address.port())
             }
-            Self::CannotListen { .. } => "choose a loopback address and a port above 1023 with --api".into(),
+            Self::CannotListen { .. } => "choose an address of this machine and a port above 1023 with --api".into(),
         }
     }
 }
@@ -65,9 +69,9 @@ pub struct Listener {
     address: SocketAddr,
 }
 
-/// Binds; port 0 takes any free one.
-pub async fn bind(address: SocketAddr) -> Result<Listener, ListenError> {
-    if !address.ip().is_loopback() {
+/// Binds; port 0 takes any free one. An address that other machines reach needs keys.
+pub async fn bind(address: SocketAddr, has_keys: bool) -> Result<Listener, ListenError> {
+    if !address.ip().is_loopback() && !has_keys {
         return Err(ListenError::NotLoopback { address });
     }
     let failed = |source: std::io::Error| match source.kind() {

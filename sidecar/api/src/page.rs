@@ -139,7 +139,8 @@ impl PageKey {
         query.split('&').filter_map(|pair| pair.strip_prefix("key=")).any(|key| same(key, &self.secret))
     }
 
-    fn is_admitted(&self, headers: &HeaderMap) -> bool {
+    /// Whether a browser shows the cookie that the key became.
+    pub(crate) fn is_admitted(&self, headers: &HeaderMap) -> bool {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         cookies
             .flat_map(|line| line.split(';'))

@@ -1,7 +1,9 @@
 //! The paths: one table decides what is served, what an unknown path is told, and which methods a path takes.
 
+use crate::access::{Access, Gate};
+use crate::metrics::Metrics;
 use crate::page::{PageKey, Site};
-use crate::{admin, guard, health, openai, page, ApiError, Backend};
+use crate::{admin, anthropic, guard, health, metrics, ollama, openai, openapi, page, ApiError, Backend};
 use axum::extract::{OriginalUri, State};
 use axum::http::Method;
 use axum::middleware;
@@ -9,7 +11,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::Router;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,8 +22,19 @@ pub const IN_FLIGHT_MAX: usize = 256;
 /// Every path: method, pattern, what it is.
 pub const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/v1/chat/completions", "ask, streaming or not"),
+    ("POST", "/v1/completions", "continue texts or tokens as they are"),
+    ("POST", "/v1/embeddings", "vectors of texts, made by this node"),
+    ("POST", "/v1/responses", "ask in OpenAI's newer shape; nothing is stored"),
+    ("POST", "/v1/messages", "ask in Anthropic's shape"),
     ("GET", "/v1/models", "models that can be asked"),
     ("GET", "/v1/models/{model}", "one of them"),
+    ("GET", "/api/version", "Ollama: the version"),
+    ("GET", "/api/tags", "Ollama: models that can be asked"),
+    ("GET", "/api/ps", "Ollama: models loaded here"),
+    ("POST", "/api/show", "Ollama: one of them"),
+    ("POST", "/api/chat", "Ollama: ask, streaming unless told otherwise"),
+    ("POST", "/api/generate", "Ollama: ask with a single text, or continue it as it is"),
+    ("POST", "/api/embed", "Ollama: vectors of texts, made by this node"),
     ("GET", "/health", "whether questions are answered, and if not why"),
     ("GET", "/readyz", "the same"),
     ("GET", "/livez", "whether the process answers"),
@@ -29,6 +42,9 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/ainonymous/v1/models", "models, with everything that is known of them"),
     ("GET", "/ainonymous/v1/receipts/{id}", "where the receipt of an answer stands"),
     ("GET", "/ainonymous/v1/posted/{request}", "the answer to a posted request"),
+    ("GET", "/slots", "what each model here is doing"),
+    ("GET", "/metrics", "counts and times for monitoring (OpenMetrics)"),
+    ("GET", "/openapi.json", "this API as an OpenAPI document"),
     ("GET", "/", "the chat page"),
 ];
 
@@ -41,27 +57,37 @@ struct Shared {
     address: SocketAddr,
     site: Option<Site>,
     key: PageKey,
+    gate: Gate,
+    metrics: Arc<Metrics>,
     in_flight: Arc<Semaphore>,
     started_s: u64,
 }
 
 impl Api {
-    /// The API of `backend`, reachable at `address`, with the chat page if there is one.
-    pub fn new(backend: Arc<dyn Backend>, address: SocketAddr, site: Option<Site>) -> Self {
+    /// The API of `backend`, reachable at `address` by those who have `access`, with the chat page if there is one.
+    pub fn new(backend: Arc<dyn Backend>, address: SocketAddr, site: Option<Site>, access: Access) -> Self {
         let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         Self(Arc::new(Shared {
             backend,
             address,
             site,
             key: PageKey::new(address.port()),
+            gate: Gate::new(access, address),
+            metrics: Arc::new(Metrics::new()),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
             started_s,
         }))
     }
 
-    /// Address of the API without `/v1`.
+    /// Address of the API without `/v1`, as programs of this machine reach it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.0.address)
+        let mut address = self.0.address;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        format!("http://{address}")
     }
 
     /// Address of the chat page, with the key that admits a browser. Secret.
@@ -73,8 +99,19 @@ impl Api {
     pub fn into_router(self) -> Router {
         Router::new()
             .route("/v1/chat/completions", post(openai::chat_completions))
+            .route("/v1/completions", post(openai::completions))
+            .route("/v1/embeddings", post(openai::embeddings))
+            .route("/v1/responses", post(openai::responses))
+            .route("/v1/messages", post(anthropic::messages))
             .route("/v1/models", get(openai::models))
             .route("/v1/models/{*model}", get(openai::model))
+            .route("/api/version", get(ollama::version))
+            .route("/api/tags", get(ollama::tags))
+            .route("/api/ps", get(ollama::loaded))
+            .route("/api/show", post(ollama::show))
+            .route("/api/chat", post(ollama::chat))
+            .route("/api/generate", post(ollama::generate))
+            .route("/api/embed", post(ollama::embed))
             .route("/health", get(health::ready))
             .route("/readyz", get(health::ready))
             .route("/livez", get(health::live))
@@ -82,10 +119,13 @@ impl Api {
             .route("/ainonymous/v1/models", get(admin::models))
             .route("/ainonymous/v1/receipts/{id}", get(admin::receipt))
             .route("/ainonymous/v1/posted/{request}", get(admin::posted))
+            .route("/slots", get(metrics::slots))
+            .route("/metrics", get(metrics::metrics))
+            .route("/openapi.json", get(openapi::serve))
             .route("/", get(page::index))
             .fallback(file_or_unknown)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(middleware::from_fn(guard::guard))
+            .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
             .with_state(self)
     }
 
@@ -106,9 +146,24 @@ impl Api {
         self.0.started_s
     }
 
-    /// A place among the questions that are being answered.
-    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.0.in_flight).try_acquire_owned().map_err(|_| ApiError::TooManyRequests { max: IN_FLIGHT_MAX })
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// Whether a path is the chat page's, which has a key of its own.
+    pub(crate) fn is_page(&self, path: &str) -> bool {
+        path == "/" || self.site().is_some_and(|site| site.file(path).is_some())
+    }
+
+    /// Places for so many questions among those that are being answered.
+    pub(crate) fn admit(&self, questions: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+        let places = u32::try_from(questions).unwrap_or(u32::MAX);
+        let permits = Arc::clone(&self.0.in_flight).try_acquire_many_owned(places);
+        permits.map_err(|_| ApiError::TooManyRequests { max: IN_FLIGHT_MAX })
     }
 }
 
@@ -167,5 +222,9 @@ mod tests {
         for (method, path, what) in super::ROUTES {
             assert!(reference.contains(&format!("| `{method} {path}` | {what}")), "{method} {path}");
         }
+        assert_eq!(
+            reference.matches("\n| `GET /").count() + reference.matches("\n| `POST /").count(),
+            super::ROUTES.len()
+        );
     }
 }

@@ -64,11 +64,16 @@ pub(crate) enum Command {
     Ps(Api),
     /// Check this machine, its configuration and its node.
     Doctor(Doctor),
+    /// Make, list and revoke keys of the API.
+    Keys(Keys),
     /// Run a bootstrap and relay server for a network of one's own.
     Bootstrap(Bootstrap),
     /// This help, as Markdown.
     #[command(hide = true)]
     MarkdownHelp,
+    /// The API as an OpenAPI document.
+    #[command(hide = true)]
+    OpenApi,
 }
 
 impl Command {
@@ -106,9 +111,16 @@ pub(crate) struct Up {
     /// Pace of gossip; `lan` also allows a relay without TLS [default: lan if the relay is http://, else default].
     #[arg(long, env = "AINONYMOUS_NETWORK_TUNING", value_name = "PACE")]
     pub(crate) network_tuning: Option<Tuning>,
-    /// Address of the API and the chat page; port 0 takes a free one [default: 127.0.0.1:11435].
+    /// Address of the API and the chat page; port 0 takes a free one. An address that other machines reach needs a
+    /// key (`ainonymous keys create`) [default: 127.0.0.1:11435].
     #[arg(long, env = "AINONYMOUS_API", value_name = "ADDRESS")]
     pub(crate) api: Option<String>,
+    /// Programs of this machine need an API key too.
+    #[arg(long)]
+    pub(crate) require_key: bool,
+    /// Web pages of this origin may use the API, for example https://example.org; can be given again.
+    #[arg(long, value_name = "ORIGIN", action = clap::ArgAction::Append)]
+    pub(crate) cors_origin: Vec<String>,
     /// A model to serve, as `pull` names it, or a GGUF file; can be given again. AINONYMOUS_SERVE holds a list like PATH
     /// does, so no names with colons.
     #[arg(long, value_name = "MODEL", action = clap::ArgAction::Append)]
@@ -171,6 +183,9 @@ pub(crate) struct Api {
     /// Address of the running node's API [default: http://127.0.0.1:11435].
     #[arg(long, env = "AINONYMOUS_API", value_name = "URL")]
     pub(crate) api: Option<String>,
+    /// Key of the API, where one is needed.
+    #[arg(long, env = "AINONYMOUS_API_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<String>,
 }
 
 /// Where models are kept.
@@ -293,6 +308,52 @@ pub(crate) struct Chat {
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) flags: Up,
+}
+
+/// Flags of `keys`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Keys {
+    /// Folder of the node [default: ainonymous in the folder for data].
+    #[arg(long, global = true, env = "AINONYMOUS_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: KeysDo,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysDo {
+    /// Make a key; it is shown once.
+    Create {
+        /// Whose it is, for you.
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        limits: KeyLimits,
+    },
+    /// List the keys, without the keys themselves.
+    List,
+    /// Take a key away; a running node refuses it from then on.
+    Revoke {
+        /// Which.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// What a key may do.
+#[derive(Debug, Args)]
+pub(crate) struct KeyLimits {
+    /// Most requests in any minute [default: no limit].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) requests_per_minute: Option<u32>,
+    /// Most requests at once [default: no limit].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) concurrent: Option<u32>,
+    /// Days until it ends [default: never].
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) expires_days: Option<u32>,
 }
 
 /// Flags of `bootstrap`.

@@ -4,6 +4,7 @@ use crate::args;
 use crate::config::Config;
 use crate::error::CliError;
 use ainonymous_api::DEFAULT_PORT;
+use reqwest::header::{HeaderMap, HeaderValue, AUTHORIZATION};
 use reqwest::Response;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -47,6 +48,7 @@ impl Client {
     pub(crate) fn new(flags: &args::Api, config: &Config) -> Result<Self, CliError> {
         let base = base(flags.api.as_deref().or(config.api.as_deref()))?;
         let http = reqwest::Client::builder()
+            .default_headers(key_header(flags.api_key.as_deref())?)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_MAX)
@@ -140,6 +142,21 @@ fn base(text: Option<&str>) -> Result<String, CliError> {
         ("http" | "https", _) => Err(invalid("it must have no path")),
         _ => Err(invalid("it must begin with http://")),
     }
+}
+
+/// The header that shows the API key, if there is one.
+fn key_header(key: Option<&str>) -> Result<HeaderMap, CliError> {
+    let mut headers = HeaderMap::new();
+    if let Some(key) = key.filter(|key| !key.is_empty()) {
+        let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| CliError::Value {
+            value: "the API key".into(),
+            what: "--api-key",
+            problem: "it must be what `ainonymous keys create` printed".into(),
+        })?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
 }
 
 /// The node's error, if the object is one.
@@ -255,7 +272,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_is_an_error_with_a_hint() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let flags = args::Api { api: Some(free.to_string()) };
+        let flags = args::Api { api: Some(free.to_string()), api_key: None };
         let client = Client::new(&flags, &Config::default()).unwrap();
         let error = client.get("/ainonymous/v1/status").await.unwrap_err();
         assert_eq!(error.to_string(), format!("no node answers at http://{free}"));

@@ -24,6 +24,9 @@ pub(crate) struct Config {
     pub(crate) network_seed: Option<String>,
     pub(crate) network_tuning: Option<Tuning>,
     pub(crate) api: Option<String>,
+    pub(crate) require_key: Option<bool>,
+    #[serde(default)]
+    pub(crate) cors_origin: Vec<String>,
     /// Names as `pull` takes them, or paths; relative ones are relative to the file.
     #[serde(default)]
     pub(crate) serve: Vec<PathBuf>,
@@ -138,7 +141,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 25);
+        assert_eq!(known.len(), 27);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

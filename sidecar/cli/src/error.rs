@@ -1,6 +1,7 @@
 //! Everything that can end the program, with a stable code, a hint and an exit code.
 
 use crate::exit::Exit;
+use ainonymous_api::keys::KeyError;
 use ainonymous_api::{ListenError, SiteError};
 use ainonymous_conductor::ConductorError;
 use ainonymous_models::{ModelError, PullError};
@@ -64,6 +65,9 @@ pub(crate) enum CliError {
     /// The address of the API.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// API keys.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The chat page.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -163,6 +167,7 @@ impl CliError {
             Self::EmptyPassphrase => "empty_passphrase",
             Self::PassphrasesDiffer => "passphrases_differ",
             Self::Listen(e) => e.code(),
+            Self::Key(e) => e.code(),
             Self::Site(e) => e.code(),
             Self::Node(e) => e.code(),
             Self::Conductor(e) => e.code(),
@@ -197,6 +202,7 @@ impl CliError {
             Self::EmptyPassphrase => "choose one that nobody guesses".into(),
             Self::PassphrasesDiffer => "start again and type the same one twice".into(),
             Self::Listen(e) => e.hint(),
+            Self::Key(e) => e.hint(),
             Self::Site(e) => e.hint().into(),
             Self::Node(e) => e.hint(),
             Self::Conductor(e) => e.hint(),
@@ -222,6 +228,8 @@ impl CliError {
             Self::NoHome => Exit::DataDir,
             Self::NoPassphrase | Self::EmptyPassphrase | Self::PassphrasesDiffer => Exit::Passphrase,
             Self::Listen(e) => Exit::of_code(e.code()),
+            Self::Key(KeyError::Damaged { .. }) => Exit::DataDir,
+            Self::Key(_) => Exit::Usage,
             Self::Node(NodeError::Conductor(e)) | Self::Conductor(e) => match Exit::of_code(e.code()) {
                 Exit::Other => Exit::Conductor,
                 exit => exit,

@@ -12,6 +12,8 @@ mod doctor;
 mod error;
 mod exit;
 mod happ;
+mod key_file;
+mod keys;
 mod logging;
 mod meter;
 mod models;
@@ -80,6 +82,13 @@ fn run(cli: Cli, out: &Out) -> Result<Exit, CliError> {
         Command::Pull(flags) => narrow(models::pull(&flags, &config, out)),
         Command::Ps(flags) => narrow(status::ps(&flags, &config, out)),
         Command::Doctor(flags) => wide(doctor::run(flags, &config, out)),
+        Command::Keys(flags) => keys::run(flags, &config, out),
+        Command::OpenApi => {
+            // Written as people read it: it is kept in the documentation.
+            let text = serde_json::to_string_pretty(&ainonymous_api::openapi::document()).unwrap_or_default();
+            out.text(&format!("{text}\n"));
+            Ok(Exit::Ok)
+        }
         Command::MarkdownHelp => {
             out.text(&reference::markdown());
             Ok(Exit::Ok)

@@ -47,12 +47,13 @@ mod tests {
     #[test]
     fn every_visible_subcommand_is_in_it() {
         let text = super::markdown();
-        for name in ["up", "serve", "ask", "chat", "status", "models", "pull", "ps", "doctor", "bootstrap"] {
+        for name in ["up", "serve", "ask", "chat", "status", "models", "pull", "ps", "doctor", "keys", "bootstrap"] {
             assert!(text.contains(&format!("\n## {name}\n")), "{name}");
         }
         for name in ["pull", "list", "show", "rm", "catalogue"] {
             assert!(text.contains(&format!("\n## models {name}\n")), "{name}");
         }
+        assert!(text.contains("\n## keys create\n") && !text.contains("open-api"));
         assert!(!text.contains("markdown-help") && text.contains("--receipt-interval-ms"));
     }
 

@@ -24,6 +24,10 @@ pub(crate) struct Settings {
     pub(crate) network: Network,
     pub(crate) network_seed: Option<String>,
     pub(crate) api: SocketAddr,
+    /// Programs of this machine need a key too.
+    pub(crate) require_key: bool,
+    /// Web pages that may use the API.
+    pub(crate) cors_origins: Vec<String>,
     pub(crate) models: Vec<ServeOptions>,
     pub(crate) share: bool,
     /// Without a single model there is no point in running.
@@ -87,6 +91,8 @@ impl Settings {
             passphrase_file: flags.passphrase_file.or_else(|| config.passphrase_file.clone()),
             network,
             network_seed: flags.network_seed.or_else(|| config.network_seed.clone()).filter(|seed| !seed.is_empty()),
+            require_key: flags.require_key || config.require_key.unwrap_or(false),
+            cors_origins: origins(if flags.cors_origin.is_empty() { &config.cors_origin } else { &flags.cors_origin })?,
             api: parse_address(flags.api.as_deref().or(config.api.as_deref()))?,
             share: !no_share && !models.is_empty(),
             models,
@@ -150,6 +156,25 @@ fn parse_address(text: Option<&str>) -> Result<SocketAddr, CliError> {
         what: "--api",
         problem: "it must be an address and a port, for example 127.0.0.1:11435".into(),
     })
+}
+
+/// Origins as browsers spell them. `*` is none: whoever names every page of the web means none of them.
+fn origins(texts: &[String]) -> Result<Vec<String>, CliError> {
+    let origin = |text: &String| {
+        let fits = text.split_once("://").is_some_and(|(scheme, rest)| {
+            let of_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+            matches!(scheme, "http" | "https") && !rest.is_empty() && rest.chars().all(of_host)
+        });
+        match fits {
+            true => Ok(text.clone()),
+            false => Err(CliError::Value {
+                value: text.clone(),
+                what: "--cors-origin",
+                problem: "it must be an origin without a path, for example https://example.org".into(),
+            }),
+        }
+    };
+    texts.iter().map(origin).collect()
 }
 
 #[cfg(test)]
@@ -247,6 +272,19 @@ mod tests {
         assert!(absent.hint().contains("ainonymous pull hf:org/other:Q4_K_M"), "{}", absent.hint());
         assert_eq!(found("hf:nonsense").unwrap_err().exit(), Exit::Usage);
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn origins_as_browsers_spell_them() {
+        let config = Config { cors_origin: vec!["http://file:1".into()], ..Config::default() };
+        assert_eq!(settings("up", &config).cors_origins, ["http://file:1"]);
+        let flags_line = "up --cors-origin https://a.example --cors-origin http://localhost:3000";
+        assert_eq!(settings(flags_line, &config).cors_origins, ["https://a.example", "http://localhost:3000"]);
+        for text in ["*", "example.org", "https://a.example/", "ftp://a", "null"] {
+            let line = format!("up --cors-origin {text}");
+            let error = Settings::resolve(flags(&line), Vec::new(), &Config::default()).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage, "{text}");
+        }
     }
 
     #[test]

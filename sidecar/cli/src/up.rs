@@ -4,10 +4,11 @@ use crate::args::{Tuning, WORKER};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::happ::{self, Bundle};
+use crate::key_file::KeyFile;
 use crate::out::Out;
 use crate::settings::{Network, Settings};
 use crate::{passphrase, signals};
-use ainonymous_api::{Api, Listener};
+use ainonymous_api::{Access, Api, Listener};
 use ainonymous_conductor::bootstrap::Bootstrap;
 use ainonymous_conductor::{
     AttachOptions, ConductorOptions, EmbeddedOptions, Mode, NetworkTuning, CALL_TIMEOUT_DEFAULT,
@@ -34,16 +35,19 @@ const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 /// Runs until it is told to stop, or fails.
 pub(crate) async fn run(settings: Settings, out: &Out) -> Result<Exit, CliError> {
     let stop = signals::stop_token();
-    let listener = ainonymous_api::bind(settings.api).await?;
+    let keys = KeyFile::of(&settings.data_dir);
+    let has_keys = !keys.load()?.keys().is_empty();
+    let listener = ainonymous_api::bind(settings.api, has_keys).await?;
     let address = listener.address();
     if settings.network == Network::Unsaid {
         return Err(CliError::NoBootstrap);
     }
     let Bundle { happ, site } = happ::load(settings.happ.as_deref())?;
     let must_serve = settings.must_serve;
+    let access = access(&settings, keys, has_keys, out);
     let (options, alone) = options(settings, happ, out).await?;
     let node = Node::start(options)?;
-    let api = Api::new(Arc::new(node.clone()), address, site);
+    let api = Api::new(Arc::new(node.clone()), address, site, access);
     say_where(&api, out);
     let end_of_api = CancellationToken::new();
     let mut server = serve(listener, api, &end_of_api);
@@ -66,6 +70,22 @@ pub(crate) async fn run(settings: Settings, out: &Out) -> Result<Exit, CliError>
         out.event("stopped", json!({}));
     }
     result
+}
+
+/// Who may use the API; says so where that is not only this machine's programs.
+fn access(settings: &Settings, keys: KeyFile, has_keys: bool, out: &Out) -> Access {
+    if !settings.api.ip().is_loopback() {
+        out.talk(&format!(
+            "warning: other machines reach {}: every request needs an API key; without TLS, keys and prompts can be read \
+             on the way",
+            settings.api
+        ));
+    }
+    if settings.require_key && !has_keys {
+        out.talk("warning: there is no API key yet; make one with `ainonymous keys create NAME`");
+    }
+    let (require_key, cors_origins) = (settings.require_key, settings.cors_origins.clone());
+    Access { keys: Some(Arc::new(keys)), require_key, cors_origins }
 }
 
 /// From the start to the wish to stop.
@@ -117,6 +137,8 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         network,
         network_seed,
         api: _,
+        require_key: _,
+        cors_origins: _,
         models,
         share,
         must_serve: _,

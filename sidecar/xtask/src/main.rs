@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod bench;
+mod clients;
 mod demo;
 mod error;
 mod gen;
@@ -38,7 +39,7 @@ struct Cli {
 enum Task {
     /// Check what a build needs, and install what is missing (Debian as root; elsewhere: name the command).
     Setup {
-        /// Leave out what only tests need (Chromium).
+        /// Leave out what only tests need (Chromium, Python).
         #[arg(long)]
         build_only: bool,
     },
@@ -62,7 +63,7 @@ enum Task {
     Demo(demo::Options),
     /// Everything: rules, formatting, lints, unit, wasm, end to end, browser.
     Test(test::Options),
-    /// Write the generated files: TypeScript types, reference of the command line.
+    /// Write the generated files: TypeScript types, references of command line, API and errors.
     Gen {
         /// Only compare.
         #[arg(long)]
@@ -130,7 +131,7 @@ fn dispatch(task: Task) -> Result<()> {
         Task::Gen { check } => {
             let with_cli = layout.binary("ainonymous").is_file();
             if !with_cli {
-                eprintln!("without docs/reference/cli.md: it needs `cargo xtask build` first");
+                eprintln!("without the references of command line and API: they need `cargo xtask build` first");
             }
             gen::run(&layout, check, with_cli)
         }

@@ -31,6 +31,18 @@ pub fn tiny_model() -> PathBuf {
     root().join("tests/models/tiny-gemma-q8_0.gguf")
 }
 
+/// The Python that has the official clients: `AINONYMOUS_CLIENTS_PYTHON`, or the one that `cargo xtask test` makes.
+pub fn clients_python() -> PathBuf {
+    if let Some(path) = std::env::var_os("AINONYMOUS_CLIENTS_PYTHON") {
+        return path.into();
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+    let python = cache.expect("a cache folder").join("ainonymous/clients/bin/python");
+    assert!(python.exists(), "{} is missing: run `cargo xtask test clients`", python.display());
+    python
+}
+
 /// The executable under test: `AINONYMOUS_BIN`, or the one beside this test's own.
 pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("AINONYMOUS_BIN") {

@@ -18,10 +18,10 @@ pub struct Observer {
 }
 
 /// Runs a test on a runtime whose threads have the stack that a conductor needs.
-pub fn run(test: impl Future<Output = ()>) {
+pub fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(WORKER_STACK_BYTES).build();
-    runtime.expect("a runtime").block_on(test);
+    runtime.expect("a runtime").block_on(test)
 }
 
 /// The packed hApp of this checkout.

@@ -36,7 +36,9 @@ async fn an_answer_in_openai_s_shape() {
         json!([{ "index": 0, "finish_reason": "stop", "logprobs": null,
             "message": { "role": "assistant", "content": "Paris.", "refusal": null } }])
     );
-    assert_eq!(json["usage"], json!({ "prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15 }));
+    let usage = json!({ "prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15,
+        "prompt_tokens_details": { "cached_tokens": 4 } });
+    assert_eq!(json["usage"], usage);
     assert_eq!(json["timings"]["first_token_ms"], 41.0);
     assert_eq!(json["timings"]["provider_first_token_ms"], 30.5);
     assert_eq!(json["timings"]["predicted_per_second"], 1_000.0);
@@ -124,18 +126,14 @@ async fn fields_that_ask_for_nothing_pass() {
 #[tokio::test]
 async fn fields_that_cannot_be_honoured_are_refused_by_name() {
     let cases = [
-        ("n", json!(2)),
-        ("tools", json!([{ "type": "function" }])),
-        ("tool_choice", json!("required")),
+        ("best_of", json!(2)),
         ("functions", json!([{}])),
-        ("response_format", json!({ "type": "json_schema" })),
-        ("response_format", json!({ "type": "json_object" })),
+        ("function_call", json!({ "name": "x" })),
         ("grammar", json!("root ::= x")),
-        ("logprobs", json!(true)),
-        ("top_logprobs", json!(3)),
-        ("logit_bias", json!({ "1": 5 })),
-        ("presence_penalty", json!(0.5)),
-        ("frequency_penalty", json!(-0.5)),
+        ("mirostat", json!(2)),
+        ("typical_p", json!(0.5)),
+        ("min_tokens", json!(3)),
+        ("audio", json!({ "voice": "x" })),
         ("modalities", json!(["text", "audio"])),
         ("web_search_options", json!({})),
     ];
@@ -157,20 +155,23 @@ async fn parts_and_roles_that_cannot_be_honoured_are_refused_by_place() {
             json!([{ "role": "user", "content": [{ "type": "text", "text": "x" }, image] }]),
             "messages[0].content[1].type",
         ),
-        (json!([{ "role": "user", "content": "x" }, { "role": "tool", "content": "x" }]), "messages[1].role"),
-        (json!([{ "role": "assistant", "content": "x", "tool_calls": [{}] }]), "messages[0].tool_calls"),
+        (json!([{ "role": "user", "content": "x" }, { "role": "function", "content": "x" }]), "messages[1].role"),
+        (json!([{ "role": "assistant", "content": "x", "audio": { "id": "x" } }]), "messages[0].audio"),
     ];
     for (messages, param) in cases {
         let answer = ask(&Arc::new(Scripted::new()), json!({ "messages": messages })).await;
         assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (400, "unsupported_field"), "{param}");
         assert_eq!(answer.json()["error"]["param"], param);
+        if param.ends_with("content[1].type") {
+            assert!(answer.body.contains("image_url"), "the part is named: {}", answer.body);
+        }
     }
 }
 
 #[tokio::test]
 async fn bounds_hold_at_the_bound_and_one_past_it() {
     let stops = |count: usize| json!(vec!["x"; count]);
-    let cases: [(&str, Value, Value); 12] = [
+    let cases: [(&str, Value, Value); 19] = [
         ("temperature", json!(5.0), json!(5.001)),
         ("temperature", json!(0), json!(-0.1)),
         ("top_p", json!(1), json!(1.001)),
@@ -183,6 +184,13 @@ async fn bounds_hold_at_the_bound_and_one_past_it() {
         ("stop", stops(STOP_STRINGS_MAX), stops(STOP_STRINGS_MAX + 1)),
         ("stop[0]", json!(["x".repeat(STOP_BYTES_MAX)]), json!(["x".repeat(STOP_BYTES_MAX + 1)])),
         ("stop[0]", json!("x"), json!("")),
+        ("n", json!(8), json!(9)),
+        ("presence_penalty", json!(-2), json!(-2.1)),
+        ("frequency_penalty", json!(2.0), json!(2.1)),
+        ("repeat_penalty", json!(10), json!(10.5)),
+        ("repeat_last_n", json!(-1), json!(-2)),
+        ("logit_bias", json!({ "5": -100 }), json!({ "5": -100.5 })),
+        ("logit_bias", json!([[5, false]]), json!([["five", 1]])),
     ];
     for (param, good, bad) in cases {
         let name = param.split('[').next().unwrap();

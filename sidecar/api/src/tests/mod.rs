@@ -1,22 +1,45 @@
 //! The contract of the API: every path, status and shape, over a scripted node.
 
+mod access;
 mod admin;
+mod anthropic;
 mod chat;
+mod choices;
+mod completions;
+mod embeddings;
 mod guard;
 mod health;
+mod metrics;
+mod ollama;
+mod openapi;
 mod page;
 mod refusals;
+mod responses;
 mod scripted;
 mod socket;
 mod streaming;
+mod structured;
+mod tools;
 
-use crate::{Api, Backend, Site};
+use crate::{Access, Api, Backend, Site};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use scripted::Scripted;
 use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tower::ServiceExt as _;
+
+thread_local! {
+    /// Fields that a body of this test was asked for.
+    static TAKEN: RefCell<BTreeSet<String>> = RefCell::default();
+}
+
+/// A field of a body was asked for.
+pub(crate) fn taken(name: &str) {
+    TAKEN.with_borrow_mut(|names| names.insert(name.to_owned()));
+}
 
 const HOST: &str = "127.0.0.1:11435";
 
@@ -41,6 +64,27 @@ impl Answer {
         self.body.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
     }
 
+    /// Names and data of the events of a stream.
+    fn named_events(&self) -> Vec<(&str, Value)> {
+        let parse = |event: &'_ str| -> Option<(usize, usize)> {
+            let name = event.strip_prefix("event: ")?;
+            let end = name.find('\n')?;
+            Some((7, 7 + end))
+        };
+        let events = self.body.split("\n\n").filter_map(|event| parse(event).map(|range| (event, range)));
+        events
+            .map(|(event, (from, to))| {
+                let data = event[to + 1..].strip_prefix("data: ").unwrap();
+                (&event[from..to], serde_json::from_str(data).unwrap())
+            })
+            .collect()
+    }
+
+    /// The objects of a stream of lines.
+    fn lines(&self) -> Vec<Value> {
+        self.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Checks the shape that every error has, and gives back its code.
     fn error_code(&self) -> String {
         let json = self.json();
@@ -54,7 +98,7 @@ impl Answer {
 }
 
 fn api(node: &Arc<Scripted>, site: Option<Site>) -> Api {
-    Api::new(Arc::clone(node) as Arc<dyn Backend>, HOST.parse().unwrap(), site)
+    Api::new(Arc::clone(node) as Arc<dyn Backend>, HOST.parse().unwrap(), site, Access::of_this_machine())
 }
 
 async fn send(api: &Api, request: Request<Body>) -> Answer {
@@ -73,8 +117,17 @@ async fn get(node: &Arc<Scripted>, path: &str) -> Answer {
 }
 
 async fn post(node: &Arc<Scripted>, body: impl Into<Body>) -> Answer {
-    let request = request(Method::POST, "/v1/chat/completions").header("content-type", "application/json");
+    post_to(node, "/v1/chat/completions", body).await
+}
+
+async fn post_to(node: &Arc<Scripted>, path: &str, body: impl Into<Body>) -> Answer {
+    let request = request(Method::POST, path).header("content-type", "application/json");
     send(&api(node, None), request.body(body.into()).unwrap()).await
+}
+
+/// Asks at another path than that of chat completions.
+async fn ask_at(node: &Arc<Scripted>, path: &str, body: Value) -> Answer {
+    post_to(node, path, body.to_string()).await
 }
 
 async fn ask(node: &Arc<Scripted>, body: Value) -> Answer {

@@ -183,7 +183,7 @@ async fn wrong_methods_are_told_the_right_one() {
 async fn only_so_many_questions_at_once() {
     let node = Arc::new(Scripted::new());
     let api = super::api(&node, None);
-    let held: Vec<_> = (0..crate::IN_FLIGHT_MAX).map(|_| api.admit().unwrap()).collect();
+    let held: Vec<_> = (0..crate::IN_FLIGHT_MAX).map(|_| api.admit(1).unwrap()).collect();
     let body = || request(Method::POST, "/v1/chat/completions").body(question(json!({})).to_string().into()).unwrap();
     let answer = send(&api, body()).await;
     assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (429, "too_many_requests"));

@@ -3,8 +3,8 @@
 use crate::Backend;
 use ainonymous_node::{
     AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Counters, EmbedQuestion, Embeddings,
-    LocalModel, LocalModelState, ModelEntry, NetworkState, NodeError, Phase, ReceiptState, Route, Status,
-    UiCredentials, UiKeyPair,
+    LocalModel, LocalModelState, ModelEntry, More, NetworkState, NodeError, Phase, ReceiptState, Route, Status,
+    TokenLogprob, TokenLogprobs, ToolCallPart, UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
     ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, PostedAnswer, Receipt, RequestId,
@@ -23,12 +23,15 @@ pub(super) enum Script {
     Refuse(AskError),
     /// One piece of text, then nothing until the question is cancelled.
     Hang,
+    /// The first question gets these, the next the next ones, and so on.
+    Each(Mutex<std::collections::VecDeque<Vec<Result<AnswerEvent, AskError>>>>),
 }
 
 pub(super) struct Scripted {
     pub(super) status: Status,
     pub(super) script: Script,
     pub(super) asked: Mutex<Vec<AskRequest>>,
+    pub(super) embedded: Mutex<Vec<EmbedQuestion>>,
     pub(super) cancelled: Arc<Notify>,
     pub(super) ui_ready: bool,
 }
@@ -55,6 +58,7 @@ impl Scripted {
             status: status(Phase::Running),
             script,
             asked: Mutex::default(),
+            embedded: Mutex::default(),
             cancelled: Arc::default(),
             ui_ready: true,
         }
@@ -67,6 +71,16 @@ impl Scripted {
     pub(super) fn in_phase(mut self, phase: Phase) -> Self {
         self.status.phase = phase;
         self
+    }
+
+    /// A node that answers with these events.
+    pub(super) fn saying(events: Vec<Result<AnswerEvent, AskError>>) -> Arc<Self> {
+        Arc::new(Self::with(Script::Events(events)))
+    }
+
+    /// A node that answers each question with its own events.
+    pub(super) fn saying_each(scripts: Vec<Vec<Result<AnswerEvent, AskError>>>) -> Arc<Self> {
+        Arc::new(Self::with(Script::Each(Mutex::new(scripts.into()))))
     }
 
     /// The only question that was asked.
@@ -94,6 +108,39 @@ pub(super) fn status(phase: Phase) -> Status {
 
 pub(super) fn text(text: &str) -> Result<AnswerEvent, AskError> {
     Ok(AnswerEvent::Text { text: text.into(), tokens: 1, more: None })
+}
+
+/// A piece with reasoning, tool calls or log-probabilities.
+pub(super) fn more(text: &str, more: More) -> Result<AnswerEvent, AskError> {
+    Ok(AnswerEvent::Text { text: text.into(), tokens: 1, more: Some(Box::new(more)) })
+}
+
+pub(super) fn thought(text: &str) -> Result<AnswerEvent, AskError> {
+    more("", More { reasoning: text.into(), ..More::default() })
+}
+
+/// The next piece of a tool call; with its id and name if it begins.
+pub(super) fn call(index: u32, begins: Option<(&str, &str)>, arguments: &str) -> Result<AnswerEvent, AskError> {
+    let begins = begins.map(|(id, name)| (id.to_owned(), name.to_owned()));
+    let part = ToolCallPart { index, begins, arguments: arguments.into() };
+    more("", More { tool_calls: vec![part], ..More::default() })
+}
+
+pub(super) fn token(text: &str, logprob: f32, top: &[(&str, f32)]) -> Result<AnswerEvent, AskError> {
+    let one = |(text, logprob): (&str, f32)| TokenLogprob { id: 1, bytes: text.as_bytes().to_vec(), logprob };
+    let logprobs = TokenLogprobs { chosen: one((text, logprob)), top: top.iter().copied().map(one).collect() };
+    more(text, More { logprobs: Some(logprobs), ..More::default() })
+}
+
+/// An end with a word about what ended it.
+pub(super) fn stopped_by(index: u32) -> Result<AnswerEvent, AskError> {
+    match done(FinishReason::Stop) {
+        Ok(AnswerEvent::Done(mut done)) => {
+            done.stopped_by = Some(index);
+            Ok(AnswerEvent::Done(done))
+        }
+        other => other,
+    }
 }
 
 pub(super) fn done(finish: FinishReason) -> Result<AnswerEvent, AskError> {
@@ -144,6 +191,10 @@ impl Backend for Scripted {
     }
 
     async fn embed(&self, _: Option<&str>, question: EmbedQuestion) -> Result<(String, Embeddings), AskError> {
+        if let Script::Refuse(error) = &self.script {
+            return Err(error.clone());
+        }
+        self.embedded.lock().unwrap().push(question.clone());
         let vectors = question.inputs.iter().map(|_| vec![0.6, 0.8]).collect();
         Ok(("tiny-gemma:q8_0".into(), Embeddings { vectors, prompt_tokens: 3 }))
     }
@@ -170,6 +221,10 @@ impl Backend for Scripted {
                         }
                     }
                 });
+            }
+            Script::Each(scripts) => {
+                let script = scripts.lock().unwrap().pop_front().unwrap_or_default();
+                script.into_iter().for_each(|event| sender.try_send(event).unwrap());
             }
             Script::Hang => {
                 let cancelled = Arc::clone(&self.cancelled);

@@ -10,25 +10,26 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
-async fn only_loopback_is_bound() {
+async fn without_a_key_only_loopback_is_bound() {
     for address in ["0.0.0.0:0", "[::]:0", "192.168.0.1:11435"] {
-        let error = bind(address.parse().unwrap()).await.unwrap_err();
+        let error = bind(address.parse().unwrap(), false).await.unwrap_err();
         assert_eq!(error.code(), "not_loopback");
-        assert!(error.hint().contains("127.0.0.1"));
+        assert!(error.hint().contains("127.0.0.1") && error.hint().contains("keys create"));
     }
+    assert!(bind("0.0.0.0:0".parse().unwrap(), true).await.is_ok(), "with a key it may");
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_named() {
-    let first = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let error = bind(first.address()).await.unwrap_err();
+    let first = bind("127.0.0.1:0".parse().unwrap(), false).await.unwrap();
+    let error = bind(first.address(), false).await.unwrap_err();
     assert_eq!(error.code(), "port_in_use");
     assert!(error.to_string().contains(&first.address().to_string()));
 }
 
 #[tokio::test]
 async fn it_serves_and_stops() {
-    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = bind("127.0.0.1:0".parse().unwrap(), false).await.unwrap();
     let address = listener.address();
     let stop = CancellationToken::new();
     let server = tokio::spawn(listener.serve(api(&Arc::new(Scripted::new()), None), stop.clone()));
@@ -43,7 +44,7 @@ async fn it_serves_and_stops() {
 
 #[tokio::test]
 async fn who_sends_too_much_still_hears_why() {
-    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = bind("127.0.0.1:0".parse().unwrap(), false).await.unwrap();
     let address = listener.address();
     let stop = CancellationToken::new();
     let server = tokio::spawn(listener.serve(api(&Arc::new(Scripted::new()), None), stop.clone()));

@@ -54,7 +54,9 @@ async fn usage_comes_last_when_it_is_asked_for() {
     }
     let last = parse(events[4]);
     assert_eq!(last["choices"], json!([]));
-    assert_eq!(last["usage"], json!({ "prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15 }));
+    let usage = json!({ "prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15,
+        "prompt_tokens_details": { "cached_tokens": 4 } });
+    assert_eq!(last["usage"], usage);
     assert_eq!(events[5], "[DONE]");
 }
 

@@ -2,6 +2,7 @@
 
 use super::Check;
 use crate::happ;
+use crate::key_file::KeyFile;
 use crate::passphrase::VARIABLE;
 use crate::settings::{Network, Settings};
 use crate::show::{bytes, count};
@@ -100,9 +101,13 @@ pub(super) fn passphrase(settings: &Settings) -> Check {
 }
 
 /// Whether the address of the API is free, or a node answers there.
-pub(super) async fn api(address: SocketAddr) -> Check {
+pub(super) async fn api(address: SocketAddr, data_dir: &Path) -> Check {
     const NAME: &str = "api";
-    match ainonymous_api::bind(address).await {
+    let has_keys = match KeyFile::of(data_dir).load() {
+        Ok(keys) => !keys.keys().is_empty(),
+        Err(error) => return Check::fail(NAME, error.to_string(), error.hint()),
+    };
+    match ainonymous_api::bind(address, has_keys).await {
         Ok(_) => Check::ok(NAME, format!("{address} is free")),
         Err(error) if error.code() == "port_in_use" => match http_get(&format!("http://{address}/livez")).await {
             Ok(body) if body.contains("\"status\":\"ok\"") => Check::ok(NAME, format!("a node answers at {address}")),
@@ -221,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn a_port_that_another_program_has() {
         let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let check = api(holder.local_addr().unwrap());
+        let check = api(holder.local_addr().unwrap(), Path::new("/no/such/folder"));
         // The holder never answers: the check must end by itself.
         let check = tokio::time::timeout(Duration::from_secs(10), check).await.unwrap();
         assert_eq!(check.verdict, Verdict::Fail);

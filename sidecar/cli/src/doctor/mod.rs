@@ -58,7 +58,7 @@ pub(crate) async fn run(flags: Doctor, config: &Config, out: &Out) -> Result<Exi
     all.push(checks::data_dir(&settings.data_dir));
     all.push(checks::disk(&settings.data_dir));
     all.push(checks::passphrase(&settings));
-    all.push(checks::api(settings.api).await);
+    all.push(checks::api(settings.api, &settings.data_dir).await);
     all.push(checks::happ(&settings).await);
     all.push(checks::network(&settings.network).await);
     all.extend(settings.models.iter().map(|model| checks::model(&model.path)));

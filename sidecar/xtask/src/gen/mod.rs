@@ -1,5 +1,5 @@
-//! Generated files: TypeScript types from `zomes/types`, the CLI's reference from the binary itself, the errors' reference
-//! from the sources.
+//! Generated files: TypeScript types from `zomes/types`, the references of command line and API from the binary itself,
+//! the errors' reference from the sources.
 //!
 //! It runs the generators and compares.
 
@@ -19,14 +19,17 @@ const CLI: &str = "docs/reference/cli.md";
 /// Where the reference of errors goes.
 const ERRORS: &str = "docs/reference/errors.md";
 
+/// Where the API's OpenAPI document goes.
+const OPEN_API: &str = "docs/reference/openapi.json";
+
 /// Makes the whole content of one generated file.
 type Generator = fn(&Layout) -> Result<Vec<u8>>;
 
-/// Writes what changed; with `check` only compares. The CLI's reference needs the built binary.
+/// Writes what changed; with `check` only compares. The references of command line and API need the built binary.
 pub(crate) fn run(layout: &Layout, check: bool, with_cli: bool) -> Result<()> {
     let mut generators: Vec<(&str, Generator)> = vec![(ERRORS, error_reference), (TYPES, typescript)];
     if with_cli {
-        generators.push((CLI, cli_reference));
+        generators.extend([(CLI, cli_reference as Generator), (OPEN_API, open_api)]);
     }
     let mut stale = Vec::new();
     for (path, generate) in generators {
@@ -88,6 +91,10 @@ fn cli_reference(layout: &Layout) -> Result<Vec<u8>> {
     let mut binary = run::command(layout, layout.binary("ainonymous"));
     binary.arg("markdown-help").env("NO_COLOR", "1");
     run::capture("ainonymous markdown-help", &mut binary)
+}
+
+fn open_api(layout: &Layout) -> Result<Vec<u8>> {
+    run::capture("ainonymous open-api", run::command(layout, layout.binary("ainonymous")).arg("open-api"))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -35,7 +35,7 @@ impl Ready {
     }
 }
 
-/// Whether the browser is needed too.
+/// Whether the browser and the official clients are needed too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
     /// Build and demo.

@@ -107,6 +107,16 @@ pub(crate) const ALL: &[Tool] = &[
         brew: &["node"],
     },
     Tool {
+        name: "Python 3 with venv",
+        why: "tests with the official clients",
+        only_for_tests: true,
+        probe: |_| quiet("python3", ["-c", "import ensurepip, venv, sys; print(sys.version.split()[0])"]),
+        apt: &["python3", "python3-venv"],
+        dnf: &["python3"],
+        pacman: &["python"],
+        brew: &["python"],
+    },
+    Tool {
         name: "Chromium",
         why: "tests of the chat page",
         only_for_tests: true,

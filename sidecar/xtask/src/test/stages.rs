@@ -8,7 +8,7 @@ use super::{locked, Options, Run, Stage};
 use crate::error::{Error, Result};
 use crate::run::{self, Output};
 use crate::setup::{self, For};
-use crate::{demo, gen, pack, tidy, ui, zomes};
+use crate::{clients, demo, gen, pack, tidy, ui, zomes};
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,7 +31,13 @@ pub(super) fn chosen(options: &Options) -> Vec<Stage> {
             ("validation, natively", zome_tests),
         ];
     }
-    let build: [Stage; 4] = [("setup", setup), ("zomes", zome), ("app: page and bundles", app), ("binaries", binaries)];
+    let build: [Stage; 5] = [
+        ("setup", setup),
+        ("official clients", official_clients),
+        ("zomes", zome),
+        ("app: page and bundles", app),
+        ("binaries", binaries),
+    ];
     if options.filter.is_some() {
         return build.into_iter().chain([("native tests", native as _)]).collect();
     }
@@ -71,6 +77,12 @@ fn formatting(run: &mut Run<'_>) -> Result<Count> {
     cargo.args(["fmt", "--all", "--check"]);
     step(run, "formatting", &mut cargo)?;
     Ok(Count::ONE_PASSED)
+}
+
+fn official_clients(run: &mut Run<'_>) -> Result<Count> {
+    let log = run.layout.log("clients");
+    clients::install(run.layout, ready(run)?, Output::Log(&log))?;
+    Ok(Count::default())
 }
 
 fn zome(run: &mut Run<'_>) -> Result<Count> {
@@ -123,6 +135,7 @@ fn native(run: &mut Run<'_>) -> Result<Count> {
             .args(filter);
     }
     cargo.env("AINONYMOUS_BIN", run.layout.binary("ainonymous"));
+    cargo.env("AINONYMOUS_CLIENTS_PYTHON", clients::python(run.layout)).env("PATH", ready(run)?.path());
     locked(run.layout, || counted(run, "native-tests", &mut cargo, Some(NATIVE_LIMIT)))
 }
 

@@ -38,7 +38,47 @@ impl Fields {
 
     /// The field, unless it is missing or null.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        #[cfg(test)]
+        if self.path.is_empty() {
+            crate::tests::taken(name);
+        }
+        self.take_unsupported(name)
+    }
+
+    /// The same for a field that can only be refused.
+    pub(crate) fn take_unsupported(&mut self, name: &str) -> Option<Value> {
         self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// The string that must be there.
+    pub(crate) fn needed(&mut self, name: &str) -> Result<String, ApiError> {
+        self.string(name)?.ok_or(ApiError::Missing { param: self.path(name) })
+    }
+
+    /// The fields of the object in this field.
+    pub(crate) fn object(&mut self, name: &str) -> Result<Option<Self>, ApiError> {
+        self.take(name).map(|value| Self::of(&self.path(name), value)).transpose()
+    }
+
+    /// The object in this field, as it is.
+    pub(crate) fn map(&mut self, name: &str) -> Result<Option<Map<String, Value>>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(map)),
+            Some(other) => Err(self.wrong_kind(name, "an object", &other)),
+        }
+    }
+
+    /// A number from `min` to `max`.
+    pub(crate) fn number(&mut self, name: &str, min: f64, max: f64) -> Result<Option<f32>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let Value::Number(number) = &value else { return Err(self.wrong_kind(name, "a number", &value)) };
+        match number.as_f64().filter(|float| (min..=max).contains(float)) {
+            Some(float) => Ok(Some(float as f32)),
+            None => {
+                Err(ApiError::invalid(self.path(name), format!("must be a number from {min} to {max}, not {number}")))
+            }
+        }
     }
 
     pub(crate) fn string(&mut self, name: &str) -> Result<Option<String>, ApiError> {
@@ -115,7 +155,8 @@ impl Fields {
         }
     }
 
-    fn wrong_kind(&self, name: &str, wanted: &str, value: &Value) -> ApiError {
+    /// An error about the kind of a field's value.
+    pub(crate) fn wrong_kind(&self, name: &str, wanted: &str, value: &Value) -> ApiError {
         ApiError::invalid(self.path(name), format!("must be {wanted}, not {}", kind(value)))
     }
 }
