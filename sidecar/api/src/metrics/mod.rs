@@ -247,7 +247,7 @@ fn write_node(api: &Api, text: &mut Text) {
                     engine.restarts.into(),
                     engine.worker_rss_bytes.unwrap_or(0) as f64,
                 ],
-                LocalModelState::Loading | LocalModelState::Failed { .. } => [0.0; 5],
+                LocalModelState::Loading | LocalModelState::Resting | LocalModelState::Failed { .. } => [0.0; 5],
             };
             (id, numbers)
         })
@@ -281,6 +281,7 @@ pub(crate) async fn slots(State(api): State<Api>) -> Json<Value> {
             "context_tokens": info.context_tokens,
         }),
         LocalModelState::Loading => json!({ "id": model.id, "state": "loading", "running": 0, "queued": 0 }),
+        LocalModelState::Resting => json!({ "id": model.id, "state": "resting", "running": 0, "queued": 0 }),
         LocalModelState::Failed { code, .. } => {
             json!({ "id": model.id, "state": "failed", "code": code, "running": 0, "queued": 0 })
         }

@@ -107,7 +107,7 @@ fn info(api: &Api, id: &str) -> Option<ModelInfo> {
     let models = api.backend().status().models;
     models.into_iter().find(|model| model.id == id).and_then(|model| match model.state {
         LocalModelState::Ready { info, engine: _ } => Some(*info),
-        LocalModelState::Loading | LocalModelState::Failed { .. } => None,
+        LocalModelState::Loading | LocalModelState::Resting | LocalModelState::Failed { .. } => None,
     })
 }
 
