@@ -37,7 +37,6 @@ fn clients_plain() {
 
 /// Needs what the engine does with tools, forms, log-probabilities and penalties.
 #[test]
-#[cfg(feature = "structured")]
 fn clients_structured() {
     check("structured");
 }
