@@ -7,6 +7,7 @@ mod draft;
 mod embed;
 mod load;
 mod output;
+mod plan;
 mod prefixes;
 mod prompt;
 mod scheduler;
@@ -17,7 +18,7 @@ pub(crate) use load::classify;
 
 use crate::llama::{AbortSwitch, Token};
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
-use crate::{os, EngineError, EngineOptions, Question, SLOTS_MAX};
+use crate::{os, EngineError, EngineOptions, Question};
 use embed::{Embedder, Embedding};
 use output::Output;
 use prompt::Prompter;
@@ -35,7 +36,14 @@ pub fn run_worker() -> ExitCode {
     let output = Arc::new(Output::new(frames));
     match read_frame(&mut io::stdin(), TO_WORKER_BYTES_MAX) {
         Ok(Some(ToWorker::Load { protocol: PROTOCOL, options })) => serve(&options, &output),
-        Ok(Some(ToWorker::Load { protocol, .. })) => {
+        Ok(Some(ToWorker::Preview { protocol: PROTOCOL, options })) => {
+            output.send(&match plan::preview(options.as_ref()) {
+                Ok(preview) => ToHost::Preview(Box::new(preview)),
+                Err(error) => ToHost::LoadFailed(error),
+            });
+            ExitCode::SUCCESS
+        }
+        Ok(Some(ToWorker::Load { protocol, .. } | ToWorker::Preview { protocol, .. })) => {
             output.send(&ToHost::LoadFailed(EngineError::WorkerMismatch { worker: PROTOCOL, host: protocol }));
             ExitCode::FAILURE
         }
@@ -58,7 +66,8 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
         }
     };
     let load::Loaded { model, context, drafter, template, info } = loaded;
-    let (context_tokens, info_threads) = (info.context_tokens, info.threads);
+    let (context_tokens, info_threads, slots) = (info.context_tokens, info.threads, info.fit.slots);
+    let prefix_cache_bytes = usize::try_from(info.fit.prefix_cache_bytes).unwrap_or(usize::MAX);
     let prompter = Prompter::new(model.clone(), template, context_tokens);
     let preparer = Preparer { shared: shared.clone(), output: output.clone(), prompter };
     if std::thread::Builder::new().name("preparer".into()).spawn(move || preparer.run()).is_err() {
@@ -67,7 +76,7 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
     output.send(&ToHost::Loaded(Box::new(info)));
     let parts = scheduler::Parts {
         embedder: Embedder::new(model.clone(), info_threads, shared.abort.clone()),
-        sequences: sequences::Sequences::new(options.slots.clamp(1, SLOTS_MAX), options.prefix_cache_bytes()),
+        sequences: sequences::Sequences::new(slots, prefix_cache_bytes),
         model,
         context,
         drafter,
@@ -168,7 +177,7 @@ fn read_all(shared: &Shared) {
                 shared.to_prepare.notify_one();
                 shared.to_compute.notify_one();
             }
-            Ok(Some(ToWorker::Load { .. })) | Err(_) => os::exit_now(1),
+            Ok(Some(ToWorker::Load { .. } | ToWorker::Preview { .. })) | Err(_) => os::exit_now(1),
             // The host is gone: nobody is left to answer.
             Ok(None) => os::exit_now(0),
         }
