@@ -140,6 +140,8 @@ pub struct ModelInfo {
 pub struct Preview {
     /// The plan, if a model was named.
     pub fit: Option<Fit>,
+    /// Variant of the processor's code, for example `zen4`; none where the build has only one.
+    pub variant: Option<String>,
     /// What this build can compute on here.
     pub devices: Vec<DeviceInfo>,
 }

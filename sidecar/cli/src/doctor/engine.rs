@@ -10,10 +10,13 @@ use ainonymous_node::{ServeOptions, WorkerCommand};
 pub(super) async fn devices(worker: &WorkerCommand) -> Check {
     const NAME: &str = "engine";
     match LlamaEngine::preview(worker.clone(), None).await {
-        Ok(Preview { fit: _, devices }) => {
+        Ok(Preview { fit: _, variant, devices }) => {
             let device = |d: &ainonymous_engine::DeviceInfo| match d.is_gpu {
                 true => format!("{} {} with {} free", d.backend, d.name, bytes(d.free_bytes)),
-                false => format!("{} {}", d.backend, d.name),
+                false => match &variant {
+                    Some(variant) => format!("{} {}, with the code for {variant}", d.backend, d.name),
+                    None => format!("{} {}", d.backend, d.name),
+                },
             };
             let found: Vec<String> = devices.iter().map(device).collect();
             Check::ok(NAME, found.join("; "))

@@ -4,10 +4,12 @@
 //! llama.cpp answers a broken precondition by aborting the process. Used in the worker process only.
 #![allow(unsafe_code)]
 
+mod backends;
 mod context;
 mod gguf;
 mod model;
 
+pub(crate) use backends::backends;
 pub(crate) use context::{AbortSwitch, Batch, Context, ContextOptions, DecodeError, EmbedContext};
 pub(crate) use gguf::GgufFacts;
 pub(crate) use model::Model;
@@ -33,15 +35,16 @@ struct Log {
 
 static LOG: Mutex<Log> = Mutex::new(Log { line: String::new(), level: 0, errors: VecDeque::new() });
 
-/// Initialises llama.cpp once for this process. Its warnings and errors go to standard error.
+/// Initialises llama.cpp once for this process. Its warnings and errors go to standard error. Whether anything can compute is
+/// for [`backends`] to say.
 pub(crate) fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the callback is a plain function without state of its own; both calls have no other precondition.
-        unsafe {
-            sys::llama_log_set(Some(on_log), std::ptr::null_mut());
-            sys::llama_backend_init();
-        }
+        // SAFETY: the callback is a plain function without state of its own.
+        unsafe { sys::llama_log_set(Some(on_log), std::ptr::null_mut()) };
+        let _ = backends();
+        // SAFETY: called once, and without other precondition.
+        unsafe { sys::llama_backend_init() };
     });
 }
 

@@ -86,7 +86,7 @@ pub(super) fn load(options: &EngineOptions, abort: Arc<AbortSwitch>, output: &Ou
         gpu_layers: fit.gpu_layers.min(model.layers() + 1),
         threads,
         backend: backend(fit.gpu_layers, &plan.devices),
-        backend_detail: backend_detail(fit.gpu_layers, &plan.devices),
+        backend_detail: backend_detail(fit.gpu_layers, &plan.devices, plan.variant.as_deref()),
         quantization: quantization_label(&model.file_type()),
         tokenizer_hash: plan.facts.tokenizer_hash,
         template_hash: plan.facts.template_hash,
@@ -203,9 +203,15 @@ fn backend(gpu_layers: u32, devices: &[Device]) -> Backend {
     }
 }
 
-fn backend_detail(gpu_layers: u32, devices: &[Device]) -> String {
+/// The variant of the processor's code first, where there is one: results differ in the last bits from one to the other.
+fn backend_detail(gpu_layers: u32, devices: &[Device], variant: Option<&str>) -> String {
     let device = devices.iter().find(|d| d.is_gpu == (gpu_layers > 0));
-    to_printable(device.map_or("", |d| d.description.as_str()), limits::BACKEND_DETAIL_BYTES_MAX)
+    let name = device.map_or("", |d| d.description.as_str());
+    let detail = match variant.filter(|_| gpu_layers == 0) {
+        Some(variant) => format!("{variant}, {name}"),
+        None => name.to_owned(),
+    };
+    to_printable(&detail, limits::BACKEND_DETAIL_BYTES_MAX)
 }
 
 /// `Q4_K - Medium` becomes `q4_k_m`.

@@ -14,12 +14,15 @@ pub(super) struct Plan {
     pub(super) file_bytes: u64,
     pub(super) facts: GgufFacts,
     pub(super) devices: Vec<Device>,
+    /// Variant of the processor's code.
+    pub(super) variant: Option<String>,
     draft: Option<GgufFacts>,
     machine: Machine,
 }
 
 impl Plan {
     pub(super) fn read(options: &EngineOptions) -> Result<Self, EngineError> {
+        let variant = llama::backends()?.variant;
         let file_bytes = check_file(&options.model_path)?;
         let facts = GgufFacts::read(&options.model_path).ok_or_else(why_refused)?;
         let draft = match &options.draft {
@@ -31,7 +34,7 @@ impl Plan {
         };
         let devices = llama::devices();
         let machine = machine(&devices);
-        Ok(Self { file_bytes, facts, devices, draft, machine })
+        Ok(Self { file_bytes, facts, devices, variant, draft, machine })
     }
 
     /// The plan itself.
@@ -89,7 +92,8 @@ pub(super) fn preview(options: Option<&EngineOptions>) -> Result<Preview, Engine
         free_bytes,
         is_gpu,
     };
-    Ok(Preview { fit, devices: llama::devices().into_iter().map(info).collect() })
+    let variant = llama::backends()?.variant;
+    Ok(Preview { fit, variant, devices: llama::devices().into_iter().map(info).collect() })
 }
 
 fn machine(devices: &[Device]) -> Machine {
