@@ -5,6 +5,7 @@
 //! llama.cpp or files.
 
 mod explain;
+mod needs;
 mod shape;
 
 #[cfg(test)]
@@ -14,17 +15,13 @@ pub(crate) use shape::{Metadata, Shape, Use, Weights};
 use crate::options::{CONTEXT_TOKENS_DEFAULT, SLOTS_MAX};
 use crate::GpuLayers;
 use ainonymous_types::{limits, KvType};
+use needs::{Needs, Room};
 use serde::{Deserialize, Serialize};
 
 /// Context below which an automatic one does not go, in tokens, while there is a slot to give up.
 const CONTEXT_TOKENS_WISHED: u32 = 2_048;
 /// Context below which an automatic one does not go, in tokens.
 const CONTEXT_TOKENS_MIN: u32 = 256;
-/// Memory of each GPU that is left alone: other programs, and what drivers keep.
-const GPU_RESERVE_BYTES: u64 = 512 << 20;
-/// Memory of the machine that is left alone, at most and as a share.
-const SYSTEM_RESERVE_BYTES: u64 = 512 << 20;
-const SYSTEM_RESERVE_SHARE: u64 = 8;
 /// Prompt tokens of one step on a GPU.
 const CHUNK_GPU: u32 = 512;
 /// Bounds of the prompt tokens of one step on the CPU.
@@ -272,90 +269,8 @@ fn sizes(fixed_context: bool, context: u32, slots: u32) -> Vec<(u32, u32)> {
     }
 }
 
-/// Memory that may be taken.
-#[derive(Clone, Copy)]
-struct Room {
-    /// `u64::MAX` where the system does not tell.
-    system: u64,
-    gpu: u64,
-    /// The same with what is better left alone.
-    gpu_whole: u64,
-    gpus: u64,
-}
-
-impl Room {
-    fn of(machine: &Machine) -> Self {
-        let system = machine
-            .system_bytes
-            .map_or(u64::MAX, |bytes| bytes - SYSTEM_RESERVE_BYTES.min(bytes / SYSTEM_RESERVE_SHARE));
-        let gpu = machine.gpus.iter().map(|bytes| bytes.saturating_sub(GPU_RESERVE_BYTES)).fold(0, u64::saturating_add);
-        let gpu_whole = machine.gpus.iter().copied().fold(0, u64::saturating_add);
-        Self { system, gpu, gpu_whole, gpus: machine.gpus.len() as u64 }
-    }
-}
-
-/// What a choice takes, in bytes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Needs {
-    /// On the GPUs.
-    gpu: u64,
-    /// In the machine's memory, and nowhere else.
-    system_must: u64,
-    /// In the machine's memory, read from the file.
-    system_weights: u64,
-    weights: u64,
-    kv: u64,
-    buffers: u64,
-}
-
-impl Needs {
-    fn of(wishes: &Wishes<'_>, gpu_layers: u32, context_tokens: u32, slots: u32) -> Self {
-        let mut needs = Self::default();
-        let of = wishes.usage(gpu_layers > 0, context_tokens, slots);
-        needs.add(wishes.model, &of, gpu_layers);
-        if let Some((draft, _)) = wishes.draft {
-            let of = Use { outputs: slots, ..of };
-            needs.add(draft, &of, if gpu_layers > 0 { u32::MAX } else { 0 });
-        }
-        needs
-    }
-
-    fn add(&mut self, model: &Shape, of: &Use, gpu_layers: u32) {
-        let count = model.layers.len();
-        let on_gpu = (gpu_layers as usize).min(count);
-        let (mut kv_gpu, mut kv_system, mut weights_gpu) = (0u64, 0u64, 0u64);
-        for (at, layer) in model.layers.iter().enumerate() {
-            let cache = model.cache_bytes(layer, of);
-            if at >= count - on_gpu {
-                kv_gpu = kv_gpu.saturating_add(cache);
-                weights_gpu = weights_gpu.saturating_add(layer.weight_bytes);
-            } else {
-                kv_system = kv_system.saturating_add(cache);
-            }
-        }
-        if gpu_layers as usize > count {
-            weights_gpu = weights_gpu.saturating_add(model.rest_bytes);
-        }
-        let buffers = model.buffer_bytes(of);
-        let weights = model.weight_bytes();
-        let add = |sum: &mut u64, bytes: u64| *sum = sum.saturating_add(bytes);
-        if gpu_layers > 0 {
-            add(&mut self.gpu, kv_gpu);
-            add(&mut self.gpu, weights_gpu);
-            add(&mut self.gpu, buffers);
-        }
-        add(&mut self.system_must, kv_system);
-        // With everything on the GPU there is little left to compute here, but inputs and results pass through.
-        add(&mut self.system_must, if gpu_layers as usize > count { buffers / 8 } else { buffers });
-        add(&mut self.system_weights, weights.saturating_sub(weights_gpu));
-        add(&mut self.weights, weights);
-        add(&mut self.kv, kv_gpu.saturating_add(kv_system));
-        add(&mut self.buffers, buffers);
-    }
-}
-
 impl Wishes<'_> {
-    fn usage(&self, gpu: bool, context_tokens: u32, slots: u32) -> Use {
+    pub(super) fn usage(&self, gpu: bool, context_tokens: u32, slots: u32) -> Use {
         let outputs = slots * (self.draft.map_or(0, |(_, tokens)| tokens) + 1);
         let batch_tokens = chunk_tokens(gpu, self.model.parameters).max(outputs);
         Use { context_tokens, slots, batch_tokens, outputs, kv_type: self.kv_type }

@@ -273,7 +273,7 @@ impl Slides {
         match self {
             Self::None => false,
             Self::Each(each) => each.get(layer).is_some_and(|slides| *slides != 0),
-            Self::Every { period, full_first: true } => layer % period != 0,
+            Self::Every { period, full_first: true } => !layer.is_multiple_of(*period),
             Self::Every { period, full_first: false } => layer % period < period - 1,
         }
     }

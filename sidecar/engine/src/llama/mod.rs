@@ -176,7 +176,6 @@ mod tests {
             Context::new(model.clone(), options, Arc::default()).unwrap();
             let (cache, buffers) = *SAID.lock().unwrap();
             let (ours, about) = (facts.shape.all_cache_bytes(&of) as f64, facts.shape.buffer_bytes(&of) as f64);
-            println!("{of:?}: cache {cache} and {ours}, buffers {buffers} and {about}");
             assert!((cache - ours).abs() < 0.011 * 1_048_576.0, "{of:?}: {cache} {ours}");
             assert!(buffers > 0.0 && buffers <= about && about < 2.5 * buffers + 64e6, "{of:?}: {buffers} {about}");
         }
