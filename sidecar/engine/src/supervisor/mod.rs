@@ -412,7 +412,9 @@ impl Supervisor {
                         return Served::Ended;
                     }
                 }
-                Some(Ok(id)) = self.dropped.next(), if !self.dropped.is_empty() => {
+                // Also the watch of an answer that has ended: a pattern that leaves it out would leave the others unwatched.
+                Some(gone) = self.dropped.next(), if !self.dropped.is_empty() => {
+                    let Ok(id) = gone else { continue };
                     if self.open.contains_key(&id) && process.send(&ToWorker::Cancel { id }).await.is_err() {
                         return Served::Ended;
                     }
