@@ -208,24 +208,26 @@ async fn the_queue_is_fair_bounded_and_tells_positions() {
     let engine = load(EngineOptions { queue_max: 2, context_tokens: Some(2_048), ..options(1) }).await;
     // The tiny model may have said everything before a busy machine lets this test go on: then once more.
     let mut seed = 0;
-    let (first, mut second, mut third) = loop {
+    let (first, second, mut third) = loop {
         seed += 1;
         assert!(seed < 20, "the first answer never lasts until the queue is full");
         let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
         let mut first = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.into()).unwrap();
         while !matches!(within(first.events.recv()).await, Some(Event::Token { .. })) {}
-        let second = engine.generate(ask("What is the capital of France?").into()).unwrap();
+        let mut second = engine.generate(ask("What is the capital of France?").into()).unwrap();
         let third = engine.generate(ask("What is the capital of Japan?").into()).unwrap();
         match engine.generate(ask("x").into()) {
             Err(full) => {
                 assert_eq!(full, EngineError::QueueFull { queue_max: 2 });
-                break (first, second, third);
+                // What a seed says depends on the processor; a short answer may just have ended.
+                if within(second.events.recv()).await == Some(Event::Queued { position: 1 }) {
+                    break (first, second, third);
+                }
             }
             Ok(fourth) => drop((first, second, third, fourth)),
         }
         idle(&engine).await;
     };
-    assert_eq!(within(second.events.recv()).await, Some(Event::Queued { position: 1 }));
     assert_eq!(within(third.events.recv()).await, Some(Event::Queued { position: 2 }));
     drop(first);
     assert_eq!(within(third.events.recv()).await, Some(Event::Queued { position: 1 }));
