@@ -17,7 +17,6 @@ use ainonymous_node::{LocalModelState, Node, NodeOptions, Status, WorkerCommand}
 use ainonymous_types::APP_ID;
 use serde_json::json;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -176,7 +175,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
     };
     let conductor =
         ConductorOptions { mode, happ, network_seed, app_id: APP_ID.into(), call_timeout: CALL_TIMEOUT_DEFAULT };
-    let worker = WorkerCommand { program: own_program()?, args: vec![WORKER.into()] };
+    let worker = worker()?;
     let poll_interval = POLL_INTERVAL;
     Ok((
         NodeOptions { data_dir, conductor, models, share, worker, receipt_interval, poll_interval, idle_unload },
@@ -184,9 +183,10 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
     ))
 }
 
-/// This program, which is also the worker's.
-fn own_program() -> Result<PathBuf, CliError> {
-    std::env::current_exe().map_err(|source| CliError::File { path: "ainonymous".into(), source })
+/// How a worker is started: by this program, which is also the worker's.
+pub(crate) fn worker() -> Result<WorkerCommand, CliError> {
+    let own = std::env::current_exe().map_err(|source| CliError::File { path: "ainonymous".into(), source })?;
+    Ok(WorkerCommand { program: own, args: vec![WORKER.into()] })
 }
 
 fn say_where(api: &Api, out: &Out) {

@@ -20,19 +20,35 @@ struct Seen {
 async fn bench(model: &str, tokens: u32, slots: u32) {
     let worker = WorkerCommand { program: std::env::current_exe().unwrap(), args: vec!["worker".into()] };
     let threads = std::env::var("THREADS").ok().and_then(|t| t.parse().ok());
-    let options = EngineOptions { threads, slots, context_tokens: Some(tokens + 256), ..EngineOptions::new(model) };
+    let options = EngineOptions { threads, slots, context_tokens: Some(tokens + 768), ..EngineOptions::new(model) };
     let began = Instant::now();
     let engine = LlamaEngine::load(worker, options, CancellationToken::new()).await.unwrap();
     let (info, ready) = (engine.info(), began.elapsed().as_secs_f64() * 1e3);
     println!(
-        "{} {} · {} threads · loaded in {} ms, ready after {ready:.1} ms",
-        info.name, info.quantization, info.threads, info.load_ms
+        "{} {} · {} threads · {} · loaded in {} ms, ready after {ready:.1} ms",
+        info.name, info.quantization, info.threads, info.backend_detail, info.load_ms
     );
     println!("sandbox: {}", info.sandbox.detail);
+    // Different words, so that nothing is in the cache of beginnings.
+    let long: Vec<Finished> = {
+        let mut ends = Vec::new();
+        for run in 0..5u32 {
+            let words: Vec<String> = (0..64).map(|word| ((word * 7_919 + run * 104_729) % 9_973).to_string()).collect();
+            ends.push(one(&engine, 1, 0, &words.join(" ")).await.end);
+        }
+        ends
+    };
+    let prefill = |end: &Finished| f64::from(end.prompt_tokens - end.cached_tokens) / (end.prefill_us as f64 / 1e6);
+    println!(
+        "prefill: {} tokens, best of 5: {:.0} tok/s",
+        long[0].prompt_tokens,
+        long.iter().map(prefill).fold(0.0, f64::max)
+    );
     for streams in [1, slots] {
         let mut seen = Vec::new();
         let began = Instant::now();
-        let answers: Vec<_> = (0..streams).map(|seed| one(&engine, tokens, u64::from(seed))).collect();
+        let answers: Vec<_> =
+            (0..streams).map(|seed| one(&engine, tokens, u64::from(seed), "Tell me a story.")).collect();
         for answer in futures::future::join_all(answers).await {
             seen.push(answer);
         }
@@ -54,8 +70,8 @@ async fn bench(model: &str, tokens: u32, slots: u32) {
 }
 
 /// One answer at a temperature that seldom ends by itself.
-async fn one(engine: &LlamaEngine, tokens: u32, seed: u64) -> Seen {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: "Tell me a story.".into() }];
+async fn one(engine: &LlamaEngine, tokens: u32, seed: u64, content: &str) -> Seen {
+    let messages = vec![ChatMessage { role: ChatRole::User, content: content.into() }];
     let sampling = Sampling { temperature_milli: 3_000, seed, ..Sampling::default() };
     let began = Instant::now();
     let mut generation =

@@ -42,9 +42,25 @@ pub enum EngineError {
         /// llama.cpp's last error line.
         detail: String,
     },
+    /// No library in the folder computes on this processor.
+    #[error("no library in {folder} can compute on this processor")]
+    BackendsMissing {
+        /// Where they were looked for.
+        folder: String,
+    },
     /// Model, cache and buffers do not fit into memory.
     #[error("not enough memory for the model and its context")]
     OutOfMemory,
+    /// What was fixed is more than there is room for.
+    #[error("{what} need {needed_bytes} bytes, and {free_bytes} are free")]
+    DoesNotFit {
+        /// What.
+        what: String,
+        /// Bytes that it takes.
+        needed_bytes: u64,
+        /// Bytes that may be taken.
+        free_bytes: u64,
+    },
     /// The file carries no chat template (it is probably a base model).
     #[error("the model has no chat template")]
     NoChatTemplate,
@@ -163,7 +179,9 @@ impl EngineError {
             Self::Truncated => "model_truncated",
             Self::UnsupportedArchitecture { .. } => "unsupported_architecture",
             Self::InvalidModel { .. } => "invalid_model",
+            Self::BackendsMissing { .. } => "backends_missing",
             Self::OutOfMemory => "out_of_memory",
+            Self::DoesNotFit { .. } => "does_not_fit",
             Self::NoChatTemplate => "no_chat_template",
             Self::TemplateFailed { .. } => "template_failed",
             Self::EmptyPrompt => "empty_prompt",
@@ -195,7 +213,12 @@ impl EngineError {
             Self::Truncated => "download the file again: it is shorter than its header says",
             Self::UnsupportedArchitecture { .. } => "choose a model that this version of llama.cpp can generate with",
             Self::InvalidModel { .. } => "download the file again, or choose another conversion of the model",
+            Self::BackendsMissing { .. } => {
+                "keep the folder `lib/ainonymous` with the executable, or say in AINONYMOUS_BACKENDS_DIR where its \
+                 `libggml-cpu-*.so` are"
+            }
             Self::OutOfMemory => "use a smaller model or quantisation, a smaller context, or fewer slots",
+            Self::DoesNotFit { .. } => "leave it to be chosen, or fix less: a smaller context, fewer layers on the GPU",
             Self::NoChatTemplate => "choose an instruction-tuned conversion that carries `tokenizer.chat_template`",
             Self::TemplateFailed { .. } => {
                 "check the order of the roles (user and assistant in turn); otherwise choose another conversion"

@@ -7,6 +7,7 @@
 mod adjust;
 mod dialect;
 mod error;
+mod fit;
 mod grammar;
 pub mod hashes;
 mod llama;
@@ -25,9 +26,10 @@ mod wire;
 mod worker;
 
 pub use error::EngineError;
+pub use fit::{Degraded, Fit};
 pub use options::{
-    DraftOptions, EngineOptions, GpuLayers, ModelInfo, WorkerCommand, CONTEXT_TOKENS_DEFAULT, DRAFT_TOKENS_MAX,
-    PREFIX_CACHE_BYTES_MAX, QUEUE_MAX_DEFAULT, SLOTS_MAX,
+    DeviceInfo, DraftOptions, EngineOptions, GpuLayers, ModelInfo, Preview, WorkerCommand, CONTEXT_TOKENS_DEFAULT,
+    DRAFT_TOKENS_MAX, PREFIX_CACHE_BYTES_MAX, QUEUE_MAX_DEFAULT, SLOTS_MAX,
 };
 pub use request::{EmbedInput, EmbedQuestion, Embeddings, Prompt, Question};
 pub use sampler::SAMPLER_VERSION;

@@ -1,5 +1,6 @@
 //! What a caller chooses for a model, and what is known once it is loaded.
 
+use crate::fit::Fit;
 use crate::SandboxReport;
 use ainonymous_types::{Backend, Bytes32, KvType};
 use serde::{Deserialize, Serialize};
@@ -32,15 +33,16 @@ pub struct EngineOptions {
     pub threads: Option<u32>,
     /// Layers on the GPU.
     pub gpu_layers: GpuLayers,
-    /// Context of one slot in tokens; `None` takes what the model was trained with, at most 8192.
+    /// Context of one slot in tokens; `None` takes what the model was trained with, at most 8192, or less if memory is short.
     pub context_tokens: Option<u32>,
-    /// Questions answered at the same time, 1 to [`SLOTS_MAX`].
+    /// Questions answered at the same time, 1 to [`SLOTS_MAX`]; fewer if memory is short.
     pub slots: u32,
     /// Questions that may wait besides.
     pub queue_max: u32,
     /// Number format of the key-value cache.
     pub kv_type: KvType,
-    /// Memory for computed beginnings of prompts, in bytes; `None` takes a sixteenth of the machine's, at most 4 GiB.
+    /// Memory for computed beginnings of prompts, in bytes; `None` takes a sixteenth of the machine's, at most 4 GiB, or
+    /// half of what is left.
     pub prefix_cache_bytes: Option<u64>,
     /// A small model that guesses ahead.
     pub draft: Option<DraftOptions>,
@@ -128,8 +130,34 @@ pub struct ModelInfo {
     pub tokenizer_hash: Bytes32,
     /// SHA-256 of the chat template.
     pub template_hash: Bytes32,
+    /// The plan after which it was loaded.
+    pub fit: Fit,
     /// How long loading took, in milliseconds.
     pub load_ms: u64,
     /// What the worker process cannot do.
     pub sandbox: SandboxReport,
+}
+
+/// What loading a model would do, and what there is to compute on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The plan, if a model was named.
+    pub fit: Option<Fit>,
+    /// Variant of the processor's code, for example `zen4`; none where the build has only one.
+    pub variant: Option<String>,
+    /// What this build can compute on here.
+    pub devices: Vec<DeviceInfo>,
+}
+
+/// Something to compute on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// `CPU`, `CUDA`, `Vulkan`, `Metal`, `ROCm`.
+    pub backend: String,
+    /// Its name, for people.
+    pub name: String,
+    /// Memory that is free, in bytes, as its driver says.
+    pub free_bytes: u64,
+    /// Is it a GPU (of its own or integrated)?
+    pub is_gpu: bool,
 }

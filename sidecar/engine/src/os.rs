@@ -128,6 +128,29 @@ pub(crate) fn memory_bytes() -> Option<u64> {
     None
 }
 
+/// Memory that programs can still have in bytes, the container's limit counted, where the system tells.
+pub(crate) fn available_bytes() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let free = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10;
+    let cgroup = |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok();
+    Some(
+        free.min(
+            cgroup_room(cgroup("memory.max"), cgroup("memory.current"), cgroup("memory.stat")).unwrap_or(u64::MAX),
+        ),
+    )
+}
+
+/// What a control group (version 2) still allows; what it holds of files can be given back.
+fn cgroup_room(max: Option<String>, current: Option<String>, stat: Option<String>) -> Option<u64> {
+    let max: u64 = max?.trim().parse().ok()?;
+    let current: u64 = current?.trim().parse().ok()?;
+    let stat = stat.unwrap_or_default();
+    let files = stat.lines().find_map(|line| line.strip_prefix("inactive_file "));
+    let files: u64 = files.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or(0);
+    Some(max.saturating_sub(current.saturating_sub(files)))
+}
+
 /// Resident memory of a process in bytes, where the system tells.
 pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -146,6 +169,24 @@ mod tests {
     #[test]
     fn the_machine_has_a_core() {
         assert!(super::physical_cores() >= 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn free_memory_is_part_of_all() {
+        let (free, all) = (super::available_bytes().unwrap(), super::memory_bytes().unwrap());
+        assert!(free > 1 << 20 && free <= all, "{free} of {all}");
+    }
+
+    #[test]
+    fn containers_have_their_own_limit() {
+        let room = |max: &str| {
+            super::cgroup_room(Some(max.into()), Some("700\n".into()), Some("anon 1\ninactive_file 200\n".into()))
+        };
+        assert_eq!(room("1000\n"), Some(500));
+        assert_eq!(room("100\n"), Some(0));
+        assert_eq!(room("max\n"), None, "no limit");
+        assert_eq!(super::cgroup_room(None, None, None), None);
     }
 
     #[cfg(target_os = "linux")]

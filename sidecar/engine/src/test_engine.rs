@@ -1,5 +1,6 @@
 //! An engine without a model, for unit tests of what stands above: says what it is told to, one word a token.
 
+use crate::fit::Fit;
 use crate::request::{Chat, Role};
 use crate::{
     EmbedInput, EmbedQuestion, Embeddings, Engine, EngineError, EngineState, EngineStatus, Event, Finished, Generation,
@@ -47,6 +48,7 @@ impl TestEngine {
             quantization: "f32".into(),
             tokenizer_hash: Bytes32([1; 32]),
             template_hash: Bytes32([2; 32]),
+            fit: Fit::default(),
             load_ms: 0,
             sandbox: SandboxReport::default(),
         };

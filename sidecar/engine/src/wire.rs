@@ -3,7 +3,7 @@
 //! Both ends are the same executable, so there is one version and fields go without names. Types here hold prompts and
 //! answers and therefore have no `Debug`.
 
-use crate::{EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, ModelInfo, More, Question};
+use crate::{EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, ModelInfo, More, Preview, Question};
 use ainonymous_types::limits;
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::io::{self, Read, Write};
@@ -22,6 +22,8 @@ pub(crate) const LENGTH_BYTES: usize = 4;
 pub(crate) enum ToWorker {
     /// First, and once: load this model.
     Load { protocol: u32, options: EngineOptions },
+    /// First, and instead: say what loading this would do, or what there is to compute on, and exit.
+    Preview { protocol: u32, options: Option<EngineOptions> },
     /// Answer a question.
     Generate { id: u64, question: Box<Question> },
     /// Make vectors of texts.
@@ -39,6 +41,8 @@ pub(crate) enum ToHost {
     Loading { permille: u16 },
     /// The model is loaded.
     Loaded(Box<ModelInfo>),
+    /// What loading would do.
+    Preview(Box<Preview>),
     /// It is not; the worker exits.
     LoadFailed(EngineError),
     /// It computes; sent now and then while there is nothing else to send.
@@ -149,6 +153,17 @@ mod tests {
         assert_eq!(read_frame::<String>(&mut bytes.as_slice(), 4).unwrap().as_deref(), Some("abc"));
         assert!(read_frame::<String>(&mut bytes.as_slice(), 3).is_err());
         assert!(encode(&"abc", 3, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_plan_survives_the_journey() {
+        let degraded = vec![crate::Degraded::Context { wished: 2, chosen: 1 }, crate::Degraded::Paging { missing: 3 }];
+        let fit = crate::Fit { degraded, system_free_bytes: None, slots: 7, ..crate::Fit::default() };
+        let preview = Preview { fit: Some(fit), devices: vec![], ..Preview::default() };
+        let mut bytes = Vec::new();
+        encode(&ToHost::Preview(Box::new(preview.clone())), TO_HOST_BYTES_MAX, &mut bytes).unwrap();
+        let Ok(Some(ToHost::Preview(back))) = take_frame(&mut bytes, TO_HOST_BYTES_MAX) else { panic!("a preview") };
+        assert_eq!(*back, preview);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 use ainonymous_engine::{
-    EmbedInput, EmbedQuestion, Engine, EngineError, EngineOptions, EngineState, Event, Finished, Generation,
-    LlamaEngine, Prompt, Question, WorkerCommand,
+    Degraded, EmbedInput, EmbedQuestion, Engine, EngineError, EngineOptions, EngineState, Event, Finished, Generation,
+    GpuLayers, LlamaEngine, Prompt, Question, WorkerCommand,
 };
 use ainonymous_types::{ChatInput, ChatMessage, ChatRole, FinishReason, Sampling};
 use std::path::{Path, PathBuf};
@@ -80,6 +80,40 @@ async fn idle(engine: &LlamaEngine) {
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", engine.status());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The plan that `doctor` shows is the one that loading follows.
+#[tokio::test]
+async fn a_preview_is_what_loading_does() {
+    let preview = within(LlamaEngine::preview(worker(), Some(options(3)))).await.unwrap();
+    let engine = load(options(3)).await;
+    let (planned, info) = (preview.fit.unwrap(), engine.info());
+    assert_eq!((planned.context_tokens, planned.slots, planned.layers), (512, 3, info.layers + 1));
+    assert_eq!((planned.kv_bytes, planned.weights_bytes), (info.fit.kv_bytes, info.fit.weights_bytes));
+    assert!(planned.weights_bytes < info.file_bytes && planned.degraded.is_empty(), "{planned:?}");
+    assert!(preview.devices.iter().any(|device| device.backend == "CPU" && !device.is_gpu), "{:?}", preview.devices);
+    let nothing = within(LlamaEngine::preview(worker(), None)).await.unwrap();
+    assert_eq!((nothing.fit, nothing.devices.len()), (None, preview.devices.len()));
+    let error = within(LlamaEngine::preview(worker(), Some(EngineOptions::new("/no/such/file")))).await.unwrap_err();
+    assert_eq!(error.code(), "model_file_not_found");
+}
+
+#[tokio::test]
+async fn what_cannot_fit_is_refused_with_numbers() {
+    let greedy = EngineOptions { prefix_cache_bytes: Some(1 << 50), ..options(1) };
+    match LlamaEngine::load(worker(), greedy, CancellationToken::new()).await.unwrap_err() {
+        EngineError::DoesNotFit { needed_bytes, free_bytes, .. } => {
+            assert!(needed_bytes > 1 << 50 && free_bytes < 1 << 50)
+        }
+        other => panic!("{other}"),
+    }
+    // More than the model was trained with is less than was asked for, and says so.
+    let long =
+        load(EngineOptions { context_tokens: Some(1 << 20), gpu_layers: GpuLayers::Fixed(2), ..options(1) }).await;
+    let codes: Vec<bool> =
+        long.info().fit.degraded.iter().map(|less| matches!(less, Degraded::ContextTrained { .. })).collect();
+    assert!(codes.contains(&true), "{:?}", long.info().fit);
+    assert!(long.info().context_tokens <= long.info().context_trained);
 }
 
 #[tokio::test]
@@ -174,24 +208,26 @@ async fn the_queue_is_fair_bounded_and_tells_positions() {
     let engine = load(EngineOptions { queue_max: 2, context_tokens: Some(2_048), ..options(1) }).await;
     // The tiny model may have said everything before a busy machine lets this test go on: then once more.
     let mut seed = 0;
-    let (first, mut second, mut third) = loop {
+    let (first, second, mut third) = loop {
         seed += 1;
         assert!(seed < 20, "the first answer never lasts until the queue is full");
         let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
         let mut first = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.into()).unwrap();
         while !matches!(within(first.events.recv()).await, Some(Event::Token { .. })) {}
-        let second = engine.generate(ask("What is the capital of France?").into()).unwrap();
+        let mut second = engine.generate(ask("What is the capital of France?").into()).unwrap();
         let third = engine.generate(ask("What is the capital of Japan?").into()).unwrap();
         match engine.generate(ask("x").into()) {
             Err(full) => {
                 assert_eq!(full, EngineError::QueueFull { queue_max: 2 });
-                break (first, second, third);
+                // What a seed says depends on the processor; a short answer may just have ended.
+                if within(second.events.recv()).await == Some(Event::Queued { position: 1 }) {
+                    break (first, second, third);
+                }
             }
             Ok(fourth) => drop((first, second, third, fourth)),
         }
         idle(&engine).await;
     };
-    assert_eq!(within(second.events.recv()).await, Some(Event::Queued { position: 1 }));
     assert_eq!(within(third.events.recv()).await, Some(Event::Queued { position: 2 }));
     drop(first);
     assert_eq!(within(third.events.recv()).await, Some(Event::Queued { position: 1 }));

@@ -333,34 +333,8 @@ impl Engines {
     async fn try_load(&self, options: &ServeOptions, stop: &CancellationToken) -> SlotState {
         match self.describe(options).await {
             Ok((description, hashes)) => {
-                let ServeOptions {
-                    path,
-                    name,
-                    threads,
-                    gpu_layers,
-                    context_tokens,
-                    slots,
-                    queue_max,
-                    kv_type,
-                    prefix_cache_bytes,
-                    draft,
-                } = options;
-                let engine = LlamaEngine::load(
-                    self.worker.clone(),
-                    EngineOptions {
-                        model_path: path.clone(),
-                        threads: *threads,
-                        gpu_layers: *gpu_layers,
-                        context_tokens: *context_tokens,
-                        slots: *slots,
-                        queue_max: *queue_max,
-                        kv_type: *kv_type,
-                        prefix_cache_bytes: *prefix_cache_bytes,
-                        draft: draft.clone(),
-                    },
-                    stop.clone(),
-                )
-                .await;
+                let ServeOptions { name, kv_type, .. } = options;
+                let engine = LlamaEngine::load(self.worker.clone(), options.engine_options(), stop.clone()).await;
                 match engine {
                     Ok(engine) => {
                         let model = ModelSpec {
@@ -424,6 +398,33 @@ fn begin_loading(slot: &Slot) -> bool {
 }
 
 impl ServeOptions {
+    /// What the engine is told.
+    pub fn engine_options(&self) -> EngineOptions {
+        let Self {
+            path,
+            name: _,
+            threads,
+            gpu_layers,
+            context_tokens,
+            slots,
+            queue_max,
+            kv_type,
+            prefix_cache_bytes,
+            draft,
+        } = self;
+        EngineOptions {
+            model_path: path.clone(),
+            threads: *threads,
+            gpu_layers: *gpu_layers,
+            context_tokens: *context_tokens,
+            slots: *slots,
+            queue_max: *queue_max,
+            kv_type: *kv_type,
+            prefix_cache_bytes: *prefix_cache_bytes,
+            draft: draft.clone(),
+        }
+    }
+
     fn label(&self) -> String {
         let stem = || self.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         self.name.clone().unwrap_or_else(stem)

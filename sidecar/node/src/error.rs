@@ -327,7 +327,9 @@ fn engine_class(e: &EngineError) -> ErrorClass {
         | EngineError::UnsupportedArchitecture { .. }
         | EngineError::InvalidModel { .. }
         | EngineError::DraftMismatch
+        | EngineError::BackendsMissing { .. }
         | EngineError::OutOfMemory
+        | EngineError::DoesNotFit { .. }
         | EngineError::WorkerCrashed { .. }
         | EngineError::GaveUp { .. }
         | EngineError::WorkerSpawn { .. }

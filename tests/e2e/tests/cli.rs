@@ -115,4 +115,11 @@ fn the_doctor_finds_what_is_wrong_and_what_is_right() {
     let output =
         ainonymous(&["doctor", "--json", "--data-dir", data, "--offline", "--api", "127.0.0.1:0", "--serve", good]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let check = |name: &str| report["checks"].as_array().expect("checks").iter().find(|check| check["name"] == name);
+    let fit = check("fit").expect("a plan for the model");
+    assert!(fit["plan"]["context_tokens"].as_u64() > Some(0) && fit["plan"]["kv_bytes"].as_u64() > Some(0), "{fit}");
+    assert!(fit["found"].as_str().is_some_and(|found| found.contains("tokens of context")), "{fit}");
+    let engine = check("engine").expect("what it computes on");
+    assert!(engine["found"].as_str().is_some_and(|found| found.contains("CPU")), "{engine}");
 }

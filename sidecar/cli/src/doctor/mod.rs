@@ -1,6 +1,7 @@
 //! Checks of this machine, its configuration and its node, each with what to do about it. It changes nothing.
 
 mod checks;
+mod engine;
 mod machine;
 
 pub(crate) use machine::free_memory;
@@ -11,6 +12,8 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::settings::Settings;
+use crate::up;
+use ainonymous_engine::Fit;
 use serde::Serialize;
 
 /// How a check went.
@@ -32,19 +35,22 @@ struct Check {
     verdict: Verdict,
     found: String,
     hint: Option<String>,
+    /// How a model would be loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<Box<Fit>>,
 }
 
 impl Check {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Ok, found: found.into(), hint: None }
+        Self { name, verdict: Verdict::Ok, found: found.into(), hint: None, plan: None }
     }
 
     fn warn(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Warn, found: found.into(), hint: Some(hint.into()) }
+        Self { name, verdict: Verdict::Warn, found: found.into(), hint: Some(hint.into()), plan: None }
     }
 
     fn fail(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Fail, found: found.into(), hint: Some(hint.into()) }
+        Self { name, verdict: Verdict::Fail, found: found.into(), hint: Some(hint.into()), plan: None }
     }
 }
 
@@ -61,7 +67,16 @@ pub(crate) async fn run(flags: Doctor, config: &Config, out: &Out) -> Result<Exi
     all.push(checks::api(settings.api, &settings.data_dir).await);
     all.push(checks::happ(&settings).await);
     all.push(checks::network(&settings.network).await);
-    all.extend(settings.models.iter().map(|model| checks::model(&model.path)));
+    let worker = up::worker()?;
+    all.push(engine::devices(&worker).await);
+    for model in &settings.models {
+        let check = checks::model(&model.path);
+        let readable = check.verdict != Verdict::Fail;
+        all.push(check);
+        if readable {
+            all.push(engine::plan(&worker, model).await);
+        }
+    }
     let failed = all.iter().any(|check| check.verdict == Verdict::Fail);
     if out.is_json() {
         out.object(&serde_json::json!({ "ok": !failed, "checks": all }));

@@ -136,7 +136,7 @@ impl Drop for Context {
         unsafe {
             sys::llama_free(self.pointer.as_ptr());
             if let Some(pool) = self.pool {
-                sys::ggml_threadpool_free(pool.as_ptr());
+                free_pool(pool);
             }
         }
     }
@@ -171,7 +171,7 @@ impl Context {
             let pointer = NonNull::new(sys::llama_init_from_model(model.as_ptr(), parameters))?;
             let mut pool_parameters = sys::ggml_threadpool_params_default(options.threads as i32);
             pool_parameters.poll = THREADPOOL_POLL;
-            let pool = NonNull::new(sys::ggml_threadpool_new(&mut pool_parameters));
+            let pool = new_pool(&mut pool_parameters);
             if let Some(pool) = pool {
                 sys::llama_attach_threadpool(pointer.as_ptr(), pool.as_ptr(), pool.as_ptr());
             }
@@ -396,6 +396,27 @@ impl EmbedContext {
             let vector = vector.ok_or(DecodeError::Failed(-2))?;
             Ok(std::slice::from_raw_parts(vector.as_ptr(), self.model.width()).to_vec())
         }
+    }
+}
+
+/// Threads that compute, of the processor's library; `None` if it cannot start them.
+///
+/// # Safety
+/// `parameters` is valid.
+unsafe fn new_pool(parameters: &mut sys::ggml_threadpool_params) -> Option<NonNull<sys::ggml_threadpool>> {
+    type New = unsafe extern "C" fn(*mut sys::ggml_threadpool_params) -> sys::ggml_threadpool_t;
+    let function = NonNull::new(super::backends::cpu_function(c"ggml_threadpool_new"))?;
+    // SAFETY: the library gives its `ggml_threadpool_new` under this name, whose type this is.
+    unsafe { NonNull::new(std::mem::transmute::<*mut c_void, New>(function.as_ptr())(parameters)) }
+}
+
+/// # Safety
+/// The pool came from [`new_pool`], nothing uses it, and it is freed once.
+unsafe fn free_pool(pool: NonNull<sys::ggml_threadpool>) {
+    type Free = unsafe extern "C" fn(sys::ggml_threadpool_t);
+    if let Some(function) = NonNull::new(super::backends::cpu_function(c"ggml_threadpool_free")) {
+        // SAFETY: the library gives its `ggml_threadpool_free` under this name, whose type this is.
+        unsafe { std::mem::transmute::<*mut c_void, Free>(function.as_ptr())(pool.as_ptr()) }
     }
 }
 

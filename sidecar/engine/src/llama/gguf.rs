@@ -1,6 +1,7 @@
 //! What a GGUF's header says, read by llama.cpp's own reader before any weight is touched.
 
 use super::{sys, text};
+use crate::fit::{Metadata, Shape, Weights};
 use crate::hashes::{is_tokenizer_key, template_hash, TokenizerHasher};
 use ainonymous_types::Bytes32;
 use sha2::{Digest, Sha256};
@@ -15,17 +16,8 @@ pub(crate) struct GgufFacts {
     pub(crate) tokenizer_hash: Bytes32,
     /// See `crate::hashes`.
     pub(crate) template_hash: Bytes32,
-    /// Where the weights are.
-    pub(crate) bytes: LayerBytes,
-}
-
-/// Sizes of the weights in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LayerBytes {
-    /// Per layer.
-    pub(crate) layers: Vec<u64>,
-    /// Output, embeddings and whatever belongs to no layer.
-    pub(crate) rest: u64,
+    /// What it takes.
+    pub(crate) shape: Shape,
 }
 
 impl GgufFacts {
@@ -35,7 +27,7 @@ impl GgufFacts {
         Some(Self {
             tokenizer_hash: file.tokenizer_hash(),
             template_hash: template_hash(&file.string("tokenizer.chat_template")),
-            bytes: file.layer_bytes(),
+            shape: Shape::read(&file, &file.weights()).with_vocabulary(file.array_length("tokenizer.ggml.tokens")),
         })
     }
 }
@@ -91,13 +83,35 @@ impl Header {
         hasher.finish()
     }
 
-    fn layer_bytes(&self) -> LayerBytes {
-        let mut bytes = LayerBytes::default();
+    /// Items of an array; 0 if there is none of that name.
+    fn array_length(&self, key: &str) -> u64 {
+        self.find(key, sys::GGUF_TYPE_ARRAY).map_or(0, |id| {
+            // SAFETY: the context lives; the id names an array.
+            unsafe { sys::gguf_get_arr_n(self.0.as_ptr(), id) as u64 }
+        })
+    }
+
+    /// The pair with this key, if its value is of this type.
+    fn find(&self, key: &str, kind: sys::gguf_type) -> Option<i64> {
+        let key = CString::new(key).ok()?;
+        // SAFETY: the context lives; the type is asked for only if the key is there.
+        unsafe {
+            let id = sys::gguf_find_key(self.0.as_ptr(), key.as_ptr());
+            (id >= 0 && sys::gguf_get_kv_type(self.0.as_ptr(), id) == kind).then_some(id)
+        }
+    }
+
+    fn weights(&self) -> Weights {
+        let mut bytes = Weights::default();
         // SAFETY: the context lives; ids are below the count.
         unsafe {
             for id in 0..sys::gguf_get_n_tensors(self.0.as_ptr()) {
                 let name = text(sys::gguf_get_tensor_name(self.0.as_ptr(), id));
                 let size = sys::gguf_get_tensor_size(self.0.as_ptr(), id) as u64;
+                let kind = sys::gguf_get_tensor_type(self.0.as_ptr(), id);
+                let (block, block_bytes) =
+                    (sys::ggml_blck_size(kind).max(1) as u64, sys::ggml_type_size(kind).max(1) as u64);
+                bytes.parameters = bytes.parameters.saturating_add((size / block_bytes).saturating_mul(block));
                 match layer_of(&name) {
                     Some(layer) => {
                         if bytes.layers.len() <= layer {
@@ -111,6 +125,64 @@ impl Header {
         }
         bytes
     }
+}
+
+impl Metadata for Header {
+    fn numbers(&self, key: &str) -> Option<Vec<u64>> {
+        let key = CString::new(key).ok()?;
+        let context = self.0.as_ptr();
+        // SAFETY: the context lives; each getter is called for the type that it is for; `items` reads what the array holds.
+        unsafe {
+            let id = sys::gguf_find_key(context, key.as_ptr());
+            if id < 0 {
+                return None;
+            }
+            let kind = sys::gguf_get_kv_type(context, id);
+            if kind != sys::GGUF_TYPE_ARRAY {
+                return if scalar_bytes(kind) > 0 { items(kind, sys::gguf_get_val_data(context, id), 1) } else { None };
+            }
+            let (kind, count) = (sys::gguf_get_arr_type(context, id), sys::gguf_get_arr_n(context, id));
+            if kind == sys::GGUF_TYPE_STRING || count == 0 || count > LAYERS_MAX {
+                return None;
+            }
+            items(kind, sys::gguf_get_arr_data(context, id), count)
+        }
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.string(key)
+    }
+}
+
+/// Integers or truth values, negative ones as 0; `None` if they are anything else.
+///
+/// # Safety
+/// `data` is null or points at `count` values of this type.
+unsafe fn items(kind: sys::gguf_type, data: *const c_void, count: usize) -> Option<Vec<u64>> {
+    let length = scalar_bytes(kind);
+    if data.is_null() || length == 0 {
+        return None;
+    }
+    // SAFETY: as promised by the caller; bytes have no alignment and no invalid values.
+    let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), count * length) };
+    let signed = |number: i64| u64::try_from(number).unwrap_or(0);
+    bytes
+        .chunks_exact(length)
+        .map(|item| {
+            let mut wide = [0; 8];
+            wide[..length].copy_from_slice(item);
+            let number = u64::from_le_bytes(wide);
+            Some(match kind {
+                sys::GGUF_TYPE_UINT8 | sys::GGUF_TYPE_UINT16 | sys::GGUF_TYPE_UINT32 | sys::GGUF_TYPE_UINT64 => number,
+                sys::GGUF_TYPE_BOOL => u64::from(number != 0),
+                sys::GGUF_TYPE_INT8 => signed((number as u8 as i8).into()),
+                sys::GGUF_TYPE_INT16 => signed((number as u16 as i16).into()),
+                sys::GGUF_TYPE_INT32 => signed((number as u32 as i32).into()),
+                sys::GGUF_TYPE_INT64 => signed(number as i64),
+                _ => return None,
+            })
+        })
+        .collect()
 }
 
 /// Most layers that are told apart.
@@ -167,7 +239,8 @@ unsafe fn array(hash: &mut Sha256, context: *const sys::gguf_context, id: i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{GgufFacts, LayerBytes};
+    use super::{GgufFacts, Header};
+    use crate::fit::{Metadata, Weights};
 
     /// The same small file and the same numbers as in the tests of the `models` crate, from an independent implementation.
     #[test]
@@ -210,7 +283,12 @@ mod tests {
         let facts = GgufFacts::read(&path).unwrap();
         assert_eq!(facts.tokenizer_hash.to_hex(), "601f646d2dc1706a2257eae5fb87b329f4f5ebfb9c74585ef0c67dcfcbb0d40f");
         assert_eq!(facts.template_hash.to_hex(), "e52c737297f7dad622da7e58f5a16e7437f2716daccb4da859fc567ccd75c9a4");
-        assert_eq!(facts.bytes, LayerBytes { layers: vec![0, 68], rest: 0 });
+        let header = Header::open(&path).unwrap();
+        assert_eq!(header.weights(), Weights { layers: vec![0, 68], rest: 0, parameters: 64 });
+        assert_eq!(header.array_length("tokenizer.ggml.tokens"), 2);
+        assert_eq!(header.numbers("tokenizer.ggml.bos_token_id"), Some(vec![1]));
+        assert_eq!(header.numbers("tokenizer.ggml.tokens"), None, "texts are no numbers");
+        assert_eq!(facts.shape.weight_bytes(), 68);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! llama.cpp answers a broken precondition by aborting the process. Used in the worker process only.
 #![allow(unsafe_code)]
 
+mod backends;
 mod context;
 mod gguf;
 mod model;
 
+pub(crate) use backends::backends;
 pub(crate) use context::{AbortSwitch, Batch, Context, ContextOptions, DecodeError, EmbedContext};
-pub(crate) use gguf::{GgufFacts, LayerBytes};
+pub(crate) use gguf::GgufFacts;
 pub(crate) use model::Model;
 
 use llama_cpp_sys_2 as sys;
@@ -33,15 +35,16 @@ struct Log {
 
 static LOG: Mutex<Log> = Mutex::new(Log { line: String::new(), level: 0, errors: VecDeque::new() });
 
-/// Initialises llama.cpp once for this process. Its warnings and errors go to standard error.
+/// Initialises llama.cpp once for this process. Its warnings and errors go to standard error. Whether anything can compute is
+/// for [`backends`] to say.
 pub(crate) fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the callback is a plain function without state of its own; both calls have no other precondition.
-        unsafe {
-            sys::llama_log_set(Some(on_log), std::ptr::null_mut());
-            sys::llama_backend_init();
-        }
+        // SAFETY: the callback is a plain function without state of its own.
+        unsafe { sys::llama_log_set(Some(on_log), std::ptr::null_mut()) };
+        let _ = backends();
+        // SAFETY: called once, and without other precondition.
+        unsafe { sys::llama_backend_init() };
     });
 }
 
@@ -56,6 +59,8 @@ unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _: 
     }
     // SAFETY: llama.cpp passes a string that ends with NUL and lives as long as the call.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    #[cfg(test)]
+    tests::note(&text);
     let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
     if level != sys::GGML_LOG_LEVEL_CONT {
         log.level = level;
@@ -124,4 +129,55 @@ unsafe fn text(pointer: *const c_char) -> String {
     }
     // SAFETY: as promised by the caller.
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::Use;
+    use ainonymous_types::KvType;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// What llama.cpp says of its buffers, in bytes: of caches, and of computing.
+    static SAID: Mutex<(f64, f64)> = Mutex::new((0.0, 0.0));
+
+    /// `CPU KV buffer size =     1.50 MiB`
+    pub(super) fn note(line: &str) {
+        let Some((name, size)) = line.split_once("buffer size =") else { return };
+        let Some(mib) = size.trim().strip_suffix("MiB").and_then(|mib| mib.trim().parse::<f64>().ok()) else { return };
+        let mut said = SAID.lock().unwrap();
+        if name.contains("KV") {
+            said.0 += mib * 1_048_576.0;
+        } else if name.contains("compute") || name.contains("output") {
+            said.1 += mib * 1_048_576.0;
+        }
+    }
+
+    /// The plan's numbers are those of llama.cpp: caches to its last printed digit, buffers never less and not much more.
+    #[test]
+    fn caches_and_buffers_are_llama_cpps() {
+        let path = Path::new("../../tests/models/tiny-gemma-q8_0.gguf");
+        let facts = GgufFacts::read(path).unwrap();
+        let model = Arc::new(Model::load(path, 0, &mut |_| true).unwrap());
+        assert_eq!(facts.shape.parameters, model.parameters());
+        assert_eq!(facts.shape.layers.len() as u32, model.layers());
+        assert_eq!(facts.shape.context_trained, model.context_trained());
+        for (context_tokens, slots, batch_tokens, kv_type) in [
+            (512, 1, 512, KvType::F16),
+            (500, 3, 512, KvType::F16),
+            (2_048, 4, 32, KvType::Bf16),
+            (1_024, 2, 128, KvType::Q8_0),
+        ] {
+            let of = Use { context_tokens, slots, batch_tokens, outputs: slots, kv_type };
+            let options =
+                ContextOptions { context_tokens, sequences: slots, outputs: slots, batch_tokens, threads: 1, kv_type };
+            *SAID.lock().unwrap() = (0.0, 0.0);
+            Context::new(model.clone(), options, Arc::default()).unwrap();
+            let (cache, buffers) = *SAID.lock().unwrap();
+            let (ours, about) = (facts.shape.all_cache_bytes(&of) as f64, facts.shape.buffer_bytes(&of) as f64);
+            assert!((cache - ours).abs() < 0.011 * 1_048_576.0, "{of:?}: {cache} {ours}");
+            assert!(buffers > 0.0 && buffers <= about && about < 2.5 * buffers + 64e6, "{of:?}: {buffers} {about}");
+        }
+    }
 }

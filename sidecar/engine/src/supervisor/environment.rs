@@ -7,7 +7,8 @@ use crate::sandbox::SANDBOX_VARIABLE;
 use std::ffi::{OsStr, OsString};
 
 /// Variables by their whole name, in capitals.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
+    "AINONYMOUS_BACKENDS_DIR",
     "APPDATA",
     "COMPUTERNAME",
     "HOME",

@@ -10,7 +10,7 @@ use crate::wire::{ToHost, ToWorker, WireEvent, PROTOCOL};
 use crate::worker::classify;
 use crate::{
     os, EmbedQuestion, Embeddings, Engine, EngineError, EngineOptions, EngineState, EngineStatus, Event, Generation,
-    GpuLayers, ModelInfo, Question, WorkerCommand,
+    GpuLayers, ModelInfo, Preview, Question, WorkerCommand,
 };
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -132,8 +132,10 @@ impl LlamaEngine {
             () = cancel.cancelled() => return Err(EngineError::LoadCancelled),
             loaded = start_or_do_without_gpu(&worker, &mut options) => loaded?,
         };
-        let slots = options.slots.clamp(1, crate::SLOTS_MAX);
-        let capacity = slots.saturating_add(options.queue_max);
+        // A restarted worker finds other memory free, but what was announced stays.
+        options.context_tokens = Some(info.context_tokens);
+        options.slots = info.fit.slots;
+        let capacity = options.slots.saturating_add(options.queue_max);
         let state = State { state: EngineState::Ready, pid: Some(process.pid), refuse: None };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -159,6 +161,20 @@ impl LlamaEngine {
         };
         let task = tokio::sync::Mutex::new(Some(tokio::spawn(supervisor.run(process))));
         Ok(Self { info, queue_max, capacity, shared, questions, stop, task })
+    }
+
+    /// What loading would do, without doing it; without a model, what there is to compute on.
+    pub async fn preview(worker: WorkerCommand, options: Option<EngineOptions>) -> Result<Preview, EngineError> {
+        let mut process = WorkerProcess::start(&worker).await?;
+        if process.send(&ToWorker::Preview { protocol: PROTOCOL, options }).await.is_err() {
+            return Err(failed_load(&process.ended().await));
+        }
+        match tokio::time::timeout(LOAD_STALL, process.receive()).await {
+            Err(_) => Err(EngineError::LoadTimeout { seconds: LOAD_STALL.as_secs() }),
+            Ok(Some(ToHost::Preview(preview))) => Ok(*preview),
+            Ok(Some(ToHost::LoadFailed(error))) => Err(error),
+            Ok(_) => Err(failed_load(&process.ended().await)),
+        }
     }
 }
 
@@ -294,7 +310,7 @@ async fn start(worker: &WorkerCommand, options: &EngineOptions) -> Result<(Worke
             Ok(Some(ToHost::Loading { permille })) => tracing::debug!(permille, "loading a model"),
             Ok(Some(ToHost::Loaded(info))) => return Ok((process, *info)),
             Ok(Some(ToHost::LoadFailed(error))) => return Err(error),
-            Ok(Some(ToHost::Events(_) | ToHost::Alive)) => {}
+            Ok(Some(ToHost::Events(_) | ToHost::Alive | ToHost::Preview(_))) => {}
             Ok(None) => return Err(failed_load(&process.ended().await)),
         }
     }
@@ -402,7 +418,9 @@ impl Supervisor {
                         return Served::Ended;
                     }
                 }
-                Some(Ok(id)) = self.dropped.next(), if !self.dropped.is_empty() => {
+                // Also the watch of an answer that has ended: a pattern that leaves it out would leave the others unwatched.
+                Some(gone) = self.dropped.next(), if !self.dropped.is_empty() => {
+                    let Ok(id) = gone else { continue };
                     if self.open.contains_key(&id) && process.send(&ToWorker::Cancel { id }).await.is_err() {
                         return Served::Ended;
                     }

@@ -1,14 +1,15 @@
-//! Loads a model: checks the file, decides what goes to the GPU, falls back rather than fail, and says why when it fails.
+//! Loads a model as planned, with fewer layers on the GPU rather than not at all, and says why when it fails.
 
 use super::draft::Drafter;
 use super::output::Output;
+use super::plan::Plan;
 use crate::error::{clip, EngineError};
-use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, GgufFacts, LayerBytes, Model};
-use crate::options::{DraftOptions, CONTEXT_TOKENS_DEFAULT, DRAFT_TOKENS_MAX, SLOTS_MAX};
+use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, Model};
+use crate::options::{DraftOptions, DRAFT_TOKENS_MAX};
 use crate::template::ChatTemplate;
 use crate::wire::ToHost;
-use crate::{os, EngineOptions, GpuLayers, ModelInfo, SandboxReport};
-use ainonymous_types::{limits, Backend, KvType};
+use crate::{os, EngineOptions, ModelInfo, SandboxReport};
+use ainonymous_types::{limits, Backend};
 use ainonymous_verify::text::{to_label, to_printable};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -16,14 +17,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Prompt tokens of one step on a GPU.
-const CHUNK_GPU: u32 = 512;
-/// Bounds of the prompt tokens of one step on the CPU.
-const CHUNK_CPU: std::ops::RangeInclusive<u32> = 32..=512;
-/// Weights times tokens of one step on the CPU: keeps a step well under a second on a few cores.
-const CHUNK_CPU_WORK: u64 = 250_000_000_000;
-/// Memory of a GPU that is left alone: compute buffers and other programs.
-const GPU_RESERVE_BYTES: u64 = 768 << 20;
 /// Time between two reports of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -43,11 +36,9 @@ pub(super) fn load(
 ) -> Result<Loaded, EngineError> {
     let began = Instant::now();
     let path = options.model_path.as_path();
-    let file_bytes = check_file(path)?;
-    let facts = GgufFacts::read(path).ok_or_else(why_refused)?;
-    let devices = llama::devices();
+    let plan = Plan::read(options)?;
+    let first = plan.fit(options)?;
     let threads = options.threads.unwrap_or_else(os::physical_cores).clamp(1, 512);
-    let slots = options.slots.clamp(1, SLOTS_MAX);
 
     let mut reported = Instant::now();
     let mut progress = |value: f32| {
@@ -57,11 +48,11 @@ pub(super) fn load(
         }
         true
     };
-    let mut tries = gpu_layer_tries(options, &facts.bytes, &devices, slots).into_iter();
-    let (model, mut context, gpu_layers, context_tokens) = loop {
-        let Some(gpu_layers) = tries.next() else { return Err(why_refused()) };
-        let Some(model) = Model::load(path, gpu_layers, &mut progress).map(Arc::new) else {
-            if matches!(why_refused(), EngineError::OutOfMemory) && gpu_layers > 0 {
+    let mut tries = std::iter::once(first.clone()).chain(plan.fewer(options, &first));
+    let (model, mut context, fit) = loop {
+        let Some(fit) = tries.next() else { return Err(why_refused()) };
+        let Some(model) = Model::load(path, fit.gpu_layers, &mut progress).map(Arc::new) else {
+            if matches!(why_refused(), EngineError::OutOfMemory) && fit.gpu_layers > 0 {
                 continue;
             }
             return Err(why_refused());
@@ -70,41 +61,41 @@ pub(super) fn load(
             let architecture = model.meta("general.architecture").unwrap_or_default();
             return Err(EngineError::UnsupportedArchitecture { architecture: clip(&architecture) });
         }
-        let context_tokens = context_tokens(options.context_tokens, model.context_trained());
         let context_options = ContextOptions {
-            context_tokens,
-            sequences: slots,
-            outputs: slots * (options.draft_tokens() + 1),
-            batch_tokens: chunk_tokens(gpu_layers > 0, model.parameters()).max(slots * (options.draft_tokens() + 1)),
+            context_tokens: fit.context_tokens,
+            sequences: fit.slots,
+            outputs: fit.slots * (options.draft_tokens() + 1),
+            batch_tokens: fit.batch_tokens,
             threads,
             kv_type: options.kv_type,
         };
         if let Some(context) = Context::new(model.clone(), context_options, abort.clone()) {
-            break (model, context, gpu_layers, context_tokens);
+            break (model, context, fit);
         }
     };
     let template = chat_template(&model)?;
     warm_up(&model, &mut context)?;
     let drafter = match &options.draft {
-        Some(draft) => Some(load_draft(draft, &facts, &context, gpu_layers > 0, abort)?),
+        Some(draft) => Some(load_draft(draft, &plan, &context, fit.gpu_layers > 0, abort)?),
         None => None,
     };
     let info = ModelInfo {
         architecture: to_label(&model.meta("general.architecture").unwrap_or_default(), limits::ARCHITECTURE_BYTES_MAX),
         name: model_name(&model, path),
         parameters: model.parameters(),
-        context_tokens: context_tokens.min(context.context_tokens()),
+        context_tokens: fit.context_tokens.min(context.context_tokens()),
         context_trained: model.context_trained(),
-        file_bytes,
+        file_bytes: plan.file_bytes,
         vocabulary: model.vocabulary() as u32,
         layers: model.layers(),
-        gpu_layers: gpu_layers.min(model.layers() + 1),
+        gpu_layers: fit.gpu_layers.min(model.layers() + 1),
         threads,
-        backend: backend(gpu_layers, &devices),
-        backend_detail: backend_detail(gpu_layers, &devices),
+        backend: backend(fit.gpu_layers, &plan.devices),
+        backend_detail: backend_detail(fit.gpu_layers, &plan.devices, plan.variant.as_deref()),
         quantization: quantization_label(&model.file_type()),
-        tokenizer_hash: facts.tokenizer_hash,
-        template_hash: facts.template_hash,
+        tokenizer_hash: plan.facts.tokenizer_hash,
+        template_hash: plan.facts.template_hash,
+        fit,
         load_ms: began.elapsed().as_millis() as u64,
         sandbox,
     };
@@ -114,14 +105,12 @@ pub(super) fn load(
 /// The model that guesses. It must split text into the same tokens.
 fn load_draft(
     draft: &DraftOptions,
-    facts: &GgufFacts,
+    plan: &Plan,
     context: &Context,
     gpu: bool,
     abort: Arc<AbortSwitch>,
 ) -> Result<Drafter, EngineError> {
-    check_file(&draft.model_path)?;
-    let own = GgufFacts::read(&draft.model_path).ok_or_else(why_refused)?;
-    if own.tokenizer_hash != facts.tokenizer_hash {
+    if plan.draft().is_none_or(|own| own.tokenizer_hash != plan.facts.tokenizer_hash) {
         return Err(EngineError::DraftMismatch);
     }
     let layers = if gpu { u32::MAX } else { 0 };
@@ -131,7 +120,7 @@ fn load_draft(
 }
 
 /// Length of the file, or why it cannot be a model.
-fn check_file(path: &Path) -> Result<u64, EngineError> {
+pub(super) fn check_file(path: &Path) -> Result<u64, EngineError> {
     let shown = || path.display().to_string();
     let unreadable = |reason: String| EngineError::Unreadable { path: shown(), reason };
     let mut file = File::open(path).map_err(|e| match e.kind() {
@@ -152,7 +141,7 @@ fn check_file(path: &Path) -> Result<u64, EngineError> {
 }
 
 /// What llama.cpp's error lines mean.
-fn why_refused() -> EngineError {
+pub(super) fn why_refused() -> EngineError {
     classify(&llama::error_lines())
 }
 
@@ -176,68 +165,6 @@ pub(crate) fn classify(lines: &[String]) -> EngineError {
     }
     let line = find(&["error loading model"]).or(lines.last());
     EngineError::InvalidModel { detail: line.map_or_else(|| "no reason given".into(), |line| clip(line)) }
-}
-
-/// How many layers to try on the GPU, one after the other.
-fn gpu_layer_tries(options: &EngineOptions, bytes: &LayerBytes, devices: &[Device], slots: u32) -> Vec<u32> {
-    let has_gpu = devices.iter().any(|d| d.is_gpu);
-    match options.gpu_layers {
-        GpuLayers::Fixed(layers) => vec![if has_gpu { layers } else { 0 }],
-        GpuLayers::Auto if !has_gpu => vec![0],
-        GpuLayers::Auto => {
-            let free: u64 =
-                devices.iter().filter(|d| d.is_gpu).map(|d| d.free_bytes.saturating_sub(GPU_RESERVE_BYTES)).sum();
-            let context = u64::from(options.context_tokens.unwrap_or(CONTEXT_TOKENS_DEFAULT)) * u64::from(slots);
-            let fitting = layers_that_fit(bytes, free, cache_bytes_of_a_layer(bytes, context, options.kv_type));
-            let mut tries = vec![fitting, fitting * 3 / 4, fitting / 2, fitting / 4, 0];
-            tries.dedup();
-            tries
-        }
-    }
-}
-
-/// As many layers, counted from the last, as fit into `free` bytes; one more than there are when everything fits.
-fn layers_that_fit(bytes: &LayerBytes, free: u64, cache_bytes: u64) -> u32 {
-    let (mut used, mut layers) = (0u64, 0u32);
-    for layer in bytes.layers.iter().rev() {
-        used += layer + cache_bytes;
-        if used > free {
-            return layers;
-        }
-        layers += 1;
-    }
-    if used + bytes.rest <= free {
-        layers += 1;
-    }
-    layers
-}
-
-/// Cache of one layer, estimated from its weights: keys and values of grouped-query attention are about a sixteenth of the
-/// model's width squared, and the width follows from the size of a layer (about twelve squares). Too much rather than too
-/// little; the tries after it correct what remains.
-fn cache_bytes_of_a_layer(bytes: &LayerBytes, context_tokens: u64, kv_type: KvType) -> u64 {
-    let weights = bytes.layers.iter().copied().max().unwrap_or(0);
-    let width = ((weights / 12) as f64).sqrt() as u64;
-    let value_bytes = match kv_type {
-        KvType::F16 | KvType::Bf16 => 2,
-        KvType::Q8_0 => 1,
-    };
-    context_tokens * (width / 2) * value_bytes
-}
-
-/// Prompt tokens of one step: a function of model and device alone, so that a prompt is always cut at the same places.
-fn chunk_tokens(gpu: bool, parameters: u64) -> u32 {
-    if gpu {
-        return CHUNK_GPU;
-    }
-    let affordable = CHUNK_CPU_WORK / parameters.max(1);
-    let power = affordable.max(1).ilog2().min(31);
-    (1u32 << power).clamp(*CHUNK_CPU.start(), *CHUNK_CPU.end())
-}
-
-fn context_tokens(wanted: Option<u32>, trained: u32) -> u32 {
-    let trained = if trained == 0 { CONTEXT_TOKENS_DEFAULT } else { trained };
-    wanted.unwrap_or(CONTEXT_TOKENS_DEFAULT).clamp(1, trained.min(limits::CONTEXT_TOKENS_MAX))
 }
 
 fn chat_template(model: &Model) -> Result<ChatTemplate, EngineError> {
@@ -282,9 +209,15 @@ fn backend(gpu_layers: u32, devices: &[Device]) -> Backend {
     }
 }
 
-fn backend_detail(gpu_layers: u32, devices: &[Device]) -> String {
+/// The variant of the processor's code first, where there is one: results differ in the last bits from one to the other.
+fn backend_detail(gpu_layers: u32, devices: &[Device], variant: Option<&str>) -> String {
     let device = devices.iter().find(|d| d.is_gpu == (gpu_layers > 0));
-    to_printable(device.map_or("", |d| d.description.as_str()), limits::BACKEND_DETAIL_BYTES_MAX)
+    let name = device.map_or("", |d| d.description.as_str());
+    let detail = match variant.filter(|_| gpu_layers == 0) {
+        Some(variant) => format!("{variant}, {name}"),
+        None => name.to_owned(),
+    };
+    to_printable(&detail, limits::BACKEND_DETAIL_BYTES_MAX)
 }
 
 /// `Q4_K - Medium` becomes `q4_k_m`.
@@ -318,36 +251,6 @@ mod tests {
         assert_eq!(one("unable to allocate CUDA0 buffer"), "out_of_memory");
         assert_eq!(one("something else"), "invalid_model");
         assert_eq!(classify(&[]).code(), "invalid_model");
-    }
-
-    #[test]
-    fn layers_fill_the_gpu_from_the_last() {
-        let bytes = LayerBytes { layers: vec![100; 10], rest: 50 };
-        assert_eq!(layers_that_fit(&bytes, 1_050, 0), 11);
-        assert_eq!(layers_that_fit(&bytes, 1_049, 0), 10);
-        assert_eq!(layers_that_fit(&bytes, 1_049, 10), 9);
-        assert_eq!(layers_that_fit(&bytes, 0, 0), 0);
-    }
-
-    #[test]
-    fn automatic_layers_fall_back_to_none() {
-        let gpu = |free_bytes| Device { backend: "CUDA".into(), description: "X".into(), free_bytes, is_gpu: true };
-        let options = EngineOptions { context_tokens: Some(16), ..EngineOptions::new("m") };
-        let bytes = LayerBytes { layers: vec![1 << 20; 8], rest: 1 << 20 };
-        assert_eq!(gpu_layer_tries(&options, &bytes, &[], 1), [0]);
-        assert_eq!(gpu_layer_tries(&options, &bytes, &[gpu(8 << 30)], 1), [9, 6, 4, 2, 0]);
-        assert_eq!(gpu_layer_tries(&options, &bytes, &[gpu(1)], 1), [0]);
-        let fixed = EngineOptions { gpu_layers: GpuLayers::Fixed(3), ..options };
-        assert_eq!(gpu_layer_tries(&fixed, &bytes, &[gpu(1)], 1), [3]);
-        assert_eq!(gpu_layer_tries(&fixed, &bytes, &[], 1), [0]);
-    }
-
-    #[test]
-    fn chunks_shrink_with_the_model() {
-        assert_eq!(chunk_tokens(true, 1 << 40), 512);
-        assert_eq!(chunk_tokens(false, 1_450_000), 512);
-        assert_eq!(chunk_tokens(false, 1_000_000_000), 128);
-        assert_eq!(chunk_tokens(false, 70_000_000_000), 32);
     }
 
     #[test]

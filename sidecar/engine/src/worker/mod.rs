@@ -7,6 +7,7 @@ mod draft;
 mod embed;
 mod load;
 mod output;
+mod plan;
 mod prefixes;
 mod prompt;
 mod scheduler;
@@ -17,7 +18,7 @@ pub(crate) use load::classify;
 
 use crate::llama::AbortSwitch;
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
-use crate::{os, sandbox, EngineError, EngineOptions, Question, Sandbox, SLOTS_MAX};
+use crate::{os, sandbox, EngineError, EngineOptions, Question, Sandbox, SandboxReport};
 use embed::{Embedder, Embedding};
 use output::Output;
 use prompt::Prompter;
@@ -36,7 +37,15 @@ pub fn run_worker() -> ExitCode {
     let output = Arc::new(Output::new(frames));
     match read_frame(&mut io::stdin(), TO_WORKER_BYTES_MAX) {
         Ok(Some(ToWorker::Load { protocol: PROTOCOL, options })) => serve(&options, &output),
-        Ok(Some(ToWorker::Load { protocol, .. })) => {
+        Ok(Some(ToWorker::Preview { protocol: PROTOCOL, options })) => {
+            let confined = options.as_ref().map(confine).transpose();
+            output.send(&match confined.and_then(|_| plan::preview(options.as_ref())) {
+                Ok(preview) => ToHost::Preview(Box::new(preview)),
+                Err(error) => ToHost::LoadFailed(error),
+            });
+            ExitCode::SUCCESS
+        }
+        Ok(Some(ToWorker::Load { protocol, .. } | ToWorker::Preview { protocol, .. })) => {
             output.send(&ToHost::LoadFailed(EngineError::WorkerMismatch { worker: PROTOCOL, host: protocol }));
             ExitCode::FAILURE
         }
@@ -45,11 +54,18 @@ pub fn run_worker() -> ExitCode {
     }
 }
 
-fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
-    // Before there are threads, and before a byte of the model is read.
+/// Gives up what a worker does not need: before there are threads, and before a byte of the model is read. Only our own
+/// libraries are loaded before that, for afterwards nothing but the models can be opened.
+fn confine(options: &EngineOptions) -> Result<SandboxReport, EngineError> {
+    // What is wrong with them is said when they are needed.
+    let _ = crate::llama::backends();
     let draft = options.draft.as_ref().map(|draft| draft.model_path.as_path());
     let models: Vec<&Path> = std::iter::once(options.model_path.as_path()).chain(draft).collect();
-    let sandbox = match Sandbox::confine(&models, sandbox::needs_gpu(options)) {
+    Sandbox::confine(&models, sandbox::needs_gpu(options))
+}
+
+fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
+    let sandbox = match confine(options) {
         Ok(sandbox) => sandbox,
         Err(error) => {
             output.send(&ToHost::LoadFailed(error));
@@ -69,7 +85,8 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
         }
     };
     let load::Loaded { model, context, drafter, template, info } = loaded;
-    let (context_tokens, info_threads) = (info.context_tokens, info.threads);
+    let (context_tokens, info_threads, slots) = (info.context_tokens, info.threads, info.fit.slots);
+    let prefix_cache_bytes = usize::try_from(info.fit.prefix_cache_bytes).unwrap_or(usize::MAX);
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let prompter = Prompter::new(model.clone(), template, context_tokens);
     let markers = prompter.markers();
@@ -80,7 +97,7 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
     output.send(&ToHost::Loaded(Box::new(info)));
     let parts = scheduler::Parts {
         embedder: Embedder::new(model.clone(), info_threads, shared.abort.clone()),
-        sequences: sequences::Sequences::new(options.slots.clamp(1, SLOTS_MAX), options.prefix_cache_bytes()),
+        sequences: sequences::Sequences::new(slots, prefix_cache_bytes),
         model,
         context,
         drafter,
@@ -180,7 +197,7 @@ fn read_all(shared: &Shared) {
                 shared.to_prepare.notify_one();
                 shared.to_compute.notify_one();
             }
-            Ok(Some(ToWorker::Load { .. })) | Err(_) => os::exit_now(1),
+            Ok(Some(ToWorker::Load { .. } | ToWorker::Preview { .. })) | Err(_) => os::exit_now(1),
             // The host is gone: nobody is left to answer.
             Ok(None) => os::exit_now(0),
         }

@@ -1,0 +1,102 @@
+//! Brings together what a plan is made of: the headers of the files, the devices, the free memory.
+//!
+//! It must not load weights: `ainonymous doctor` asks for a plan alone.
+
+use super::load::{check_file, why_refused};
+use crate::error::EngineError;
+use crate::fit::{self, Fit, Machine, PrefixCache, Wishes};
+use crate::llama::{self, Device, GgufFacts};
+use crate::options::{DeviceInfo, Preview};
+use crate::{os, EngineOptions};
+
+/// What is known before anything is loaded.
+pub(super) struct Plan {
+    pub(super) file_bytes: u64,
+    pub(super) facts: GgufFacts,
+    pub(super) devices: Vec<Device>,
+    /// Variant of the processor's code.
+    pub(super) variant: Option<String>,
+    draft: Option<GgufFacts>,
+    machine: Machine,
+}
+
+impl Plan {
+    pub(super) fn read(options: &EngineOptions) -> Result<Self, EngineError> {
+        let variant = llama::backends()?.variant;
+        let file_bytes = check_file(&options.model_path)?;
+        let facts = GgufFacts::read(&options.model_path).ok_or_else(why_refused)?;
+        let draft = match &options.draft {
+            Some(draft) => {
+                check_file(&draft.model_path)?;
+                Some(GgufFacts::read(&draft.model_path).ok_or_else(why_refused)?)
+            }
+            None => None,
+        };
+        let devices = llama::devices();
+        let machine = machine(&devices);
+        Ok(Self { file_bytes, facts, devices, variant, draft, machine })
+    }
+
+    /// The plan itself.
+    pub(super) fn fit(&self, options: &EngineOptions) -> Result<Fit, EngineError> {
+        fit::fit(&self.wishes(options), &self.machine).map_err(|fit::TooLarge { what, needed_bytes, free_bytes }| {
+            EngineError::DoesNotFit { what, needed_bytes, free_bytes }
+        })
+    }
+
+    /// Plans with fewer layers on the GPU, for when the first cannot be loaded.
+    pub(super) fn fewer<'a>(&'a self, options: &'a EngineOptions, first: &'a Fit) -> impl Iterator<Item = Fit> + 'a {
+        let fewer =
+            if options.gpu_layers == crate::GpuLayers::Auto { fit::fewer_layers(first.gpu_layers) } else { vec![] };
+        fewer.into_iter().filter_map(|layers| fit::with_gpu_layers(&self.wishes(options), &self.machine, first, layers))
+    }
+
+    /// The header of the model that guesses.
+    pub(super) fn draft(&self) -> Option<&GgufFacts> {
+        self.draft.as_ref()
+    }
+
+    fn wishes(&self, options: &EngineOptions) -> Wishes<'_> {
+        let EngineOptions {
+            model_path: _,
+            threads: _,
+            gpu_layers,
+            context_tokens,
+            slots,
+            queue_max: _,
+            kv_type,
+            prefix_cache_bytes,
+            draft: _,
+        } = options;
+        Wishes {
+            model: &self.facts.shape,
+            draft: self.draft.as_ref().map(|draft| (&draft.shape, options.draft_tokens())),
+            context_tokens: *context_tokens,
+            slots: *slots,
+            gpu_layers: *gpu_layers,
+            kv_type: *kv_type,
+            prefix_cache: match prefix_cache_bytes {
+                Some(bytes) => PrefixCache::Fixed(*bytes),
+                None => PrefixCache::Automatic(options.prefix_cache_bytes() as u64),
+            },
+        }
+    }
+}
+
+/// What this machine would do, without doing it; without a model, what it could compute on.
+pub(super) fn preview(options: Option<&EngineOptions>) -> Result<Preview, EngineError> {
+    let fit = options.map(|options| Plan::read(options)?.fit(options)).transpose()?;
+    let info = |Device { backend, description, free_bytes, is_gpu }| DeviceInfo {
+        backend,
+        name: description,
+        free_bytes,
+        is_gpu,
+    };
+    let variant = llama::backends()?.variant;
+    Ok(Preview { fit, variant, devices: llama::devices().into_iter().map(info).collect() })
+}
+
+fn machine(devices: &[Device]) -> Machine {
+    let gpus = devices.iter().filter(|device| device.is_gpu).map(|device| device.free_bytes).collect();
+    Machine { system_bytes: os::available_bytes(), gpus }
+}
