@@ -1,6 +1,6 @@
 //! How quick a pull is: a server on loopback, a file of made-up bytes, and curl for comparison where it is installed.
 //!
-//! `cargo run --release -p ainonymous-models --example bench -- 1024` (MiB). Figures are those of this machine.
+//! `cargo run --release -p ainonymous-models --example bench-pull -- 1024` (MiB). Figures are those of this machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use ainonymous_models::{Caches, Hub, Manner, ModelName, Patience, Phase, Puller, Store, Watcher};
