@@ -3,6 +3,7 @@
 //! It is made of the standard library alone, so that it takes little of the processor that it shares with what it measures,
 //! and it looks into no more of the answer than it must.
 
+use crate::machine;
 use serde_json::{json, Value};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,6 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// A server that is asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
+    /// For people.
+    pub(crate) name: &'static str,
+    /// Its processes.
+    pub(crate) processes: Vec<u32>,
     /// `HOST:PORT`.
     pub(crate) address: String,
     /// What it calls the model.
@@ -57,6 +62,11 @@ impl Seen {
 }
 
 impl Server {
+    /// Processor time that it has taken, in seconds.
+    pub(crate) fn cpu_s(&self) -> f64 {
+        self.processes.iter().filter_map(|&pid| machine::cpu_s(pid)).sum()
+    }
+
     fn body(&self, question: &Question) -> Value {
         let mut messages = Vec::new();
         if let Some(system) = &question.system {
@@ -97,7 +107,7 @@ impl Server {
 
     /// Asks; hangs up when `stop` is set; calls `on_text` with each text.
     pub(crate) fn ask_until(&self, question: &Question, stop: &AtomicBool, on_text: &dyn Fn()) -> Result<Seen, String> {
-        let told = |e: std::io::Error| format!("{}: {e}", self.address);
+        let told = |e: std::io::Error| format!("{}: {e}", self.name);
         let request = self.request(question);
         let asked = Instant::now();
         let mut stream = TcpStream::connect(&self.address).map_err(told)?;
@@ -109,7 +119,7 @@ impl Server {
         while !events.done && !stop.load(Ordering::Relaxed) {
             let read = stream.read(&mut buffer).map_err(told)?;
             if read == 0 {
-                return Err(format!("{}: ended early: {}", self.address, events.tail()));
+                return Err(format!("{}: ended early: {}", self.name, events.tail()));
             }
             let now = Instant::now();
             match events.push(&buffer[..read]) {
@@ -125,7 +135,7 @@ impl Server {
         let count = |name: &str| usage[name].as_u64().unwrap_or(0) as u32;
         (seen.prompt_tokens, seen.tokens) = (count("prompt_tokens"), count("completion_tokens"));
         if events.done && seen.tokens == 0 {
-            return Err(format!("{}: no answer: {}", self.address, events.tail()));
+            return Err(format!("{}: no answer: {}", self.name, events.tail()));
         }
         Ok(seen)
     }
@@ -194,7 +204,7 @@ impl Events {
     }
 
     fn tail(&self) -> String {
-        self.last.join(" | ")
+        format!("{} {}", self.last.join(" | "), String::from_utf8_lossy(&self.unread))
     }
 }
 

@@ -10,6 +10,15 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// The samples of one of them.
+    pub(crate) fn of(&mut self, ours: bool) -> &mut Vec<f64> {
+        if ours {
+            &mut self.ours
+        } else {
+            &mut self.theirs
+        }
+    }
+
     /// Ours divided by theirs.
     pub(crate) fn ratio(&self) -> Option<f64> {
         Some(median(&self.ours)? / median(&self.theirs)?)

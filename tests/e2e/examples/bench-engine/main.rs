@@ -71,7 +71,7 @@ fn options() -> Options {
     options
 }
 
-/// The file that was named, the tiny Gemma, or one of 276 million random weights that is made once.
+/// The file that was named, the tiny Gemma, or one of 309 million random weights that is made once.
 fn model(options: &Options) -> PathBuf {
     if let Some(model) = &options.model {
         return model.clone();
@@ -82,7 +82,7 @@ fn model(options: &Options) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     let folder = cache.unwrap_or_else(std::env::temp_dir).join("ainonymous/models");
-    let path = folder.join("random-gemma-276m-q8_0.gguf");
+    let path = folder.join("random-gemma-309m-q8_0.gguf");
     if !path.exists() {
         eprintln!("making a model of random weights: {}", path.display());
         fs_err::create_dir_all(&folder).expect("a folder for models");
@@ -113,8 +113,11 @@ impl Ours {
         let models = runtime.block_on(client.get("/v1/models")).1;
         let name = models["data"][0]["id"].as_str().expect("a model").to_string();
         let address = client.base().trim_start_matches("http://").trim_end_matches('/').to_string();
-        let server = Server { address, model: name, ignores_end: false };
-        Self { node, server, client, runtime }
+        let server =
+            Server { name: "our node", processes: vec![node.pid()], address, model: name, ignores_end: false };
+        let mut ours = Self { node, server, client, runtime };
+        ours.server.processes.push(ours.worker());
+        ours
     }
 
     fn status(&self) -> Value {
@@ -206,22 +209,26 @@ fn answers(report: &mut Report, bench: &mut Bench, options: &Options, no_peer: &
             report.figure(&name, None, "more clients than slots");
             continue;
         }
-        let pair = if clients == 1 { bench.one_stream(tokens) } else { bench.streams(clients, tokens) };
-        let pair = pair.expect("answers");
+        let (pair, cost) = bench.streams(clients, tokens).expect("answers");
         report.figure(&name, pair.ratio(), no_peer);
         report.samples(&format!("decode_{clients}_tokens_per_s"), &pair);
+        // The other way round: less is better.
+        report.figure(&format!("{name}_by_cpu"), cost.ratio().map(|ratio| 1.0 / ratio), no_peer);
+        report.samples(&format!("decode_{clients}_cpu_ms_per_token"), &cost);
         eprintln!("{name}: {:?}", pair.ratio());
     }
 }
 
 fn prompts_measured(report: &mut Report, bench: &mut Bench, settings: Settings, no_peer: &str) {
-    let (times, _) = bench.first_token(FIRST_TOKEN_PROMPT).expect("answers");
+    let (times, _, _) = bench.first_token(FIRST_TOKEN_PROMPT).expect("answers");
     report.figure("ttft_delta_ms", times.difference(), no_peer);
     report.samples("ttft_512_ms", &times);
     eprintln!("ttft_delta_ms: {:?}", times.difference());
     let room = settings.context.saturating_sub(256);
-    let (_, speeds) = bench.first_token(PREFIX.min(room)).expect("answers");
+    let (_, speeds, cost) = bench.first_token(PREFIX.min(room)).expect("answers");
     report.figure("prefill_ratio", speeds.ratio(), no_peer);
+    report.figure("prefill_ratio_by_cpu", cost.ratio().map(|ratio| 1.0 / ratio), no_peer);
+    report.samples("prefill_cpu_ms_per_token", &cost);
     report.note("prefill_prompt_tokens", PREFIX.min(room));
     report.samples("prefill_tokens_per_s", &speeds);
     eprintln!("prefill_ratio: {:?}", speeds.ratio());

@@ -50,40 +50,47 @@ impl Bench {
         Question { system: None, user, max_tokens }
     }
 
-    /// Tokens a second of one stream after its first.
-    pub(crate) fn one_stream(&mut self, tokens: u32) -> Result<Pair, String> {
-        let question = self.short(0, tokens);
-        self.pair(|server, _| Ok(server.ask(&question)?.tokens_per_s()))
-    }
-
-    /// Tokens a second of all streams together, from the first question to the last answer.
-    pub(crate) fn streams(&mut self, clients: usize, tokens: u32) -> Result<Pair, String> {
+    /// Tokens a second: of one stream after its first, of several all together from the first question to the last
+    /// answer. And the processor time of a token in milliseconds, which a busy machine does not change much.
+    pub(crate) fn streams(&mut self, clients: usize, tokens: u32) -> Result<(Pair, Pair), String> {
         let questions: Vec<Question> = (0..clients).map(|client| self.short(client, tokens)).collect();
-        self.pair(|server, _| {
+        let mut costs = Pair::default();
+        let ours = self.ours.name;
+        let speeds = self.pair(|server, _| {
+            let before = server.cpu_s();
             let (took, seen) = server.ask_all(&questions)?;
-            Ok(f64::from(seen.iter().map(|s| s.tokens).sum::<u32>()) / took.as_secs_f64())
-        })
+            let tokens = f64::from(seen.iter().map(|s| s.tokens).sum::<u32>());
+            costs.of(server.name == ours).push((server.cpu_s() - before) * 1e3 / tokens);
+            Ok(match seen.as_slice() {
+                [one] => one.tokens_per_s(),
+                _ => tokens / took.as_secs_f64(),
+            })
+        })?;
+        Ok((speeds, costs))
     }
 
-    /// Milliseconds to the first token of a new prompt of so many tokens, and tokens of it a second.
-    pub(crate) fn first_token(&mut self, prompt_tokens: u32) -> Result<(Pair, Pair), String> {
+    /// Milliseconds to the first token of a new prompt of so many tokens, tokens of it a second, and the processor time of
+    /// one of them in milliseconds.
+    pub(crate) fn first_token(&mut self, prompt_tokens: u32) -> Result<(Pair, Pair, Pair), String> {
         let texts: Vec<String> = (0..self.rounds).map(|_| self.prompts.text(prompt_tokens)).collect();
-        let mut speeds = Pair::default();
-        let ours = self.ours.address.clone();
+        let (mut speeds, mut costs) = (Pair::default(), Pair::default());
+        let ours = self.ours.name;
         let times = self.pair(|server, round| {
+            let before = server.cpu_s();
             let seen = server.ask(&Question { system: None, user: texts[round].clone(), max_tokens: 2 })?;
             let first = seen.first().as_secs_f64();
-            let speed = f64::from(seen.prompt_tokens) / first;
-            if server.address == ours { &mut speeds.ours } else { &mut speeds.theirs }.push(speed);
+            let tokens = f64::from(seen.prompt_tokens);
+            speeds.of(server.name == ours).push(tokens / first);
+            costs.of(server.name == ours).push((server.cpu_s() - before) * 1e3 / tokens);
             Ok(first * 1e3)
         })?;
-        Ok((times, speeds))
+        Ok((times, speeds, costs))
     }
 
     /// Milliseconds to the first token where a system prompt of so many tokens is new, and where only the question is.
     pub(crate) fn prefix(&mut self, prefix_tokens: u32) -> Result<(Pair, Pair), String> {
         let systems: Vec<String> = (0..self.rounds).map(|_| self.prompts.text(prefix_tokens)).collect();
-        let ours = self.ours.address.clone();
+        let ours = self.ours.name;
         let mut warm = Pair::default();
         let cold = self.pair(|server, round| {
             let ask = |user: &str| {
@@ -93,7 +100,7 @@ impl Bench {
             let cold = ask("Who are you?")?;
             let others = ["What does the cow say?", "What is the capital of France?", "Which day follows Friday?"];
             let again = others.into_iter().map(ask).collect::<Result<Vec<_>, _>>()?;
-            if server.address == ours { &mut warm.ours } else { &mut warm.theirs }.extend(median(&again));
+            warm.of(server.name == ours).extend(median(&again));
             Ok(cold)
         })?;
         Ok((cold, warm))

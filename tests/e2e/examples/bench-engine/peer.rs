@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) server: Server,
     pub(crate) version: String,
     pub(crate) arguments: String,
+    /// What it said while it loaded the model.
+    told: String,
     child: Child,
     dir: TempDir,
 }
@@ -36,6 +38,14 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts one and waits until it can answer; or why there is none.
     pub(crate) fn start(model: &Path, settings: Settings) -> Result<Self, String> {
+        // One that talks much says what the other is made of.
+        let told = Self::launch(model, settings, Some("4"))?.log();
+        let mut peer = Self::launch(model, settings, None)?;
+        peer.told = told;
+        Ok(peer)
+    }
+
+    fn launch(model: &Path, settings: Settings, verbosity: Option<&str>) -> Result<Self, String> {
         let prefix = std::env::var(VARIABLE).unwrap_or_else(|_| "llama-server".into());
         let mut words = prefix.split_whitespace().map(str::to_string);
         let program = words.next().ok_or_else(|| format!("{VARIABLE} is empty"))?;
@@ -57,14 +67,15 @@ impl Peer {
             .arg(model)
             .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--offline"])
             .args(arguments.split(' '))
+            .args(verbosity.iter().flat_map(|level| ["-lv", level]))
             .stdin(Stdio::null())
             .stdout(log.into_parts().0)
             .stderr(stderr.into_parts().0)
             .spawn()
             .map_err(|e| format!("{program}: {e}"))?;
         let address = format!("127.0.0.1:{port}");
-        let server = Server { address, model: "peer".into(), ignores_end: true };
-        let mut peer = Self { server, version, arguments, child, dir };
+        let server = Server { name: "llama-server", processes: vec![child.id()], address, model: "peer".into(), ignores_end: true };
+        let mut peer = Self { server, version, arguments, told: String::new(), child, dir };
         peer.wait()?;
         Ok(peer)
     }
@@ -97,16 +108,14 @@ impl Peer {
 
     /// Bytes of its key-value cache, as it says; ours has the same shape where a batch is as long (512 tokens).
     pub(crate) fn cache_bytes(&self) -> Option<f64> {
-        let log = self.log();
-        let sizes = log.lines().filter_map(|line| line.split_once("KV buffer size =")?.1.trim().strip_suffix("MiB"));
+        let sizes = self.told.lines().filter_map(|line| line.split_once("KV buffer size =")?.1.trim().strip_suffix("MiB"));
         let sum: f64 = sizes.filter_map(|mib| mib.trim().parse::<f64>().ok()).sum();
         (sum > 0.0).then_some(sum * f64::from(1 << 20))
     }
 
     /// Which instruction set it chose.
     pub(crate) fn backend(&self) -> Option<String> {
-        let log = self.log();
-        let line = log.lines().find(|l| l.contains("loaded CPU backend"))?;
+        let line = self.told.lines().find(|l| l.contains("loaded CPU backend"))?;
         Some(line.rsplit('/').next()?.trim().to_string())
     }
 }
