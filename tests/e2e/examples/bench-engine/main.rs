@@ -65,7 +65,9 @@ fn options() -> Options {
             "--slots" => options.slots = value().parse().expect("a number of slots"),
             "--no-peer" => options.peer = false,
             "--json" => {}
-            other => panic!("unknown flag {other}: --model FILE, --tiny, --threads N, --rounds N, --slots N, --no-peer"),
+            other => {
+                panic!("unknown flag {other}: --model FILE, --tiny, --threads N, --rounds N, --slots N, --no-peer")
+            }
         }
     }
     options
@@ -113,8 +115,7 @@ impl Ours {
         let models = runtime.block_on(client.get("/v1/models")).1;
         let name = models["data"][0]["id"].as_str().expect("a model").to_string();
         let address = client.base().trim_start_matches("http://").trim_end_matches('/').to_string();
-        let server =
-            Server { name: "our node", processes: vec![node.pid()], address, model: name, ignores_end: false };
+        let server = Server { name: "our node", processes: vec![node.pid()], address, model: name, ignores_end: false };
         let mut ours = Self { node, server, client, runtime };
         ours.server.processes.push(ours.worker());
         ours
@@ -194,7 +195,11 @@ fn idle_and_memory(report: &mut Report, ours: &Ours, path: &Path, peer: Option<&
     let resident = machine::resident(worker, path);
     let cache = peer.and_then(Peer::cache_bytes);
     let beside = resident.zip(cache).map(|((all, file), cache)| mb(all - file - cache));
-    report.figure("worker_rss_mb", beside, &format!("the size of the cache is read from llama-server's log: {no_peer}"));
+    report.figure(
+        "worker_rss_mb",
+        beside,
+        &format!("the size of the cache is read from llama-server's log: {no_peer}"),
+    );
     report.note("worker_rss_whole_mb", resident.map(|r| mb(r.0)));
     report.note("worker_rss_model_file_mb", resident.map(|r| mb(r.1)));
     report.note("key_value_cache_mb", cache.map(mb));

@@ -107,7 +107,12 @@ impl Bench {
     }
 
     /// A long prompt while `others` streams run.
-    pub(crate) fn long_prompt(&mut self, server: &Server, prompt_tokens: u32, others: usize) -> Result<LongPrompt, String> {
+    pub(crate) fn long_prompt(
+        &mut self,
+        server: &Server,
+        prompt_tokens: u32,
+        others: usize,
+    ) -> Result<LongPrompt, String> {
         let text = self.prompts.text(prompt_tokens);
         let stop = AtomicBool::new(false);
         let begun = AtomicU64::new(0);

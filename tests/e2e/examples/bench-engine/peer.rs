@@ -1,7 +1,7 @@
 //! A real llama-server beside our own node: found, started with the same settings, ended with us.
 //!
-//! `AINONYMOUS_PEER_LLAMA` is the command that runs it (`tests/e2e/peer-llama run` installs one on Debian); without it the
-//! `llama-server` on `PATH` is taken.
+//! `AINONYMOUS_PEER_LLAMA` is the command that runs it; without it the one that `tests/e2e/peer-llama setup` has installed is
+//! taken, else the `llama-server` on `PATH`.
 
 use crate::ask::Server;
 use std::io::{Read as _, Write as _};
@@ -46,7 +46,7 @@ impl Peer {
     }
 
     fn launch(model: &Path, settings: Settings, verbosity: Option<&str>) -> Result<Self, String> {
-        let prefix = std::env::var(VARIABLE).unwrap_or_else(|_| "llama-server".into());
+        let prefix = std::env::var(VARIABLE).unwrap_or_else(|_| installed().unwrap_or_else(|| "llama-server".into()));
         let mut words = prefix.split_whitespace().map(str::to_string);
         let program = words.next().ok_or_else(|| format!("{VARIABLE} is empty"))?;
         let prefix: Vec<String> = words.collect();
@@ -74,7 +74,13 @@ impl Peer {
             .spawn()
             .map_err(|e| format!("{program}: {e}"))?;
         let address = format!("127.0.0.1:{port}");
-        let server = Server { name: "llama-server", processes: vec![child.id()], address, model: "peer".into(), ignores_end: true };
+        let server = Server {
+            name: "llama-server",
+            processes: vec![child.id()],
+            address,
+            model: "peer".into(),
+            ignores_end: true,
+        };
         let mut peer = Self { server, version, arguments, told: String::new(), child, dir };
         peer.wait()?;
         Ok(peer)
@@ -108,7 +114,8 @@ impl Peer {
 
     /// Bytes of its key-value cache, as it says; ours has the same shape where a batch is as long (512 tokens).
     pub(crate) fn cache_bytes(&self) -> Option<f64> {
-        let sizes = self.told.lines().filter_map(|line| line.split_once("KV buffer size =")?.1.trim().strip_suffix("MiB"));
+        let sizes =
+            self.told.lines().filter_map(|line| line.split_once("KV buffer size =")?.1.trim().strip_suffix("MiB"));
         let sum: f64 = sizes.filter_map(|mib| mib.trim().parse::<f64>().ok()).sum();
         (sum > 0.0).then_some(sum * f64::from(1 << 20))
     }
@@ -125,6 +132,13 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command that runs the one installed by our script, if it has.
+fn installed() -> Option<String> {
+    let script = ainonymous_e2e::root().join("tests/e2e/peer-llama");
+    let ready = Command::new(&script).arg("ready").stdin(Stdio::null()).status().ok()?.success();
+    ready.then(|| format!("{} run", script.display()))
 }
 
 fn version(program: &str, prefix: &[String]) -> Result<String, String> {

@@ -3,8 +3,9 @@
 use crate::ask::{Question, Server};
 
 const WORDS: [&str; 32] = [
-    "the", "a", "dog", "cat", "park", "went", "to", "and", "saw", "big", "red", "ball", "Tom", "Anna", "was", "happy", "in",
-    "house", "they", "played", "with", "his", "her", "friend", "day", "one", "then", "said", "he", "she", "it", "at",
+    "the", "a", "dog", "cat", "park", "went", "to", "and", "saw", "big", "red", "ball", "Tom", "Anna", "was", "happy",
+    "in", "house", "they", "played", "with", "his", "her", "friend", "day", "one", "then", "said", "he", "she", "it",
+    "at",
 ];
 /// Words of the text that teaches how many tokens a word takes.
 const SAMPLE_WORDS: usize = 200;
