@@ -8,6 +8,7 @@ mod ask;
 mod directory;
 mod engines;
 mod error;
+mod forward;
 mod local;
 mod node;
 mod options;

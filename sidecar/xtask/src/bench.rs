@@ -12,24 +12,28 @@ use crate::setup::{self, For};
 pub(crate) enum What {
     /// A question through the hApp alone against the provider's own engine; memory, warm start, bytes on the DHT.
     Path,
-    /// Tokens a second inside the worker process and across its boundary.
+    /// Our engine through our own API against a real llama-server, in turn.
     Engine,
+    /// Tokens a second inside the worker process and across its boundary.
+    Worker,
 }
 
 /// Builds what is missing, then measures.
-pub(crate) fn run(layout: &Layout, what: What) -> Result<()> {
+pub(crate) fn run(layout: &Layout, what: What, arguments: &[String]) -> Result<()> {
     let ready = setup::run(layout, For::Building, false)?;
     let log = layout.log("bench");
     pack::pack(layout, &ready, false, Output::Log(&log))?;
     pack::binaries(layout, Output::Log(&log))?;
     let mut program = match what {
         What::Path => run::command(layout, layout.binary("examples/bench-path")),
-        What::Engine => run::command(layout, layout.binary("examples/bench")),
+        What::Engine => run::command(layout, layout.binary("examples/bench-engine")),
+        What::Worker => run::command(layout, layout.binary("examples/bench")),
     };
     match what {
-        What::Path => program.env("AINONYMOUS_BIN", layout.binary("ainonymous")),
-        What::Engine => program.arg(layout.tiny_model()),
+        What::Path | What::Engine => program.env("AINONYMOUS_BIN", layout.binary("ainonymous")),
+        What::Worker => program.arg(layout.tiny_model()),
     };
+    program.args(arguments);
     print!("{}", String::from_utf8_lossy(&run::capture("the benchmark", &mut program)?));
     Ok(())
 }

@@ -76,6 +76,9 @@ enum Task {
         /// Accepted for symmetry: the last line is JSON anyway.
         #[arg(long)]
         json: bool,
+        /// Flags of the benchmark, after `--`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
     },
     /// Check the rules of the house: arrows, file length, headers, printing, bounds, links.
     Tidy,
@@ -135,7 +138,7 @@ fn dispatch(task: Task) -> Result<()> {
             }
             gen::run(&layout, check, with_cli)
         }
-        Task::Bench { what, json: _ } => bench::run(&layout, what),
+        Task::Bench { what, json: _, arguments } => bench::run(&layout, what, &arguments),
         Task::Tidy => tidy::check(&layout),
     }
 }

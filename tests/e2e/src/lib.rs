@@ -9,10 +9,12 @@ mod client;
 mod node;
 mod observer;
 mod template;
+mod vanish;
 
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use node::{Bootstrap, Node, NodeSpec};
 pub use observer::{happ, run, Observer};
+pub use vanish::vanish;
 
 use std::path::{Path, PathBuf};
 

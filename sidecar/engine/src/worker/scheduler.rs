@@ -18,9 +18,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// While others wait for their next token, a chunk of a prompt shall take no longer than this.
-const CHUNK_TIME: Duration = Duration::from_millis(60);
+const CHUNK_TIME: Duration = Duration::from_millis(100);
 /// Fewest tokens of such a chunk; chunks are powers of two of it, so that prompts are cut at few places.
-const CHUNK_TOKENS_MIN: usize = 32;
+const CHUNK_TOKENS_MIN: usize = 16;
+/// After a chunk of a long prompt others have at most so many times as long to themselves: they keep 72 % of their speed.
+const REST_MAX: f32 = 2.6;
 
 pub(super) struct Scheduler {
     pub(super) shared: Arc<Shared>,
@@ -39,6 +41,8 @@ pub(super) struct Scheduler {
     admissions: u64,
     /// Measured time of one prompt token.
     prompt_token_time: Duration,
+    /// Time that answers under way have to themselves before the next chunk of a prompt.
+    rest: Duration,
 }
 
 /// What a scheduler works with.
@@ -72,6 +76,7 @@ impl Scheduler {
             bytes: Vec::new(),
             admissions: 0,
             prompt_token_time: Duration::ZERO,
+            rest: Duration::ZERO,
         }
     }
 
@@ -81,7 +86,8 @@ impl Scheduler {
             self.end_cancelled();
             let began = Instant::now();
             self.decode_step();
-            if self.next_to_prefill().is_some() {
+            self.rest = if self.counts().0 == 0 { Duration::ZERO } else { self.rest.saturating_sub(began.elapsed()) };
+            if self.rest.is_zero() && self.next_to_prefill().is_some() {
                 // A chunk may take long: what is there goes first.
                 self.output.flush();
                 self.prefill_step();
@@ -218,6 +224,20 @@ impl Scheduler {
         waiting.map(|(at, slot)| (slot.admission, at)).min().map(|(_, at)| at)
     }
 
+    /// How many answers are under way, and how many prompts wait to be computed.
+    fn counts(&self) -> (usize, usize) {
+        let (decoding, waiting): (Vec<_>, Vec<_>) = self.sequences.slots().partition(|(_, slot)| slot.is_decoding());
+        (decoding.len(), waiting.len())
+    }
+
+    /// How long others rest after a chunk that took so long. Short prompts are soon done: only a chunk that was cut, and
+    /// more may follow, is made up for. The more prompts wait, the less, so that slots share the time alike.
+    fn rest_after(&self, chunk: Duration) -> Duration {
+        let (decoding, waiting) = self.counts();
+        let share = if waiting > 1 { decoding as f32 / waiting as f32 } else { REST_MAX };
+        chunk.mul_f32(share.min(REST_MAX))
+    }
+
     /// One chunk of one prompt; its last chunk gives the first token.
     fn prefill_step(&mut self) {
         let Some(sequence) = self.next_to_prefill() else { return };
@@ -240,7 +260,11 @@ impl Scheduler {
         let began = Instant::now();
         match self.context.decode(&mut self.batch) {
             Ok(()) => {
-                self.prompt_token_time = began.elapsed() / (chunk_end - begin).max(1) as u32;
+                let took = began.elapsed();
+                self.prompt_token_time = took / (chunk_end - begin).max(1) as u32;
+                if !complete && chunk_end - begin == most {
+                    self.rest = self.rest_after(took);
+                }
                 if shared {
                     self.sequences.copy(&mut self.context, sequence);
                 }
