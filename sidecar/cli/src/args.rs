@@ -154,6 +154,9 @@ pub(crate) struct Up {
     /// Most tokens guessed in one step [default: 4].
     #[arg(long, env = "AINONYMOUS_DRAFT_TOKENS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) draft_tokens: Option<u32>,
+    /// Models in memory at most when questions of this node name further ones that are on disk [default: 3].
+    #[arg(long, env = "AINONYMOUS_MODELS_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) models_max: Option<u32>,
     /// Takes models out of memory that nobody has asked for so many seconds; a question loads them again [default: never].
     #[arg(long, env = "AINONYMOUS_IDLE_UNLOAD_S", value_name = "S", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub(crate) idle_unload_s: Option<u64>,

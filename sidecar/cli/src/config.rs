@@ -40,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) prefix_cache_mib: Option<u64>,
     pub(crate) draft: Option<PathBuf>,
     pub(crate) draft_tokens: Option<u32>,
+    pub(crate) models_max: Option<u32>,
     pub(crate) idle_unload_s: Option<u64>,
     pub(crate) receipt_interval_ms: Option<u64>,
     pub(crate) happ: Option<PathBuf>,
@@ -89,6 +90,7 @@ impl Config {
         within("queue", self.queue.map(u64::from), 0, 65_536)?;
         within("prefix_cache_mib", self.prefix_cache_mib, 0, 1_048_576)?;
         within("draft_tokens", self.draft_tokens.map(u64::from), 1, 16)?;
+        within("models_max", self.models_max.map(u64::from), 1, 64)?;
         within("idle_unload_s", self.idle_unload_s, 1, 31_536_000)?;
         within("receipt_interval_ms", self.receipt_interval_ms, 10, 86_400_000)
     }
@@ -141,7 +143,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 27);
+        assert_eq!(known.len(), 29);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

@@ -7,12 +7,14 @@ use crate::{models, paths};
 use ainonymous_api::DEFAULT_PORT;
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
-use ainonymous_node::{DraftOptions, GpuLayers, ServeOptions};
+use ainonymous_node::{DraftOptions, GpuLayers, Library, ServeOptions};
 use ainonymous_types::KvType;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Models in memory at most unless told otherwise, when questions name further ones.
+const MODELS_MAX_DEFAULT: u32 = 3;
 /// Most tokens guessed in one step unless told otherwise.
 const DRAFT_TOKENS_DEFAULT: u32 = 4;
 
@@ -34,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) must_serve: bool,
     pub(crate) receipt_interval: Duration,
     pub(crate) idle_unload: Option<Duration>,
+    pub(crate) library: Library,
     pub(crate) happ: Option<PathBuf>,
 }
 
@@ -67,6 +70,7 @@ impl Settings {
         };
         let of_model = |path: PathBuf| ServeOptions {
             path,
+            share: true,
             name: None,
             threads: flags.threads.or(config.threads),
             gpu_layers: match flags.gpu_layers.or(config.gpu_layers) {
@@ -81,6 +85,11 @@ impl Settings {
             draft: draft.clone(),
         };
         let files: Vec<PathBuf> = files.into_iter().map(find).collect::<Result<_, _>>()?;
+        let library = Library {
+            store: models::store(&flags.models, config)?,
+            serve: ServeOptions { share: false, ..of_model(PathBuf::new()) },
+            loaded_max: flags.models_max.or(config.models_max).unwrap_or(MODELS_MAX_DEFAULT) as usize,
+        };
         let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();
         let receipt_interval_ms = flags.receipt_interval_ms.or(config.receipt_interval_ms).unwrap_or(5_000);
         Ok(Self {
@@ -98,6 +107,7 @@ impl Settings {
             models,
             must_serve,
             receipt_interval: Duration::from_millis(receipt_interval_ms),
+            library,
             idle_unload: flags.idle_unload_s.or(config.idle_unload_s).map(Duration::from_secs),
             happ: flags.happ.or_else(|| config.happ.clone()),
         })

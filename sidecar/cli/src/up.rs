@@ -143,6 +143,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         must_serve: _,
         receipt_interval,
         idle_unload,
+        library,
         happ: _,
     } = settings;
     let mut alone = None;
@@ -178,7 +179,17 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
     let worker = worker()?;
     let poll_interval = POLL_INTERVAL;
     Ok((
-        NodeOptions { data_dir, conductor, models, share, worker, receipt_interval, poll_interval, idle_unload },
+        NodeOptions {
+            data_dir,
+            conductor,
+            models,
+            share,
+            worker,
+            receipt_interval,
+            poll_interval,
+            idle_unload,
+            library: Some(library),
+        },
         alone,
     ))
 }

@@ -27,7 +27,7 @@ pub(crate) async fn run(node: Node) {
     loop {
         node.inner.engines.settled().await;
         changes.borrow_and_update();
-        let offered = node.inner.engines.offered();
+        let offered = node.inner.engines.shared();
         let ids: Vec<String> = offered.iter().map(|(_, model)| model_id(model)).collect();
         if told.as_ref() != Some(&ids) {
             for loaded in node.inner.engines.loaded() {

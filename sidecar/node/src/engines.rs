@@ -5,7 +5,7 @@ use crate::{LocalModel, LocalModelState, ModelEntry, Phase, ServeOptions};
 use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
 use ainonymous_models::{FileHashes, HashCache};
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -103,7 +103,7 @@ impl Slot {
     }
 
     /// The running engine, and how the network knows it.
-    fn ready(&self) -> Option<(Loaded, Option<Announced>)> {
+    pub(crate) fn ready(&self) -> Option<(Loaded, Option<Announced>)> {
         match &*lock(&self.state) {
             SlotState::Ready { loaded, announced } => Some((Loaded::clone(loaded), announced.clone())),
             SlotState::Loading { .. } | SlotState::Resting { .. } | SlotState::Failed { .. } => None,
@@ -186,10 +186,17 @@ impl Engines {
         true
     }
 
-    /// Models that nobody has asked anything for so long.
+    /// Models that nobody has asked anything for so long, the longest idle first.
     pub(crate) fn idle(&self, longer_than: Duration) -> Vec<Arc<Slot>> {
-        let idle = |slot: &Arc<Slot>| slot.idle_for().is_some_and(|idle| idle > longer_than);
-        self.slots().into_iter().filter(idle).collect()
+        let idle = |slot: Arc<Slot>| Some((slot.idle_for().filter(|idle| *idle > longer_than)?, slot));
+        let mut found: Vec<_> = self.slots().into_iter().filter_map(idle).collect();
+        found.sort_by_key(|(idle, _)| std::cmp::Reverse(*idle));
+        found.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// Is this file in memory?
+    pub(crate) fn is_loaded(&self, path: &Path) -> bool {
+        self.slots().iter().any(|slot| slot.options.path == path && slot.ready().is_some())
     }
 
     /// Resolves when nothing is being loaded.
@@ -207,7 +214,12 @@ impl Engines {
         self.slots().iter().filter_map(|slot| slot.ready()).map(|(loaded, _)| loaded).collect()
     }
 
-    /// Models that the network may be told of: those that answer, and those that would if they were asked.
+    /// Models that the network may be told of.
+    pub(crate) fn shared(&self) -> Vec<(Arc<Slot>, ModelSpec)> {
+        self.offered().into_iter().filter(|(slot, _)| slot.options.share).collect()
+    }
+
+    /// Models that answer, and those that would if they were asked.
     pub(crate) fn offered(&self) -> Vec<(Arc<Slot>, ModelSpec)> {
         let offered = |slot: Arc<Slot>| {
             let model = match &*lock(&slot.state) {
@@ -402,6 +414,7 @@ impl ServeOptions {
     pub fn engine_options(&self) -> EngineOptions {
         let Self {
             path,
+            share: _,
             name: _,
             threads,
             gpu_layers,

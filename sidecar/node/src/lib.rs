@@ -23,7 +23,7 @@ mod store;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
-pub use options::{NodeOptions, ServeOptions};
+pub use options::{Library, NodeOptions, ServeOptions};
 pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, Status};
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};

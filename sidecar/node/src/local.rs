@@ -5,7 +5,9 @@ use crate::forward::forward;
 use crate::node::Node;
 use crate::{AnswerHead, AnswerStream, AskError, LocalModelState, Route, ServeOptions};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Question};
+use ainonymous_models::ModelName;
 use ainonymous_types::RequestId;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -50,7 +52,7 @@ pub(crate) async fn embed(
 pub(crate) async fn find(node: &Node, wanted: Option<&str>) -> Result<Option<Loaded>, AskError> {
     let slot = match node.inner.engines.named(wanted) {
         Found::Ready(loaded) => return Ok(Some(*loaded)),
-        Found::Nothing => return Ok(None),
+        Found::Nothing => return from_library(node, wanted).await,
         Found::Loading(slot) => return Err(AskError::ModelLoading { model: slot.label() }),
         Found::Resting(slot) => slot,
     };
@@ -63,6 +65,43 @@ pub(crate) async fn find(node: &Node, wanted: Option<&str>) -> Result<Option<Loa
     match node.inner.engines.named(wanted) {
         Found::Ready(loaded) => Ok(Some(*loaded)),
         Found::Loading(_) | Found::Resting(_) | Found::Nothing => Err(loading),
+    }
+}
+
+/// A model on disk that a question names, loaded for it. Paths and addresses are no names here: a question must not reach
+/// other files than those that were put into the library.
+async fn from_library(node: &Node, wanted: Option<&str>) -> Result<Option<Loaded>, AskError> {
+    let (Some(library), Some(wanted)) = (&node.inner.library, wanted) else { return Ok(None) };
+    let name = match ModelName::parse(wanted) {
+        Ok(name @ (ModelName::Word { .. } | ModelName::Hub { .. })) => name,
+        Ok(ModelName::Path(_) | ModelName::Url(_)) | Err(_) => return Ok(None),
+    };
+    let store = library.store.clone();
+    let found = tokio::task::spawn_blocking(move || store.resolve(&name)).await;
+    let Some(path) = found.ok().and_then(Result::ok).and_then(|files| files.into_iter().next()) else {
+        return Ok(None);
+    };
+    make_room(node, library.loaded_max, &path).await;
+    let (slot, begins) = node.inner.engines.add(ServeOptions { path, ..library.serve.clone() });
+    if begins {
+        node.spawn_load(slot.clone());
+    }
+    let in_time = tokio::time::timeout(LOAD_WAIT, node.inner.engines.settled_one(&slot)).await;
+    match (in_time, node.inner.engines.status_of(&slot), slot.ready()) {
+        (Ok(()), LocalModelState::Ready { .. }, Some((loaded, _))) => Ok(Some(loaded)),
+        (_, LocalModelState::Failed { code, problem, hint }, _) => Err(AskError::LoadFailed { code, problem, hint }),
+        _ => Err(AskError::ModelLoading { model: wanted.to_owned() }),
+    }
+}
+
+/// Takes models out of memory, the longest idle first, until one more fits under the bound.
+async fn make_room(node: &Node, loaded_max: usize, path: &Path) {
+    let engines = &node.inner.engines;
+    for slot in engines.idle(Duration::ZERO) {
+        if engines.loaded().len() < loaded_max || engines.is_loaded(path) {
+            return;
+        }
+        engines.unload(&slot).await;
     }
 }
 

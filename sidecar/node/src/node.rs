@@ -6,8 +6,8 @@ use crate::receipts::Receipts;
 use crate::serving::Serving;
 use crate::store::Store;
 use crate::{
-    announce, local, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, ModelEntry, NodeError,
-    NodeOptions, Phase, ReceiptState, ServeOptions, Status,
+    announce, local, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, Library, ModelEntry,
+    NodeError, NodeOptions, Phase, ReceiptState, ServeOptions, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings};
@@ -39,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) receipt_interval: Duration,
     pub(crate) poll_interval: Duration,
     pub(crate) idle_unload: Option<Duration>,
+    pub(crate) library: Option<Library>,
     pub(crate) started_at: Instant,
     pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
@@ -99,6 +100,7 @@ impl Node {
             receipt_interval,
             poll_interval,
             idle_unload,
+            library,
             started_at: Instant::now(),
             draining: stop.child_token(),
             cut: stop.child_token(),
@@ -275,7 +277,8 @@ impl Node {
         }
     }
 
-    fn spawn_load(&self, slot: Arc<Slot>) {
+    /// Loads a model whose state is `Loading`.
+    pub(crate) fn spawn_load(&self, slot: Arc<Slot>) {
         let node = self.clone();
         self.spawn(async move { node.inner.engines.load(&slot, &node.inner.stop).await });
     }

@@ -2,6 +2,7 @@
 
 use ainonymous_conductor::ConductorOptions;
 use ainonymous_engine::{DraftOptions, GpuLayers, WorkerCommand};
+use ainonymous_models::Store;
 use ainonymous_types::KvType;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,6 +26,19 @@ pub struct NodeOptions {
     pub poll_interval: Duration,
     /// Models that nobody asks for so long leave memory until they are asked; `None` keeps them.
     pub idle_unload: Option<Duration>,
+    /// Models on disk that a question of this node may name: they are loaded for it.
+    pub library: Option<Library>,
+}
+
+/// Models on disk that are loaded when a question of this node names them.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// Where they are.
+    pub store: Store,
+    /// How they are loaded; the path is another for each.
+    pub serve: ServeOptions,
+    /// Models in memory at most; beyond, the one that nobody has asked for longest makes room.
+    pub loaded_max: usize,
 }
 
 /// One model to load.
@@ -32,6 +46,8 @@ pub struct NodeOptions {
 pub struct ServeOptions {
     /// The GGUF file.
     pub path: PathBuf,
+    /// Whether peers may be told of it, if the node shares at all.
+    pub share: bool,
     /// Name to serve it under; by default `general.name` of the file.
     pub name: Option<String>,
     /// Compute threads; by default the physical cores.

@@ -131,7 +131,7 @@ pub(crate) async fn poll(node: Node, conductor: Conductor) {
 
 /// A node that has not announced its models yet would refuse what it can answer in a moment.
 fn can_answer(node: &Node) -> bool {
-    node.inner.share && *node.inner.directory.announced().borrow() && !node.inner.engines.offered().is_empty()
+    node.inner.share && *node.inner.directory.announced().borrow() && !node.inner.engines.shared().is_empty()
 }
 
 /// A peer says that it has posted a request for us. The signal is faster than the DHT: the entry is looked for a while.

@@ -49,3 +49,32 @@ async fn models_rest_when_nobody_asks_and_come_back_when_somebody_does() {
     let second = states(&client).await.into_iter().find(|(id, _)| *id == ids[1]);
     assert_eq!(second.map(|(_, state)| state).as_deref(), Some("resting"), "only what was asked is loaded");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_loads_a_model_that_is_on_disk() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = folder.path().join("org/repo/tiny-gemma-Q4_0.gguf");
+    std::fs::create_dir_all(model.parent().expect("a folder")).expect("a folder");
+    std::fs::copy(root().join("tests/models/tiny-gemma-q4_0.gguf"), &model).expect("a copy");
+    let models_dir = folder.path().to_str().expect("a path");
+    let spec = NodeSpec { serve: vec![tiny_model()], ..NodeSpec::default() };
+    let mut node = Node::ready(spec.with(&["--models-dir", models_dir, "--models-max", "1"]));
+    let client = node.client();
+    let ask = |model: &str| {
+        let mut body = Client::body("What is the capital of France?");
+        body["model"] = json!(model);
+        client.ask(body)
+    };
+    for name in ["hf:org/repo", "hf:org/repo:Q4_0", "tiny-gemma-q4_0"] {
+        assert!(ask(name).await.expect("an answer").text.contains("Paris"), "{name}");
+    }
+    let now = states(&client).await;
+    let state = |id: &str| now.iter().find(|(known, _)| known == id).map(|(_, state)| state.as_str());
+    assert_eq!((state("tiny-gemma:q4_0"), state("tiny-gemma:q8_0")), (Some("ready"), Some("resting")), "{now:?}");
+    // Files that were not put into the folder are out of reach, whatever a question says.
+    let outside = root().join("tests/models/draft-gemma-q8_0.gguf");
+    for name in [outside.to_str().expect("a path"), "../../org/repo/tiny-gemma-Q4_0.gguf", "hf:org/other"] {
+        let refused = ask(name).await.expect_err("no model");
+        assert!(format!("{refused:?}").contains("model_not_found"), "{name}: {refused:?}");
+    }
+}
