@@ -90,8 +90,17 @@ impl Node {
     /// Creates the data folder, takes it for this process and returns at once; conductor and models start in the
     /// background. Must be called inside a tokio runtime.
     pub fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        let NodeOptions { data_dir, conductor, models, share, worker, receipt_interval, poll_interval, idle_unload } =
-            options;
+        let NodeOptions {
+            data_dir,
+            conductor,
+            models,
+            share,
+            worker,
+            receipt_interval,
+            poll_interval,
+            idle_unload,
+            library,
+        } = options;
         create_private_dir(&data_dir)?;
         let store = Store::open(&data_dir.join("node.redb"))?;
         let stop = CancellationToken::new();

@@ -193,7 +193,7 @@ fn changed(key: &str, head: &[u8], value: &[u8], s: &Shape) -> Vec<u8> {
         "attention.key_length_swa" | "attention.value_length_swa" | "rope.dimension_count_swa" => Some(s.head_width),
         _ => None,
     };
-    let is_window = |layer: u32| (layer + 1) % FULL_EVERY != 0 && layer + 1 != s.layers;
+    let is_window = |layer: u32| !(layer + 1).is_multiple_of(FULL_EVERY) && layer + 1 != s.layers;
     let more = |known: u64| u64::from(s.vocabulary) - known;
     let known = || u64::from_le_bytes(array(&value[4..12]));
     match (name, number) {
