@@ -360,6 +360,34 @@ enum Served {
     Stuck,
 }
 
+/// When a worker was last known to live.
+struct Pulse {
+    at: Instant,
+}
+
+impl Pulse {
+    fn new(now: Instant) -> Self {
+        Self { at: now }
+    }
+
+    /// It gave a sign of life.
+    fn beat(&mut self, now: Instant) {
+        self.at = now;
+    }
+
+    /// It gets a question beside so many others. One that had nothing to do owed no sign of life.
+    fn asked(&mut self, others: usize, now: Instant) {
+        if others == 0 {
+            self.at = now;
+        }
+    }
+
+    /// From then on it counts as stuck, if it has questions.
+    fn stuck_at(&self) -> Instant {
+        self.at + STEP_STALL
+    }
+}
+
 impl Supervisor {
     async fn run(mut self, process: WorkerProcess) {
         let mut process = Some(process);
@@ -397,23 +425,21 @@ impl Supervisor {
                 return Served::Ended;
             }
         }
-        let mut alive_at = Instant::now();
+        let mut pulse = Pulse::new(Instant::now());
         loop {
-            if self.open.is_empty() {
-                alive_at = Instant::now();
-            }
-            let stuck = tokio::time::sleep_until((alive_at + STEP_STALL).into());
+            let stuck = tokio::time::sleep_until(pulse.stuck_at().into());
             tokio::select! {
                 () = stop.cancelled() => return Served::Stopped,
                 message = process.receive() => {
                     let Some(message) = message else { return Served::Ended };
-                    alive_at = Instant::now();
+                    pulse.beat(Instant::now());
                     if let ToHost::Events(events) = message {
                         events.into_iter().for_each(|(id, event)| self.pass_on(id, event));
                     }
                 }
                 () = stuck, if !self.open.is_empty() => return Served::Stuck,
                 Some(question) = self.asked.recv() => {
+                    pulse.asked(self.open.len(), Instant::now());
                     if self.hand_over(question, process).await.is_err() {
                         return Served::Ended;
                     }
@@ -607,5 +633,23 @@ impl Supervisor {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_had_nothing_to_do_gets_its_time() {
+        let began = Instant::now();
+        let later = |seconds| began + Duration::from_secs(seconds);
+        let mut pulse = Pulse::new(began);
+        pulse.asked(0, later(1_000));
+        assert_eq!(pulse.stuck_at(), later(1_000) + STEP_STALL, "however long nobody asked");
+        pulse.asked(1, later(1_050));
+        assert_eq!(pulse.stuck_at(), later(1_000) + STEP_STALL, "more questions are no sign of life");
+        pulse.beat(later(1_060));
+        assert_eq!(pulse.stuck_at(), later(1_060) + STEP_STALL);
     }
 }

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 const CHUNK_TIME: Duration = Duration::from_millis(100);
 /// Fewest tokens of such a chunk; chunks are powers of two of it, so that prompts are cut at few places.
 const CHUNK_TOKENS_MIN: usize = 16;
-/// After a chunk of a long prompt others have at most so many times as long to themselves: they keep 72 % of their speed.
-const REST_MAX: f32 = 2.6;
+/// After a chunk of a long prompt others have at most so many times as long to themselves: they keep three quarters of their speed.
+const REST_MAX: f32 = 3.0;
 
 pub(super) struct Scheduler {
     pub(super) shared: Arc<Shared>,

@@ -66,6 +66,13 @@ impl Report {
         }
     }
 
+    /// What has no figure yet gets none, and the reason.
+    pub(crate) fn complete(&mut self, names: &[&str], reason: &str) {
+        for name in names.iter().filter(|name| !self.figures.contains_key(**name)).copied().collect::<Vec<_>>() {
+            self.figure(name, None, reason);
+        }
+    }
+
     /// Something to know besides.
     pub(crate) fn note(&mut self, name: &str, value: impl Into<Value>) {
         self.figures.insert(name.into(), value.into());

@@ -36,6 +36,22 @@ const VANISHING: usize = 1_000;
 /// Answers come from a cache of this size where they can, in MiB.
 const PREFIX_CACHE_MIB: &str = "512";
 
+/// The figures that every report has.
+const FIGURES: [&str; 10] = [
+    "decode_ratio_1",
+    "decode_ratio_8",
+    "decode_ratio_32",
+    "ttft_delta_ms",
+    "prefill_ratio",
+    "prefix_ttft_ratio",
+    "long_prefill_slowdown",
+    "worst_stall_ms",
+    "idle_cpu_percent",
+    "worker_rss_mb",
+];
+const FLAGS: &str = "--model FILE, --tiny, --threads N, --rounds N, --slots N, --no-peer, \
+                     --parts idle,answers,prompts,long,vanish";
+
 /// What to measure with.
 struct Options {
     model: Option<PathBuf>,
@@ -44,6 +60,14 @@ struct Options {
     rounds: usize,
     slots: u32,
     peer: bool,
+    /// What is measured; everything if empty.
+    parts: String,
+}
+
+impl Options {
+    fn wants(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.split(',').any(|wanted| wanted == part)
+    }
 }
 
 fn main() {
@@ -53,7 +77,8 @@ fn main() {
 }
 
 fn options() -> Options {
-    let mut options = Options { model: None, tiny: false, threads: 1, rounds: 5, slots: 32, peer: true };
+    let mut options =
+        Options { model: None, tiny: false, threads: 1, rounds: 5, slots: 32, peer: true, parts: String::new() };
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{flag} needs a value"));
@@ -64,10 +89,9 @@ fn options() -> Options {
             "--rounds" => options.rounds = value().parse().expect("a number of rounds"),
             "--slots" => options.slots = value().parse().expect("a number of slots"),
             "--no-peer" => options.peer = false,
+            "--parts" => options.parts = value(),
             "--json" => {}
-            other => {
-                panic!("unknown flag {other}: --model FILE, --tiny, --threads N, --rounds N, --slots N, --no-peer")
-            }
+            other => panic!("unknown flag {other}; there are {FLAGS}"),
         }
     }
     options
@@ -147,11 +171,22 @@ fn measure(options: &Options) -> Report {
     let prompts = Prompts::new(&ours.server).expect("an answer");
     let theirs = peer.as_ref().map(|p| p.server.clone());
     let mut bench = Bench { ours: ours.server.clone(), theirs, prompts, rounds: options.rounds, question };
-    idle_and_memory(&mut report, &ours, &path, peer.as_ref(), &no_peer);
-    answers(&mut report, &mut bench, options, &no_peer);
-    prompts_measured(&mut report, &mut bench, settings, &no_peer);
-    long_prompt(&mut report, &mut bench, settings, options.rounds);
-    vanishing(&mut report, &ours, &path);
+    if options.wants("idle") {
+        idle_and_memory(&mut report, &ours, &path, peer.as_ref(), &no_peer);
+    }
+    if options.wants("answers") {
+        answers(&mut report, &mut bench, options, &no_peer);
+    }
+    if options.wants("prompts") {
+        prompts_measured(&mut report, &mut bench, settings, &no_peer);
+    }
+    if options.wants("long") {
+        long_prompt(&mut report, &mut bench, settings, options.rounds);
+    }
+    if options.wants("vanish") {
+        vanishing(&mut report, &ours, &path);
+    }
+    report.complete(&FIGURES, "not measured this time");
     report.note("load_average_after", machine::load());
     report
 }
