@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+/// Words before a question that make it a new one.
+const NEW_WORDS: usize = 4;
+
 /// Both servers; the second may be missing.
 pub(crate) struct Bench {
     pub(crate) ours: Server,
@@ -44,21 +47,21 @@ impl Bench {
         Ok(pair)
     }
 
-    fn short(&self, client: usize, max_tokens: u32) -> Question {
-        // Different questions: not every answer comes from the same computation.
-        let user = if client == 0 { self.question.clone() } else { format!("{} ({client})", self.question) };
-        Question { system: None, user, max_tokens }
+    /// A question that nobody has asked, as far as its first words tell: what a server keeps of earlier ones is no help.
+    fn short(&mut self, max_tokens: u32) -> Question {
+        Question { system: None, user: format!("{} {}", self.prompts.words(NEW_WORDS), self.question), max_tokens }
     }
 
     /// Tokens a second: of one stream after its first, of several all together from the first question to the last
     /// answer. And the processor time of a token in milliseconds, which a busy machine does not change much.
     pub(crate) fn streams(&mut self, clients: usize, tokens: u32) -> Result<(Pair, Pair), String> {
-        let questions: Vec<Question> = (0..clients).map(|client| self.short(client, tokens)).collect();
+        let all = (0..self.rounds).map(|_| (0..clients).map(|_| self.short(tokens)).collect());
+        let rounds: Vec<Vec<Question>> = all.collect();
         let mut costs = Pair::default();
         let ours = self.ours.name;
-        let speeds = self.pair(|server, _| {
+        let speeds = self.pair(|server, round| {
             let before = server.cpu_s();
-            let (took, seen) = server.ask_all(&questions)?;
+            let (took, seen) = server.ask_all(&rounds[round])?;
             let tokens = f64::from(seen.iter().map(|s| s.tokens).sum::<u32>());
             costs.of(server.name == ours).push((server.cpu_s() - before) * 1e3 / tokens);
             Ok(match seen.as_slice() {
@@ -114,21 +117,22 @@ impl Bench {
         others: usize,
     ) -> Result<LongPrompt, String> {
         let text = self.prompts.text(prompt_tokens);
+        let questions: Vec<Question> = (0..others).map(|_| self.short(1_000_000)).collect();
         let stop = AtomicBool::new(false);
         let begun = AtomicU64::new(0);
         let failed = Mutex::new(None);
         let (streams, long) = std::thread::scope(|scope| {
-            let stream = |client| {
+            let stream = |question| {
                 let first = AtomicBool::new(true);
                 let on_text = || {
                     if first.swap(false, Ordering::Relaxed) {
                         begun.fetch_add(1, Ordering::Relaxed);
                     }
                 };
-                let seen = server.ask_until(&self.short(client, 1_000_000), &stop, &on_text);
+                let seen = server.ask_until(question, &stop, &on_text);
                 seen.map_err(|e| *failed.lock().expect("no panic") = Some(e)).ok()
             };
-            let streams: Vec<_> = (0..others).map(|client| scope.spawn(move || stream(client))).collect();
+            let streams: Vec<_> = questions.iter().map(|question| scope.spawn(move || stream(question))).collect();
             let deadline = Instant::now() + BEGIN_PATIENCE;
             while begun.load(Ordering::Relaxed) < others as u64 && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(5));

@@ -38,7 +38,8 @@ impl Prompts {
         self.words(words.max(1.0) as usize)
     }
 
-    fn words(&mut self, count: usize) -> String {
+    /// So many words.
+    pub(crate) fn words(&mut self, count: usize) -> String {
         let mut word = || {
             self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             WORDS[(self.state >> 59) as usize]
