@@ -305,6 +305,10 @@ fn long_prompt(report: &mut Report, bench: &mut Bench, settings: Settings, round
         let worst = of(|l| l.stall_ms).into_iter().reduce(f64::max);
         report.figure(&format!("long_prefill_slowdown{suffix}"), median(&of(|l| l.slowdown)), &reason);
         report.figure(&format!("worst_stall_ms{suffix}"), worst, &reason);
+        let both_sides = median(&of(|l| l.slowdown_both_sides));
+        report.figure(&format!("long_prefill_slowdown_both_sides{suffix}"), both_sides, &reason);
+        let alone = of(|l| l.stall_alone_ms).into_iter().reduce(f64::max);
+        report.figure(&format!("worst_stall_alone_ms{suffix}"), alone, &reason);
         report.figure(&format!("long_prefill_first_s{suffix}"), median(&of(|l| l.first_s)), &reason);
         eprintln!("long prompt{suffix}: {found:?} {reason}");
     }

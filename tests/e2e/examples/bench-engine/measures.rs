@@ -23,8 +23,12 @@ pub(crate) struct Bench {
 /// What a long prompt does to others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LongPrompt {
-    /// By how much of their speed others are slowed down, 0 to 1.
+    /// By how much of their speed before it others are slowed down, 0 to 1.
     pub(crate) slowdown: f64,
+    /// The same against their speed before and after it: answers that grow become slower by themselves.
+    pub(crate) slowdown_both_sides: f64,
+    /// Longest silence of a stream while there is no long prompt: what the machine does to it anyway.
+    pub(crate) stall_alone_ms: f64,
     /// Longest silence of another stream, in milliseconds.
     pub(crate) stall_ms: f64,
     /// First token of the long prompt, in seconds.
@@ -139,6 +143,7 @@ impl Bench {
             }
             std::thread::sleep(SETTLE + ALONE);
             let long = server.ask(&Question { system: None, user: text, max_tokens: 1 });
+            std::thread::sleep(ALONE);
             stop.store(true, Ordering::Relaxed);
             (streams.into_iter().map(|s| s.join().ok().flatten()).collect::<Option<Vec<Seen>>>(), long)
         });
@@ -146,6 +151,10 @@ impl Bench {
         let streams = streams.ok_or_else(|| failed.into_inner().ok().flatten().unwrap_or_default())?;
         let (asked, first) = (long.asked, long.asked + long.first());
         let alone: f64 = streams.iter().map(|s| speed(s, asked - ALONE, asked)).sum();
+        let ended = long.ended;
+        let after: f64 = streams.iter().map(|s| speed(s, ended, ended + ALONE)).sum();
+        let still = |s: &Seen| stall(s, asked - ALONE, asked).max(stall(s, ended, ended + ALONE));
+        let stall_alone = streams.iter().map(still).max().unwrap_or_default();
         let beside: f64 = streams.iter().map(|s| speed(s, asked, first)).sum();
         let stall = streams.iter().map(|s| stall(s, asked, first)).max().unwrap_or_default();
         if streams.iter().any(|s| s.tokens > 0) {
@@ -153,6 +162,8 @@ impl Bench {
         }
         Ok(LongPrompt {
             slowdown: 1.0 - beside / alone,
+            slowdown_both_sides: 1.0 - 2.0 * beside / (alone + after),
+            stall_alone_ms: stall_alone.as_secs_f64() * 1e3,
             stall_ms: stall.as_secs_f64() * 1e3,
             first_s: long.first().as_secs_f64(),
         })
@@ -162,7 +173,7 @@ impl Bench {
 /// Streams get so long to begin, then so long before their speed is taken, for so long.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_millis(500);
-const ALONE: Duration = Duration::from_secs(2);
+const ALONE: Duration = Duration::from_secs(8);
 
 /// Bytes of text a second between two moments: tokens that are seen in the middle of an answer are not counted for us.
 fn speed(seen: &Seen, from: Instant, to: Instant) -> f64 {
