@@ -2,6 +2,7 @@
 //!
 //! Cargo locks a target directory; this lock covers all of them, and says who is waiting for what.
 
+use crate::claim::claim;
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::stop;
@@ -16,14 +17,19 @@ pub(crate) struct BuildLock {
 }
 
 impl BuildLock {
-    /// Waits for its turn.
+    /// Waits for its turn; then what is compiled is this checkout's.
     pub(crate) fn take(layout: &Layout) -> Result<Self> {
         let path = layout.cache.join("build.lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?.into_parts().0;
         let mut told = false;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => {
+                    for target in [&layout.target, &layout.wasm_target] {
+                        claim(target, &layout.root)?;
+                    }
+                    return Ok(Self { _file: file });
+                }
                 Err(TryLockError::WouldBlock) => {
                     if !told {
                         eprintln!("waiting for another build of AInonymous to end");
