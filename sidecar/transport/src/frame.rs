@@ -1,0 +1,204 @@
+//! What goes over a stream: frames of a length (4 bytes, little-endian) and a body in postcard's encoding.
+//!
+//! The order of variants and fields is the format: it changes only together with [`crate::endpoint::ALPN`], and
+//! `tests/frames.json` beside this crate holds it still. The question that a frame is about is implied by its stream, except where a
+//! stream begins.
+
+use ainonymous_types::{
+    limits, Ask, BatchProof, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
+};
+use ainonymous_verify::signal;
+use serde::{Deserialize, Serialize};
+
+/// Length of the length.
+pub(crate) const HEADER_BYTES: usize = 4;
+/// Largest body that a provider takes: a question.
+pub const FRAME_BYTES_MAX: usize = limits::SIGNAL_BYTES_MAX;
+/// Largest body that a requester takes: a chunk of text and its tokens.
+pub const REPLY_BYTES_MAX: usize = limits::CHUNK_TEXT_BYTES_MAX + 5 * limits::CHUNK_TOKENS_MAX + 1_024;
+
+/// A frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frame {
+    /// Requester, first on its stream: a question.
+    Ask(Box<Ask>),
+    /// Provider: taken; this many questions are before it.
+    Accepted {
+        /// 0 means it starts at once.
+        queue_position: u32,
+    },
+    /// Provider: a part of the answer.
+    Tokens {
+        /// Number of the chunk, from 0 without gaps.
+        chunk: u32,
+        /// Valid UTF-8.
+        text: String,
+        /// Token ids.
+        tokens: Vec<u32>,
+    },
+    /// Provider, last on its stream: the answer is complete.
+    Done {
+        /// How many chunks there were.
+        chunks: u32,
+        /// The provider's statement.
+        receipt: Box<SignedReceipt>,
+        /// From the arrival of the question to the first token, in microseconds.
+        first_token_us: u64,
+        /// From the first to the last token, in microseconds.
+        decode_us: u64,
+    },
+    /// Provider, last on its stream: there will be no (further) answer.
+    Refused {
+        /// Why.
+        reason: RefuseReason,
+        /// For people; may be empty.
+        detail: String,
+    },
+    /// Requester: stop.
+    Cancel,
+    /// Requester: send again from this chunk on. First on a stream it takes up a question of an earlier link.
+    Resend {
+        /// The question.
+        id: RequestId,
+        /// First chunk that is missing.
+        from_chunk: u32,
+    },
+    /// Provider: the receipt is on the DHT.
+    Published {
+        /// Where.
+        proof: BatchProof,
+    },
+    /// Requester, first and only on its stream: how busy are you? The only frame that may come before a handshake has ended.
+    Probe {
+        /// The model spec that it is about.
+        spec: EntryHash,
+    },
+    /// Provider, the answer to a probe and last on its stream.
+    Load(Load),
+}
+
+/// How busy a provider is. It says so itself: an estimate, never a promise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// The model spec is served here.
+    pub serves: bool,
+    /// The provider takes no new questions.
+    pub draining: bool,
+    /// Questions that wait.
+    pub queued: u32,
+    /// Questions that are being answered.
+    pub running: u32,
+    /// Questions that can be answered at once, the running ones included.
+    pub slots: u32,
+    /// Decode speed of one stream as measured lately, in thousandths of a token a second.
+    pub milli_tokens_per_s: u64,
+    /// Prefill speed as measured lately, in thousandths of a token a second; 0 if unknown.
+    pub milli_prefill_tokens_per_s: u64,
+}
+
+/// Why bytes are no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The length is over the bound; nothing of the body was read.
+    #[error("a frame of {len} bytes; at most {max} are taken here")]
+    TooLong {
+        /// The length that it claims.
+        len: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// The body is not what postcard makes of a frame, or something follows it.
+    #[error("not a frame of this protocol")]
+    Malformed,
+    /// A field is out of its bounds.
+    #[error("out of bounds: {0}")]
+    Bounds(&'static str),
+}
+
+impl Frame {
+    /// The frame as it is sent.
+    pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
+        let body = postcard::to_extend(self, vec![0; HEADER_BYTES]).map_err(|_| FrameError::Malformed)?;
+        let len = body.len() - HEADER_BYTES;
+        if len > FRAME_BYTES_MAX {
+            return Err(FrameError::TooLong { len, max: FRAME_BYTES_MAX });
+        }
+        let mut frame = body;
+        frame[..HEADER_BYTES].copy_from_slice(&(len as u32).to_le_bytes());
+        Ok(frame)
+    }
+
+    /// Reads a body. All of it must be the frame, and the frame within its bounds.
+    pub fn decode(body: &[u8]) -> Result<Self, FrameError> {
+        let (frame, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| FrameError::Malformed)?;
+        if !rest.is_empty() {
+            return Err(FrameError::Malformed);
+        }
+        frame.checked()
+    }
+
+    /// What peers say by signals, as a frame of the question's stream; none for what has no place there.
+    pub fn from_signal(signal: PeerSignal) -> Option<Self> {
+        Some(match signal {
+            PeerSignal::Ask(ask) => Self::Ask(Box::new(ask)),
+            PeerSignal::Accepted { id: _, queue_position } => Self::Accepted { queue_position },
+            PeerSignal::Tokens(TokenChunk { id: _, chunk, text, tokens }) => Self::Tokens { chunk, text, tokens },
+            PeerSignal::Done(Done { id: _, chunks, receipt, first_token_us, decode_us }) => {
+                Self::Done { chunks, receipt: Box::new(receipt), first_token_us, decode_us }
+            }
+            PeerSignal::Refused { id: _, reason, detail } => Self::Refused { reason, detail },
+            PeerSignal::Cancel { id: _ } => Self::Cancel,
+            PeerSignal::Resend { id, from_chunk } => Self::Resend { id, from_chunk },
+            PeerSignal::ReceiptPublished { id: _, proof } => Self::Published { proof },
+            PeerSignal::RequestPosted { .. } | PeerSignal::AnswerPosted { .. } => return None,
+        })
+    }
+
+    /// The frame of a question's stream as peers say it by signals; none for probes.
+    pub fn into_signal(self, id: RequestId) -> Option<PeerSignal> {
+        Some(match self {
+            Self::Ask(ask) => PeerSignal::Ask(*ask),
+            Self::Accepted { queue_position } => PeerSignal::Accepted { id, queue_position },
+            Self::Tokens { chunk, text, tokens } => PeerSignal::Tokens(TokenChunk { id, chunk, text, tokens }),
+            Self::Done { chunks, receipt, first_token_us, decode_us } => {
+                PeerSignal::Done(Done { id, chunks, receipt: *receipt, first_token_us, decode_us })
+            }
+            Self::Refused { reason, detail } => PeerSignal::Refused { id, reason, detail },
+            Self::Cancel => PeerSignal::Cancel { id },
+            Self::Resend { id, from_chunk } => PeerSignal::Resend { id, from_chunk },
+            Self::Published { proof } => PeerSignal::ReceiptPublished { id, proof },
+            Self::Probe { .. } | Self::Load(_) => return None,
+        })
+    }
+
+    fn checked(self) -> Result<Self, FrameError> {
+        match self {
+            Self::Load(load) => load.check().map(|()| self),
+            // Everything else is said by signals too, and has its bounds there.
+            other if !matches!(other, Self::Probe { .. }) => {
+                let said = other.into_signal(RequestId([0; 16])).ok_or(FrameError::Malformed)?;
+                signal::bounds(&said).map_err(|breach| FrameError::Bounds(breach.code()))?;
+                Self::from_signal(said).ok_or(FrameError::Malformed)
+            }
+            probe => Ok(probe),
+        }
+    }
+}
+
+impl Load {
+    /// Most questions that a provider can claim to hold.
+    pub const QUESTIONS_MAX: u32 = 1 << 20;
+
+    fn check(&self) -> Result<(), FrameError> {
+        let Self { serves: _, draining: _, queued, running, slots, milli_tokens_per_s, milli_prefill_tokens_per_s } =
+            self;
+        let speed_max = u64::from(limits::TOKENS_PER_S_MAX) * 1_000;
+        if [queued, running, slots].into_iter().any(|n| *n > Self::QUESTIONS_MAX) {
+            return Err(FrameError::Bounds("load_questions"));
+        }
+        if *milli_tokens_per_s > speed_max || *milli_prefill_tokens_per_s > speed_max {
+            return Err(FrameError::Bounds("load_speed"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,25 @@
+//! The data plane: QUIC between sidecars, with nothing of the DHT on the way of a token.
+//!
+//! Both ends of a link prove their transport key (raw public keys in TLS 1.3), so a capability entry that names the key is
+//! all that one needs to know whom one talks to. One stream carries one question. Frames are small, bounded and versioned by
+//! the protocol's name. This crate is the only one that knows quinn; it must not know models, conductors or how a provider is
+//! chosen.
+
+mod address;
+mod endpoint;
+mod error;
+mod frame;
+mod key;
+mod link;
+mod pool;
+mod stream;
+mod tls;
+
+pub use address::{Address, AddressError};
+pub use endpoint::{Arriving, Departed, Endpoint, EndpointCounts, EndpointOptions};
+pub use error::{ConnectError, LinkError};
+pub use frame::{Frame, FrameError, Load, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+pub use key::TransportSecret;
+pub use link::{CloseReason, Link};
+pub use pool::Pool;
+pub use stream::{FrameReceiver, FrameSender, Stream};

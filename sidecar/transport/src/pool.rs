@@ -1,0 +1,121 @@
+//! Links that are kept: the next question to the same peer begins without a handshake.
+//!
+//! To each peer this node shows another key, made when it first connects: two providers cannot tell by keys that they
+//! answer the same person.
+
+use crate::address::Address;
+use crate::endpoint::{Endpoint, Identity};
+use crate::error::ConnectError;
+use crate::frame::Load;
+use crate::key::TransportSecret;
+use crate::link::Link;
+use ainonymous_types::{Bytes32, EntryHash};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Peers remembered; the longest unused gives way.
+const PEERS_MAX: usize = 256;
+
+/// Links to peers, by their keys.
+#[derive(Debug)]
+pub struct Pool {
+    endpoint: Endpoint,
+    peers: Mutex<HashMap<Bytes32, Arc<Peer>>>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    identity: Identity,
+    key: Bytes32,
+    /// Held while connecting: whoever comes meanwhile takes the same link.
+    link: tokio::sync::Mutex<Option<Link>>,
+    used: Mutex<Instant>,
+}
+
+impl Pool {
+    /// No links yet.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, peers: Mutex::default() }
+    }
+
+    /// The link to whoever has the key: the one that is open, else a new one. `secret` is used for a peer that is met for
+    /// the first time: fresh random bytes, or the node's own to be known.
+    pub async fn link(
+        &self,
+        key: &Bytes32,
+        addresses: &[Address],
+        secret: impl FnOnce() -> TransportSecret,
+    ) -> Result<Link, ConnectError> {
+        let peer = self.peer(key, secret)?;
+        let mut link = peer.link.lock().await;
+        if let Some(open) = link.as_ref().filter(|link| link.is_open()) {
+            return Ok(open.clone());
+        }
+        let new = self.endpoint.connect(&peer.identity, key, addresses).await?;
+        *link = Some(new.clone());
+        Ok(new)
+    }
+
+    /// Asks a peer how busy it is, on the open link, else on a new one. If this node has been there before, the question goes
+    /// with the first packet and costs one round trip: repeated by somebody who recorded it, it does no harm.
+    pub async fn probe(
+        &self,
+        key: &Bytes32,
+        addresses: &[Address],
+        spec: EntryHash,
+        secret: impl FnOnce() -> TransportSecret,
+    ) -> Result<(Load, Duration), ConnectError> {
+        let peer = self.peer(key, secret)?;
+        let begun = Instant::now();
+        let mut link = peer.link.lock().await;
+        let (open, early) = match link.as_ref().filter(|link| link.is_open()) {
+            Some(open) => (open.clone(), None),
+            None => self.endpoint.connect_early(&peer.identity, key, addresses).await?,
+        };
+        let probed = open.probe(spec).await;
+        if let Some(early) = early {
+            early.proved(key).await?;
+        }
+        let load = probed.map_err(|e| ConnectError::Refused { reason: e.to_string() })?;
+        *link = Some(open);
+        Ok((load, begun.elapsed()))
+    }
+
+    /// The open link to a peer, if there is one.
+    pub fn open(&self, key: &Bytes32) -> Option<Link> {
+        let peer = lock(&self.peers).get(key).cloned()?;
+        let link = peer.link.try_lock().ok()?;
+        link.as_ref().filter(|link| link.is_open()).cloned()
+    }
+
+    /// The key that this node shows to a peer that it has met.
+    pub fn shown_to(&self, key: &Bytes32) -> Option<Bytes32> {
+        lock(&self.peers).get(key).map(|peer| peer.key)
+    }
+
+    fn peer(&self, key: &Bytes32, secret: impl FnOnce() -> TransportSecret) -> Result<Arc<Peer>, ConnectError> {
+        let mut peers = lock(&self.peers);
+        if let Some(peer) = peers.get(key) {
+            *lock(&peer.used) = Instant::now();
+            return Ok(peer.clone());
+        }
+        if peers.len() >= PEERS_MAX {
+            let oldest = peers.iter().min_by_key(|(_, peer)| *lock(&peer.used)).map(|(key, _)| *key);
+            oldest.and_then(|key| peers.remove(&key));
+        }
+        let secret = secret();
+        let peer = Arc::new(Peer {
+            identity: Identity::new(&secret)?,
+            key: secret.public(),
+            link: tokio::sync::Mutex::new(None),
+            used: Mutex::new(Instant::now()),
+        });
+        peers.insert(*key, peer.clone());
+        Ok(peer)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,149 @@
+//! One stream: frames out, frames in. Reading is cancel-safe, memory grows only with what has really arrived.
+
+use crate::error::LinkError;
+use crate::frame::{Frame, FrameError, HEADER_BYTES};
+use bytes::BytesMut;
+use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
+use std::time::Duration;
+
+/// A reader that takes nothing for this long is given up.
+const STALL_MAX: Duration = Duration::from_secs(30);
+/// Most bytes taken from the connection at once.
+const READ_BYTES: usize = 64 << 10;
+/// The code of a stream that is not wanted any more.
+const NOT_WANTED: VarInt = VarInt::from_u32(1);
+
+/// Both halves of a stream.
+#[derive(Debug)]
+pub struct Stream {
+    /// What this side says.
+    pub sender: FrameSender,
+    /// What the other side says.
+    pub receiver: FrameReceiver,
+}
+
+/// The half that sends. Dropping it without [`FrameSender::finish`] tells the other side that no more is coming.
+#[derive(Debug)]
+pub struct FrameSender {
+    stream: SendStream,
+    finished: bool,
+}
+
+/// The half that receives. Dropping it tells the other side that nothing more is read.
+#[derive(Debug)]
+pub struct FrameReceiver {
+    stream: RecvStream,
+    buffer: BytesMut,
+    body_max: usize,
+}
+
+impl Stream {
+    pub(crate) fn new((sender, receiver): (SendStream, RecvStream), body_max: usize) -> Self {
+        Self {
+            sender: FrameSender { stream: sender, finished: false },
+            receiver: FrameReceiver { stream: receiver, buffer: BytesMut::new(), body_max },
+        }
+    }
+}
+
+impl FrameSender {
+    /// Sends a frame; waits while the other side does not read, but not for ever. Not cancel-safe.
+    pub async fn send(&mut self, frame: &Frame) -> Result<(), LinkError> {
+        let bytes = frame.encode()?;
+        match tokio::time::timeout(STALL_MAX, self.stream.write_all(&bytes)).await {
+            Ok(written) => written.map_err(on_write),
+            Err(_) => Err(LinkError::Stalled { after: STALL_MAX }),
+        }
+    }
+
+    /// Sends bytes as they are: for tests of what the other side does with them.
+    #[doc(hidden)]
+    pub async fn send_raw(&mut self, bytes: &[u8]) {
+        self.finished = true;
+        let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.finish();
+    }
+
+    /// Says that this was all.
+    pub fn finish(mut self) {
+        self.finished = true;
+        // An error means that the stream or its link has ended already.
+        let _ = self.stream.finish();
+    }
+
+    /// Resolves when the other side wants no more: it stopped reading, or the link is gone.
+    pub async fn unwanted(&self) -> LinkError {
+        match self.stream.stopped().await {
+            Ok(_) => LinkError::Ended,
+            Err(quinn::StoppedError::ConnectionLost(e)) => from_connection(&e),
+            Err(quinn::StoppedError::ZeroRttRejected) => LinkError::Broken { reason: "early data was refused".into() },
+        }
+    }
+}
+
+impl Drop for FrameSender {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = self.stream.reset(NOT_WANTED);
+        }
+    }
+}
+
+impl FrameReceiver {
+    /// The next frame; none at the end. Cancel-safe.
+    pub async fn recv(&mut self) -> Result<Option<Frame>, LinkError> {
+        loop {
+            if let Some(frame) = self.take()? {
+                return Ok(Some(frame));
+            }
+            match self.stream.read_chunk(READ_BYTES, true).await.map_err(on_read)? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
+                None if self.buffer.is_empty() => return Ok(None),
+                None => return Err(LinkError::Truncated),
+            }
+        }
+    }
+
+    /// Whether what is read came before the handshake had ended: somebody may have recorded and repeated it.
+    pub fn is_early(&self) -> bool {
+        self.stream.is_0rtt()
+    }
+
+    fn take(&mut self) -> Result<Option<Frame>, FrameError> {
+        let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+        let len = u32::from_le_bytes(*header) as usize;
+        if len > self.body_max {
+            return Err(FrameError::TooLong { len, max: self.body_max });
+        }
+        if self.buffer.len() < HEADER_BYTES + len {
+            return Ok(None);
+        }
+        let frame = self.buffer.split_to(HEADER_BYTES + len);
+        Frame::decode(&frame[HEADER_BYTES..]).map(Some)
+    }
+}
+
+pub(crate) fn from_connection(e: &quinn::ConnectionError) -> LinkError {
+    match e {
+        quinn::ConnectionError::ApplicationClosed(_) | quinn::ConnectionError::LocallyClosed => LinkError::Ended,
+        other => LinkError::Broken { reason: other.to_string() },
+    }
+}
+
+fn on_write(e: WriteError) -> LinkError {
+    match e {
+        WriteError::Stopped(_) => LinkError::Ended,
+        WriteError::ConnectionLost(e) => from_connection(&e),
+        WriteError::ClosedStream | WriteError::ZeroRttRejected => LinkError::Broken { reason: e.to_string() },
+    }
+}
+
+fn on_read(e: ReadError) -> LinkError {
+    match e {
+        ReadError::Reset(_) => LinkError::Ended,
+        ReadError::ConnectionLost(e) => from_connection(&e),
+        ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected => {
+            LinkError::Broken { reason: e.to_string() }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Links between two endpoints on loopback: who is let in, what passes, what survives.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may fail by panicking.
+
+use ainonymous_transport::{
+    Address, CloseReason, ConnectError, Endpoint, EndpointOptions, Frame, FrameError, Link, LinkError, Load, Pool,
+    TransportSecret, REPLY_BYTES_MAX,
+};
+use ainonymous_types::*;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn secret(seed: u8) -> TransportSecret {
+    TransportSecret::from_bytes([seed; 32])
+}
+
+fn endpoint(seed: u8) -> Endpoint {
+    Endpoint::bind(&EndpointOptions { listen: LOOPBACK, secret: secret(seed) }).unwrap()
+}
+
+fn at(endpoint: &Endpoint) -> Vec<Address> {
+    vec![Address::Direct(endpoint.local_addr().unwrap())]
+}
+
+fn spec() -> EntryHash {
+    EntryHash::from_raw_36(vec![7; 36])
+}
+
+fn ask(text: &str) -> Ask {
+    let messages = vec![ChatMessage { role: ChatRole::User, content: text.into() }];
+    Ask {
+        id: RequestId([1; 16]),
+        spec: spec(),
+        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 0, stop: vec![] },
+        salt: Bytes32([2; 32]),
+        session_key: Bytes32([3; 32]),
+        signature: Bytes64([4; 64]),
+    }
+}
+
+fn tokens(chunk: u32) -> Frame {
+    Frame::Tokens { chunk, text: format!("{chunk} "), tokens: vec![chunk] }
+}
+
+/// Answers each question with `count` chunks, `pause` apart, and probes with a load; says which keys came.
+fn serve(
+    endpoint: &Endpoint,
+    count: u32,
+    pause: Duration,
+) -> (tokio::sync::mpsc::UnboundedReceiver<Bytes32>, Arc<AtomicUsize>) {
+    let (came, keys) = tokio::sync::mpsc::unbounded_channel();
+    let early = Arc::new(AtomicUsize::new(0));
+    let (endpoint, seen) = (endpoint.clone(), early.clone());
+    tokio::spawn(async move {
+        while let Some(arriving) = endpoint.accept().await {
+            let (came, seen) = (came.clone(), seen.clone());
+            tokio::spawn(async move {
+                let load = |_: &EntryHash| {
+                    seen.fetch_add(1, Ordering::Relaxed);
+                    Load { serves: true, slots: 4, ..Load::default() }
+                };
+                let Some((link, departed)) = arriving.establish(&load).await else { return };
+                let _ = came.send(link.peer());
+                while let Ok(mut stream) = link.accept().await {
+                    assert!(!stream.receiver.is_early());
+                    tokio::spawn(async move {
+                        let frame = stream.receiver.recv().await;
+                        match frame {
+                            Ok(Some(Frame::Ask(_))) => {
+                                for chunk in 0..count {
+                                    if stream.sender.send(&tokens(chunk)).await.is_err() {
+                                        return;
+                                    }
+                                    tokio::time::sleep(pause).await;
+                                }
+                                stream.sender.finish();
+                            }
+                            Ok(Some(Frame::Probe { .. })) => {
+                                let load = Load { serves: true, slots: 4, ..Load::default() };
+                                stream.sender.send(&Frame::Load(load)).await.unwrap();
+                                stream.sender.finish();
+                            }
+                            _ => {}
+                        }
+                    });
+                }
+                drop(departed);
+            });
+        }
+    });
+    (keys, early)
+}
+
+async fn link(pool: &Pool, to: &Endpoint) -> Result<Link, ConnectError> {
+    pool.link(&to.key(), &at(to), || secret(99)).await
+}
+
+async fn read_all(link: &Link, text: &str) -> Result<Vec<u32>, LinkError> {
+    let mut stream = link.open().await?;
+    stream.sender.send(&Frame::Ask(Box::new(ask(text)))).await?;
+    let mut chunks = Vec::new();
+    while let Some(frame) = stream.receiver.recv().await? {
+        let Frame::Tokens { chunk, .. } = frame else { panic!("{frame:?}") };
+        chunks.push(chunk);
+    }
+    Ok(chunks)
+}
+
+#[tokio::test]
+async fn both_ends_prove_their_keys_and_a_link_is_used_again() {
+    let (provider, asker) = (endpoint(1), endpoint(2));
+    let (mut keys, _) = serve(&provider, 3, Duration::ZERO);
+    let pool = Pool::new(asker);
+    let first = link(&pool, &provider).await.unwrap();
+    assert_eq!(first.peer(), secret(1).public());
+    assert_eq!(read_all(&first, "hello").await.unwrap(), [0, 1, 2]);
+    let second = link(&pool, &provider).await.unwrap();
+    assert_eq!(read_all(&second, &"x".repeat(limits::PROMPT_BYTES_MAX)).await.unwrap(), [0, 1, 2]);
+    assert_eq!(keys.recv().await.unwrap(), secret(99).public(), "the key made for this peer, not the endpoint's");
+    assert!(keys.try_recv().is_err(), "one link for both");
+    assert_eq!(pool.shown_to(&provider.key()), Some(secret(99).public()));
+}
+
+#[tokio::test]
+async fn whoever_has_another_key_never_gets_a_byte() {
+    let (impostor, asker) = (endpoint(1), endpoint(2));
+    let (mut keys, _) = serve(&impostor, 3, Duration::ZERO);
+    let pool = Pool::new(asker);
+    let expected = secret(5).public();
+    let refused = pool.link(&expected, &at(&impostor), || secret(99)).await.unwrap_err();
+    assert_eq!(refused, ConnectError::WrongKey);
+    let refused = pool.probe(&expected, &at(&impostor), spec(), || secret(99)).await.unwrap_err();
+    assert_eq!(refused, ConnectError::WrongKey);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(keys.try_recv().is_err(), "the handshake never ended");
+    assert_eq!(impostor.counts().failed, 2);
+}
+
+#[tokio::test]
+async fn the_second_of_two_addresses_serves_when_the_first_is_silent() {
+    let (provider, asker) = (endpoint(1), endpoint(2));
+    let _keys = serve(&provider, 1, Duration::ZERO);
+    // Nobody reads what arrives there.
+    let silent = std::net::UdpSocket::bind(LOOPBACK).unwrap();
+    let addresses = vec![Address::Direct(silent.local_addr().unwrap()), at(&provider)[0]];
+    let pool = Pool::new(asker);
+    let begun = std::time::Instant::now();
+    pool.link(&provider.key(), &addresses, || secret(99)).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    let nobody = pool.link(&secret(6).public(), &[], || secret(98)).await.unwrap_err();
+    assert_eq!(nobody, ConnectError::NoAddress);
+}
+
+#[tokio::test]
+async fn a_probe_goes_with_the_first_packet_where_one_has_been_before() {
+    let (provider, asker) = (endpoint(1), endpoint(2));
+    let (mut keys, early) = serve(&provider, 1, Duration::ZERO);
+    let pool = Pool::new(asker);
+    let (load, _) = pool.probe(&provider.key(), &at(&provider), spec(), || secret(99)).await.unwrap();
+    assert!(load.serves);
+    assert_eq!(early.load(Ordering::Relaxed), 0, "no ticket yet");
+    let link = pool.open(&provider.key()).unwrap();
+    // The ticket comes after the handshake.
+    read_all(&link, "hello").await.unwrap();
+    link.close(CloseReason::Done);
+    pool.probe(&provider.key(), &at(&provider), spec(), || unreachable!()).await.unwrap();
+    assert_eq!(early.load(Ordering::Relaxed), 1);
+    for _ in 0..2 {
+        assert_eq!(keys.recv().await.unwrap(), secret(99).public(), "a resumed link shows the same key");
+    }
+    assert_eq!(read_all(&pool.open(&provider.key()).unwrap(), "hello").await.unwrap(), [0]);
+}
+
+#[tokio::test]
+async fn an_answer_goes_on_when_the_asker_changes_its_address() {
+    let (provider, asker) = (endpoint(1), endpoint(2));
+    let _keys = serve(&provider, 200, Duration::from_millis(2));
+    let pool = Pool::new(asker.clone());
+    let link = link(&pool, &provider).await.unwrap();
+    let before = asker.local_addr().unwrap();
+    let reading = tokio::spawn(async move { read_all(&link, "hello").await });
+    tokio::time::sleep(Duration::from_millis(80)).await;
+    asker.rebind(LOOPBACK).unwrap();
+    assert_ne!(asker.local_addr().unwrap(), before);
+    assert_eq!(reading.await.unwrap().unwrap(), (0..200).collect::<Vec<_>>(), "not a token lost or doubled");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_wanted_ends_alone() {
+    let (provider, asker) = (endpoint(1), endpoint(2));
+    let _keys = serve(&provider, u32::MAX, Duration::from_millis(1));
+    let pool = Pool::new(asker);
+    let link = link(&pool, &provider).await.unwrap();
+    let mut stream = link.open().await.unwrap();
+    stream.sender.send(&Frame::Ask(Box::new(ask("hello")))).await.unwrap();
+    stream.receiver.recv().await.unwrap().unwrap();
+    drop(stream);
+    assert!(link.probe(spec()).await.unwrap().serves);
+}
+
+/// A provider that says more than is taken, nonsense, or half a frame.
+#[tokio::test]
+async fn what_is_no_frame_ends_the_stream_and_says_why() {
+    let (provider, asker) = (endpoint(1), endpoint(2));
+    let pool = Pool::new(asker);
+    let long = (u32::try_from(REPLY_BYTES_MAX).unwrap() + 1).to_le_bytes().to_vec();
+    let half = [&10u32.to_le_bytes()[..], &[0, 0]].concat();
+    let nonsense = [&2u32.to_le_bytes()[..], &[255, 255]].concat();
+    let answering = tokio::spawn({
+        let provider = provider.clone();
+        let answers = [long, half, nonsense];
+        async move {
+            let (link, _departed) = provider.accept().await.unwrap().establish(|_| Load::default()).await.unwrap();
+            for bytes in answers {
+                link.accept().await.unwrap().sender.send_raw(&bytes).await;
+            }
+            link.closed().await
+        }
+    });
+    let link = link(&pool, &provider).await.unwrap();
+    let len = REPLY_BYTES_MAX + 1;
+    for error in [
+        LinkError::Frame(FrameError::TooLong { len, max: REPLY_BYTES_MAX }),
+        LinkError::Truncated,
+        LinkError::Frame(FrameError::Malformed),
+    ] {
+        let mut stream = link.open().await.unwrap();
+        stream.sender.send(&Frame::Cancel).await.unwrap();
+        assert_eq!(stream.receiver.recv().await.unwrap_err(), error);
+        assert!(!error.may_resume());
+    }
+    link.close(CloseReason::Protocol);
+    assert_eq!(answering.await.unwrap(), LinkError::Ended);
+}
+
+#[tokio::test]
+async fn a_link_whose_other_side_vanishes_is_broken_and_one_that_leaves_is_ended() {
+    let (provider, asker) = (endpoint(1), endpoint(2));
+    let _keys = serve(&provider, u32::MAX, Duration::from_millis(1));
+    let pool = Pool::new(asker);
+    let link = link(&pool, &provider).await.unwrap();
+    let reading = tokio::spawn({
+        let link = link.clone();
+        async move { read_all(&link, "hello").await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    provider.close(CloseReason::Leaving).await;
+    assert_eq!(reading.await.unwrap().unwrap_err(), LinkError::Ended);
+    assert!(!link.is_open());
+}
