@@ -1,6 +1,6 @@
 //! The provider's side of one question: tokens become numbered chunks, silence becomes heartbeats, the end a receipt.
 
-use crate::timing::{ACKNOWLEDGE_US, COALESCE_US, HEARTBEAT_US, RESEND_CHUNKS_MAX};
+use crate::timing::{Timing, RESEND_CHUNKS_MAX};
 use ainonymous_types::{
     limits, AgentPubKey, Bytes32, ChatInput, Done, EntryHash, FinishReason, PeerSignal, Receipt, RequestId,
     SignedReceipt, TimestampUs, TokenChunk,
@@ -10,6 +10,7 @@ use ainonymous_verify::commit;
 /// One question being answered.
 #[derive(Debug)]
 pub struct Answering {
+    timing: Timing,
     id: RequestId,
     spec: EntryHash,
     session_key: Bytes32,
@@ -40,16 +41,18 @@ pub struct AnswerEnd {
 }
 
 impl Answering {
-    /// Takes a question that arrived at `now_us`.
+    /// Takes a question that arrived at `now_us`, by a way of such times.
     pub fn new(
         id: RequestId,
         spec: EntryHash,
         session_key: Bytes32,
         salt: &Bytes32,
         input: &ChatInput,
+        timing: Timing,
         now_us: u64,
     ) -> Self {
         Self {
+            timing,
             id,
             spec,
             session_key,
@@ -86,7 +89,7 @@ impl Answering {
         self.text.push_str(text);
         self.tokens.push(token);
         let full = self.text.len() >= limits::CHUNK_TEXT_BYTES_MAX / 2 || self.tokens.len() >= limits::CHUNK_TOKENS_MAX;
-        let due = self.chunks.is_empty() || now_us.saturating_sub(self.last_sent_us) >= COALESCE_US;
+        let due = self.chunks.is_empty() || now_us.saturating_sub(self.last_sent_us) >= self.timing.coalesce_us;
         (full || due).then(|| self.flush(now_us)).flatten()
     }
 
@@ -94,14 +97,14 @@ impl Answering {
     pub fn on_tick(&mut self, now_us: u64) -> Option<PeerSignal> {
         let quiet_us = now_us.saturating_sub(self.last_sent_us);
         if !self.tokens.is_empty() {
-            return (quiet_us >= COALESCE_US).then(|| self.flush(now_us)).flatten();
+            return (quiet_us >= self.timing.coalesce_us).then(|| self.flush(now_us)).flatten();
         }
         (quiet_us >= self.quiet_max_us()).then(|| self.on_queued(self.queue_position, now_us))
     }
 
     /// When `on_tick` has something to do at the earliest.
     pub fn next_tick_us(&self) -> u64 {
-        let wait = if self.tokens.is_empty() { self.quiet_max_us() } else { COALESCE_US };
+        let wait = if self.tokens.is_empty() { self.quiet_max_us() } else { self.timing.coalesce_us };
         self.last_sent_us.saturating_add(wait)
     }
 
@@ -147,6 +150,11 @@ impl Answering {
         self.done.clone()
     }
 
+    /// How many chunks there are so far.
+    pub fn chunks(&self) -> u32 {
+        u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)
+    }
+
     /// Chunks that got lost, again; bounded.
     pub fn resend(&self, from_chunk: u32) -> Vec<PeerSignal> {
         let from = from_chunk as usize;
@@ -165,9 +173,9 @@ impl Answering {
 
     fn quiet_max_us(&self) -> u64 {
         if self.acknowledged {
-            HEARTBEAT_US
+            self.timing.heartbeat_us
         } else {
-            ACKNOWLEDGE_US
+            self.timing.acknowledge_us
         }
     }
 

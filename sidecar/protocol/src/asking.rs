@@ -2,7 +2,7 @@
 //! believed only if the receipt fits what was received.
 
 use crate::signature::check_receipt_signature;
-use crate::timing::{CHUNKS_WAITING_MAX, GAP_US, NUDGE_US, RESENDS_MAX, SILENCE_US};
+use crate::timing::{Timing, CHUNKS_WAITING_MAX, GAP_US, RESENDS_MAX};
 use ainonymous_types::{
     limits, AgentPubKey, Bytes32, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
 };
@@ -73,6 +73,7 @@ pub enum Failure {
 #[derive(Debug)]
 pub struct Question {
     asked: Asked,
+    timing: Timing,
     accepted: bool,
     heard_us: u64,
     nudged: bool,
@@ -88,11 +89,12 @@ pub struct Question {
 }
 
 impl Question {
-    /// The question was sent at `now_us`.
-    pub fn new(asked: Asked, now_us: u64) -> Self {
+    /// The question was sent at `now_us`, by a way of such times.
+    pub fn new(asked: Asked, timing: Timing, now_us: u64) -> Self {
         Self {
             output: commit::Output::new(&asked.salt),
             asked,
+            timing,
             accepted: false,
             heard_us: now_us,
             nudged: false,
@@ -144,11 +146,11 @@ impl Question {
         if self.ended {
             return Vec::new();
         }
-        if now_us.saturating_sub(self.heard_us) >= SILENCE_US {
-            let failure = if self.accepted { Failure::Gone(self.tokens) } else { Failure::Silent };
-            return self.end(Effect::Failed(failure));
+        let quiet_us = now_us.saturating_sub(self.heard_us);
+        if quiet_us >= self.timing.silence_us {
+            return self.on_lost();
         }
-        if !self.nudged && now_us.saturating_sub(self.heard_us) >= NUDGE_US {
+        if !self.nudged && quiet_us >= self.timing.nudge_us {
             self.nudged = true;
             return vec![if self.accepted { self.resend() } else { Effect::AskAgain }];
         }
@@ -160,14 +162,36 @@ impl Question {
 
     /// When `on_tick` has something to do at the earliest.
     pub fn next_tick_us(&self) -> u64 {
-        let silence = self.heard_us.saturating_add(if self.nudged { SILENCE_US } else { NUDGE_US });
+        let silence = self.heard_us.saturating_add(self.silence_us());
         self.gap_since_us.map_or(silence, |gap| silence.min(gap.saturating_add(GAP_US)))
+    }
+
+    /// The way to the provider is gone for good.
+    pub fn on_lost(&mut self) -> Vec<Effect> {
+        if self.ended {
+            return Vec::new();
+        }
+        let failure = if self.accepted { Failure::Gone(self.tokens) } else { Failure::Silent };
+        self.end(Effect::Failed(failure))
+    }
+
+    /// The first chunk that has not arrived.
+    pub fn next_chunk(&self) -> u32 {
+        self.next_chunk
     }
 
     /// The asker has lost interest.
     pub fn cancel(&mut self) -> Option<PeerSignal> {
         let running = !std::mem::replace(&mut self.ended, true);
         running.then_some(PeerSignal::Cancel { id: self.asked.id })
+    }
+
+    fn silence_us(&self) -> u64 {
+        if self.nudged {
+            self.timing.silence_us
+        } else {
+            self.timing.nudge_us
+        }
     }
 
     fn heard(&mut self, now_us: u64) {

@@ -1,6 +1,6 @@
 //! Receipts become batches: one action on the DHT for many answers, and for each receipt the path that proves it.
 
-use ainonymous_types::{limits, AgentPubKey, Bytes32, EntryHash, RequestId, SignedReceipt};
+use ainonymous_types::{limits, Bytes32, EntryHash, RequestId, SignedReceipt};
 use ainonymous_verify::{merkle, receipt};
 
 /// A signed receipt that no batch contains yet.
@@ -8,8 +8,6 @@ use ainonymous_verify::{merkle, receipt};
 pub struct PendingReceipt {
     /// The question.
     pub id: RequestId,
-    /// Who is to be told where the receipt stands.
-    pub requester: AgentPubKey,
     /// The statement.
     pub receipt: SignedReceipt,
 }
@@ -36,8 +34,6 @@ pub struct PlannedBatch {
 pub struct PlannedProof {
     /// The question.
     pub id: RequestId,
-    /// Who is to be told.
-    pub requester: AgentPubKey,
     /// Position of the leaf.
     pub index: u32,
     /// Sibling hashes from leaf to root.
@@ -62,7 +58,6 @@ fn plan_one(receipts: &[&PendingReceipt]) -> Option<PlannedBatch> {
     let leaves: Vec<Bytes32> = receipts.iter().map(|p| receipt::leaf(&p.receipt)).collect();
     let proof = |(index, p): (usize, &&PendingReceipt)| PlannedProof {
         id: p.id,
-        requester: p.requester.clone(),
         index: u32::try_from(index).unwrap_or(u32::MAX),
         path: merkle::path(&leaves, index).unwrap_or_default(),
     };

@@ -6,10 +6,12 @@
 mod answering;
 mod asking;
 mod batching;
+mod handed;
 mod signature;
 pub mod timing;
 
 pub use answering::{AnswerEnd, Answering};
 pub use asking::{Answered, Asked, Effect, Failure, Question};
 pub use batching::{plan_batches, PendingReceipt, PlannedBatch, PlannedProof};
+pub use handed::{Differs, Handed};
 pub use signature::{check_receipt_signature, sign_ask, verify_ask, SignatureError};

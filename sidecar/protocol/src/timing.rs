@@ -1,23 +1,61 @@
-//! The times of the signal path, in microseconds. They are part of the protocol: both sides rely on them.
+//! The times of an answer's way, in microseconds. They are part of the protocol: both sides rely on them.
 
-/// A provider coalesces tokens for this long, except the first, which leaves at once.
-pub const COALESCE_US: u64 = 30_000;
-/// A provider that has no token yet says after this long that it has taken the question. The first token says it too, and
-/// usually comes sooner: an answer is not kept waiting behind its own acknowledgement.
-pub const ACKNOWLEDGE_US: u64 = 40_000;
-/// A provider that has nothing to say says so this often.
-pub const HEARTBEAT_US: u64 = 1_000_000;
-/// A requester that has heard nothing for this long (four heartbeats) gives up.
-pub const SILENCE_US: u64 = 4_200_000;
-/// A requester that has heard nothing for this long speaks up once: the question, or the last parts, may be lost.
-pub const NUDGE_US: u64 = 1_500_000;
+/// How often a provider speaks and how long a requester waits: what a path allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// A provider coalesces tokens for this long, except the first, which leaves at once.
+    pub coalesce_us: u64,
+    /// A provider that has no token yet says after this long that it has taken the question. The first token says it too, and
+    /// usually comes sooner: an answer is not kept waiting behind its own acknowledgement.
+    pub acknowledge_us: u64,
+    /// A provider that has nothing to say says so this often.
+    pub heartbeat_us: u64,
+    /// A requester that has heard nothing for this long (at least three heartbeats and what the path adds) gives up.
+    pub silence_us: u64,
+    /// A requester that has heard nothing for this long speaks up once: the question, or the last parts, may be lost.
+    pub nudge_us: u64,
+}
+
+/// Remote signals through conductors: dear, and they may be lost.
+pub const SIGNALS: Timing = Timing {
+    coalesce_us: 30_000,
+    acknowledge_us: 40_000,
+    heartbeat_us: 1_000_000,
+    silence_us: 4_200_000,
+    nudge_us: 1_500_000,
+};
+/// A stream between sidecars: cheap, in order, and nothing is lost while it lives.
+pub const DIRECT: Timing = Timing {
+    coalesce_us: 4_000,
+    acknowledge_us: 20_000,
+    heartbeat_us: 200_000,
+    silence_us: 800_000,
+    // Nothing is lost on a stream: there is nothing to say.
+    nudge_us: 800_000,
+};
+
 /// A requester that misses a chunk for this long asks for it again.
 pub const GAP_US: u64 = 300_000;
 /// How often a requester asks again for missing chunks before it gives up.
 pub const RESENDS_MAX: u32 = 8;
 /// A provider keeps a finished answer for this long, so that lost chunks can be sent again.
 pub const KEEP_ANSWER_US: u64 = 60_000_000;
+/// A provider goes on for this long while nobody takes its answer: the requester may come back by another link.
+pub const RESUME_US: u64 = 5_000_000;
 /// Most chunks sent again at once.
 pub const RESEND_CHUNKS_MAX: usize = 64;
 /// Most chunks that a requester keeps while an earlier one is missing.
 pub const CHUNKS_WAITING_MAX: usize = 1_024;
+
+impl Timing {
+    /// The same over a path with such a round trip: silence is longer where a lost packet takes longer to be sent again.
+    pub fn over(self, round_trip_us: u64) -> Self {
+        let longer = round_trip_us.saturating_mul(ROUND_TRIPS_OF_SILENCE);
+        let (silence_us, nudge_us) = (self.silence_us.saturating_add(longer), self.nudge_us.saturating_add(longer));
+        Self { silence_us, nudge_us, ..self }
+    }
+}
+
+/// A packet lost twice in a row is with the other side after so many round trips (RFC 9002: probes after one and after
+/// three, each with the time that the packet itself takes).
+const ROUND_TRIPS_OF_SILENCE: u64 = 6;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A test may fail by panicking.
 
+use ainonymous_protocol::timing::{DIRECT, SIGNALS};
 use ainonymous_protocol::{sign_ask, verify_ask, AnswerEnd, Answering, Asked, Effect, Failure, Question};
 use ainonymous_types::{
     AgentPubKey, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, EntryHash, FinishReason, PeerSignal, Receipt,
@@ -61,8 +62,8 @@ struct Run {
 
 fn run(tokens: &[&str], fates: &[u8], tamper: impl Fn(&mut Receipt)) -> Run {
     let asked = asked();
-    let mut question = Question::new(asked.clone(), 0);
-    let mut answering = Answering::new(ID, spec(), asked.session_key, &SALT, &input(), 0);
+    let mut question = Question::new(asked.clone(), SIGNALS, 0);
+    let mut answering = Answering::new(ID, spec(), asked.session_key, &SALT, &input(), SIGNALS, 0);
     let mut to_requester: Vec<(u64, PeerSignal)> = vec![(STEP_US, answering.on_queued(0, 0))];
     let (mut text, mut end, mut signals, mut fate) = (String::new(), None, 0, fates.iter().cycle());
     let mut next = tokens.iter().enumerate();
@@ -163,8 +164,8 @@ fn a_receipt_about_anything_else_is_not_believed() {
 #[test]
 fn a_signature_by_somebody_else_is_not_believed() {
     let asked = asked();
-    let mut question = Question::new(asked.clone(), 0);
-    let mut answering = Answering::new(ID, spec(), asked.session_key, &SALT, &input(), 0);
+    let mut question = Question::new(asked.clone(), SIGNALS, 0);
+    let mut answering = Answering::new(ID, spec(), asked.session_key, &SALT, &input(), SIGNALS, 0);
     let chunk = answering.on_token(1, "Paris", 1).unwrap();
     let end = AnswerEnd { finish: FinishReason::Stop, prompt_tokens: 4, finished_at: 1 };
     let (_, receipt) = answering.finish(provider(), end, 2);
@@ -178,13 +179,13 @@ fn a_signature_by_somebody_else_is_not_believed() {
 
 #[test]
 fn silence_before_and_after_the_first_token_has_different_names() {
-    let mut question = Question::new(asked(), 0);
+    let mut question = Question::new(asked(), SIGNALS, 0);
     assert_eq!(question.on_tick(1_500_000), vec![Effect::AskAgain]);
     assert_eq!(question.on_tick(4_200_000), vec![Effect::Failed(Failure::Silent)]);
     assert!(question.on_tick(9_000_000).is_empty());
 
-    let mut question = Question::new(asked(), 0);
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    let mut question = Question::new(asked(), SIGNALS, 0);
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
     let chunk = answering.on_token(1, "Paris", 1).unwrap();
     assert_eq!(question.on_signal(&provider(), chunk, 10), vec![Effect::Text("Paris".into(), 1)]);
     assert_eq!(question.on_tick(1_600_000), vec![Effect::Resend(1)]);
@@ -193,7 +194,7 @@ fn silence_before_and_after_the_first_token_has_different_names() {
 
 #[test]
 fn others_cannot_speak_for_the_provider() {
-    let mut question = Question::new(asked(), 0);
+    let mut question = Question::new(asked(), SIGNALS, 0);
     let other = AgentPubKey::from_raw_36(vec![8; 36]);
     let refused = PeerSignal::Refused { id: ID, reason: RefuseReason::Busy, detail: String::new() };
     assert!(question.on_signal(&other, refused.clone(), 1).is_empty());
@@ -204,8 +205,8 @@ fn others_cannot_speak_for_the_provider() {
 
 #[test]
 fn an_answer_longer_than_asked_for_is_broken_off() {
-    let mut question = Question::new(Asked { max_tokens: 2, ..asked() }, 0);
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    let mut question = Question::new(Asked { max_tokens: 2, ..asked() }, SIGNALS, 0);
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
     let first = answering.on_token(1, "a", 1).unwrap();
     let _ = question.on_signal(&provider(), first, 1);
     let _ = answering.on_token(2, "b", 2);
@@ -216,10 +217,10 @@ fn an_answer_longer_than_asked_for_is_broken_off() {
 
 #[test]
 fn an_answer_is_not_kept_waiting_behind_its_acknowledgement() {
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
     assert_eq!(answering.on_tick(39_999), None);
     assert!(matches!(answering.on_token(1, "Paris", 39_999), Some(PeerSignal::Tokens(_))));
-    let mut slow = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    let mut slow = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
     assert_eq!(slow.next_tick_us(), 40_000);
     assert!(matches!(slow.on_tick(40_000), Some(PeerSignal::Accepted { queue_position: 0, .. })));
     assert_eq!(slow.next_tick_us(), 1_040_000);
@@ -227,8 +228,8 @@ fn an_answer_is_not_kept_waiting_behind_its_acknowledgement() {
 
 #[test]
 fn a_slow_engine_is_not_a_dead_one() {
-    let mut question = Question::new(asked(), 0);
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), 0);
+    let mut question = Question::new(asked(), SIGNALS, 0);
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
     let mut now = 0;
     for _ in 0..61 {
         now = answering.next_tick_us();
@@ -237,4 +238,22 @@ fn a_slow_engine_is_not_a_dead_one() {
         assert!(question.on_tick(now).is_empty());
     }
     assert!(now >= 60_000_000 && !question.ended());
+}
+
+#[test]
+fn a_stream_speaks_oftener_and_is_given_up_sooner_than_signals() {
+    let mut question = Question::new(asked(), DIRECT.over(100_000), 0);
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), DIRECT, 0);
+    let mut heard = 0;
+    for now in (0..10_000_000).step_by(10_000) {
+        if let Some(signal) = answering.on_tick(now) {
+            question.on_signal(&asked().provider, signal, now);
+            heard += 1;
+        }
+        assert!(question.on_tick(now).is_empty(), "heartbeats keep it");
+    }
+    assert!((48..=51).contains(&heard), "{heard}");
+    assert!(question.on_tick(9_990_000 + 1_390_000).is_empty(), "six round trips are added");
+    assert_eq!(question.on_tick(9_990_000 + 1_400_000), vec![Effect::Failed(Failure::Gone(0))]);
+    assert!(question.ended() && question.on_lost().is_empty());
 }
