@@ -115,6 +115,13 @@ pub(crate) struct Up {
     /// key (`ainonymous keys create`) [default: 127.0.0.1:11435].
     #[arg(long, env = "AINONYMOUS_API", value_name = "ADDRESS")]
     pub(crate) api: Option<String>,
+    /// Address (UDP) of direct connections, or `off` [default: a free port, and the same one next time].
+    #[arg(long, env = "AINONYMOUS_QUIC", value_name = "ADDRESS|off")]
+    pub(crate) quic: Option<String>,
+    /// Where peers reach this node's direct connections, for example quic://203.0.113.7:4242, if that is not where it
+    /// listens; can be given again [default: the address by which this machine reaches the bootstrap server].
+    #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    pub(crate) quic_address: Vec<String>,
     /// Programs of this machine need an API key too.
     #[arg(long)]
     pub(crate) require_key: bool,
@@ -382,10 +389,12 @@ pub(crate) enum Tuning {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Route {
-    /// The node's own model if it has it, else a peer by signals.
+    /// The node's own model if it has it, else a peer: over a direct connection, else by signals.
     Auto,
     /// Only the node's own model.
     Local,
+    /// A peer, over a direct connection.
+    Direct,
     /// A peer, by remote signals.
     Signals,
     /// A peer, by a sealed entry on the DHT.
@@ -398,6 +407,7 @@ impl Route {
         match self {
             Self::Auto => "auto",
             Self::Local => "local",
+            Self::Direct => "direct",
             Self::Signals => "signals",
             Self::Posted => "posted",
         }

@@ -7,7 +7,7 @@ use crate::{models, paths};
 use ainonymous_api::DEFAULT_PORT;
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
-use ainonymous_node::{DraftOptions, GpuLayers, Library, ServeOptions};
+use ainonymous_node::{DraftOptions, GpuLayers, Library, QuicOptions, ServeOptions};
 use ainonymous_types::KvType;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) network: Network,
     pub(crate) network_seed: Option<String>,
     pub(crate) api: SocketAddr,
+    /// Direct connections, unless they are off.
+    pub(crate) quic: Option<QuicOptions>,
     /// Programs of this machine need a key too.
     pub(crate) require_key: bool,
     /// Web pages that may use the API.
@@ -58,6 +60,7 @@ impl Settings {
     pub(crate) fn resolve(flags: Up, models: Vec<PathBuf>, config: &Config) -> Result<Self, CliError> {
         let must_serve = !models.is_empty();
         let network = network(&flags, config);
+        let quic = quic(&flags, config, &network)?;
         let files = model_files(models, &flags, config);
         let find = |model| find_model(model, &flags.models, config);
         let no_share = flags.no_share || config.no_share.unwrap_or(false);
@@ -100,6 +103,7 @@ impl Settings {
             passphrase_file: flags.passphrase_file.or_else(|| config.passphrase_file.clone()),
             network,
             network_seed: flags.network_seed.or_else(|| config.network_seed.clone()).filter(|seed| !seed.is_empty()),
+            quic,
             require_key: flags.require_key || config.require_key.unwrap_or(false),
             cors_origins: origins(if flags.cors_origin.is_empty() { &config.cors_origin } else { &flags.cors_origin })?,
             api: parse_address(flags.api.as_deref().or(config.api.as_deref()))?,
@@ -128,6 +132,44 @@ fn network(flags: &Up, config: &Config) -> Network {
     // A relay without TLS works with the tuning for private networks only.
     let fitting = if relay.starts_with("http://") { Tuning::Lan } else { Tuning::Default };
     Network::Joined { bootstrap, relay, tuning: tuning.unwrap_or(fitting) }
+}
+
+/// Where direct connections come in, and what peers are told.
+fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOptions>, CliError> {
+    let text = flags.quic.as_deref().or(config.quic.as_deref());
+    let reach = match network {
+        Network::Joined { bootstrap, .. } => host_and_port(bootstrap),
+        Network::Attached { .. } => None,
+        Network::Offline | Network::Unsaid => return Ok(None),
+    };
+    let listen = match text {
+        Some("off") => return Ok(None),
+        Some(address) => Some(address.parse().map_err(|_| CliError::Value {
+            value: address.to_owned(),
+            what: "--quic",
+            problem: "it must be an address and a port, for example 0.0.0.0:4242, or `off`".into(),
+        })?),
+        None => None,
+    };
+    let given = if flags.quic_address.is_empty() { &config.quic_address } else { &flags.quic_address };
+    let address = |text: &String| {
+        text.parse().map_err(|e: ainonymous_node::AddressError| CliError::Value {
+            value: text.clone(),
+            what: "--quic-address",
+            problem: e.to_string(),
+        })
+    };
+    let addresses = given.iter().map(address).collect::<Result<_, _>>()?;
+    Ok(Some(QuicOptions { listen, addresses, reach }))
+}
+
+/// `host:port` of an address of the web.
+fn host_and_port(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())?;
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let port = if scheme == "https" { 443 } else { 80 };
+    Some(if has_port { host.to_owned() } else { format!("{host}:{port}") })
 }
 
 /// Those of `serve` and of flags, else of the environment, else of the file.
@@ -246,6 +288,26 @@ mod tests {
         assert!(matches!(settings("up --bootstrap http://flag", &offline).network, Network::Joined { .. }));
         let attached = Network::Attached { admin_url: "ws://127.0.0.1:1".into() };
         assert_eq!(settings("up --conductor ws://127.0.0.1:1", &none).network, attached);
+    }
+
+    #[test]
+    fn direct_connections_are_on_in_a_network_unless_they_are_off() {
+        let none = Config::default();
+        let quic = |line: &str| settings(line, &none).quic;
+        assert!(quic("up --offline").is_none());
+        let joined = quic("up --bootstrap https://b.example/x").unwrap();
+        assert_eq!((joined.listen, joined.reach.as_deref()), (None, Some("b.example:443")));
+        assert_eq!(quic("up --bootstrap http://[::1]:4000").unwrap().reach.as_deref(), Some("[::1]:4000"));
+        assert!(quic("up --bootstrap http://b:1 --quic off").is_none());
+        let told =
+            quic("up --bootstrap http://b:1 --quic 0.0.0.0:4242 --quic-address quic://203.0.113.7:4242").unwrap();
+        assert_eq!(told.listen.unwrap().port(), 4242);
+        assert_eq!(told.addresses[0].to_string(), "quic://203.0.113.7:4242");
+        for line in ["--quic 4242", "--quic-address 203.0.113.7:4242", "--quic-address quic://0.0.0.0:1"] {
+            let line = format!("up --bootstrap http://b:1 {line}");
+            let error = Settings::resolve(flags(&line), Vec::new(), &none).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage, "{line}");
+        }
     }
 
     #[test]

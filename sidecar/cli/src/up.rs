@@ -136,6 +136,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         network,
         network_seed,
         api: _,
+        quic,
         require_key: _,
         cors_origins: _,
         models,
@@ -189,6 +190,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
             poll_interval,
             idle_unload,
             library: Some(library),
+            quic,
         },
         alone,
     ))

@@ -16,7 +16,8 @@ use holochain_conductor_api::ExternalApiWireError;
 use holochain_types::prelude::ExternIO;
 use serde::de::DeserializeOwned;
 use serde::Serialize;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Payloads without a bound of their own are small.
@@ -101,6 +102,11 @@ pub(crate) const SIDECAR_FUNCTIONS: [Function; 18] = [
 ];
 
 impl Conductor {
+    /// How often each zome function was called so far.
+    pub fn calls(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Writes a model spec down, or finds the same one written before.
     pub async fn create_model_spec(&self, spec: ModelSpec) -> Result<SpecRef, ConductorError> {
         self.call(CREATE_MODEL_SPEC, &spec).await
@@ -204,6 +210,7 @@ impl Conductor {
         if bytes > max_bytes {
             return Err(ConductorError::TooLarge { function: name, bytes, max: max_bytes });
         }
+        *self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
         let output = match kind {
             Kind::Read => self.call_read(name, payload).await,
             Kind::Send => {

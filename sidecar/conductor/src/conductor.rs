@@ -7,7 +7,7 @@ use crate::signals::SignalHub;
 use crate::{pack, supervisor, ConductorError, ConductorOptions, DhtStats, JoinStage, Mode, NetworkState};
 use ainonymous_types::{AgentPubKey, DnaHash, LocalSignal};
 use holochain_types::prelude::CellId;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) hub: SignalHub,
     /// Held while something is written to the source chain: concurrent commits fail in Holochain.
     pub(crate) writes: tokio::sync::Mutex<()>,
+    /// Calls so far, by function.
+    pub(crate) calls: Mutex<BTreeMap<&'static str, u64>>,
     pub(crate) credentials: Mutex<Option<Arc<Credentials>>>,
     pub(crate) pages: tokio::sync::Mutex<Pages>,
     /// Cancelled to stop.
@@ -81,6 +83,7 @@ impl Conductor {
             state: watch::Sender::new(NetworkState::Joining { stage: JoinStage::Starting }),
             hub: SignalHub::new(),
             writes: tokio::sync::Mutex::default(),
+            calls: Mutex::default(),
             credentials: Mutex::new(None),
             pages: tokio::sync::Mutex::default(),
             stop: stop.clone(),

@@ -4,6 +4,7 @@ use crate::engines::{model_id, Announced, Loaded, Slot};
 use crate::node::Node;
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_engine::Event;
+use ainonymous_transport::Address;
 use ainonymous_types::{
     limits, CapabilityInput, ChatInput, ChatMessage, ChatRole, ModelSpec, Role, Sampling, ServedModel,
 };
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 /// Tokens of the question that measures a model's speed.
 const MEASURE_TOKENS: u32 = 24;
+/// How often it is looked whether this machine still has the address that peers were told.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// First pause after a failed announcement; doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// Longest pause after a failed announcement.
@@ -22,14 +25,19 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Waits for models and conductor, then announces until it has worked, and again whenever what is offered has changed.
 pub(crate) async fn run(node: Node) {
     let mut changes = node.inner.engines.changes();
-    let mut told: Option<Vec<String>> = None;
+    let mut told = None;
     let mut speeds: HashMap<String, u32> = HashMap::new();
     loop {
         node.inner.engines.settled().await;
         changes.borrow_and_update();
         let offered = node.inner.engines.shared();
         let ids: Vec<String> = offered.iter().map(|(_, model)| model_id(model)).collect();
-        if told.as_ref() != Some(&ids) {
+        let addresses = match &node.inner.plane {
+            Some(plane) => plane.addresses().await,
+            None => vec![],
+        };
+        let offer = (ids, addresses);
+        if told.as_ref() != Some(&offer) {
             for loaded in node.inner.engines.loaded() {
                 if let Entry::Vacant(unknown) = speeds.entry(model_id(&loaded.model)) {
                     unknown.insert(measure(&loaded).await);
@@ -37,16 +45,17 @@ pub(crate) async fn run(node: Node) {
             }
             let Some(conductor) = node.conductor_when_running().await else { return };
             let mut pause = RETRY_FIRST;
-            while let Err(e) = announce(&node, &conductor, &offered, &speeds).await {
+            while let Err(e) = announce(&node, &conductor, &offered, &speeds, &offer.1).await {
                 tracing::warn!(error = %e, "the network could not be told what is served here; trying again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY_MAX);
             }
-            told = Some(ids);
+            told = Some(offer);
             node.inner.directory.set_announced();
             node.inner.directory.refresh_if_old(&node).await;
         }
-        if changes.changed().await.is_err() {
+        // This machine may have moved to another network.
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, changes.changed()).await {
             return;
         }
     }
@@ -57,6 +66,7 @@ async fn announce(
     conductor: &Conductor,
     offered: &[(Arc<Slot>, ModelSpec)],
     speeds: &HashMap<String, u32>,
+    addresses: &[Address],
 ) -> Result<(), ConductorError> {
     let loaded = node.inner.engines.loaded();
     let info = loaded.first().map(|loaded| loaded.engine.info().clone());
@@ -73,15 +83,16 @@ async fn announce(
     let capability = conductor
         .put_capability(CapabilityInput {
             roles: vec![Role::Provider],
-            transport_key: None,
-            addresses: Vec::new(),
+            transport_key: node.inner.plane.as_ref().map(|plane| plane.key()),
+            addresses: addresses.iter().take(limits::CAPABILITY_ADDRESSES_MAX).map(ToString::to_string).collect(),
             backend: info.backend,
             backend_detail: info.backend_detail,
             models: served.iter().map(|(_, served)| served.clone()).collect(),
         })
         .await?;
     for (slot, served) in served {
-        let announced = Announced { spec: served.spec, capability: Some(capability.clone()) };
+        let ServedModel { spec, tokens_per_s } = served;
+        let announced = Announced { spec, capability: Some(capability.clone()), tokens_per_s };
         node.inner.engines.set_announced(slot, Some(announced));
     }
     Ok(())

@@ -10,11 +10,13 @@ use tokio::sync::mpsc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {
-    /// The node's own engine if it has the model, else a peer by signals.
+    /// The node's own engine if it has the model, else a peer: over a link, else by signals.
     #[default]
     Auto,
     /// Only the node's own engine.
     Local,
+    /// A peer, over a link between the two nodes.
+    Direct,
     /// A peer, by remote signals through the conductor.
     Signals,
     /// A peer, by a request entry on the DHT.
@@ -93,6 +95,8 @@ pub struct AnswerDone {
     pub decode_us: u64,
     /// From asking to the first token by the provider's clock, in microseconds.
     pub provider_first_token_us: u64,
+    /// Which way the last part came.
+    pub route: Route,
     /// The provider's signed statement; none when the node's own engine answered.
     pub receipt: Option<SignedReceipt>,
 }

@@ -1,6 +1,7 @@
 //! Who serves what, as last seen on the DHT. Reads cost a network round trip, so what was seen is kept and renewed in
 //! the background; a question never waits for a renewal unless nothing fitting is known.
 
+use crate::direct::LinkAddress;
 use crate::engines::{is_named, model_id};
 use crate::node::{lock, Node};
 use crate::{AskError, ModelEntry};
@@ -26,6 +27,8 @@ pub(crate) struct Candidate {
     pub(crate) capability: ainonymous_types::ActionHash,
     pub(crate) spec: SpecRef,
     pub(crate) model_id: String,
+    /// How its data plane is reached, if it has one.
+    pub(crate) link: Option<LinkAddress>,
 }
 
 #[derive(Debug, Default)]
@@ -148,6 +151,7 @@ impl Directory {
                         capability: record.action.clone(),
                         spec: served.spec.clone(),
                         model_id: model_id(model),
+                        link: LinkAddress::of(&record.capability),
                     });
                 }
             }

@@ -4,6 +4,7 @@ use crate::node::lock;
 use crate::{LocalModel, LocalModelState, ModelEntry, Phase, ServeOptions};
 use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
 use ainonymous_models::{FileHashes, HashCache};
+use ainonymous_transport::Load;
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -24,6 +25,8 @@ pub(crate) struct Announced {
     pub(crate) spec: SpecRef,
     /// None while the model is not shared.
     pub(crate) capability: Option<ActionHash>,
+    /// Measured decode speed of one stream; 0 if not measured.
+    pub(crate) tokens_per_s: u32,
 }
 
 /// All models of this node. They come and go while it runs.
@@ -245,6 +248,27 @@ impl Engines {
             slot.touch();
             Some((found, announced))
         })
+    }
+
+    /// How busy this node is with a model spec.
+    pub(crate) fn load_of(&self, spec: &EntryHash, draining: bool) -> Load {
+        let of_spec = |slot: &Arc<Slot>| {
+            let (loaded, announced) = slot.ready()?;
+            announced.filter(|a| a.spec.entry == *spec).map(|announced| (loaded, announced))
+        };
+        let Some((loaded, announced)) = self.slots().iter().find_map(of_spec) else {
+            return Load { draining, ..Load::default() };
+        };
+        let status = loaded.engine.status();
+        Load {
+            serves: true,
+            draining,
+            queued: status.queued,
+            running: status.running,
+            slots: loaded.engine.info().fit.slots,
+            milli_tokens_per_s: u64::from(announced.tokens_per_s) * 1_000,
+            milli_prefill_tokens_per_s: 0,
+        }
     }
 
     /// What a question's model stands for here; whatever is there if it names none. What answers comes first.

@@ -2,6 +2,7 @@
 
 use ainonymous_conductor::ConductorError;
 use ainonymous_engine::EngineError;
+use ainonymous_transport::ConnectError;
 use ainonymous_types::RefuseReason;
 use std::path::PathBuf;
 
@@ -39,6 +40,9 @@ pub enum NodeError {
         /// Which.
         path: PathBuf,
     },
+    /// The socket for direct connections.
+    #[error(transparent)]
+    Transport(#[from] ConnectError),
     /// The node is not as far yet, or is stopping.
     #[error("the conductor is still starting")]
     NotReady,
@@ -54,6 +58,7 @@ impl NodeError {
             Self::Database { .. } => "database",
             Self::DatabaseStopped { .. } => "database_stopped",
             Self::DataDirInUse { .. } => "data_dir_in_use",
+            Self::Transport(e) => e.code(),
             Self::NotReady => "not_ready",
         }
     }
@@ -62,6 +67,7 @@ impl NodeError {
     pub fn hint(&self) -> String {
         match self {
             Self::Conductor(e) => e.hint(),
+            Self::Transport(e) => e.hint().into(),
             Self::Storage { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 "free some space on that disk, then start again".into()
             }
@@ -130,6 +136,12 @@ pub enum AskError {
     NotForPeers {
         /// What the question asks for.
         what: &'static str,
+    },
+    /// No link to a provider, where one was demanded or before signals are tried.
+    #[error("{problem}")]
+    NoWay {
+        /// What happened.
+        problem: String,
     },
     /// The provider did not take the question in time.
     #[error("provider {provider} does not answer")]
@@ -238,6 +250,7 @@ impl AskError {
             Self::NotReady { .. } => "not_ready",
             Self::Invalid { code, .. } | Self::Conductor { code, .. } | Self::LoadFailed { code, .. } => code,
             Self::NotForPeers { .. } => "not_for_peers",
+            Self::NoWay { .. } => "no_link",
             Self::ProviderSilent { .. } => "provider_silent",
             Self::ProviderGone { .. } => "provider_gone",
             Self::Refused { reason, .. } => match reason {
@@ -273,6 +286,9 @@ impl AskError {
             Self::Invalid { .. } => "change the request".into(),
             Self::NotForPeers { .. } => "leave it out, or serve the model on this node (`--serve`)".into(),
             Self::Conductor { hint, .. } | Self::LoadFailed { hint, .. } => hint.clone(),
+            Self::NoWay { .. } => {
+                "leave the route to the node (`auto`): it goes by signals where there is no link".into()
+            }
             Self::ProviderSilent { .. } | Self::ProviderGone { .. } => "ask again: another provider may take it".into(),
             Self::Refused { reason, .. } => refusal_hint(*reason).into(),
             Self::ProviderBroken { .. } => "ask again: another provider may take it".into(),
@@ -292,6 +308,7 @@ impl AskError {
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {
                 ErrorClass::Unavailable
             }
+            Self::NoWay { .. } => ErrorClass::Unavailable,
             Self::ProviderSilent { .. } | Self::AnswerPending { .. } => ErrorClass::Timeout,
             Self::ProviderGone { .. } | Self::ProviderBroken { .. } => ErrorClass::BadGateway,
             Self::Refused { reason, .. } => match reason {

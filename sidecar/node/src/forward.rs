@@ -4,7 +4,7 @@
 //! comes for the next one go as one; nothing is ever held back for that.
 
 use crate::routing::micros;
-use crate::{AnswerDone, AnswerEvent, AskError};
+use crate::{AnswerDone, AnswerEvent, AskError, Route};
 use ainonymous_engine::{Event, Finished, Generation};
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -76,6 +76,7 @@ fn done(finished: Finished, first_token_us: u64) -> AnswerDone {
         first_token_us,
         decode_us: finished.decode_us,
         provider_first_token_us: finished.queue_us.saturating_add(finished.prefill_us),
+        route: Route::Local,
         receipt: None,
     }
 }

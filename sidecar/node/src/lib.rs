@@ -4,7 +4,10 @@
 //! HTTP, the JSON of OpenAI, the command line, or the APIs of Holochain and llama.cpp.
 
 mod announce;
+mod answering;
 mod ask;
+mod asking;
+mod direct;
 mod directory;
 mod engines;
 mod error;
@@ -12,9 +15,11 @@ mod forward;
 mod local;
 mod node;
 mod options;
+mod plane;
 mod posted;
 mod publishing;
 mod receipts;
+mod requester;
 mod routing;
 mod serving;
 mod status;
@@ -23,11 +28,12 @@ mod store;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
-pub use options::{Library, NodeOptions, ServeOptions};
-pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, Status};
+pub use options::{Library, NodeOptions, QuicOptions, ServeOptions};
+pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, QuicStatus, Status};
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
 pub use ainonymous_engine::{
     request, DraftOptions, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, ModelInfo,
     More, Prompt, Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,
 };
+pub use ainonymous_transport::{Address, AddressError};

@@ -2,15 +2,17 @@
 
 use crate::directory::Directory;
 use crate::engines::{Engines, Slot};
+use crate::plane::DataPlane;
 use crate::receipts::Receipts;
 use crate::serving::Serving;
 use crate::store::Store;
 use crate::{
-    announce, local, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, Library, ModelEntry,
-    NodeError, NodeOptions, Phase, ReceiptState, ServeOptions, Status,
+    announce, local, plane, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, Library,
+    ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, ServeOptions, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings};
+use ainonymous_transport::CloseReason;
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,6 +25,8 @@ use tokio_util::task::TaskTracker;
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Pieces of work caused by signals of peers, at once.
 const SIGNAL_WORK_MAX: usize = 32;
+/// Longest time for telling peers that this node leaves.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 /// Longest time that a part gets to stop.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
@@ -60,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) serving: Serving,
     pub(crate) posted: posted::Posted,
     pub(crate) receipts: Receipts,
+    /// Direct connections; none if they are off.
+    pub(crate) plane: Option<DataPlane>,
     pub(crate) store: Store,
     pub(crate) counts: Counts,
 }
@@ -81,6 +87,7 @@ pub(crate) struct Counts {
     pub(crate) asked: AtomicU64,
     pub(crate) answered: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) retried: AtomicU64,
     pub(crate) rejected_signals: AtomicU64,
     pub(crate) receipts_published: AtomicU64,
     pub(crate) receipts_checked: AtomicU64,
@@ -100,9 +107,11 @@ impl Node {
             poll_interval,
             idle_unload,
             library,
+            quic,
         } = options;
         create_private_dir(&data_dir)?;
         let store = Store::open(&data_dir.join("node.redb"))?;
+        let plane = quic.map(|options| DataPlane::open(options, &store)).transpose()?;
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
             share,
@@ -125,6 +134,7 @@ impl Node {
             serving: Serving::default(),
             posted: posted::Posted::default(),
             receipts: Receipts::default(),
+            plane,
             store,
             counts: Counts::default(),
             stop,
@@ -136,6 +146,9 @@ impl Node {
         }
         node.spawn(local::rest_when_idle(node.clone()));
         node.spawn(announce::run(node.clone()));
+        if let Some(plane) = &node.inner.plane {
+            node.spawn(plane::listen(node.clone(), plane.endpoint.clone()));
+        }
         Ok(node)
     }
 
@@ -167,7 +180,9 @@ impl Node {
             agent: conductor.as_ref().map(|c| c.agent().to_string()),
             dna_hash: conductor.as_ref().map(|c| c.dna_hash().to_string()),
             share: inner.share,
+            quic: inner.plane.as_ref().map(DataPlane::status),
             models: inner.engines.status(),
+            zome_calls: conductor.as_ref().map(Conductor::calls).unwrap_or_default(),
             counters: inner.counts.snapshot(),
             uptime_s: inner.started_at.elapsed().as_secs(),
             rss_bytes: resident_bytes(),
@@ -235,6 +250,9 @@ impl Node {
         inner.cut.cancel();
         if let Some(conductor) = self.conductor() {
             publishing::publish_last(self, &conductor).await;
+        }
+        if let Some(plane) = &inner.plane {
+            let _ = tokio::time::timeout(GOODBYE_MAX, plane.endpoint.close(CloseReason::Leaving)).await;
         }
         inner.stop.cancel();
         inner.tasks.close();
@@ -360,12 +378,13 @@ impl Node {
 
 impl Counts {
     fn snapshot(&self) -> Counters {
-        let Self { asked, answered, refused, rejected_signals, receipts_published, receipts_checked } = self;
+        let Self { asked, answered, refused, retried, rejected_signals, receipts_published, receipts_checked } = self;
         let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
         Counters {
             asked: get(asked),
             answered: get(answered),
             refused: get(refused),
+            retried: get(retried),
             rejected_signals: get(rejected_signals),
             receipts_published: get(receipts_published),
             receipts_checked: get(receipts_checked),

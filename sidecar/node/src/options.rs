@@ -3,7 +3,9 @@
 use ainonymous_conductor::ConductorOptions;
 use ainonymous_engine::{DraftOptions, GpuLayers, WorkerCommand};
 use ainonymous_models::Store;
+use ainonymous_transport::Address;
 use ainonymous_types::KvType;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +30,19 @@ pub struct NodeOptions {
     pub idle_unload: Option<Duration>,
     /// Models on disk that a question of this node may name: they are loaded for it.
     pub library: Option<Library>,
+    /// Direct connections between nodes; none does without them.
+    pub quic: Option<QuicOptions>,
+}
+
+/// How this node takes part in direct connections.
+#[derive(Clone, Debug, Default)]
+pub struct QuicOptions {
+    /// Where to listen; none takes a free port and the same one next time.
+    pub listen: Option<SocketAddr>,
+    /// Where peers reach this node, if that is not where it listens.
+    pub addresses: Vec<Address>,
+    /// `host:port` that this machine reaches by the address that peers shall use: the network's meeting point.
+    pub reach: Option<String>,
 }
 
 /// Models on disk that are loaded when a question of this node names them.

@@ -2,6 +2,7 @@
 //! request for one provider; the provider finds it by polling or by signal, and writes the sealed answer.
 
 use crate::node::{lock, Node};
+use crate::requester::Requester;
 use crate::routing::to_travel;
 use crate::routing::{ask_error, done, Inbox, Prepared};
 use crate::serving::{accept, now_us, sign_and_keep, Arrived, Taken};
@@ -9,6 +10,7 @@ use crate::store::PostedRecord;
 use crate::{publishing, receipts, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, NodeError, Route};
 use ainonymous_conductor::Conductor;
 use ainonymous_engine::Event;
+use ainonymous_protocol::timing::SIGNALS;
 use ainonymous_protocol::{plan_batches, AnswerEnd, Asked, Effect, Question};
 use ainonymous_types::{
     ActionHash, AgentPubKey, AnswerInput, Done, EntryHash, OpenRequest, PeerSignal, PostedAnswer, PostedQuestion,
@@ -189,7 +191,7 @@ fn keep_record(
 fn judge(asked: Asked, answer: PostedAnswer) -> Vec<Effect> {
     let PostedAnswer { text, tokens, receipt, proof: _ } = answer;
     let (id, from) = (asked.id, asked.provider.clone());
-    let mut question = Question::new(asked, 0);
+    let mut question = Question::new(asked, SIGNALS, 0);
     let mut effects = question.on_signal(&from, PeerSignal::Tokens(TokenChunk { id, chunk: 0, text, tokens }), 0);
     let done = Done { id, chunks: 1, receipt, first_token_us: 0, decode_us: 0 };
     effects.extend(question.on_signal(&from, PeerSignal::Done(done), 0));
@@ -226,7 +228,7 @@ async fn wait_for_answer(
         let event = match effect {
             Effect::Text(text, tokens) => Ok(AnswerEvent::Text { text, tokens, more: None }),
             Effect::Answered(answered) => {
-                let done = done(&answered, prepared.started.elapsed());
+                let done = done(&answered, Route::Posted, prepared.started.elapsed());
                 node.inner.receipts.keep(id, answered.receipt);
                 node.spawn(receipts::on_published(
                     node.clone(),
@@ -355,7 +357,7 @@ async fn answer_question(
 ) -> Result<(), (RefuseReason, String)> {
     let PostedQuestion { id, input, salt, session_key, signature } = question;
     let arrived = Arrived { id, spec, input, salt, session_key, signature };
-    let mut taken = accept(node, requester, arrived)?;
+    let mut taken = accept(node, Requester::Agent(requester), arrived, SIGNALS)?;
     let end = run_to_end(&mut taken).await?;
     let one_at_a_time = node.inner.publishing.lock().await;
     let (_, receipt) = taken.answering.finish(conductor.agent(), end, 0);

@@ -1,6 +1,7 @@
 //! Receipts that were handed out reach the DHT within a bounded time, in batches.
 
 use crate::node::Node;
+use crate::requester::Requester;
 use crate::store::Pending;
 use ainonymous_conductor::{Conductor, NetworkState};
 use ainonymous_protocol::{plan_batches, PendingReceipt, PlannedBatch};
@@ -101,9 +102,14 @@ pub(crate) async fn publish_batch(
         tracing::error!(error = %e, hint = e.hint(), "published receipts cannot be noted");
     }
     node.inner.counts.receipts_published.fetch_add(u64::from(count), Ordering::Relaxed);
-    for (planned, (id, proof)) in proofs.iter().zip(&placed) {
+    for (id, proof) in &placed {
+        // Who asked over a link asks for it: nobody else knows where he is.
+        let Some(Requester::Agent(requester)) = pending.iter().find(|p| p.id == *id).map(|p| p.requester.clone())
+        else {
+            continue;
+        };
         let told = PeerSignal::ReceiptPublished { id: *id, proof: proof.clone() };
-        if let Err(e) = conductor.send_signal(SendSignal { to: vec![planned.requester.clone()], signal: told }).await {
+        if let Err(e) = conductor.send_signal(SendSignal { to: vec![requester], signal: told }).await {
             tracing::debug!(error = %e, "a requester could not be told of its receipt");
         }
     }

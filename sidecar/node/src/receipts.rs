@@ -1,5 +1,6 @@
 //! Receipts for questions of this node: kept until their batch is on the DHT, then fetched and checked.
 
+use crate::direct::{self, LinkAddress};
 use crate::node::{lock, Node};
 use crate::ReceiptState;
 use ainonymous_conductor::Conductor;
@@ -15,6 +16,12 @@ use tokio::sync::watch;
 const KEPT_MAX: usize = 4_096;
 /// A batch that was announced must be readable within this.
 const FETCH_MAX: Duration = Duration::from_secs(60);
+/// How often a provider is asked for a receipt's place.
+const REMINDERS_MAX: u32 = 5;
+/// Time that a signal about a receipt gets before it counts as lost.
+const SIGNAL_GRACE: Duration = Duration::from_secs(2);
+/// Time that a batch takes to be written, before its provider is asked.
+const LINK_GRACE: Duration = Duration::from_millis(250);
 /// Pause between two attempts to read it.
 const FETCH_PAUSE: Duration = Duration::from_millis(150);
 
@@ -116,11 +123,30 @@ pub(crate) async fn on_published(
     node.inner.receipts.settle(state);
 }
 
-/// Asks the provider where a receipt stands if it has not said so in time: its signal may have been lost.
-pub(crate) async fn remind(node: Node, conductor: Conductor, id: RequestId) {
-    for attempt in 1..=5u32 {
-        tokio::time::sleep((node.inner.receipt_interval + Duration::from_secs(2)) * attempt).await;
+/// How a provider tells where a receipt stands.
+#[derive(Clone, Debug)]
+pub(crate) enum Told {
+    /// By signal, unasked: it knows who asks.
+    BySignal,
+    /// When it is asked over this link: it does not know whom else to tell.
+    ByLink(LinkAddress),
+}
+
+/// Asks the provider where a receipt stands: by signal if it has not said so in time, for its own may have been lost.
+pub(crate) async fn remind(node: Node, conductor: Conductor, id: RequestId, told: Told) {
+    let grace = match told {
+        Told::BySignal => SIGNAL_GRACE,
+        Told::ByLink(_) => LINK_GRACE,
+    };
+    for attempt in 1..=REMINDERS_MAX {
+        tokio::time::sleep((node.inner.receipt_interval + grace) * attempt).await;
         let Some(provider) = node.inner.receipts.awaited(id) else { return };
+        if let Told::ByLink(link) = &told {
+            if let Some(proof) = direct::published(&node, link, id).await {
+                return on_published(node.clone(), conductor.clone(), provider, id, proof).await;
+            }
+            continue;
+        }
         let ask = PeerSignal::Resend { id, from_chunk: limits::ANSWER_CHUNKS_MAX };
         if let Err(e) = conductor.send_signal(SendSignal { to: vec![provider], signal: ask }).await {
             tracing::debug!(error = %e, "a provider could not be reminded of a receipt");

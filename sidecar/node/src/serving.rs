@@ -1,22 +1,24 @@
-//! Questions of peers: checked at the door, answered by an engine, signed, and kept until nobody can miss a part.
+//! Questions of peers: checked at the door and taken in hand, whichever way they come.
 
+use crate::answering;
 use crate::engines::{Announced, Found};
 use crate::node::{lock, Node};
-use crate::routing::micros;
+use crate::requester::{Reply, Requester};
 use crate::store::Pending;
 use ainonymous_conductor::Conductor;
-use ainonymous_engine::{EngineError, Event, Generation};
-use ainonymous_protocol::timing::{KEEP_ANSWER_US, RESEND_CHUNKS_MAX};
-use ainonymous_protocol::{verify_ask, AnswerEnd, Answering};
+use ainonymous_engine::{EngineError, Generation};
+use ainonymous_protocol::timing::{Timing, DIRECT, SIGNALS};
+use ainonymous_protocol::{verify_ask, Answering};
+use ainonymous_transport::FrameSender;
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Ask, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason, RequestId,
-    SendSignal, SignedReceipt,
+    ActionHash, Ask, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason, RequestId,
+    SignedReceipt,
 };
 use ainonymous_verify::{chat, commit};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 
 /// Questions of one requester answered at once.
@@ -39,15 +41,20 @@ pub(crate) struct Serving {
 #[derive(Debug)]
 struct InHand {
     serial: u64,
-    requester: AgentPubKey,
+    requester: Requester,
     orders: mpsc::Sender<Order>,
     running: bool,
 }
 
+/// What the requester wants of an answer in hand.
 #[derive(Debug)]
-enum Order {
+pub(crate) enum Order {
+    /// No more of it.
     Cancel,
+    /// The parts from this chunk on, again.
     Resend(u32),
+    /// The same over another stream: the one before broke.
+    TakeUp(FrameSender, u32),
 }
 
 impl Default for Serving {
@@ -58,7 +65,7 @@ impl Default for Serving {
 
 impl Serving {
     /// Stops an answer, if it is for that requester.
-    pub(crate) fn cancel(&self, from: &AgentPubKey, id: RequestId) {
+    pub(crate) fn cancel(&self, from: &Requester, id: RequestId) {
         self.order(from, id, Order::Cancel);
     }
 
@@ -67,7 +74,8 @@ impl Serving {
         let _ = self.running.subscribe().wait_for(|n| *n == 0).await;
     }
 
-    fn order(&self, from: &AgentPubKey, id: RequestId, order: Order) -> bool {
+    /// Passes an order on; false if no such answer is in hand for that requester.
+    pub(crate) fn order(&self, from: &Requester, id: RequestId, order: Order) -> bool {
         let in_hand = lock(&self.in_hand);
         match in_hand.get(&id).filter(|h| h.requester == *from) {
             Some(h) => {
@@ -79,7 +87,7 @@ impl Serving {
     }
 
     /// Takes a question in hand; its serial number tells it from a later one with the same id.
-    fn take(&self, id: RequestId, requester: &AgentPubKey) -> Result<(u64, mpsc::Receiver<Order>), RefuseReason> {
+    fn take(&self, id: RequestId, requester: &Requester) -> Result<(u64, mpsc::Receiver<Order>), RefuseReason> {
         let mut in_hand = lock(&self.in_hand);
         if in_hand.contains_key(&id) {
             return Err(RefuseReason::Malformed);
@@ -101,7 +109,7 @@ impl Serving {
         Ok((serial, receiver))
     }
 
-    fn finished(&self, id: RequestId, serial: u64) {
+    pub(crate) fn finished(&self, id: RequestId, serial: u64) {
         if let Some(h) = lock(&self.in_hand).get_mut(&id).filter(|h| h.serial == serial) {
             if std::mem::replace(&mut h.running, false) {
                 self.running.send_modify(|n| *n -= 1);
@@ -109,7 +117,7 @@ impl Serving {
         }
     }
 
-    fn forget(&self, id: RequestId, serial: u64) {
+    pub(crate) fn forget(&self, id: RequestId, serial: u64) {
         self.finished(id, serial);
         let mut in_hand = lock(&self.in_hand);
         if in_hand.get(&id).is_some_and(|h| h.serial == serial) {
@@ -122,7 +130,7 @@ impl Serving {
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) id: RequestId,
-    pub(crate) requester: AgentPubKey,
+    pub(crate) requester: Requester,
     pub(crate) announced: Announced,
     pub(crate) capability: ActionHash,
     pub(crate) answering: Answering,
@@ -142,36 +150,50 @@ pub(crate) struct Arrived {
 }
 
 /// A peer asks.
-pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: AgentPubKey, ask: Ask) {
+pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: Requester, ask: Ask, reply: Reply) {
     let Ask { id, spec, input, salt, session_key, signature } = ask;
     let arrived = Arrived { id, spec, input, salt, session_key, signature };
     let (serial, orders) = match node.inner.serving.take(id, &from) {
         Ok(taken) => taken,
         // A repeated id is a repeated signal: the first is being answered.
         Err(RefuseReason::Malformed) => return,
-        Err(reason) => return refuse(node, conductor, from, id, reason, String::new()),
+        Err(reason) => return refuse(node, reply, id, reason, String::new()),
     };
-    match accept(node, from.clone(), arrived) {
-        Ok(taken) => node.spawn(answer(node.clone(), conductor, taken, serial, orders)),
+    let timing = match from {
+        Requester::Agent(_) => SIGNALS,
+        Requester::Link(_) => DIRECT,
+    };
+    match accept(node, from, arrived, timing) {
+        Ok(taken) => node.spawn(answering::run(node.clone(), conductor, taken, reply, serial, orders)),
         Err((reason, detail)) => {
             node.inner.serving.forget(id, serial);
-            refuse(node, conductor, from, id, reason, detail);
+            refuse(node, reply, id, reason, detail);
         }
     }
 }
 
 /// A peer misses chunks, or wants to know where its receipt stands.
-pub(crate) fn on_resend(node: &Node, conductor: Conductor, from: AgentPubKey, id: RequestId, from_chunk: u32) {
-    let in_hand = node.inner.serving.order(&from, id, Order::Resend(from_chunk));
-    if let Ok(Some(proof)) = node.inner.store.published(id) {
-        tell(node, conductor, from, PeerSignal::ReceiptPublished { id, proof });
+pub(crate) fn on_resend(node: &Node, from: &Requester, id: RequestId, from_chunk: u32, reply: Reply) {
+    let in_hand = node.inner.serving.order(from, id, Order::Resend(from_chunk));
+    if let Some(proof) = published(node, id) {
+        tell(node, reply, PeerSignal::ReceiptPublished { id, proof });
     } else if !in_hand {
-        refuse(node, conductor, from, id, RefuseReason::UnknownRequest, String::new());
+        refuse(node, reply, id, RefuseReason::UnknownRequest, String::new());
     }
 }
 
+/// Where a receipt of this node stands, if it is on the DHT.
+pub(crate) fn published(node: &Node, id: RequestId) -> Option<BatchProof> {
+    node.inner.store.published(id).ok().flatten()
+}
+
 /// Checks a question and hands it to the engine.
-pub(crate) fn accept(node: &Node, requester: AgentPubKey, arrived: Arrived) -> Result<Taken, (RefuseReason, String)> {
+pub(crate) fn accept(
+    node: &Node,
+    requester: Requester,
+    arrived: Arrived,
+    timing: Timing,
+) -> Result<Taken, (RefuseReason, String)> {
     let Arrived { id, spec, input, salt, session_key, signature } = arrived;
     let no = |reason| (reason, String::new());
     if node.inner.draining.is_cancelled() {
@@ -193,7 +215,7 @@ pub(crate) fn accept(node: &Node, requester: AgentPubKey, arrived: Arrived) -> R
     };
     let capability = announced.capability.clone().ok_or(no(RefuseReason::UnknownModel))?;
     let clock = Instant::now();
-    let answering = Answering::new(id, spec, session_key, &salt, &input, 0);
+    let answering = Answering::new(id, spec, session_key, &salt, &input, timing, 0);
     let generation = loaded.engine.generate(input.into()).map_err(|e| refusal(&e))?;
     Ok(Taken { id, requester, announced, capability, answering, generation, clock })
 }
@@ -242,138 +264,15 @@ pub(crate) fn now_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Answers one question to its end, then keeps it for lost parts.
-async fn answer(node: Node, conductor: Conductor, mut taken: Taken, serial: u64, mut orders: mpsc::Receiver<Order>) {
-    let id = taken.id;
-    let to = vec![taken.requester.clone()];
-    let outcome = match generate(&conductor, &to, &mut taken, &mut orders).await {
-        End::Engine(end) => finish(&node, &conductor, &to, &mut taken, end).await,
-        End::Failed(reason, detail) => Err((reason, detail)),
-        End::Cancelled => {
-            // The generation goes with it: the engine stops at its next step.
-            drop(taken);
-            return node.inner.serving.forget(id, serial);
-        }
-    };
-    match outcome {
-        Ok(()) => {
-            node.inner.counts.answered.fetch_add(1, Ordering::Relaxed);
-            node.inner.serving.finished(id, serial);
-            keep(&conductor, &to, &taken.answering, &mut orders).await;
-        }
-        Err((reason, detail)) => {
-            node.inner.counts.refused.fetch_add(1, Ordering::Relaxed);
-            send(&conductor, &to, PeerSignal::Refused { id, reason, detail }).await;
-        }
-    }
-    node.inner.serving.forget(id, serial);
-}
-
-enum End {
-    Engine(AnswerEnd),
-    Cancelled,
-    Failed(RefuseReason, String),
-}
-
-async fn generate(
-    conductor: &Conductor,
-    to: &[AgentPubKey],
-    taken: &mut Taken,
-    orders: &mut mpsc::Receiver<Order>,
-) -> End {
-    loop {
-        let now = micros(taken.clock.elapsed());
-        let tick = Duration::from_micros(taken.answering.next_tick_us().saturating_sub(now));
-        let out = tokio::select! {
-            event = taken.generation.events.recv() => match event {
-                Some(Event::Queued { position }) => {
-                    Some(taken.answering.on_queued(position, micros(taken.clock.elapsed())))
-                }
-                Some(Event::Started { .. }) => None,
-                Some(Event::Token { id, text, more: _ }) => {
-                    let out = taken.answering.on_token(id, &text, micros(taken.clock.elapsed()));
-                    if taken.answering.is_full() {
-                        return End::Failed(RefuseReason::EngineFailed, "the answer is too long".into());
-                    }
-                    out
-                }
-                Some(Event::Finished(f)) => {
-                    return End::Engine(AnswerEnd {
-                        finish: f.finish,
-                        prompt_tokens: f.prompt_tokens,
-                        finished_at: now_us(),
-                    });
-                }
-                Some(Event::Failed(e)) => {
-                    let (reason, detail) = refusal(&e);
-                    return End::Failed(reason, detail);
-                }
-                None => return End::Failed(RefuseReason::EngineFailed, String::new()),
-            },
-            order = orders.recv() => match order {
-                Some(Order::Resend(from_chunk)) => {
-                    for chunk in taken.answering.resend(from_chunk) {
-                        send(conductor, to, chunk).await;
-                    }
-                    None
-                }
-                Some(Order::Cancel) | None => return End::Cancelled,
-            },
-            () = tokio::time::sleep(tick) => taken.answering.on_tick(micros(taken.clock.elapsed())),
-        };
-        if let Some(signal) = out {
-            send(conductor, to, signal).await;
-        }
-    }
-}
-
-async fn finish(
-    node: &Node,
-    conductor: &Conductor,
-    to: &[AgentPubKey],
-    taken: &mut Taken,
-    end: AnswerEnd,
-) -> Result<(), (RefuseReason, String)> {
-    let (rest, receipt) = taken.answering.finish(conductor.agent(), end, micros(taken.clock.elapsed()));
-    if let Some(rest) = rest {
-        send(conductor, to, rest).await;
-    }
-    let (signed, _) = sign_and_keep(node, conductor, taken, receipt).await.map_err(|reason| (reason, String::new()))?;
-    send(conductor, to, taken.answering.done(signed)).await;
-    Ok(())
-}
-
-/// A finished answer stays for a while, in case a part was lost.
-async fn keep(conductor: &Conductor, to: &[AgentPubKey], answering: &Answering, orders: &mut mpsc::Receiver<Order>) {
-    let until = tokio::time::Instant::now() + Duration::from_micros(KEEP_ANSWER_US);
-    while let Ok(Some(order)) = tokio::time::timeout_at(until, orders.recv()).await {
-        match order {
-            Order::Cancel => return,
-            Order::Resend(from_chunk) => {
-                let chunks = answering.resend(from_chunk);
-                let all = chunks.len() < RESEND_CHUNKS_MAX;
-                for chunk in chunks {
-                    send(conductor, to, chunk).await;
-                }
-                if let Some(done) = answering.signed_done().filter(|_| all) {
-                    send(conductor, to, done).await;
-                }
-            }
-        }
-    }
-}
-
-fn refuse(node: &Node, conductor: Conductor, to: AgentPubKey, id: RequestId, reason: RefuseReason, detail: String) {
+/// Says no.
+pub(crate) fn refuse(node: &Node, reply: Reply, id: RequestId, reason: RefuseReason, detail: String) {
     node.inner.counts.refused.fetch_add(1, Ordering::Relaxed);
-    tell(node, conductor, to, PeerSignal::Refused { id, reason, detail });
+    tell(node, reply, PeerSignal::Refused { id, reason, detail });
 }
 
-fn tell(node: &Node, conductor: Conductor, to: AgentPubKey, signal: PeerSignal) {
-    node.spawn_signal_work(async move { send(&conductor, &[to], signal).await });
-}
-
-async fn send(conductor: &Conductor, to: &[AgentPubKey], signal: PeerSignal) {
-    if let Err(e) = conductor.send_signal(SendSignal { to: to.to_vec(), signal }).await {
-        tracing::debug!(error = %e, "a signal to a requester could not be sent");
-    }
+fn tell(node: &Node, mut reply: Reply, signal: PeerSignal) {
+    node.spawn_signal_work(async move {
+        reply.send(signal).await;
+        reply.finish();
+    });
 }

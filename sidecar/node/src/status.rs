@@ -3,6 +3,7 @@
 use ainonymous_conductor::NetworkState;
 use ainonymous_engine::{EngineStatus, ModelInfo};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The whole picture (`Node::status`).
 #[derive(Clone, Debug, Serialize)]
@@ -19,14 +20,35 @@ pub struct Status {
     pub dna_hash: Option<String>,
     /// Whether other peers may use the models here.
     pub share: bool,
+    /// Direct connections; none if they are off.
+    pub quic: Option<QuicStatus>,
     /// Models loaded here.
     pub models: Vec<LocalModel>,
     /// Counts since the start.
     pub counters: Counters,
+    /// How often each zome function was called: none of them while an answer travels over a link.
+    pub zome_calls: BTreeMap<&'static str, u64>,
     /// Seconds since the start.
     pub uptime_s: u64,
     /// Resident memory of this process (without workers), in bytes.
     pub rss_bytes: Option<u64>,
+}
+
+/// The node's part in direct connections.
+#[derive(Clone, Debug, Serialize)]
+pub struct QuicStatus {
+    /// Where it listens.
+    pub listens: Option<String>,
+    /// Where peers are told to find it.
+    pub announced: Vec<String>,
+    /// The key that it proves, in hexadecimal.
+    pub key: String,
+    /// Links of peers that are open.
+    pub links: usize,
+    /// Links that were turned away because there were too many.
+    pub refused: u64,
+    /// Handshakes that failed.
+    pub failed: u64,
 }
 
 /// What a node is doing.
@@ -112,6 +134,8 @@ pub struct Counters {
     pub answered: u64,
     /// Questions of peers refused.
     pub refused: u64,
+    /// Attempts with a provider that did not answer; another one, or another way, was tried.
+    pub retried: u64,
     /// Signals dropped because they broke a bound or made no sense.
     pub rejected_signals: u64,
     /// Receipts published.

@@ -1,6 +1,7 @@
 //! What must survive a crash: receipts that were handed out but stand in no batch yet, where published ones stand, and
 //! posted questions that wait for an answer. One file, one process at a time.
 
+use crate::requester::Requester;
 use crate::NodeError;
 use ainonymous_protocol::PendingReceipt;
 use ainonymous_types::{ActionHash, AgentPubKey, BatchProof, Bytes32, RequestId, SignedReceipt, SpecRef};
@@ -16,6 +17,8 @@ const PUBLISHED: Helpful = Helpful::new("published_receipts", "published_receipt
 const POSTED: Helpful = Helpful::new("posted_questions", "posted_questions_order");
 /// Posted requests of others that are answered or never will be, by action.
 const SETTLED: Helpful = Helpful::new("settled_requests", "settled_requests_order");
+/// What this node is on the data plane; one row.
+const TRANSPORT: TableDefinition<'_, (), &[u8]> = TableDefinition::new("transport");
 /// Most rows in a table that only helps: the oldest give way.
 const HELPFUL_ROWS_MAX: u64 = 8_192;
 
@@ -63,7 +66,7 @@ impl Helpful {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Pending {
     pub(crate) id: RequestId,
-    pub(crate) requester: AgentPubKey,
+    pub(crate) requester: Requester,
     pub(crate) receipt: SignedReceipt,
     pub(crate) spec: SpecRef,
     pub(crate) capability: ActionHash,
@@ -71,7 +74,7 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn to_plan(&self) -> PendingReceipt {
-        PendingReceipt { id: self.id, requester: self.requester.clone(), receipt: self.receipt.clone() }
+        PendingReceipt { id: self.id, receipt: self.receipt.clone() }
     }
 }
 
@@ -85,6 +88,15 @@ pub(crate) struct PostedRecord {
     pub(crate) salt: Bytes32,
     pub(crate) commitment: Bytes32,
     pub(crate) max_tokens: u32,
+}
+
+/// What this node is on the data plane.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct TransportRecord {
+    /// Proves it.
+    pub(crate) secret: [u8; 32],
+    /// Where it listened last.
+    pub(crate) port: u16,
 }
 
 /// The node's database.
@@ -168,6 +180,25 @@ impl Store {
         self.with(|db| Ok(SETTLED.get(db, request.get_raw_39())?.is_some()))
     }
 
+    /// What this node was on the data plane last time.
+    pub(crate) fn transport(&self) -> Result<Option<TransportRecord>, NodeError> {
+        self.with(|db| {
+            let read = db.begin_read()?;
+            let row = read.open_table(TRANSPORT)?.get(())?;
+            Ok(row.and_then(|bytes| decode(bytes.value())))
+        })
+    }
+
+    /// Remembers what this node is on the data plane.
+    pub(crate) fn put_transport(&self, record: &TransportRecord) -> Result<(), NodeError> {
+        self.with(|db| {
+            let write = db.begin_write()?;
+            write.open_table(TRANSPORT)?.insert((), encode(record).as_slice())?;
+            write.commit()?;
+            Ok(())
+        })
+    }
+
     fn put_helpful(&self, table: &Helpful, key: &[u8], value: &[u8]) -> Result<(), NodeError> {
         self.with(|db| {
             let write = db.begin_write()?;
@@ -195,6 +226,7 @@ impl Store {
         self.with(|db| {
             let write = db.begin_write()?;
             write.open_table(PENDING)?;
+            write.open_table(TRANSPORT)?;
             for table in [PUBLISHED, POSTED, SETTLED] {
                 table.create(&write)?;
             }
@@ -231,7 +263,7 @@ mod tests {
         let hash = |t: u8| vec![t.wrapping_add(n); 36];
         Pending {
             id: RequestId([n; 16]),
-            requester: AgentPubKey::from_raw_36(hash(1)),
+            requester: Requester::Agent(AgentPubKey::from_raw_36(hash(1))),
             receipt: SignedReceipt {
                 receipt: Receipt {
                     provider: AgentPubKey::from_raw_36(hash(2)),

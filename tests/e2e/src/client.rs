@@ -65,6 +65,11 @@ pub struct Sse {
 }
 
 impl Sse {
+    /// A response header; empty if it is not there.
+    pub fn header(&self, name: &str) -> String {
+        self.response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
     /// The next `data:` line; none at the end of the stream.
     pub async fn next(&mut self) -> Option<String> {
         loop {

@@ -8,12 +8,14 @@
 mod client;
 mod node;
 mod observer;
+mod slow;
 mod template;
 mod vanish;
 
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use node::{Bootstrap, Node, NodeSpec};
 pub use observer::{happ, run, Observer};
+pub use slow::{Held, Slow};
 pub use vanish::vanish;
 
 use std::path::{Path, PathBuf};

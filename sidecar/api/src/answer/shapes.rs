@@ -111,9 +111,10 @@ pub(crate) fn timings(done: &AnswerDone) -> Value {
 pub(crate) fn extension(head: &AnswerHead, done: &AnswerDone) -> Value {
     json!({
         "id": head.id.to_hex(),
-        "provider": head.provider,
+        // Not always the one that began: another may have gone on.
+        "provider": done.receipt.as_ref().map(|r| r.receipt.provider.to_string()).or_else(|| head.provider.clone()),
         "model_spec": head.spec.as_ref().map(|spec| spec.entry.to_string()),
-        "route": route_name(head.route),
+        "route": route_name(done.route),
         // Where to ask whether the receipt is on the DHT and was checked.
         "receipt_path": done.receipt.is_some().then(|| format!("/ainonymous/v1/receipts/{}", head.id)),
         "receipt": done.receipt.as_ref().map(SignedReceiptView::from),
@@ -125,6 +126,7 @@ pub(crate) fn route_name(route: Route) -> &'static str {
     match route {
         Route::Auto => "auto",
         Route::Local => "local",
+        Route::Direct => "direct",
         Route::Signals => "signals",
         Route::Posted => "posted",
     }

@@ -226,12 +226,27 @@ fn write_node(api: &Api, text: &mut Text) {
         ("ainonymous_questions_asked", "Questions that this node asked.", counters.asked),
         ("ainonymous_questions_answered", "Questions of peers that this node answered.", counters.answered),
         ("ainonymous_questions_refused", "Questions of peers that this node refused.", counters.refused),
+        ("ainonymous_questions_retried", "Attempts with a peer that did not answer.", counters.retried),
         ("ainonymous_signals_rejected", "Signals dropped because they made no sense.", counters.rejected_signals),
         ("ainonymous_receipts_published", "Receipts published.", counters.receipts_published),
         ("ainonymous_receipts_checked", "Receipts of others found right.", counters.receipts_checked),
     ] {
         text.family(name, "counter", help);
         text.sample("_total", &[], count as f64);
+    }
+    text.family("ainonymous_zome_calls", "counter", "Calls of the node into its conductor.");
+    for (function, count) in &status.zome_calls {
+        text.sample("_total", &[("function", function)], *count as f64);
+    }
+    if let Some(quic) = &status.quic {
+        text.gauge("ainonymous_links", "Direct connections of peers that are open.", quic.links as f64);
+        for (name, help, count) in [
+            ("ainonymous_links_refused", "Direct connections turned away: too many.", quic.refused),
+            ("ainonymous_links_failed", "Direct connections whose handshake failed.", quic.failed),
+        ] {
+            text.family(name, "counter", help);
+            text.sample("_total", &[], count as f64);
+        }
     }
     let models: Vec<(String, [f64; 5])> = status
         .models

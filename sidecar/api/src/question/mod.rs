@@ -48,9 +48,10 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<(Route, Option<AgentPubKe
     let route = match own.string("route")?.as_deref() {
         None | Some("auto") => Route::Auto,
         Some("local") => Route::Local,
+        Some("direct") => Route::Direct,
         Some("signals") => Route::Signals,
         Some("posted") => Route::Posted,
-        Some(_) => return Err(ApiError::invalid("ainonymous.route", "must be auto, local, signals or posted")),
+        Some(_) => return Err(ApiError::invalid("ainonymous.route", "must be auto, local, direct, signals or posted")),
     };
     let provider = match own.string("provider")? {
         None => None,

@@ -100,6 +100,8 @@ pub(super) fn status(phase: Phase) -> Status {
         dna_hash: None,
         share: true,
         models: vec![LocalModel { id: "tiny-gemma:q8_0".into(), state: LocalModelState::Loading }],
+        quic: None,
+        zome_calls: Default::default(),
         counters: Counters::default(),
         uptime_s: 1,
         rss_bytes: None,
@@ -153,6 +155,7 @@ pub(super) fn done(finish: FinishReason) -> Result<AnswerEvent, AskError> {
         first_token_us: 41_000,
         decode_us: 2_000,
         provider_first_token_us: 30_500,
+        route: Route::Signals,
         receipt: Some(signed_receipt()),
     })))
 }

@@ -1,0 +1,418 @@
+//! A question to peers: one provider after the other until one answers, and another one if it falls silent in the middle.
+//!
+//! Over a link where there is one, else by signals. The asker notices a change of provider only by who signs the receipt.
+
+use crate::direct::{DirectWay, NoWay};
+use crate::directory::Candidate;
+use crate::node::Node;
+use crate::receipts::{self, Told};
+use crate::routing::{ask_error, done, micros, to_travel, Inbox, Prepared};
+use crate::{AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Route};
+use ainonymous_conductor::Conductor;
+use ainonymous_protocol::timing::{DIRECT, SIGNALS};
+use ainonymous_protocol::{Effect, Failure, Handed, Question};
+use ainonymous_types::{AgentPubKey, Ask, ChatInput, PeerSignal, RequestId, SendSignal};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Parts of an answer that wait for its reader; a slower reader slows the question, not the node.
+const OUTBOX: usize = 256;
+/// Providers tried before a question fails.
+const CANDIDATES_MAX: usize = 3;
+/// No further provider is tried after this while nobody has answered: an asker hears within five seconds how it stands.
+const SEARCH_MAX: Duration = Duration::from_secs(4);
+
+/// Asks. Returns when a provider has taken the question, or none will.
+pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
+    let input = to_travel(&request.question)?;
+    let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
+    let candidates = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
+    let attempts = attempts(candidates, request.route, node.inner.plane.is_some());
+    if attempts.is_empty() {
+        return Err(AskError::NoWay { problem: "no provider of the model can be reached directly".into() });
+    }
+    let (events, receiver) = mpsc::channel(OUTBOX);
+    let (taken, was_taken) = oneshot::channel();
+    let asker = Asker {
+        node: node.clone(),
+        conductor,
+        input,
+        started: Instant::now(),
+        first_text: None,
+        handed: Handed::default(),
+        events,
+        taken: Some(taken),
+    };
+    node.spawn_answer(asker.search(attempts));
+    match was_taken.await {
+        Ok(Ok(head)) => Ok(AnswerStream { head, events: receiver }),
+        Ok(Err(e)) => Err(e),
+        Err(_) => Err(AskError::Draining),
+    }
+}
+
+/// One provider by one way.
+#[derive(Debug)]
+struct Attempt {
+    candidate: Candidate,
+    by: By,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Link,
+    Signals,
+}
+
+/// Links first, for they are faster; then the same providers by signals, which go where no link does.
+fn attempts(candidates: Vec<Candidate>, route: Route, has_plane: bool) -> VecDeque<Attempt> {
+    let mut attempts = VecDeque::new();
+    for by in [By::Link, By::Signals] {
+        let allowed = match by {
+            By::Link => has_plane && route != Route::Signals,
+            By::Signals => route != Route::Direct,
+        };
+        for candidate in candidates.iter().filter(|c| allowed && (by == By::Signals || c.link.is_some())) {
+            let others = attempts.iter().filter(|a: &&Attempt| a.by == by).count();
+            if others < CANDIDATES_MAX {
+                attempts.push_back(Attempt { candidate: candidate.clone(), by });
+            }
+        }
+    }
+    attempts
+}
+
+/// Who waits for the answer, and what he has of it.
+#[derive(Debug)]
+struct Asker {
+    node: Node,
+    conductor: Conductor,
+    input: ChatInput,
+    started: Instant,
+    first_text: Option<Duration>,
+    handed: Handed,
+    events: mpsc::Sender<Result<AnswerEvent, AskError>>,
+    taken: Option<oneshot::Sender<Result<AnswerHead, AskError>>>,
+}
+
+/// How one attempt ended.
+#[derive(Debug)]
+enum Outcome {
+    /// With an answer.
+    Answered,
+    /// Nobody waits for it any more.
+    Left,
+    /// Without, or without the rest.
+    Failed(AskError),
+}
+
+impl Asker {
+    /// One provider after the other.
+    async fn search(mut self, mut attempts: VecDeque<Attempt>) {
+        let mut last = None;
+        while let Some(Attempt { candidate, by }) = attempts.pop_front() {
+            let searching = self.handed.is_empty();
+            if searching && last.is_some() && self.started.elapsed() > SEARCH_MAX {
+                break;
+            }
+            self.handed.begin_again();
+            match self.attempt(&candidate, by).await {
+                Outcome::Answered | Outcome::Left => return,
+                Outcome::Failed(e) => {
+                    let step = after(&e, self.handed.is_empty());
+                    tracing::debug!(code = e.code(), ?by, ?step, "a provider did not answer");
+                    if step == Step::GiveUp {
+                        return self.fail(e).await;
+                    }
+                    self.node.inner.directory.was_silent(&candidate.agent);
+                    self.node.inner.counts.retried.fetch_add(1, Ordering::Relaxed);
+                    let same_spec = !self.handed.is_empty();
+                    attempts.retain(|a| {
+                        (step == Step::AnotherWay || a.candidate.agent != candidate.agent)
+                            && (!same_spec || a.candidate.spec.entry == candidate.spec.entry)
+                    });
+                    // The way was the trouble, not the provider: whoever has no way either is asked after that.
+                    last = Some(e);
+                }
+            }
+        }
+        let e = last.unwrap_or_else(|| AskError::NoProvider { model: "the model".into() });
+        self.fail(e).await;
+    }
+
+    async fn attempt(&mut self, candidate: &Candidate, by: By) -> Outcome {
+        let prepared = Prepared { started: self.started, ..Prepared::new(self.input.clone()) };
+        let (ask, asked) = prepared.ask(candidate);
+        let mut head = AnswerHead {
+            id: prepared.id,
+            model: candidate.model_id.clone(),
+            provider: Some(candidate.agent.to_string()),
+            route: Route::Signals,
+            request: None,
+            spec: Some(candidate.spec.clone()),
+        };
+        let (way, timing) = match (by, &candidate.link) {
+            (By::Link, Some(link)) => {
+                head.route = Route::Direct;
+                match DirectWay::begin(&self.node, link, &ask).await {
+                    Ok((way, round_trip)) => (Way::Direct(way), DIRECT.over(micros(round_trip))),
+                    Err(NoWay { problem }) => return Outcome::Failed(AskError::NoWay { problem }),
+                }
+            }
+            (By::Link | By::Signals, _) => {
+                let inbox = Inbox::open(&self.node, prepared.id);
+                let signal = PeerSignal::Ask(ask.clone());
+                let to = vec![candidate.agent.clone()];
+                if let Err(e) = self.conductor.send_signal(SendSignal { to, signal }).await {
+                    return Outcome::Failed(e.into());
+                }
+                (Way::Signals { conductor: self.conductor.clone(), inbox }, SIGNALS)
+            }
+        };
+        let run = Run {
+            provider: candidate.agent.clone(),
+            ask,
+            id: prepared.id,
+            question: Question::new(asked, timing, 0),
+            clock: Instant::now(),
+            head: Some(head),
+            told: candidate.link.clone().filter(|_| by == By::Link).map_or(Told::BySignal, Told::ByLink),
+            way,
+            asker: self,
+        };
+        run.run().await
+    }
+
+    async fn fail(&mut self, error: AskError) {
+        match self.taken.take() {
+            Some(taken) => {
+                let _ = taken.send(Err(error));
+            }
+            None => {
+                let _ = self.events.send(Err(error)).await;
+            }
+        }
+    }
+}
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nobody else would do better.
+    GiveUp,
+    /// Another provider may.
+    AnotherProvider,
+    /// Another provider may, and this one by another way.
+    AnotherWay,
+}
+
+fn after(e: &AskError, nothing_handed: bool) -> Step {
+    match e {
+        AskError::NoWay { .. } => Step::AnotherWay,
+        AskError::ProviderSilent { .. } | AskError::ProviderGone { .. } => Step::AnotherWay,
+        AskError::Refused { .. } | AskError::ProviderBroken { .. } if !nothing_handed => Step::AnotherProvider,
+        _ => match e.code() {
+            "provider_busy"
+            | "provider_draining"
+            | "provider_lost_model"
+            | "provider_engine_failed"
+            | "provider_broken" => Step::AnotherProvider,
+            _ => Step::GiveUp,
+        },
+    }
+}
+
+/// How the parts of one question travel.
+#[derive(Debug)]
+enum Way {
+    Signals { conductor: Conductor, inbox: Inbox },
+    Direct(DirectWay),
+}
+
+/// One question on its way to one provider.
+#[derive(Debug)]
+struct Run<'a> {
+    asker: &'a mut Asker,
+    provider: AgentPubKey,
+    ask: Ask,
+    id: RequestId,
+    question: Question,
+    clock: Instant,
+    head: Option<AnswerHead>,
+    told: Told,
+    way: Way,
+}
+
+impl Run<'_> {
+    /// Carries the question to its end.
+    async fn run(mut self) -> Outcome {
+        let cut = self.asker.node.inner.cut.clone();
+        let events = self.asker.events.clone();
+        loop {
+            let now = micros(self.clock.elapsed());
+            let tick = Duration::from_micros(self.question.next_tick_us().saturating_sub(now));
+            let next_chunk = self.question.next_chunk();
+            let effects = tokio::select! {
+                arrived = self.way.recv(&self.provider, next_chunk) => match arrived {
+                    Some((from, signal)) => self.question.on_signal(&from, signal, micros(self.clock.elapsed())),
+                    None => self.question.on_lost(),
+                },
+                () = tokio::time::sleep(tick) => self.question.on_tick(micros(self.clock.elapsed())),
+                () = cut.cancelled() => {
+                    self.cancel().await;
+                    self.asker.fail(AskError::Draining).await;
+                    return Outcome::Left;
+                }
+                () = events.closed() => {
+                    self.cancel().await;
+                    return Outcome::Left;
+                }
+            };
+            for effect in effects {
+                if let Some(outcome) = self.carry_out(effect).await {
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, effect: Effect) -> Option<Outcome> {
+        match effect {
+            Effect::Resend(from_chunk) => {
+                self.way.send(&self.provider, PeerSignal::Resend { id: self.id, from_chunk }).await
+            }
+            Effect::AskAgain => self.way.send(&self.provider, PeerSignal::Ask(self.ask.clone())).await,
+            Effect::Queued(position) => {
+                self.was_taken();
+                if self.asker.handed.is_empty() {
+                    self.emit(AnswerEvent::Queued { position }).await;
+                }
+            }
+            Effect::Text(text, tokens) => {
+                self.was_taken();
+                match self.asker.handed.take(&text, tokens) {
+                    Ok(Some((text, tokens))) => {
+                        let since = self.asker.started;
+                        self.asker.first_text.get_or_insert_with(|| since.elapsed());
+                        self.emit(AnswerEvent::Text { text, tokens, more: None }).await;
+                    }
+                    Ok(None) => {}
+                    Err(differs) => {
+                        self.cancel().await;
+                        let provider = self.provider.to_string();
+                        return Some(Outcome::Failed(AskError::ProviderBroken {
+                            provider,
+                            problem: differs.to_string(),
+                        }));
+                    }
+                }
+            }
+            Effect::Answered(answered) => {
+                self.was_taken();
+                let first_text = self.asker.first_text.unwrap_or_else(|| self.asker.started.elapsed());
+                let route = match self.way {
+                    Way::Direct(_) => Route::Direct,
+                    Way::Signals { .. } => Route::Signals,
+                };
+                let done = done(&answered, route, first_text);
+                let Asker { node, conductor, .. } = &*self.asker;
+                node.inner.receipts.keep(self.id, answered.receipt);
+                node.spawn(receipts::remind(node.clone(), conductor.clone(), self.id, self.told.clone()));
+                self.emit(AnswerEvent::Done(Box::new(done))).await;
+                return Some(Outcome::Answered);
+            }
+            Effect::Failed(failure) => {
+                if failure != Failure::Silent {
+                    self.way.send(&self.provider, PeerSignal::Cancel { id: self.id }).await;
+                }
+                return Some(Outcome::Failed(ask_error(failure, &self.provider)));
+            }
+        }
+        None
+    }
+
+    async fn cancel(&mut self) {
+        if let Some(cancel) = self.question.cancel() {
+            self.way.send(&self.provider, cancel).await;
+        }
+    }
+
+    fn was_taken(&mut self) {
+        if let (Some(head), Some(taken)) = (self.head.take(), self.asker.taken.take()) {
+            let _ = taken.send(Ok(head));
+        }
+    }
+
+    async fn emit(&mut self, event: AnswerEvent) {
+        let _ = self.asker.events.send(Ok(event)).await;
+    }
+}
+
+impl Way {
+    /// What arrives next; none when the way is gone for good. Cancel-safe.
+    async fn recv(&mut self, provider: &AgentPubKey, next_chunk: u32) -> Option<(AgentPubKey, PeerSignal)> {
+        match self {
+            Self::Signals { inbox, .. } => inbox.signals.recv().await,
+            // Whoever is at the other end has proved the key that the provider's capability names.
+            Self::Direct(way) => way.recv(next_chunk).await.map(|signal| (provider.clone(), signal)),
+        }
+    }
+
+    async fn send(&mut self, provider: &AgentPubKey, signal: PeerSignal) {
+        match self {
+            Self::Signals { conductor, .. } => {
+                if let Err(e) = conductor.send_signal(SendSignal { to: vec![provider.clone()], signal }).await {
+                    tracing::debug!(error = %e, "a signal to a provider could not be sent");
+                }
+            }
+            Self::Direct(way) => way.send(signal).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::direct::LinkAddress;
+    use ainonymous_types::{ActionHash, Bytes32, EntryHash, RefuseReason, SpecRef};
+
+    fn candidate(n: u8, has_link: bool) -> Candidate {
+        let hash = || vec![n; 36];
+        Candidate {
+            agent: AgentPubKey::from_raw_36(hash()),
+            capability: ActionHash::from_raw_36(hash()),
+            spec: SpecRef { entry: EntryHash::from_raw_36(hash()), action: ActionHash::from_raw_36(hash()) },
+            model_id: "m:q8_0".into(),
+            link: has_link.then(|| LinkAddress { key: Bytes32([n; 32]), addresses: vec![] }),
+        }
+    }
+
+    fn plan(route: Route, has_plane: bool) -> Vec<(u8, By)> {
+        let candidates = vec![candidate(1, false), candidate(2, true), candidate(3, true)];
+        let attempts = attempts(candidates, route, has_plane);
+        attempts.iter().map(|a| (a.candidate.agent.get_raw_32()[0], a.by)).collect()
+    }
+
+    #[test]
+    fn links_come_first_and_what_was_demanded_is_not_relaxed() {
+        let signals = [(1, By::Signals), (2, By::Signals), (3, By::Signals)];
+        assert_eq!(plan(Route::Auto, true), [&[(2, By::Link), (3, By::Link)][..], &signals[..]].concat());
+        assert_eq!(plan(Route::Auto, false), signals);
+        assert_eq!(plan(Route::Signals, true), signals);
+        assert_eq!(plan(Route::Direct, true), [(2, By::Link), (3, By::Link)]);
+        assert_eq!(plan(Route::Direct, false), []);
+    }
+
+    #[test]
+    fn only_what_another_can_do_better_is_tried_again() {
+        let refused = |reason| AskError::Refused { provider: "p".into(), reason, detail: String::new() };
+        let gone = AskError::ProviderGone { provider: "p".into(), tokens: 3 };
+        assert_eq!(after(&gone, false), Step::AnotherWay);
+        assert_eq!(after(&refused(RefuseReason::Busy), true), Step::AnotherProvider);
+        assert_eq!(after(&refused(RefuseReason::PromptTooLong), true), Step::GiveUp);
+        assert_eq!(after(&refused(RefuseReason::Malformed), true), Step::GiveUp);
+        assert_eq!(after(&AskError::Draining, true), Step::GiveUp);
+    }
+}

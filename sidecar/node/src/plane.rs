@@ -1,0 +1,195 @@
+//! The node's end of the data plane: the socket, who is let in, and what the network is told of it.
+
+use crate::node::{lock, Node};
+use crate::options::QuicOptions;
+use crate::requester::{Reply, Requester};
+use crate::serving::{self, Order};
+use crate::store::{Store, TransportRecord};
+use crate::{NodeError, QuicStatus};
+use ainonymous_transport::{
+    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Stream,
+    TransportSecret,
+};
+use ainonymous_types::{limits, Bytes32, EntryHash, RefuseReason, RequestId};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// A stream must say within this what it is about.
+const FIRST_FRAME_MAX: Duration = Duration::from_secs(10);
+/// A link on which nothing is asked for this long is closed.
+const LINK_IDLE_MAX: Duration = Duration::from_secs(600);
+
+/// The data plane.
+#[derive(Debug)]
+pub(crate) struct DataPlane {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) pool: Pool,
+    given: Vec<Address>,
+    reach: Option<String>,
+    announced: Mutex<Vec<Address>>,
+}
+
+impl DataPlane {
+    /// Opens the socket: where it was told to, else where it was last time, so that what peers know stays true.
+    pub(crate) fn open(options: QuicOptions, store: &Store) -> Result<Self, NodeError> {
+        let QuicOptions { listen, addresses, reach } = options;
+        let known = store.transport()?;
+        let secret = known.as_ref().map_or_else(rand::random, |known| known.secret);
+        let secret = TransportSecret::from_bytes(secret);
+        let port = known.map_or(0, |known| known.port);
+        let bind = |listen| Endpoint::bind(&EndpointOptions { listen, secret: secret.clone() });
+        let endpoint = match listen {
+            Some(listen) => bind(listen)?,
+            None => {
+                let everywhere =
+                    |port| [(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port), (IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)];
+                let mut places = everywhere(port).into_iter().chain(everywhere(0));
+                let mut bound = bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+                if let Some(endpoint) = places.find_map(|place| bind(SocketAddr::from(place)).ok()) {
+                    bound = Ok(endpoint);
+                }
+                bound?
+            }
+        };
+        let port = endpoint.local_addr().map_or(0, |at| at.port());
+        store.put_transport(&TransportRecord { secret: *secret.to_bytes(), port })?;
+        let pool = Pool::new(endpoint.clone());
+        Ok(Self { endpoint, pool, given: addresses, reach, announced: Mutex::default() })
+    }
+
+    /// The key that the network is told.
+    pub(crate) fn key(&self) -> Bytes32 {
+        self.endpoint.key()
+    }
+
+    /// Where peers reach this node: as it was told, else where it listens, else by which address this machine reaches the
+    /// network's meeting point.
+    pub(crate) async fn addresses(&self) -> Vec<Address> {
+        let found = match (self.given.is_empty(), self.endpoint.local_addr()) {
+            (false, _) => self.given.clone(),
+            (true, Some(at)) if !at.ip().is_unspecified() => vec![Address::Direct(at)],
+            (true, Some(at)) => {
+                let ip = outgoing_ip(self.reach.as_deref()).await;
+                ip.map(|ip| Address::Direct(SocketAddr::new(ip, at.port()))).into_iter().collect()
+            }
+            (true, None) => vec![],
+        };
+        lock(&self.announced).clone_from(&found);
+        found
+    }
+
+    /// For people.
+    pub(crate) fn status(&self) -> QuicStatus {
+        let EndpointCounts { open, taken: _, refused, failed } = self.endpoint.counts();
+        QuicStatus {
+            listens: self.endpoint.local_addr().map(|at| at.to_string()),
+            announced: lock(&self.announced).iter().map(ToString::to_string).collect(),
+            key: self.key().to_hex(),
+            links: open,
+            refused,
+            failed,
+        }
+    }
+}
+
+/// The address of this machine that packets to the meeting point leave from. Nothing is sent for that.
+async fn outgoing_ip(reach: Option<&str>) -> Option<IpAddr> {
+    let to = tokio::net::lookup_host(reach?).await.ok()?.next()?;
+    let from: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = tokio::net::UdpSocket::bind((from, 0)).await.ok()?;
+    socket.connect(to).await.ok()?;
+    socket.local_addr().ok().map(|at| at.ip())
+}
+
+/// Lets in whoever knocks, until the node stops.
+pub(crate) async fn listen(node: Node, endpoint: Endpoint) {
+    while let Some(arriving) = endpoint.accept().await {
+        node.spawn(on_arrival(node.clone(), arriving));
+    }
+}
+
+/// One link, from handshake to end.
+async fn on_arrival(node: Node, arriving: Arriving) {
+    let load = |spec: &EntryHash| node.inner.engines.load_of(spec, node.inner.draining.is_cancelled());
+    let Some((link, _place)) = arriving.establish(load).await else { return };
+    let streams = TaskTracker::new();
+    loop {
+        match tokio::time::timeout(LINK_IDLE_MAX, link.accept()).await {
+            Ok(Ok(stream)) => node.spawn(streams.track_future(on_stream(node.clone(), link.clone(), stream))),
+            Ok(Err(_)) => return,
+            Err(_) if streams.is_empty() => return link.close(CloseReason::Done),
+            Err(_) => {}
+        }
+    }
+}
+
+/// One stream: what it is about, then what the requester says while it is answered.
+async fn on_stream(node: Node, link: Link, stream: Stream) {
+    let Stream { mut sender, mut receiver } = stream;
+    let from = Requester::Link(link.peer());
+    let first = match tokio::time::timeout(FIRST_FRAME_MAX, receiver.recv()).await {
+        Ok(Ok(Some(first))) => first,
+        Ok(Ok(None)) | Err(_) => return,
+        Ok(Err(e)) => return on_nonsense(&node, &link, &e),
+    };
+    let id = match first {
+        Frame::Probe { spec } => {
+            let load = node.inner.engines.load_of(&spec, node.inner.draining.is_cancelled());
+            if sender.send(&Frame::Load(load)).await.is_ok() {
+                sender.finish();
+            }
+            return;
+        }
+        Frame::Ask(ask) => {
+            let id = ask.id;
+            let reply = Reply::Stream(Some(sender));
+            match node.conductor() {
+                Some(conductor) => serving::on_ask(&node, conductor, from.clone(), *ask, reply),
+                None => return serving::refuse(&node, reply, id, RefuseReason::Draining, String::new()),
+            }
+            id
+        }
+        Frame::Resend { id, from_chunk } if from_chunk >= limits::ANSWER_CHUNKS_MAX => {
+            // Where does my receipt stand? No word means: not on the DHT yet.
+            if let Some(proof) = serving::published(&node, id) {
+                let _ = sender.send(&Frame::Published { proof }).await;
+            }
+            return sender.finish();
+        }
+        Frame::Resend { id, from_chunk } => {
+            if !node.inner.serving.order(&from, id, Order::TakeUp(sender, from_chunk)) {
+                // The order, and the sender with it, is gone: the requester sees that the stream has ended.
+                return;
+            }
+            id
+        }
+        Frame::Accepted { .. }
+        | Frame::Tokens { .. }
+        | Frame::Done { .. }
+        | Frame::Refused { .. }
+        | Frame::Cancel
+        | Frame::Published { .. }
+        | Frame::Load(_) => return link.close(CloseReason::Protocol),
+    };
+    until_left(&node, &from, id, receiver).await;
+}
+
+/// Resolves when the requester has nothing more to say; cancels what it does not want any more.
+async fn until_left(node: &Node, from: &Requester, id: RequestId, mut receiver: ainonymous_transport::FrameReceiver) {
+    match receiver.recv().await {
+        // Broken: it may come back and ask for the rest.
+        Err(e) if e.may_resume() => {}
+        // Whatever else it says or does means that this was all.
+        _ => node.inner.serving.cancel(from, id),
+    }
+}
+
+fn on_nonsense(node: &Node, link: &Link, e: &ainonymous_transport::LinkError) {
+    if let ainonymous_transport::LinkError::Frame(problem) = e {
+        node.inner.counts.rejected_signals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        tracing::debug!(%problem, from = %link.remote_address(), "a frame was dropped, and its link with it");
+        link.close(CloseReason::Protocol);
+    }
+}
