@@ -6,15 +6,19 @@
 #![allow(clippy::disallowed_methods)] // Processes are watched from plain threads, which may sleep.
 
 mod client;
+mod failover;
 mod node;
 mod observer;
+mod path;
 mod slow;
 mod template;
 mod vanish;
 
 pub use client::{all, Answer, Client, Failure, Sse};
+pub use failover::{dies_before_the_first_word, dies_in_mid_answer, Providers};
 pub use node::{Bootstrap, Node, NodeSpec};
 pub use observer::{happ, run, Observer};
+pub use path::{Path as NetworkPath, Weather};
 pub use slow::{Held, Slow};
 pub use vanish::vanish;
 

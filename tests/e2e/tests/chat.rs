@@ -30,7 +30,7 @@ async fn a_question_is_answered_by_a_peer_with_a_receipt_on_the_dht() {
     assert_eq!(streamed.text.trim(), "The capital of France is Paris.");
     let ours = &streamed.last["ainonymous"];
     assert_eq!(ours["provider"], json!(provider.agent()));
-    assert_eq!(ours["route"], "signals");
+    assert_eq!(ours["route"], "direct");
     let id = ours["id"].as_str().expect("an id");
     let receipt = client.receipt(id, Duration::from_secs(30)).await;
     assert_eq!(receipt["checked"], json!(true), "{receipt}");

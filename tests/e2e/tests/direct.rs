@@ -2,10 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout)] // A test may fail by panicking.
 
-use ainonymous_e2e::{tiny_model, Bootstrap, Client, Held, Node, NodeSpec, Slow};
+use ainonymous_e2e::{
+    dies_before_the_first_word, dies_in_mid_answer, tiny_model, Bootstrap, Client, NetworkPath, Node, NodeSpec,
+    Providers, Slow, Weather,
+};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
 /// The tiny model tells several hundred tokens to that.
 const STORY: &str = "Tell me a long story.";
@@ -77,68 +81,69 @@ async fn an_answer_over_a_link_needs_no_zome_call() {
 async fn another_provider_goes_on_when_one_dies() {
     let mut bootstrap = Bootstrap::start();
     let url = bootstrap.url();
-    let mut providers = [provider(&url), provider(&url), provider(&url)];
     let mut asker = Node::start(NodeSpec::new(&url));
+    let mut providers = Providers::start(&url, 3, &[]).await;
     asker.wait_ready();
     let here = asker.client();
-    let mut workers = BTreeMap::new();
-    for (i, node) in providers.iter_mut().enumerate() {
-        let agent = node.agent();
-        let worker = status(&node.client()).await["models"][0]["engine"]["worker_pid"].as_u64().expect("a worker");
-        workers.insert(agent, (i, worker));
-    }
     here.wait_for_providers(3, SOON).await;
-    let alone = providers[0].client().ask(Client::body(STORY)).await.expect("an answer").text;
+    let alone = providers.client().ask(Client::body(STORY)).await.expect("an answer").text;
 
-    // In the middle of its answer.
-    let (running, resting) = (Duration::from_millis(2), Duration::from_millis(30));
-    let slow: Vec<Slow> = workers.values().map(|(_, pid)| Slow::down(*pid, running, resting)).collect();
-    let mut stream = here.open(Client::body(STORY)).await.expect("somebody answers");
-    let dead = stream.header("x-ainonymous-provider");
-    let (mut text, mut last, mut killed) = (String::new(), Value::Null, false);
-    let (mut heard, mut longest) = (Instant::now(), Duration::ZERO);
-    while let Some(data) = stream.next().await.filter(|data| data != "[DONE]") {
-        last = serde_json::from_str(&data).expect("JSON");
-        assert!(last["error"].is_null(), "{last}");
-        text.push_str(last["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
-        if killed {
-            longest = longest.max(heard.elapsed());
-        } else if text.len() > 40 {
-            providers[workers[&dead].0].kill();
-            killed = true;
+    let survived = dies_in_mid_answer(&mut providers, &here, STORY).await;
+    println!("in mid-answer: the next word after {} ms", survived.silence.as_millis());
+    assert_eq!(survived.text, alone, "not a word lost or doubled");
+    assert_ne!(own(&survived.last)["provider"], survived.dead.as_str(), "another one signs for it");
+    assert!(survived.silence < RESUMED_WITHIN, "{:?}", survived.silence);
+
+    let survived = dies_before_the_first_word(&mut providers, &here, STORY).await;
+    println!("before the first word: it came after {} ms", survived.silence.as_millis());
+    assert_eq!(survived.text, alone);
+    assert_ne!(own(&survived.last)["provider"], survived.dead.as_str());
+    assert!(survived.silence < RESUMED_WITHIN, "{:?}", survived.silence);
+    assert_eq!(status(&here).await["counters"]["retried"], 2);
+}
+
+/// 200 ms there and back, one packet in twenty lost, and the asker's address changes in the middle of each answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_survives_bad_weather_and_a_new_address() {
+    let mut bootstrap = Bootstrap::start();
+    let url = bootstrap.url();
+    let port = free_port();
+    let weather = Weather { delay: Duration::from_millis(100), lost_per_mille: 50 };
+    let path = NetworkPath::to((Ipv4Addr::LOCALHOST, port).into(), weather).await;
+    let (listens, told) = (format!("127.0.0.1:{port}"), format!("quic://{}", path.address()));
+    let spec = NodeSpec::new(&url).serving(&tiny_model()).with(&["--quic", &listens, "--quic-address", &told]);
+    let (mut provider, mut asker) = (Node::start(spec), Node::start(NodeSpec::new(&url)));
+    provider.wait_ready();
+    asker.wait_ready();
+    let (there, here) = (provider.client(), asker.client());
+    here.wait_for_providers(1, SOON).await;
+    let alone = there.ask(Client::body(STORY)).await.expect("an answer").text;
+    let worker = status(&there).await["models"][0]["engine"]["worker_pid"].as_u64().expect("a worker");
+    let slow = Slow::down(worker, Duration::from_millis(2), Duration::from_millis(20));
+    for _ in 0..3 {
+        let before = path.forwarded();
+        let mut body = Client::body(STORY);
+        body["ainonymous"] = json!({ "route": "auto" });
+        let mut stream = here.open(body).await.expect("an answer begins");
+        let (mut text, mut changed) = (String::new(), false);
+        let mut last = Value::Null;
+        while let Some(data) = stream.next().await.filter(|data| data != "[DONE]") {
+            last = serde_json::from_str(&data).expect("JSON");
+            assert!(last["error"].is_null(), "{last}");
+            text.push_str(last["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
+            if text.len() > 200 && !changed {
+                path.change_address();
+                changed = true;
+            }
         }
-        heard = Instant::now();
+        assert_eq!(text, alone, "not a word lost or doubled");
+        assert_eq!(own(&last)["route"], "direct");
+        assert!(changed && path.forwarded() > before);
     }
     drop(slow);
-    assert!(killed, "it was killed in the middle");
-    assert_eq!(text, alone, "not a word lost or doubled");
-    assert_ne!(own(&last)["provider"], dead.as_str(), "another one signs for it");
-    println!("in mid-answer: the next word after {} ms", longest.as_millis());
-    assert!(longest < RESUMED_WITHIN, "{longest:?}");
+}
 
-    // Before its first word: the asker notices nothing.
-    workers.remove(&dead);
-    let mut held: BTreeMap<&String, Held> = workers.iter().map(|(agent, (_, pid))| (agent, Held::hold(*pid))).collect();
-    let mut stream = here.open(Client::body(STORY)).await.expect("somebody takes it");
-    let taken_by = stream.header("x-ainonymous-provider");
-    providers[workers[&taken_by].0].kill();
-    let died = Instant::now();
-    held.clear();
-    let mut text = String::new();
-    let mut first = None;
-    while let Some(data) = stream.next().await.filter(|data| data != "[DONE]") {
-        last = serde_json::from_str(&data).expect("JSON");
-        assert!(last["error"].is_null(), "{last}");
-        let piece = last["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
-        if !piece.is_empty() {
-            first.get_or_insert_with(|| died.elapsed());
-        }
-        text.push_str(piece);
-    }
-    assert_eq!(text, alone);
-    assert_ne!(own(&last)["provider"], taken_by.as_str());
-    let first = first.expect("a first word");
-    println!("before the first word: the first word after {} ms", first.as_millis());
-    assert!(first < RESUMED_WITHIN, "{first:?}");
-    assert_eq!(status(&here).await["counters"]["retried"], 2);
+fn free_port() -> u16 {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    socket.local_addr().expect("an address").port()
 }

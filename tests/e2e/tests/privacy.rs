@@ -23,7 +23,7 @@ fn no_operation_on_the_dht_contains_a_word_of_the_conversation() {
         client.wait_for_providers(1, Duration::from_secs(30)).await;
 
         let question = format!("What is the capital of France? {SECRET}");
-        for route in ["signals", "posted"] {
+        for route in ["direct", "signals", "posted"] {
             let mut body = Client::body("What is the capital of France?");
             body["messages"][0]["content"] = json!(format!("{SECRET}. What is the capital of France?"));
             body["ainonymous"] = json!({ "route": route });

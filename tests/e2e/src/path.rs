@@ -1,0 +1,152 @@
+//! A stretch of network between an asker and a provider: it delays, loses, and gives the asker another address, as routers of
+//! real networks do. It forwards UDP between loopback sockets and knows nothing of what it forwards.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Largest packet.
+const PACKET_BYTES_MAX: usize = 2_048;
+/// Packets on their way; more are lost, as in a router.
+const UNDER_WAY_MAX: usize = 4_096;
+
+/// What the stretch does to a packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    /// From one end to the other.
+    pub delay: Duration,
+    /// Packets lost, of a thousand, each way.
+    pub lost_per_mille: u32,
+}
+
+/// The stretch; it ends when dropped.
+#[derive(Debug)]
+pub struct Path {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    to: SocketAddr,
+    weather: Weather,
+    /// Counts how often the asker's address was changed.
+    generation: AtomicU32,
+    dice: AtomicU64,
+    forwarded: AtomicU64,
+}
+
+impl Path {
+    /// Begins on a free port and leads to a socket on loopback.
+    pub async fn to(to: SocketAddr, weather: Weather) -> Self {
+        let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+        let address = near.local_addr().expect("an address");
+        let shared = Arc::new(Shared {
+            to,
+            weather,
+            generation: AtomicU32::new(0),
+            dice: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
+            forwarded: AtomicU64::new(0),
+        });
+        let task = tokio::spawn(forward(Arc::new(near), shared.clone()));
+        Self { address, shared, task }
+    }
+
+    /// Where it begins.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on the provider sees askers come from another address, as after a new lease or another network.
+    pub fn change_address(&self) {
+        self.shared.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Packets that arrived at either end.
+    pub fn forwarded(&self) -> u64 {
+        self.shared.forwarded.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    /// Whether this packet is lost: the same ones in every run (splitmix64).
+    fn loses(&self) -> bool {
+        let n = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (n ^ (n >> 31)) % 1_000 < u64::from(self.weather.lost_per_mille)
+    }
+}
+
+/// One direction between two sockets.
+type Lane = mpsc::Sender<(Instant, Vec<u8>)>;
+
+async fn forward(near: Arc<UdpSocket>, shared: Arc<Shared>) {
+    let mut askers: HashMap<(SocketAddr, u32), Lane> = HashMap::new();
+    let mut packet = vec![0; PACKET_BYTES_MAX];
+    let mut tasks = tokio::task::JoinSet::new();
+    while let Ok((len, from)) = near.recv_from(&mut packet).await {
+        let key = (from, shared.generation.load(Ordering::Relaxed));
+        let lane = match askers.get(&key) {
+            Some(lane) => lane,
+            None => {
+                let far = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+                far.connect(shared.to).await.expect("loopback");
+                let far = Arc::new(far);
+                let (there, packets) = mpsc::channel(UNDER_WAY_MAX);
+                tasks.spawn(deliver(packets, far.clone(), None, shared.clone()));
+                let (back, packets) = mpsc::channel(UNDER_WAY_MAX);
+                tasks.spawn(deliver(packets, near.clone(), Some(from), shared.clone()));
+                tasks.spawn(listen(far, back, shared.clone()));
+                askers.entry(key).or_insert(there)
+            }
+        };
+        send(lane, &packet[..len], &shared);
+    }
+}
+
+async fn listen(far: Arc<UdpSocket>, back: Lane, shared: Arc<Shared>) {
+    let mut packet = vec![0; PACKET_BYTES_MAX];
+    loop {
+        // An error says that nobody listens there (any more): so it is in a network.
+        match far.recv(&mut packet).await {
+            Ok(len) => send(&back, &packet[..len], &shared),
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+fn send(lane: &Lane, packet: &[u8], shared: &Shared) {
+    if !shared.loses() {
+        let _ = lane.try_send((Instant::now() + shared.weather.delay, packet.to_vec()));
+    }
+}
+
+async fn deliver(
+    mut packets: mpsc::Receiver<(Instant, Vec<u8>)>,
+    socket: Arc<UdpSocket>,
+    to: Option<SocketAddr>,
+    shared: Arc<Shared>,
+) {
+    while let Some((due, packet)) = packets.recv().await {
+        tokio::time::sleep_until(due).await;
+        let _ = match to {
+            Some(to) => socket.send_to(&packet, to).await,
+            None => socket.send(&packet).await,
+        };
+        shared.forwarded.fetch_add(1, Ordering::Relaxed);
+    }
+}
