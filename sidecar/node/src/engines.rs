@@ -1,14 +1,14 @@
 //! The models of this node: from file to running engine, and what each of them is called.
 
 use crate::node::lock;
-use crate::{LocalModel, LocalModelState, ModelEntry, Phase, ServeOptions};
+use crate::{KeepAlive, LocalModel, LocalModelState, Phase, ServeOptions};
 use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
 use ainonymous_models::{FileHashes, HashCache};
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{watch, Notify};
 use tokio_util::sync::CancellationToken;
 
 /// A model that answers questions.
@@ -34,6 +34,8 @@ pub(crate) struct Engines {
     slots: RwLock<Vec<Arc<Slot>>>,
     /// Counts changes of what is loaded.
     changes: watch::Sender<u64>,
+    /// Somebody said how long a model shall stay.
+    keeps: Notify,
 }
 
 /// A model that is loaded, or can be.
@@ -42,6 +44,8 @@ pub(crate) struct Slot {
     options: ServeOptions,
     state: Mutex<SlotState>,
     used: Mutex<Instant>,
+    /// What was wished since it was loaded.
+    keep: Mutex<Option<KeepAlive>>,
 }
 
 #[derive(Debug)]
@@ -80,12 +84,22 @@ pub(crate) enum Found {
 
 /// `name:quantisation`, as people write it.
 pub(crate) fn model_id(model: &ModelSpec) -> String {
-    format!("{}:{}", model.name, model.quantization)
+    id_of(&model.name, &model.quantization)
+}
+
+/// The same of a model that has no spec yet.
+pub(crate) fn id_of(name: &str, quantization: &str) -> String {
+    format!("{name}:{quantization}")
 }
 
 /// Whether a question's model names this one: by name, or by name and quantisation.
 pub(crate) fn is_named(model: &ModelSpec, wanted: &str) -> bool {
-    wanted.eq_ignore_ascii_case(&model.name) || wanted.eq_ignore_ascii_case(&model_id(model))
+    is_called(&model.name, &model.quantization, wanted)
+}
+
+/// The same of a model that has no spec yet.
+pub(crate) fn is_called(name: &str, quantization: &str, wanted: &str) -> bool {
+    wanted.eq_ignore_ascii_case(name) || wanted.eq_ignore_ascii_case(&id_of(name, quantization))
 }
 
 impl Slot {
@@ -96,6 +110,36 @@ impl Slot {
             SlotState::Resting { model, .. } => model_id(model),
             SlotState::Loading { .. } | SlotState::Failed { .. } => self.options.label(),
         }
+    }
+
+    /// The model's file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.options.path
+    }
+
+    /// The name that it is served under, if it is another than its file's.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.options.name.as_deref()
+    }
+
+    /// The model, once it was loaded.
+    pub(crate) fn spec(&self) -> Option<ModelSpec> {
+        match &*lock(&self.state) {
+            SlotState::Ready { loaded, .. } => Some(loaded.model.clone()),
+            SlotState::Resting { model, .. } => Some(ModelSpec::clone(model)),
+            SlotState::Loading { .. } | SlotState::Failed { .. } => None,
+        }
+    }
+
+    /// How long it stays when nobody asks it anything.
+    fn keep(&self, idle_unload: Option<Duration>) -> Option<Duration> {
+        KeepAlive::within(*lock(&self.keep), idle_unload)
+    }
+
+    /// After how long it leaves memory if nobody asks it; none if it stays or is not there.
+    pub(crate) fn unloads_in(&self, idle_unload: Option<Duration>) -> Option<Duration> {
+        let keep = self.keep(idle_unload).filter(|_| self.ready().is_some())?;
+        Some(keep.saturating_sub(lock(&self.used).elapsed()))
     }
 
     fn touch(&self) {
@@ -129,7 +173,7 @@ impl Slot {
 impl Engines {
     pub(crate) fn new(worker: WorkerCommand, hash_cache: PathBuf, models: Vec<ServeOptions>) -> Self {
         let slots = models.into_iter().map(|options| Arc::new(slot(options))).collect();
-        Self { worker, hash_cache, slots: RwLock::new(slots), changes: watch::Sender::new(0) }
+        Self { worker, hash_cache, slots: RwLock::new(slots), changes: watch::Sender::new(0), keeps: Notify::new() }
     }
 
     /// All slots, in the order in which they came.
@@ -181,14 +225,40 @@ impl Engines {
         let Some((loaded, announced)) = slot.ready() else { return false };
         let model = Box::new(loaded.model.clone());
         *lock(&slot.state) = SlotState::Resting { model, announced };
+        *lock(&slot.keep) = None;
         loaded.engine.shutdown().await;
         self.changes.send_modify(|n| *n += 1);
         true
     }
 
-    /// Models that nobody has asked anything for so long, the longest idle first.
-    pub(crate) fn idle(&self, longer_than: Duration) -> Vec<Arc<Slot>> {
-        let idle = |slot: Arc<Slot>| Some((slot.idle_for().filter(|idle| *idle > longer_than)?, slot));
+    /// From now on a model stays as long as is wished, until it leaves memory.
+    pub(crate) fn set_keep(&self, slot: &Slot, keep: KeepAlive) {
+        *lock(&slot.keep) = Some(keep);
+        self.keeps.notify_one();
+    }
+
+    /// Resolves when somebody said how long a model shall stay.
+    pub(crate) async fn keep_was_set(&self) {
+        self.keeps.notified().await;
+    }
+
+    /// The least time that any model stays when nobody asks it anything.
+    pub(crate) fn least_keep(&self, idle_unload: Option<Duration>) -> Option<Duration> {
+        self.slots().iter().filter_map(|slot| slot.keep(idle_unload)).chain(idle_unload).min()
+    }
+
+    /// Models that nobody has asked anything for longer than they stay.
+    pub(crate) fn overdue(&self, idle_unload: Option<Duration>) -> Vec<Arc<Slot>> {
+        let is_overdue = |slot: &Arc<Slot>| match (slot.keep(idle_unload), slot.idle_for()) {
+            (Some(keep), Some(idle)) => idle >= keep,
+            _ => false,
+        };
+        self.slots().into_iter().filter(is_overdue).collect()
+    }
+
+    /// Models that nobody asks anything, the longest idle first.
+    pub(crate) fn idle(&self) -> Vec<Arc<Slot>> {
+        let idle = |slot: Arc<Slot>| Some((slot.idle_for()?, slot));
         let mut found: Vec<_> = self.slots().into_iter().filter_map(idle).collect();
         found.sort_by_key(|(idle, _)| std::cmp::Reverse(*idle));
         found.into_iter().map(|(_, slot)| slot).collect()
@@ -284,11 +354,6 @@ impl Engines {
         }
     }
 
-    /// The slot of a model that answers or rests, by its name.
-    pub(crate) fn slot_named(&self, wanted: &str) -> Option<Arc<Slot>> {
-        self.offered().into_iter().find(|(_, model)| is_named(model, wanted)).map(|(slot, _)| slot)
-    }
-
     /// How far a model is.
     pub(crate) fn status_of(&self, slot: &Slot) -> LocalModelState {
         match &*lock(&slot.state) {
@@ -306,18 +371,6 @@ impl Engines {
     pub(crate) fn status(&self) -> Vec<LocalModel> {
         let one = |slot: Arc<Slot>| LocalModel { id: slot.label(), state: self.status_of(&slot) };
         self.slots().into_iter().map(one).collect()
-    }
-
-    pub(crate) fn entries(&self) -> Vec<ModelEntry> {
-        let entry = |(_, model): (Arc<Slot>, ModelSpec)| ModelEntry {
-            id: model_id(&model),
-            local: true,
-            providers: Vec::new(),
-            context_tokens: model.context_tokens,
-            file_bytes: model.gguf_bytes,
-            gguf_hash: model.gguf_hash.to_hex(),
-        };
-        self.offered().into_iter().map(entry).collect()
     }
 
     /// `Starting` while something loads for the first time, `Degraded` if something failed.
@@ -394,7 +447,7 @@ impl Engines {
 
 fn slot(options: ServeOptions) -> Slot {
     let state = Mutex::new(SlotState::Loading { announced: None });
-    Slot { options, state, used: Mutex::new(Instant::now()) }
+    Slot { options, state, used: Mutex::new(Instant::now()), keep: Mutex::new(None) }
 }
 
 /// A model that rests or has failed is loading from now on; false for all others.

@@ -9,6 +9,7 @@ mod directory;
 mod engines;
 mod error;
 mod forward;
+mod library;
 mod local;
 mod node;
 mod options;
@@ -23,11 +24,12 @@ mod store;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
-pub use options::{Library, NodeOptions, ServeOptions};
-pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, Status};
+pub use options::{KeepAlive, Library, NodeOptions, ServeOptions};
+pub use status::{Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, Status};
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
 pub use ainonymous_engine::{
-    request, DraftOptions, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, ModelInfo,
-    More, Prompt, Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,
+    request, DraftOptions, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, Inspect,
+    Inspected, ModelInfo, More, Prompt, Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,
+    DETOKENIZE_MAX,
 };

@@ -6,11 +6,11 @@ use crate::receipts::Receipts;
 use crate::serving::Serving;
 use crate::store::Store;
 use crate::{
-    announce, local, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, Library, ModelEntry,
-    NodeError, NodeOptions, Phase, ReceiptState, ServeOptions, Status,
+    announce, library, local, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, KeepAlive,
+    Library, ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
-use ainonymous_engine::{EmbedQuestion, Embeddings};
+use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) poll_interval: Duration,
     pub(crate) idle_unload: Option<Duration>,
     pub(crate) library: Option<Library>,
+    pub(crate) shelf: library::Shelf,
     pub(crate) started_at: Instant,
     pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
@@ -110,6 +111,7 @@ impl Node {
             poll_interval,
             idle_unload,
             library,
+            shelf: library::Shelf::default(),
             started_at: Instant::now(),
             draining: stop.child_token(),
             cut: stop.child_token(),
@@ -174,11 +176,11 @@ impl Node {
         }
     }
 
-    /// Models that a question can name: loaded here, then served by peers.
+    /// Models that a question can name: those of this node, loaded or on disk, then those that peers serve.
     pub async fn models(&self) -> Vec<ModelEntry> {
         self.inner.directory.refresh_if_old(self).await;
         let own = self.conductor().map(|c| c.agent());
-        self.inner.directory.merge(self.inner.engines.entries(), own.as_ref())
+        self.inner.directory.merge(library::entries(self).await, own.as_ref())
     }
 
     /// Asks. Returns as soon as somebody has taken the question.
@@ -192,14 +194,26 @@ impl Node {
         local::embed(self, model, question).await
     }
 
-    /// Loads a model file, or again one that rests or has failed; resolves when it is ready or has failed. Returns its id.
-    pub async fn load_model(&self, options: ServeOptions) -> Result<String, AskError> {
-        local::load(self, options).await
+    /// Asks the tokeniser or the template of a model of this node; returns the model's id as well.
+    pub async fn inspect(&self, model: Option<&str>, question: Inspect) -> Result<(String, Inspected), AskError> {
+        local::inspect(self, model, question).await
+    }
+
+    /// Loads a model of this node or of its library, also one that has failed before; resolves when it is ready or has
+    /// failed. Returns its id.
+    pub async fn load_model(&self, model: &str) -> Result<String, AskError> {
+        local::load(self, model).await
     }
 
     /// Takes a model of this node out of memory. It rests: a question for it loads it again.
     pub async fn unload_model(&self, model: &str) -> Result<String, AskError> {
         local::unload(self, model).await
+    }
+
+    /// Says how long a model of this node stays in memory that nobody asks; at once if that is not at all. Counts until it
+    /// leaves memory.
+    pub async fn keep_model(&self, model: &str, keep: KeepAlive) -> Result<String, AskError> {
+        local::keep(self, model, keep).await
     }
 
     /// Where the receipt of an earlier question stands; waits at most `wait` for it to be published and checked.

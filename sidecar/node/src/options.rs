@@ -41,6 +41,26 @@ pub struct Library {
     pub loaded_max: usize,
 }
 
+/// How long a model stays in memory that nobody asks anything. The node's own idle time is the most that it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// So long.
+    For(Duration),
+    /// As long as the node lets it.
+    Forever,
+}
+
+impl KeepAlive {
+    /// How long, under the node's own idle time.
+    pub(crate) fn within(wish: Option<Self>, idle_unload: Option<Duration>) -> Option<Duration> {
+        match (wish, idle_unload) {
+            (Some(Self::For(wished)), Some(most)) => Some(wished.min(most)),
+            (Some(Self::For(wished)), None) => Some(wished),
+            (Some(Self::Forever) | None, most) => most,
+        }
+    }
+}
+
 /// One model to load.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
@@ -66,4 +86,22 @@ pub struct ServeOptions {
     pub prefix_cache_bytes: Option<u64>,
     /// A small model that guesses ahead.
     pub draft: Option<DraftOptions>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_keeps_a_model_longer_than_the_node_does() {
+        let seconds = |s| Some(Duration::from_secs(s));
+        let keep = |s| Some(KeepAlive::For(Duration::from_secs(s)));
+        assert_eq!(KeepAlive::within(None, None), None);
+        assert_eq!(KeepAlive::within(None, seconds(9)), seconds(9));
+        assert_eq!(KeepAlive::within(keep(5), None), seconds(5));
+        assert_eq!(KeepAlive::within(keep(5), seconds(9)), seconds(5));
+        assert_eq!(KeepAlive::within(keep(50), seconds(9)), seconds(9));
+        assert_eq!(KeepAlive::within(Some(KeepAlive::Forever), seconds(9)), seconds(9));
+        assert_eq!(KeepAlive::within(Some(KeepAlive::Forever), None), None);
+    }
 }

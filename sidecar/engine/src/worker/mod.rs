@@ -18,7 +18,7 @@ pub(crate) use load::classify;
 
 use crate::llama::AbortSwitch;
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
-use crate::{os, sandbox, EngineError, EngineOptions, Question, Sandbox, SandboxReport};
+use crate::{os, sandbox, EngineError, EngineOptions, Inspect, Question, Sandbox, SandboxReport};
 use embed::{Embedder, Embedding};
 use output::Output;
 use prompt::Prompter;
@@ -136,9 +136,17 @@ struct Inbox {
 
 struct Asked {
     id: u64,
-    question: Box<Question>,
+    work: ToPrepare,
     cancelled: Arc<AtomicBool>,
     at: Instant,
+}
+
+/// What the preparer gets.
+enum ToPrepare {
+    /// To be computed then.
+    Question(Box<Question>),
+    /// Its own affair.
+    Inspect(Inspect),
 }
 
 /// A question that can be computed.
@@ -157,6 +165,15 @@ impl Shared {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes something in for the preparer.
+    fn prepare(&self, id: u64, work: ToPrepare) {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let mut inbox = self.inbox();
+        inbox.cancelled.insert(id, cancelled.clone());
+        inbox.asked.push_back(Asked { id, work, cancelled, at: Instant::now() });
+        self.to_prepare.notify_one();
+    }
+
     /// Forgets a question that has ended.
     fn ended(&self, id: u64) {
         self.inbox().cancelled.remove(&id);
@@ -168,13 +185,8 @@ fn read_all(shared: &Shared) {
     let mut stdin = io::stdin().lock();
     loop {
         match read_frame(&mut stdin, TO_WORKER_BYTES_MAX) {
-            Ok(Some(ToWorker::Generate { id, question })) => {
-                let cancelled = Arc::new(AtomicBool::new(false));
-                let mut inbox = shared.inbox();
-                inbox.cancelled.insert(id, cancelled.clone());
-                inbox.asked.push_back(Asked { id, question, cancelled, at: Instant::now() });
-                shared.to_prepare.notify_one();
-            }
+            Ok(Some(ToWorker::Generate { id, question })) => shared.prepare(id, ToPrepare::Question(question)),
+            Ok(Some(ToWorker::Inspect { id, question })) => shared.prepare(id, ToPrepare::Inspect(question)),
             Ok(Some(ToWorker::Embed { id, question })) => {
                 let cancelled = Arc::new(AtomicBool::new(false));
                 let mut inbox = shared.inbox();
@@ -216,16 +228,25 @@ struct Preparer {
 impl Preparer {
     fn run(mut self) {
         while let Some(asked) = self.next() {
-            let id = asked.id;
-            if asked.cancelled.load(Ordering::Acquire) {
+            let Asked { id, work, cancelled, at } = asked;
+            if cancelled.load(Ordering::Acquire) {
                 self.shared.ended(id);
-                self.output.event(id, slot::cancelled_before_start(asked.at));
+                self.output.event(id, slot::cancelled_before_start(at));
                 self.output.flush();
                 continue;
             }
-            match self.prompter.prepare(&asked.question, self.seed ^ id) {
+            let question = match work {
+                ToPrepare::Question(question) => question,
+                ToPrepare::Inspect(question) => {
+                    let answer = self.prompter.inspect(&question).map_or_else(WireEvent::Failed, WireEvent::Inspected);
+                    self.shared.ended(id);
+                    self.output.event(id, answer);
+                    self.output.flush();
+                    continue;
+                }
+            };
+            match self.prompter.prepare(&question, self.seed ^ id) {
                 Ok(ready) => {
-                    let Asked { id, question, cancelled, at } = asked;
                     let mut inbox = self.shared.inbox();
                     inbox.ready.push_back(Prepared { id, ready, question, cancelled, at, reported: 0 });
                     self.shared.to_compute.notify_one();
