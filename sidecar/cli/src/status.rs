@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
-use crate::show::{bytes, count, thousands};
+use crate::show::{bytes, confinement, count, thousands};
 use serde_json::{json, Value};
 
 /// `ainonymous status`.
@@ -107,6 +107,11 @@ fn status_lines(status: &Value) -> Vec<String> {
             lines.push(format!("         {problem}"));
             lines.push(format!("         hint: {}", text(&model["hint"])));
         }
+        let sandbox = &model["info"]["sandbox"];
+        if sandbox.is_object() {
+            let confined = ["network", "files", "privileges"].map(|what| sandbox[what].as_bool().unwrap_or(false));
+            lines.push(format!("         worker {}", confinement(confined, text(&sandbox["detail"]))));
+        }
     }
     let counter = |name: &str| thousands(status["counters"][name].as_f64().unwrap_or_default());
     lines.push(format!("asked    {}, answered {} for peers", counter("asked"), counter("answered")));
@@ -144,7 +149,8 @@ mod tests {
             "version": "0.1.0", "share": true, "uptime_s": 1, "rss_bytes": 200 << 20, "agent": "uhCAkX", "dna_hash": "uhC0kX",
             "phase": { "phase": "degraded", "problem": "the file is not a GGUF", "hint": "give a GGUF file" },
             "network": { "state": "ready", "peers": 2 },
-            "models": [{ "id": "tiny-gemma:q8_0", "state": "ready" }, { "id": "x", "state": "failed", "problem": "p", "hint": "h" }],
+            "models": [{ "id": "tiny-gemma:q8_0", "state": "ready", "info": { "sandbox":
+                { "network": true, "files": false, "privileges": true, "detail": "seccomp; not enforced: files (no Landlock)" } } }, { "id": "x", "state": "failed", "problem": "p", "hint": "h" }],
             "counters": { "asked": 1234 },
         }));
         let all = lines.join("\n");
@@ -152,7 +158,8 @@ mod tests {
             "phase    degraded\n         the file is not a GGUF\n         hint: give a GGUF file",
             "network  ready, 2 peers",
             "dna      uhC0kX",
-            "model    tiny-gemma:q8_0 ready, shared",
+            "model    tiny-gemma:q8_0 ready, shared\n         worker cannot use network, privileges; could use files (seccomp; not \
+             enforced: files (no Landlock))",
             "asked    1,234",
             "1 second, 200 MiB memory",
         ] {

@@ -38,8 +38,8 @@ pub fn run_worker() -> ExitCode {
     match read_frame(&mut io::stdin(), TO_WORKER_BYTES_MAX) {
         Ok(Some(ToWorker::Load { protocol: PROTOCOL, options })) => serve(&options, &output),
         Ok(Some(ToWorker::Preview { protocol: PROTOCOL, options })) => {
-            let confined = options.as_ref().map(confine).transpose();
-            output.send(&match confined.and_then(|_| plan::preview(options.as_ref())) {
+            let confined = confine(options.as_ref());
+            output.send(&match confined.and_then(|sandbox| plan::preview(options.as_ref(), sandbox)) {
                 Ok(preview) => ToHost::Preview(Box::new(preview)),
                 Err(error) => ToHost::LoadFailed(error),
             });
@@ -56,16 +56,18 @@ pub fn run_worker() -> ExitCode {
 
 /// Gives up what a worker does not need: before there are threads, and before a byte of the model is read. Only our own
 /// libraries are loaded before that, for afterwards nothing but the models can be opened.
-fn confine(options: &EngineOptions) -> Result<SandboxReport, EngineError> {
+/// Without a model it is as for one whose layers may go to a GPU.
+fn confine(options: Option<&EngineOptions>) -> Result<SandboxReport, EngineError> {
     // What is wrong with them is said when they are needed.
     let _ = crate::llama::backends();
-    let draft = options.draft.as_ref().map(|draft| draft.model_path.as_path());
-    let models: Vec<&Path> = std::iter::once(options.model_path.as_path()).chain(draft).collect();
-    Sandbox::confine(&models, sandbox::needs_gpu(options))
+    let model = options.map(|options| options.model_path.as_path());
+    let draft = options.and_then(|options| options.draft.as_ref()).map(|draft| draft.model_path.as_path());
+    let models: Vec<&Path> = model.into_iter().chain(draft).collect();
+    Sandbox::confine(&models, options.map_or_else(|| sandbox::needs_gpu(&EngineOptions::new("")), sandbox::needs_gpu))
 }
 
 fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
-    let sandbox = match confine(options) {
+    let sandbox = match confine(Some(options)) {
         Ok(sandbox) => sandbox,
         Err(error) => {
             output.send(&ToHost::LoadFailed(error));

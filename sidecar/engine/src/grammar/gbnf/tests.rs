@@ -134,7 +134,7 @@ fn grammars_of_the_kind_that_llama_cpp_brings() {
         C,
         &[
             "int main(){ return 0; }",
-            "float f(int a){\n  int b = a*(2 + g(a,1));\n  // int\n  while (b < 3) { b = b - 1; }\n  return b;\n}\n",
+            "float f(int a){\n  int b = a*(2 + g(a,1));\n  // int\n  while (b<3) { b = b - 1; }\n  return b;\n}\n",
             "int intx(){int integer = 1; returned = 2; }",
         ],
         &["main(){}", "int main(){ return; }", "int 1(){}", "int f(){ int a = ; }", "int f(){"],
