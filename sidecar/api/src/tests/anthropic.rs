@@ -2,7 +2,7 @@
 
 use super::scripted::{busy, chat_of, done, stopped_by, text, Scripted, ID_HEX};
 use super::{api, ask_at, request, send, Answer};
-use ainonymous_node::request::{Chat, Constraint, Prompt, Role, ToolChoice};
+use ainonymous_node::request::{Chat, Constraint, Role, ToolChoice};
 use ainonymous_node::AskError;
 use ainonymous_types::FinishReason;
 use axum::body::Body;
@@ -220,10 +220,8 @@ async fn models_for_clients_that_say_their_version() {
     assert_eq!((&json["first_id"], &json["last_id"]), (&json!(names[0]), &json!(names[4])));
     assert!(json["data"][0]["created_at"].as_str().unwrap().ends_with('Z') && json.get("object").is_none());
     let first = list("/v1/models?limit=2").await;
-    assert_eq!(
-        (ids(&first), first.json()["has_more"].as_bool()),
-        (names[..2].to_vec().into_iter().map(str::to_owned).collect(), Some(true))
-    );
+    assert_eq!(ids(&first), names[..2]);
+    assert_eq!(first.json()["has_more"], true);
     let next = list("/v1/models?limit=2&after_id=second%3Aq4_0").await;
     assert_eq!((ids(&next)[0].as_str(), next.json()["has_more"].as_bool()), ("third:q4_0", Some(true)));
     let before = list("/v1/models?limit=1&before_id=third%3Aq4_0").await;

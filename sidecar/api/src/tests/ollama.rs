@@ -2,7 +2,7 @@
 
 use super::scripted::{call, chat_of, done, text, thought, Scripted};
 use super::{ask_at, get};
-use ainonymous_node::request::{Chat, Constraint, Prompt, Role};
+use ainonymous_node::request::{Constraint, Prompt, Role};
 use ainonymous_node::AskError;
 use ainonymous_types::FinishReason;
 use serde_json::{json, Value};

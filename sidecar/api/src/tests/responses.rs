@@ -2,7 +2,7 @@
 
 use super::ask_at;
 use super::scripted::{busy, call, chat_of, done, text, token, Scripted, ID_HEX};
-use ainonymous_node::request::{Chat, Constraint, Prompt, Role, ToolChoice};
+use ainonymous_node::request::{Chat, Constraint, Role, ToolChoice};
 use ainonymous_node::AskError;
 use ainonymous_types::FinishReason;
 use serde_json::{json, Value};
