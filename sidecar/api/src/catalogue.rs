@@ -13,17 +13,19 @@ pub(crate) async fn listed(api: &Api) -> Vec<ModelEntry> {
     models.filter(|model| names.insert(model.id.clone())).collect()
 }
 
-/// The model that a name means, with or without its quantisation; without a name, whichever answers at once.
+/// The model that a name means, with or without its quantisation; without a name, whichever answers
+/// soonest.
 pub(crate) async fn find(api: &Api, name: Option<&str>) -> Result<ModelEntry, ApiError> {
     let mut models = listed(api).await;
-    let fits = |model: &ModelEntry| match name {
-        None => model.state == ModelState::Loaded,
-        Some(name) => {
-            let base = model.id.rsplit_once(':').map_or(model.id.as_str(), |(base, _)| base);
-            model.id.eq_ignore_ascii_case(name) || base.eq_ignore_ascii_case(name)
-        }
+    let fits = |name: &str, model: &ModelEntry| {
+        let base = model.id.rsplit_once(':').map_or(model.id.as_str(), |(base, _)| base);
+        model.id.eq_ignore_ascii_case(name) || base.eq_ignore_ascii_case(name)
     };
-    match models.iter().position(fits) {
+    let found = match name {
+        Some(name) => models.iter().position(|model| fits(name, model)),
+        None => models.iter().position(|model| model.state == ModelState::Loaded).or((!models.is_empty()).then_some(0)),
+    };
+    match found {
         Some(at) => Ok(models.swap_remove(at)),
         None => Err(unknown(name.unwrap_or("any model"), &models)),
     }

@@ -77,9 +77,13 @@ fn loaded_line(model: &Value) -> String {
 
 fn model_line(model: &Value) -> String {
     let providers = model["providers"].as_array().map_or(0, Vec::len) as u64;
+    let here = match model["state"].as_str() {
+        None | Some("loaded") => "here".to_owned(),
+        Some(state) => format!("here, {state}"),
+    };
     let place = match (model["local"].as_bool().unwrap_or(false), providers) {
-        (true, 0) => "here".to_owned(),
-        (true, peers) => format!("here and {}", count(peers, "peer")),
+        (true, 0) => here,
+        (true, peers) => format!("{here}, and {}", count(peers, "peer")),
         (false, peers) => count(peers, "peer"),
     };
     format!(
@@ -185,8 +189,10 @@ mod tests {
         let line = model_line(&json!({ "id": "tiny-gemma:q8_0", "local": true, "providers": ["a", "b"],
             "context_tokens": 4096, "file_bytes": 3 << 20 }));
         assert!(
-            line.starts_with("tiny-gemma:q8_0 ") && line.contains("3 MiB") && line.ends_with("here and 2 peers"),
+            line.starts_with("tiny-gemma:q8_0 ") && line.contains("3 MiB") && line.ends_with("here, and 2 peers"),
             "{line}"
         );
+        let on_disk = model_line(&json!({ "id": "x:q4_0", "local": true, "state": "unloaded", "providers": [] }));
+        assert!(on_disk.ends_with("here, unloaded"), "{on_disk}");
     }
 }

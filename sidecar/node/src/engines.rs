@@ -1,13 +1,14 @@
 //! The models of this node: from file to running engine, and what each of them is called.
 
 use crate::node::lock;
+use crate::slot::{Slot, SlotState};
 use crate::{KeepAlive, LocalModel, LocalModelState, Phase, ServeOptions};
-use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
+use ainonymous_engine::{Engine, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
 use ainonymous_models::{FileHashes, HashCache};
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::{watch, Notify};
 use tokio_util::sync::CancellationToken;
 
@@ -36,37 +37,6 @@ pub(crate) struct Engines {
     changes: watch::Sender<u64>,
     /// Somebody said how long a model shall stay.
     keeps: Notify,
-}
-
-/// A model that is loaded, or can be.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    options: ServeOptions,
-    state: Mutex<SlotState>,
-    used: Mutex<Instant>,
-    /// What was wished since it was loaded.
-    keep: Mutex<Option<KeepAlive>>,
-}
-
-#[derive(Debug)]
-enum SlotState {
-    Loading {
-        announced: Option<Announced>,
-    },
-    Ready {
-        loaded: Box<Loaded>,
-        announced: Option<Announced>,
-    },
-    /// Was loaded, and is again when it is asked.
-    Resting {
-        model: Box<ModelSpec>,
-        announced: Option<Announced>,
-    },
-    Failed {
-        code: &'static str,
-        problem: String,
-        hint: String,
-    },
 }
 
 /// What a name stands for on this node.
@@ -102,77 +72,9 @@ pub(crate) fn is_called(name: &str, quantization: &str, wanted: &str) -> bool {
     wanted.eq_ignore_ascii_case(name) || wanted.eq_ignore_ascii_case(&id_of(name, quantization))
 }
 
-impl Slot {
-    /// What it is called before it is known better.
-    pub(crate) fn label(&self) -> String {
-        match &*lock(&self.state) {
-            SlotState::Ready { loaded, .. } => model_id(&loaded.model),
-            SlotState::Resting { model, .. } => model_id(model),
-            SlotState::Loading { .. } | SlotState::Failed { .. } => self.options.label(),
-        }
-    }
-
-    /// The model's file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.options.path
-    }
-
-    /// The name that it is served under, if it is another than its file's.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.options.name.as_deref()
-    }
-
-    /// The model, once it was loaded.
-    pub(crate) fn spec(&self) -> Option<ModelSpec> {
-        match &*lock(&self.state) {
-            SlotState::Ready { loaded, .. } => Some(loaded.model.clone()),
-            SlotState::Resting { model, .. } => Some(ModelSpec::clone(model)),
-            SlotState::Loading { .. } | SlotState::Failed { .. } => None,
-        }
-    }
-
-    /// How long it stays when nobody asks it anything.
-    fn keep(&self, idle_unload: Option<Duration>) -> Option<Duration> {
-        KeepAlive::within(*lock(&self.keep), idle_unload)
-    }
-
-    /// After how long it leaves memory if nobody asks it; none if it stays or is not there.
-    pub(crate) fn unloads_in(&self, idle_unload: Option<Duration>) -> Option<Duration> {
-        let keep = self.keep(idle_unload).filter(|_| self.ready().is_some())?;
-        Some(keep.saturating_sub(lock(&self.used).elapsed()))
-    }
-
-    fn touch(&self) {
-        *lock(&self.used) = Instant::now();
-    }
-
-    /// The running engine, and how the network knows it.
-    pub(crate) fn ready(&self) -> Option<(Loaded, Option<Announced>)> {
-        match &*lock(&self.state) {
-            SlotState::Ready { loaded, announced } => Some((Loaded::clone(loaded), announced.clone())),
-            SlotState::Loading { .. } | SlotState::Resting { .. } | SlotState::Failed { .. } => None,
-        }
-    }
-
-    fn is_loading(&self) -> bool {
-        matches!(&*lock(&self.state), SlotState::Loading { .. })
-    }
-
-    /// Since when nobody has asked it anything, if it runs and is idle.
-    fn idle_for(&self) -> Option<Duration> {
-        let (loaded, _) = self.ready()?;
-        let status = loaded.engine.status();
-        if status.running + status.queued > 0 {
-            self.touch();
-            return None;
-        }
-        Some(lock(&self.used).elapsed())
-    }
-}
-
 impl Engines {
     pub(crate) fn new(worker: WorkerCommand, hash_cache: PathBuf, models: Vec<ServeOptions>) -> Self {
-        let slots = models.into_iter().map(|options| Arc::new(slot(options))).collect();
+        let slots = models.into_iter().map(|options| Arc::new(Slot::new(options))).collect();
         Self { worker, hash_cache, slots: RwLock::new(slots), changes: watch::Sender::new(0), keeps: Notify::new() }
     }
 
@@ -191,16 +93,16 @@ impl Engines {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = slots.iter().find(|slot| slot.options.path == options.path) {
             let known = known.clone();
-            return (known.clone(), begin_loading(&known));
+            return (known.clone(), known.begin_loading());
         }
-        let new = Arc::new(slot(options));
+        let new = Arc::new(Slot::new(options));
         slots.push(new.clone());
         (new, true)
     }
 
     /// Begins to load a model that rests; false if it is loaded or being loaded.
     pub(crate) fn wake(&self, slot: &Slot) -> bool {
-        begin_loading(slot)
+        slot.begin_loading()
     }
 
     /// Loads a model whose state is `Loading`; its outcome, good or bad, is its state afterwards.
@@ -442,63 +344,5 @@ impl Engines {
             Ok(result) => result,
             Err(stopped) => Err(ainonymous_models::ModelError::Interrupted { problem: stopped.to_string() }),
         }
-    }
-}
-
-fn slot(options: ServeOptions) -> Slot {
-    let state = Mutex::new(SlotState::Loading { announced: None });
-    Slot { options, state, used: Mutex::new(Instant::now()), keep: Mutex::new(None) }
-}
-
-/// A model that rests or has failed is loading from now on; false for all others.
-fn begin_loading(slot: &Slot) -> bool {
-    let mut state = lock(&slot.state);
-    let announced = match &*state {
-        SlotState::Resting { announced, .. } => announced.clone(),
-        SlotState::Failed { .. } => None,
-        SlotState::Loading { .. } | SlotState::Ready { .. } => return false,
-    };
-    *state = SlotState::Loading { announced };
-    true
-}
-
-impl ServeOptions {
-    /// What the engine is told.
-    pub fn engine_options(&self) -> EngineOptions {
-        let Self {
-            path,
-            share: _,
-            name: _,
-            threads,
-            gpu_layers,
-            context_tokens,
-            slots,
-            queue_max,
-            kv_type,
-            prefix_cache_bytes,
-            draft,
-        } = self;
-        EngineOptions {
-            model_path: path.clone(),
-            threads: *threads,
-            gpu_layers: *gpu_layers,
-            context_tokens: *context_tokens,
-            slots: *slots,
-            queue_max: *queue_max,
-            kv_type: *kv_type,
-            prefix_cache_bytes: *prefix_cache_bytes,
-            draft: draft.clone(),
-        }
-    }
-
-    fn label(&self) -> String {
-        let stem = || self.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        self.name.clone().unwrap_or_else(stem)
-    }
-
-    /// Whether the model, once loaded, may turn out to be the wanted one.
-    fn may_be(&self, wanted: &str) -> bool {
-        let base = wanted.split(':').next().unwrap_or(wanted).to_ascii_lowercase();
-        self.label().to_ascii_lowercase().contains(&base)
     }
 }

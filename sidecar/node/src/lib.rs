@@ -18,13 +18,14 @@ mod publishing;
 mod receipts;
 mod routing;
 mod serving;
+mod slot;
 mod status;
 mod store;
 
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
-pub use options::{KeepAlive, Library, NodeOptions, ServeOptions};
+pub use options::{Habits, KeepAlive, Library, NodeOptions, ServeOptions};
 pub use status::{Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, Status};
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};

@@ -2,8 +2,9 @@
 //!
 //! A file's header is read once and remembered as long as its length and time of change stay. Weights are not read.
 
-use crate::engines::{id_of, is_called, model_id, Slot};
+use crate::engines::{id_of, is_called, model_id};
 use crate::node::{lock, Node};
+use crate::slot::Slot;
 use crate::{LocalModelState, ModelDetails, ModelEntry, ModelState};
 use ainonymous_engine::TemplateKnows;
 use ainonymous_models::Description;
@@ -92,7 +93,7 @@ struct OnDisk {
 
 /// Models of the library that can answer, one of each name. Reads files.
 fn on_disk(node: &Node) -> Vec<OnDisk> {
-    let Some(library) = &node.inner.library else { return Vec::new() };
+    let Some(library) = &node.inner.habits.library else { return Vec::new() };
     let mut ids = HashSet::new();
     let models = library.store.list().into_iter().take(LISTED_MAX);
     let found = models.filter_map(|model| {
@@ -161,7 +162,7 @@ fn of_slot(node: &Node, slot: &Slot) -> ModelEntry {
         LocalModelState::Failed { problem, .. } => (ModelState::Failed, Some(problem)),
     };
     let details = about.as_ref().map(|about| about.details.clone());
-    let unloads_in_s = slot.unloads_in(node.inner.idle_unload).map(|left| left.as_secs());
+    let unloads_in_s = slot.unloads_in(node.inner.habits.idle_unload).map(|left| left.as_secs());
     match slot.spec() {
         Some(model) => ModelEntry {
             id: model_id(&model),

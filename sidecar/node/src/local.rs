@@ -1,8 +1,9 @@
 //! Questions that the node's own engine answers: no network, no receipt.
 
-use crate::engines::{model_id, Found, Loaded, Slot};
+use crate::engines::{model_id, Found, Loaded};
 use crate::forward::forward;
 use crate::node::Node;
+use crate::slot::Slot;
 use crate::{library, AnswerHead, AnswerStream, AskError, KeepAlive, LocalModelState, Route, ServeOptions};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected, Question};
 use ainonymous_models::ModelName;
@@ -84,7 +85,7 @@ async fn ready(node: &Node, slot: &Arc<Slot>) -> Result<Loaded, AskError> {
 
 /// A model on disk that a question names, loaded for it.
 async fn from_library(node: &Node, wanted: Option<&str>) -> Result<Option<Loaded>, AskError> {
-    let (Some(library), Some(wanted)) = (&node.inner.library, wanted) else { return Ok(None) };
+    let (Some(library), Some(wanted)) = (&node.inner.habits.library, wanted) else { return Ok(None) };
     let Some(path) = library_file(node, wanted).await else { return Ok(None) };
     make_room(node, library.loaded_max, &path).await;
     let (slot, is_new) = node.inner.engines.add(ServeOptions { path, ..library.serve.clone() });
@@ -102,7 +103,7 @@ async fn library_file(node: &Node, wanted: &str) -> Option<PathBuf> {
         return Some(path);
     }
     if let Ok(name @ (ModelName::Word { .. } | ModelName::Hub { .. })) = ModelName::parse(wanted) {
-        let store = node.inner.library.as_ref()?.store.clone();
+        let store = node.inner.habits.library.as_ref()?.store.clone();
         let found = tokio::task::spawn_blocking(move || store.resolve(&name)).await;
         if let Some(path) = found.ok().and_then(Result::ok).and_then(|files| files.into_iter().next()) {
             return Some(path);
@@ -174,7 +175,7 @@ async fn named_on_disk(node: &Node, wanted: &str) -> Result<String, AskError> {
 /// Takes models out of memory that nobody has asked anything for a while.
 pub(crate) async fn rest_when_idle(node: Node) {
     loop {
-        let least = node.inner.engines.least_keep(node.inner.idle_unload).unwrap_or(4 * IDLE_LOOK_MAX);
+        let least = node.inner.engines.least_keep(node.inner.habits.idle_unload).unwrap_or(4 * IDLE_LOOK_MAX);
         let pause = (least / 4).clamp(IDLE_LOOK_MIN, IDLE_LOOK_MAX);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -185,7 +186,7 @@ pub(crate) async fn rest_when_idle(node: Node) {
 }
 
 async fn rest_what_is_overdue(node: &Node) {
-    for slot in node.inner.engines.overdue(node.inner.idle_unload) {
+    for slot in node.inner.engines.overdue(node.inner.habits.idle_unload) {
         tracing::info!(model = slot.label(), "a model that nobody asks leaves memory until it is asked");
         node.inner.engines.unload(&slot).await;
     }

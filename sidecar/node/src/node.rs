@@ -1,13 +1,14 @@
 //! The node itself: what it owns, how it starts, what runs beside it, how it stops.
 
 use crate::directory::Directory;
-use crate::engines::{Engines, Slot};
+use crate::engines::Engines;
 use crate::receipts::Receipts;
 use crate::serving::Serving;
+use crate::slot::Slot;
 use crate::store::Store;
 use crate::{
-    announce, library, local, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, KeepAlive,
-    Library, ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, Status,
+    announce, library, local, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, Habits,
+    KeepAlive, ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
@@ -35,11 +36,7 @@ pub struct Node {
 /// What all parts of a node share.
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) share: bool,
-    pub(crate) receipt_interval: Duration,
-    pub(crate) poll_interval: Duration,
-    pub(crate) idle_unload: Option<Duration>,
-    pub(crate) library: Option<Library>,
+    pub(crate) habits: Habits,
     pub(crate) shelf: library::Shelf,
     pub(crate) started_at: Instant,
     pub(crate) draining: CancellationToken,
@@ -91,26 +88,12 @@ impl Node {
     /// Creates the data folder, takes it for this process and returns at once; conductor and models start in the
     /// background. Must be called inside a tokio runtime.
     pub fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        let NodeOptions {
-            data_dir,
-            conductor,
-            models,
-            share,
-            worker,
-            receipt_interval,
-            poll_interval,
-            idle_unload,
-            library,
-        } = options;
+        let NodeOptions { data_dir, conductor, models, worker, habits } = options;
         create_private_dir(&data_dir)?;
         let store = Store::open(&data_dir.join("node.redb"))?;
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
-            share,
-            receipt_interval,
-            poll_interval,
-            idle_unload,
-            library,
+            habits,
             shelf: library::Shelf::default(),
             started_at: Instant::now(),
             draining: stop.child_token(),
@@ -168,7 +151,7 @@ impl Node {
             network: conductor.as_ref().map(|c| c.state().borrow().clone()),
             agent: conductor.as_ref().map(|c| c.agent().to_string()),
             dna_hash: conductor.as_ref().map(|c| c.dna_hash().to_string()),
-            share: inner.share,
+            share: inner.habits.share,
             models: inner.engines.status(),
             counters: inner.counts.snapshot(),
             uptime_s: inner.started_at.elapsed().as_secs(),

@@ -1,7 +1,7 @@
 //! What a node is started with. Parsing and defaults for people live in the command line.
 
 use ainonymous_conductor::ConductorOptions;
-use ainonymous_engine::{DraftOptions, GpuLayers, WorkerCommand};
+use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, WorkerCommand};
 use ainonymous_models::Store;
 use ainonymous_types::KvType;
 use std::path::PathBuf;
@@ -16,10 +16,17 @@ pub struct NodeOptions {
     pub conductor: ConductorOptions,
     /// Models to load.
     pub models: Vec<ServeOptions>,
-    /// Whether other peers may use the models.
-    pub share: bool,
     /// How to start a worker process.
     pub worker: WorkerCommand,
+    /// How it behaves while it runs.
+    pub habits: Habits,
+}
+
+/// How a node behaves while it runs.
+#[derive(Clone, Debug)]
+pub struct Habits {
+    /// Whether other peers may use the models.
+    pub share: bool,
     /// Longest time that a receipt waits for its batch.
     pub receipt_interval: Duration,
     /// How often open posted requests are looked for, besides being told by signal.
@@ -86,6 +93,48 @@ pub struct ServeOptions {
     pub prefix_cache_bytes: Option<u64>,
     /// A small model that guesses ahead.
     pub draft: Option<DraftOptions>,
+}
+
+impl ServeOptions {
+    /// What the engine is told.
+    pub fn engine_options(&self) -> EngineOptions {
+        let Self {
+            path,
+            share: _,
+            name: _,
+            threads,
+            gpu_layers,
+            context_tokens,
+            slots,
+            queue_max,
+            kv_type,
+            prefix_cache_bytes,
+            draft,
+        } = self;
+        EngineOptions {
+            model_path: path.clone(),
+            threads: *threads,
+            gpu_layers: *gpu_layers,
+            context_tokens: *context_tokens,
+            slots: *slots,
+            queue_max: *queue_max,
+            kv_type: *kv_type,
+            prefix_cache_bytes: *prefix_cache_bytes,
+            draft: draft.clone(),
+        }
+    }
+
+    /// What it is called before its file was read.
+    pub(crate) fn label(&self) -> String {
+        let stem = || self.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        self.name.clone().unwrap_or_else(stem)
+    }
+
+    /// Whether the model, once loaded, may turn out to be the wanted one.
+    pub(crate) fn may_be(&self, wanted: &str) -> bool {
+        let base = wanted.split(':').next().unwrap_or(wanted).to_ascii_lowercase();
+        self.label().to_ascii_lowercase().contains(&base)
+    }
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ pub(crate) async fn on_published(
 /// Asks the provider where a receipt stands if it has not said so in time: its signal may have been lost.
 pub(crate) async fn remind(node: Node, conductor: Conductor, id: RequestId) {
     for attempt in 1..=5u32 {
-        tokio::time::sleep((node.inner.receipt_interval + Duration::from_secs(2)) * attempt).await;
+        tokio::time::sleep((node.inner.habits.receipt_interval + Duration::from_secs(2)) * attempt).await;
         let Some(provider) = node.inner.receipts.awaited(id) else { return };
         let ask = PeerSignal::Resend { id, from_chunk: limits::ANSWER_CHUNKS_MAX };
         if let Err(e) = conductor.send_signal(SendSignal { to: vec![provider], signal: ask }).await {
