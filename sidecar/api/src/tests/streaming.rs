@@ -126,7 +126,7 @@ async fn pieces_that_are_there_already_go_as_one_write() {
     let pieces: Vec<_> = (0..5).map(|_| text("word ")).chain([done(FinishReason::Stop)]).collect();
     let node = Scripted::saying_each(vec![pieces]);
     let body = question(json!({ "stream": true })).to_string();
-    let asked = request(Method::POST, "/v1/chat/completions").body(body.into()).unwrap();
+    let asked = request(Method::POST, "/v1/chat/completions").body(axum::body::Body::from(body)).unwrap();
     let response = api(&node, None).into_router().oneshot(asked).await.unwrap();
     let writes: Vec<_> = response.into_body().into_data_stream().map(Result::unwrap).collect().await;
     let whole: Vec<u8> = writes.concat();
