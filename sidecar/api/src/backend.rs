@@ -1,8 +1,8 @@
 //! What the API needs of a node, so that its tests can stand on a scripted one.
 
 use ainonymous_node::{
-    AnswerStream, AskError, AskRequest, EmbedQuestion, Embeddings, ModelEntry, Node, NodeError, ReceiptState, Status,
-    UiCredentials,
+    AnswerStream, AskError, AskRequest, EmbedQuestion, Embeddings, Inspect, Inspected, KeepAlive, ModelEntry, Node,
+    NodeError, ReceiptState, Status, UiCredentials,
 };
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use async_trait::async_trait;
@@ -19,6 +19,14 @@ pub trait Backend: Send + Sync + 'static {
     async fn ask(&self, request: AskRequest) -> Result<AnswerStream, AskError>;
     /// Makes vectors of texts; returns the model's id as well.
     async fn embed(&self, model: Option<&str>, question: EmbedQuestion) -> Result<(String, Embeddings), AskError>;
+    /// Asks the tokeniser or the template of a model of this node; returns the model's id as well.
+    async fn inspect(&self, model: Option<&str>, question: Inspect) -> Result<(String, Inspected), AskError>;
+    /// Loads a model of this node; resolves when it is ready. Returns its id.
+    async fn load(&self, model: &str) -> Result<String, AskError>;
+    /// Takes a model of this node out of memory. Returns its id.
+    async fn unload(&self, model: &str) -> Result<String, AskError>;
+    /// Says how long a model of this node stays in memory that nobody asks. Returns its id.
+    async fn keep(&self, model: &str, keep: KeepAlive) -> Result<String, AskError>;
     /// Where the receipt of a question stands; waits at most `wait` for it to be checked.
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState>;
     /// The answer to a posted request, if there is one yet.
@@ -43,6 +51,22 @@ impl Backend for Node {
 
     async fn embed(&self, model: Option<&str>, question: EmbedQuestion) -> Result<(String, Embeddings), AskError> {
         Node::embed(self, model, question).await
+    }
+
+    async fn inspect(&self, model: Option<&str>, question: Inspect) -> Result<(String, Inspected), AskError> {
+        Node::inspect(self, model, question).await
+    }
+
+    async fn load(&self, model: &str) -> Result<String, AskError> {
+        Node::load_model(self, model).await
+    }
+
+    async fn unload(&self, model: &str) -> Result<String, AskError> {
+        Node::unload_model(self, model).await
+    }
+
+    async fn keep(&self, model: &str, keep: KeepAlive) -> Result<String, AskError> {
+        Node::keep_model(self, model, keep).await
     }
 
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {

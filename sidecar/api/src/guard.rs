@@ -37,13 +37,14 @@ pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
     let origin = header_text(request.headers(), header::ORIGIN.as_str()).to_owned();
+    let dialect = Dialect::of(&path, request.headers());
     let in_flight = api.metrics().request_began();
     let mut response = match check(&api, &request) {
         Ok(Passed::Preflight) => preflight(&request),
         Ok(Passed::Through(held)) => holding(next.run(request).await, in_flight, held),
         Err(error) => error.into_response(),
     };
-    in_dialect(&path, &mut response);
+    in_dialect(dialect, &mut response);
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -124,14 +125,34 @@ fn allow_origin(headers: &mut HeaderMap, origin: &str) {
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
 }
 
+/// Which shape errors have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    OpenAi,
+    Anthropic,
+    Ollama,
+}
+
+impl Dialect {
+    /// Known by the path, or where two have the same by the client's version.
+    fn of(path: &str, headers: &HeaderMap) -> Self {
+        let below = |whole: &str| path.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match path {
+            _ if below("/v1/messages") || (below("/v1/models") && anthropic::is_spoken(headers)) => Self::Anthropic,
+            _ if below("/api") => Self::Ollama,
+            _ => Self::OpenAi,
+        }
+    }
+}
+
 /// Gives an error the shape of the dialect that was spoken.
-fn in_dialect(path: &str, response: &mut Response) {
+fn in_dialect(dialect: Dialect, response: &mut Response) {
     let status = response.status();
     let Some(ErrorJson(ours)) = response.extensions_mut().remove::<ErrorJson>() else { return };
-    let theirs = match path {
-        "/v1/messages" => anthropic::error(status, &ours),
-        path if path.starts_with("/api/") => ollama::error(&ours),
-        _ => return,
+    let theirs = match dialect {
+        Dialect::Anthropic => anthropic::error(status, &ours),
+        Dialect::Ollama => ollama::error(&ours),
+        Dialect::OpenAi => return,
     };
     *response.body_mut() = Json(theirs).into_response().into_body();
     response.headers_mut().remove(header::CONTENT_LENGTH);

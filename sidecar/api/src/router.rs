@@ -3,7 +3,9 @@
 use crate::access::{Access, Gate};
 use crate::metrics::Metrics;
 use crate::page::{PageKey, Site};
-use crate::{admin, anthropic, guard, health, metrics, ollama, openai, openapi, page, ApiError, Backend};
+use crate::{
+    admin, anthropic, guard, health, llama, metrics, models, ollama, openai, openapi, page, ApiError, Backend,
+};
 use axum::extract::{OriginalUri, State};
 use axum::http::Method;
 use axum::middleware;
@@ -26,8 +28,15 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/v1/embeddings", "vectors of texts, made by this node"),
     ("POST", "/v1/responses", "ask in OpenAI's newer shape; nothing is stored"),
     ("POST", "/v1/messages", "ask in Anthropic's shape"),
-    ("GET", "/v1/models", "models that can be asked"),
+    ("POST", "/v1/messages/count_tokens", "how many tokens a question in Anthropic's shape has"),
+    ("GET", "/v1/models", "models that can be asked, and how far each is"),
     ("GET", "/v1/models/{model}", "one of them"),
+    ("GET", "/models", "llama-server: the same"),
+    ("POST", "/models/load", "llama-server: load a model"),
+    ("POST", "/models/unload", "llama-server: take a model out of memory"),
+    ("POST", "/tokenize", "llama-server: the tokens of a text"),
+    ("POST", "/detokenize", "llama-server: the text of tokens"),
+    ("POST", "/apply-template", "llama-server: the prompt that a conversation becomes"),
     ("GET", "/api/version", "Ollama: the version"),
     ("GET", "/api/tags", "Ollama: models that can be asked"),
     ("GET", "/api/ps", "Ollama: models loaded here"),
@@ -35,6 +44,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api/chat", "Ollama: ask, streaming unless told otherwise"),
     ("POST", "/api/generate", "Ollama: ask with a single text, or continue it as it is"),
     ("POST", "/api/embed", "Ollama: vectors of texts, made by this node"),
+    ("POST", "/api/embeddings", "Ollama: the older form, one text"),
     ("GET", "/health", "whether questions are answered, and if not why"),
     ("GET", "/readyz", "the same"),
     ("GET", "/livez", "whether the process answers"),
@@ -103,8 +113,15 @@ impl Api {
             .route("/v1/embeddings", post(openai::embeddings))
             .route("/v1/responses", post(openai::responses))
             .route("/v1/messages", post(anthropic::messages))
-            .route("/v1/models", get(openai::models))
-            .route("/v1/models/{*model}", get(openai::model))
+            .route("/v1/messages/count_tokens", post(anthropic::count_tokens))
+            .route("/v1/models", get(models::models))
+            .route("/v1/models/{*model}", get(models::model))
+            .route("/models", get(models::models))
+            .route("/models/load", post(llama::load))
+            .route("/models/unload", post(llama::unload))
+            .route("/tokenize", post(llama::tokenize))
+            .route("/detokenize", post(llama::detokenize))
+            .route("/apply-template", post(llama::apply_template))
             .route("/api/version", get(ollama::version))
             .route("/api/tags", get(ollama::tags))
             .route("/api/ps", get(ollama::loaded))
@@ -112,6 +129,7 @@ impl Api {
             .route("/api/chat", post(ollama::chat))
             .route("/api/generate", post(ollama::generate))
             .route("/api/embed", post(ollama::embed))
+            .route("/api/embeddings", post(ollama::embeddings))
             .route("/health", get(health::ready))
             .route("/readyz", get(health::ready))
             .route("/livez", get(health::live))

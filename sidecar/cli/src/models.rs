@@ -192,7 +192,7 @@ fn shown_lines(
         lines.push(format!("parameters    {}", thousands(said.parameters as f64)));
         lines.push(format!("quantisation  {}", said.quantization));
         lines.push(format!("context       {} tokens, as trained", thousands(f64::from(said.context_trained))));
-        lines.push(format!("chat template {}", if said.has_chat_template { "yes" } else { "none" }));
+        lines.push(format!("chat template {}", if said.chat_template.is_some() { "yes" } else { "none" }));
     }
     lines.extend(sha256.map(|sha256| format!("sha256        {sha256}")));
     lines
@@ -216,7 +216,7 @@ fn shown_json(
         "parameters": said.map(|said| said.parameters),
         "quantization": said.map(|said| &said.quantization),
         "context_trained": said.map(|said| said.context_trained),
-        "has_chat_template": said.map(|said| said.has_chat_template),
+        "has_chat_template": said.map(|said| said.chat_template.is_some()),
         "sha256": sha256,
     })
 }

@@ -7,7 +7,7 @@ use crate::{models, paths};
 use ainonymous_api::DEFAULT_PORT;
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
-use ainonymous_node::{DraftOptions, GpuLayers, Library, QuicOptions, ServeOptions};
+use ainonymous_node::{DraftOptions, GpuLayers, Habits, Library, QuicOptions, ServeOptions};
 use ainonymous_types::KvType;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Models in memory at most unless told otherwise, when questions name further ones.
 const MODELS_MAX_DEFAULT: u32 = 3;
+/// How often open posted requests are looked for.
+const POLL_INTERVAL: Duration = Duration::from_secs(15);
 /// Most tokens guessed in one step unless told otherwise.
 const DRAFT_TOKENS_DEFAULT: u32 = 4;
 
@@ -33,12 +35,9 @@ pub(crate) struct Settings {
     /// Web pages that may use the API.
     pub(crate) cors_origins: Vec<String>,
     pub(crate) models: Vec<ServeOptions>,
-    pub(crate) share: bool,
     /// Without a single model there is no point in running.
     pub(crate) must_serve: bool,
-    pub(crate) receipt_interval: Duration,
-    pub(crate) idle_unload: Option<Duration>,
-    pub(crate) library: Library,
+    pub(crate) habits: Habits,
     pub(crate) happ: Option<PathBuf>,
 }
 
@@ -107,12 +106,15 @@ impl Settings {
             require_key: flags.require_key || config.require_key.unwrap_or(false),
             cors_origins: origins(if flags.cors_origin.is_empty() { &config.cors_origin } else { &flags.cors_origin })?,
             api: parse_address(flags.api.as_deref().or(config.api.as_deref()))?,
-            share: !no_share && !models.is_empty(),
+            habits: Habits {
+                share: !no_share && !models.is_empty(),
+                receipt_interval: Duration::from_millis(receipt_interval_ms),
+                poll_interval: POLL_INTERVAL,
+                idle_unload: flags.idle_unload_s.or(config.idle_unload_s).map(Duration::from_secs),
+                library: Some(library),
+            },
             models,
             must_serve,
-            receipt_interval: Duration::from_millis(receipt_interval_ms),
-            library,
-            idle_unload: flags.idle_unload_s.or(config.idle_unload_s).map(Duration::from_secs),
             happ: flags.happ.or_else(|| config.happ.clone()),
         })
     }
@@ -314,14 +316,14 @@ mod tests {
     fn models_of_flags_and_of_serve() {
         let none = Config::default();
         assert!(settings("up", &none).models.is_empty());
-        assert!(!settings("up", &none).share, "nothing to share");
+        assert!(!settings("up", &none).habits.share, "nothing to share");
         let up = settings("up --serve ./a.gguf --serve ./b.gguf --gpu-layers 7 --context 512 --queue 0", &none);
         assert_eq!(up.models.len(), 2);
-        assert!(up.share && !up.must_serve);
+        assert!(up.habits.share && !up.must_serve);
         assert_eq!(up.models[1].path, PathBuf::from("./b.gguf"));
         assert_eq!(up.models[0].gpu_layers, GpuLayers::Fixed(7));
         assert_eq!((up.models[0].context_tokens, up.models[0].queue_max), (Some(512), 0));
-        assert!(!settings("up --serve ./a.gguf --no-share", &none).share);
+        assert!(!settings("up --serve ./a.gguf --no-share", &none).habits.share);
         assert!(Settings::resolve(Up::default(), vec!["./a.gguf".into()], &none).unwrap().must_serve);
     }
 

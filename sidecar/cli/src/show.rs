@@ -136,6 +136,21 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// What a worker process cannot do, of network, files and privileges, what it could, and how that comes.
+pub(crate) fn confinement(confined: [bool; 3], detail: &str) -> String {
+    let named = |wanted: bool| {
+        let names = ["network", "files", "privileges"].into_iter().zip(confined);
+        names.filter_map(|(name, is)| (is == wanted).then_some(name)).collect::<Vec<_>>().join(", ")
+    };
+    let parts = [("cannot use ", named(true)), ("could use ", named(false))];
+    let said: Vec<String> = parts
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| what.to_owned() + &names)
+        .collect();
+    format!("{} ({detail})", said.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,5 +207,12 @@ mod tests {
         }
         assert_eq!((count(1, "token"), count(2_000, "token")), ("1 token".into(), "2,000 tokens".into()));
         assert_eq!((bytes(2_048), bytes(5 << 20), bytes(3 << 30)), ("2 KiB".into(), "5 MiB".into(), "3.0 GiB".into()));
+    }
+
+    #[test]
+    fn what_a_worker_cannot_do() {
+        assert_eq!(confinement([true; 3], "x"), "cannot use network, files, privileges (x)");
+        assert_eq!(confinement([true, false, true], "x"), "cannot use network, privileges; could use files (x)");
+        assert_eq!(confinement([false; 3], "off"), "could use network, files, privileges (off)");
     }
 }

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
-use crate::show::{bytes, count, thousands};
+use crate::show::{bytes, confinement, count, thousands};
 use serde_json::{json, Value};
 
 /// `ainonymous status`.
@@ -77,9 +77,13 @@ fn loaded_line(model: &Value) -> String {
 
 fn model_line(model: &Value) -> String {
     let providers = model["providers"].as_array().map_or(0, Vec::len) as u64;
+    let here = match model["state"].as_str() {
+        None | Some("loaded") => "here".to_owned(),
+        Some(state) => format!("here, {state}"),
+    };
     let place = match (model["local"].as_bool().unwrap_or(false), providers) {
-        (true, 0) => "here".to_owned(),
-        (true, peers) => format!("here and {}", count(peers, "peer")),
+        (true, 0) => here,
+        (true, peers) => format!("{here}, and {}", count(peers, "peer")),
         (false, peers) => count(peers, "peer"),
     };
     format!(
@@ -106,6 +110,11 @@ fn status_lines(status: &Value) -> Vec<String> {
         if let Some(problem) = model["problem"].as_str() {
             lines.push(format!("         {problem}"));
             lines.push(format!("         hint: {}", text(&model["hint"])));
+        }
+        let sandbox = &model["info"]["sandbox"];
+        if sandbox.is_object() {
+            let confined = ["network", "files", "privileges"].map(|what| sandbox[what].as_bool().unwrap_or(false));
+            lines.push(format!("         worker {}", confinement(confined, text(&sandbox["detail"]))));
         }
     }
     let counter = |name: &str| thousands(status["counters"][name].as_f64().unwrap_or_default());
@@ -144,7 +153,8 @@ mod tests {
             "version": "0.1.0", "share": true, "uptime_s": 1, "rss_bytes": 200 << 20, "agent": "uhCAkX", "dna_hash": "uhC0kX",
             "phase": { "phase": "degraded", "problem": "the file is not a GGUF", "hint": "give a GGUF file" },
             "network": { "state": "ready", "peers": 2 },
-            "models": [{ "id": "tiny-gemma:q8_0", "state": "ready" }, { "id": "x", "state": "failed", "problem": "p", "hint": "h" }],
+            "models": [{ "id": "tiny-gemma:q8_0", "state": "ready", "info": { "sandbox":
+                { "network": true, "files": false, "privileges": true, "detail": "seccomp; not enforced: files (no Landlock)" } } }, { "id": "x", "state": "failed", "problem": "p", "hint": "h" }],
             "counters": { "asked": 1234 },
         }));
         let all = lines.join("\n");
@@ -152,7 +162,8 @@ mod tests {
             "phase    degraded\n         the file is not a GGUF\n         hint: give a GGUF file",
             "network  ready, 2 peers",
             "dna      uhC0kX",
-            "model    tiny-gemma:q8_0 ready, shared",
+            "model    tiny-gemma:q8_0 ready, shared\n         worker cannot use network, privileges; could use files (seccomp; not \
+             enforced: files (no Landlock))",
             "asked    1,234",
             "1 second, 200 MiB memory",
         ] {
@@ -178,8 +189,10 @@ mod tests {
         let line = model_line(&json!({ "id": "tiny-gemma:q8_0", "local": true, "providers": ["a", "b"],
             "context_tokens": 4096, "file_bytes": 3 << 20 }));
         assert!(
-            line.starts_with("tiny-gemma:q8_0 ") && line.contains("3 MiB") && line.ends_with("here and 2 peers"),
+            line.starts_with("tiny-gemma:q8_0 ") && line.contains("3 MiB") && line.ends_with("here, and 2 peers"),
             "{line}"
         );
+        let on_disk = model_line(&json!({ "id": "x:q4_0", "local": true, "state": "unloaded", "providers": [] }));
+        assert!(on_disk.ends_with("here, unloaded"), "{on_disk}");
     }
 }

@@ -24,8 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Our origin towards a conductor that runs elsewhere.
 const ORIGIN: &str = "ainonymous";
-/// How often open posted requests are looked for.
-const POLL_INTERVAL: Duration = Duration::from_secs(15);
 /// How often `serve` looks whether there is still something to serve.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Longest time for the API's last words after the node has stopped.
@@ -140,11 +138,8 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         require_key: _,
         cors_origins: _,
         models,
-        share,
         must_serve: _,
-        receipt_interval,
-        idle_unload,
-        library,
+        habits,
         happ: _,
     } = settings;
     let mut alone = None;
@@ -178,22 +173,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
     let conductor =
         ConductorOptions { mode, happ, network_seed, app_id: APP_ID.into(), call_timeout: CALL_TIMEOUT_DEFAULT };
     let worker = worker()?;
-    let poll_interval = POLL_INTERVAL;
-    Ok((
-        NodeOptions {
-            data_dir,
-            conductor,
-            models,
-            share,
-            worker,
-            receipt_interval,
-            poll_interval,
-            idle_unload,
-            library: Some(library),
-            quic,
-        },
-        alone,
-    ))
+    Ok((NodeOptions { data_dir, conductor, models, worker, habits, quic }, alone))
 }
 
 /// How a worker is started: by this program, which is also the worker's.

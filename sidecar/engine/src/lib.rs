@@ -10,6 +10,7 @@ mod error;
 mod fit;
 mod grammar;
 pub mod hashes;
+mod inspect;
 mod llama;
 mod logprobs;
 mod options;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use error::EngineError;
 pub use fit::{Degraded, Fit};
+pub use inspect::{Inspect, Inspected, TemplateKnows, DETOKENIZE_MAX};
 pub use options::{
     DeviceInfo, DraftOptions, EngineOptions, GpuLayers, ModelInfo, Preview, WorkerCommand, CONTEXT_TOKENS_DEFAULT,
     DRAFT_TOKENS_MAX, PREFIX_CACHE_BYTES_MAX, QUEUE_MAX_DEFAULT, SLOTS_MAX,
@@ -54,6 +56,8 @@ pub trait Engine: Send + Sync + fmt::Debug {
     fn generate(&self, question: Question) -> Result<Generation, EngineError>;
     /// Makes vectors of texts.
     async fn embed(&self, question: EmbedQuestion) -> Result<Embeddings, EngineError>;
+    /// Asks tokeniser or template.
+    async fn inspect(&self, question: Inspect) -> Result<Inspected, EngineError>;
 
     /// How it is doing.
     fn status(&self) -> EngineStatus;

@@ -147,6 +147,8 @@ pub struct Preview {
     pub variant: Option<String>,
     /// What this build can compute on here.
     pub devices: Vec<DeviceInfo>,
+    /// What a worker process cannot do here.
+    pub sandbox: SandboxReport,
 }
 
 /// Something to compute on.

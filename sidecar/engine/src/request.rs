@@ -151,6 +151,8 @@ pub enum Constraint {
     Regex(String),
     /// Text of a grammar in the notation of `llguidance` (a dialect of Lark's).
     Lark(String),
+    /// Text of a grammar in llama.cpp's notation (GBNF).
+    Gbnf(String),
     /// One of these texts.
     Choice(Vec<String>),
 }
@@ -324,7 +326,7 @@ impl From<ChatInput> for Question {
 }
 
 impl Prompt {
-    fn check(&self) -> Result<(), EngineError> {
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
         let empty = match self {
             Self::Text(text) => {
                 broken(&[("PROMPT_BYTES_MAX", text.len() <= limits::PROMPT_BYTES_MAX)])?;
@@ -334,30 +336,7 @@ impl Prompt {
                 broken(&[("PROMPT_BYTES_MAX", tokens.len() <= limits::PROMPT_BYTES_MAX / 4)])?;
                 tokens.is_empty()
             }
-            Self::Chat(chat) => {
-                let Chat { messages, tools, tool_choice: _, parallel_tool_calls: _, thinking: _, template_arguments } =
-                    chat;
-                let name = |name: &str| {
-                    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-                    !name.is_empty() && name.len() <= TOOL_NAME_BYTES_MAX && name.chars().all(fits)
-                };
-                let tool_bytes = |t: &Tool| {
-                    t.name.len() + t.description.as_ref().map_or(0, String::len) + t.parameters.to_string().len()
-                };
-                let arguments = Value::Object(template_arguments.clone()).to_string().len();
-                broken(&[
-                    ("CHAT_MESSAGES_MAX", messages.len() <= limits::CHAT_MESSAGES_MAX),
-                    (
-                        "PROMPT_BYTES_MAX",
-                        messages.iter().map(Message::bytes).sum::<usize>() <= limits::PROMPT_BYTES_MAX,
-                    ),
-                    ("TOOL_CALLS_MAX", messages.iter().all(|m| m.tool_calls.len() <= TOOL_CALLS_MAX)),
-                    ("TOOLS_MAX", tools.len() <= TOOLS_MAX),
-                    ("TOOL_NAME_BYTES_MAX", tools.iter().all(|tool| name(&tool.name))),
-                    ("SCHEMA_BYTES_MAX", tools.iter().map(tool_bytes).sum::<usize>() + arguments <= SCHEMA_BYTES_MAX),
-                ])?;
-                messages.iter().all(|m| m.content.trim().is_empty())
-            }
+            Self::Chat(chat) => return chat.check(),
         };
         if empty {
             return Err(EngineError::EmptyPrompt);
@@ -366,12 +345,51 @@ impl Prompt {
     }
 }
 
+impl Chat {
+    /// Refuses what breaks a bound, and conversations without a word.
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        let Chat { messages, tools, tool_choice: _, parallel_tool_calls: _, thinking: _, template_arguments } = self;
+        let name = |name: &str| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+            !name.is_empty() && name.len() <= TOOL_NAME_BYTES_MAX && name.chars().all(fits)
+        };
+        let tool_bytes =
+            |t: &Tool| t.name.len() + t.description.as_ref().map_or(0, String::len) + t.parameters.to_string().len();
+        let arguments = Value::Object(template_arguments.clone()).to_string().len();
+        broken(&[
+            ("CHAT_MESSAGES_MAX", messages.len() <= limits::CHAT_MESSAGES_MAX),
+            ("PROMPT_BYTES_MAX", messages.iter().map(Message::bytes).sum::<usize>() <= limits::PROMPT_BYTES_MAX),
+            ("TOOL_CALLS_MAX", messages.iter().all(|m| m.tool_calls.len() <= TOOL_CALLS_MAX)),
+            ("TOOLS_MAX", tools.len() <= TOOLS_MAX),
+            ("TOOL_NAME_BYTES_MAX", tools.iter().all(|tool| name(&tool.name))),
+            ("SCHEMA_BYTES_MAX", tools.iter().map(tool_bytes).sum::<usize>() + arguments <= SCHEMA_BYTES_MAX),
+        ])?;
+        match messages.iter().all(|m| m.content.trim().is_empty()) {
+            true => Err(EngineError::EmptyPrompt),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Constraint {
+    /// A grammar in one of two notations: in GBNF rules are defined with `::=`, which no line of Lark's begins with.
+    pub fn grammar(text: String) -> Self {
+        let defines = |line: &str| {
+            let rest =
+                line.trim_start().trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+            rest.len() < line.trim_start().len() && rest.trim_start().starts_with("::=")
+        };
+        match text.lines().any(defines) {
+            true => Self::Gbnf(text),
+            false => Self::Lark(text),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::JsonObject => 0,
             Self::JsonSchema(schema) => schema.to_string().len(),
-            Self::Regex(text) | Self::Lark(text) => text.len(),
+            Self::Regex(text) | Self::Lark(text) | Self::Gbnf(text) => text.len(),
             Self::Choice(texts) => texts.iter().map(|t| t.len() + 1).sum(),
         }
     }
@@ -395,7 +413,7 @@ impl EmbedQuestion {
     }
 }
 
-fn broken(bounds: &[(&str, bool)]) -> Result<(), EngineError> {
+pub(crate) fn broken(bounds: &[(&str, bool)]) -> Result<(), EngineError> {
     match bounds.iter().find(|(_, kept)| !kept) {
         Some((bound, _)) => Err(EngineError::InputOutOfBounds { bound: (*bound).to_owned() }),
         None => Ok(()),
@@ -458,6 +476,13 @@ mod tests {
         assert_eq!(Question::new(Prompt::Text(String::new())).check(), Err(EngineError::EmptyPrompt));
         assert_eq!(Question::new(Prompt::Tokens(vec![])).check(), Err(EngineError::EmptyPrompt));
         assert_eq!(EmbedQuestion { inputs: vec![] }.check(), Err(EngineError::EmptyPrompt));
+    }
+
+    #[test]
+    fn the_notation_of_a_grammar_shows_in_its_rules() {
+        let is_gbnf = |text: &str| matches!(Constraint::grammar(text.into()), Constraint::Gbnf(_));
+        assert!(is_gbnf("# a comment\nroot ::= \"x\"") && is_gbnf("  root-1\t::= \"x\"") && is_gbnf("root::=other"));
+        assert!(!is_gbnf("start: \"::=\"") && !is_gbnf("// a ::= b\nstart: /x ::= y/") && !is_gbnf("::= x"));
     }
 
     #[test]

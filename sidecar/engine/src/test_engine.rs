@@ -4,7 +4,7 @@ use crate::fit::Fit;
 use crate::request::{Chat, Role};
 use crate::{
     EmbedInput, EmbedQuestion, Embeddings, Engine, EngineError, EngineState, EngineStatus, Event, Finished, Generation,
-    ModelInfo, Prompt, Question, SandboxReport,
+    Inspect, Inspected, ModelInfo, Prompt, Question, SandboxReport,
 };
 use ainonymous_types::{Backend, Bytes32, FinishReason};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -93,14 +93,7 @@ impl Engine for TestEngine {
             self.open.fetch_sub(1, Ordering::AcqRel);
             return Err(EngineError::QueueFull { queue_max: self.capacity });
         }
-        let (prompt_tokens, last) = match &question.prompt {
-            Prompt::Chat(Chat { messages, .. }) => (
-                messages.iter().map(|m| words(&m.content).len() as u32).sum(),
-                messages.iter().rev().find(|m| m.role == Role::User).map_or("", |m| m.content.as_str()),
-            ),
-            Prompt::Text(text) => (words(text).len() as u32, text.as_str()),
-            Prompt::Tokens(tokens) => (tokens.len() as u32, ""),
-        };
+        let (prompt_tokens, last) = heard(&question.prompt);
         let mut answer = self.answer.clone().unwrap_or_else(|| words(last));
         let room = self.info.context_tokens as usize;
         let tokens_max = if question.max_tokens == 0 { room } else { room.min(question.max_tokens as usize) };
@@ -130,6 +123,19 @@ impl Engine for TestEngine {
         Ok(Embeddings {
             vectors: lengths.iter().map(vector).collect(),
             prompt_tokens: lengths.iter().sum::<usize>() as u32,
+        })
+    }
+
+    /// Words for tokens; a conversation is rendered as its last message.
+    async fn inspect(&self, question: Inspect) -> Result<Inspected, EngineError> {
+        question.check()?;
+        Ok(match question {
+            Inspect::Count(prompt) => Inspected::Count(heard(&prompt).0),
+            Inspect::Tokenize { text, .. } => {
+                Inspected::Tokens((0..).zip(words(&text)).map(|(id, word)| (id, word.into_bytes())).collect())
+            }
+            Inspect::Detokenize(tokens) => Inspected::Text("word ".repeat(tokens.len())),
+            Inspect::Render(chat) => Inspected::Text(heard(&Prompt::Chat(*chat)).1.to_owned()),
         })
     }
 
@@ -181,6 +187,18 @@ async fn say(
         decode_us,
     };
     let _ = events.send(Event::Finished(times)).await;
+}
+
+/// How many words a prompt has, and the last message of the user.
+fn heard(prompt: &Prompt) -> (u32, &str) {
+    match prompt {
+        Prompt::Chat(Chat { messages, .. }) => (
+            messages.iter().map(|m| words(&m.content).len() as u32).sum(),
+            messages.iter().rev().find(|m| m.role == Role::User).map_or("", |m| m.content.as_str()),
+        ),
+        Prompt::Text(text) => (words(text).len() as u32, text.as_str()),
+        Prompt::Tokens(tokens) => (tokens.len() as u32, ""),
+    }
 }
 
 /// Words with the space behind them.

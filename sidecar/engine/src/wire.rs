@@ -3,13 +3,16 @@
 //! Both ends are the same executable, so there is one version and fields go without names. Types here hold prompts and
 //! answers and therefore have no `Debug`.
 
-use crate::{EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, ModelInfo, More, Preview, Question};
+use crate::{
+    EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, Inspect, Inspected, ModelInfo, More, Preview,
+    Question,
+};
 use ainonymous_types::limits;
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 /// Changed with every change of this module.
-pub(crate) const PROTOCOL: u32 = 4;
+pub(crate) const PROTOCOL: u32 = 5;
 /// Largest frame to the worker: the longest prompt and room for the rest.
 pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + (1 << 20);
 /// Largest frame to the host.
@@ -28,6 +31,8 @@ pub(crate) enum ToWorker {
     Generate { id: u64, question: Box<Question> },
     /// Make vectors of texts.
     Embed { id: u64, question: EmbedQuestion },
+    /// Ask tokeniser or template.
+    Inspect { id: u64, question: Inspect },
     /// Stop answering it.
     Cancel { id: u64 },
     /// Stop everything and exit.
@@ -58,6 +63,7 @@ pub(crate) enum WireEvent {
     Started { prompt_tokens: u32 },
     Token { id: u32, text: String, more: Option<Box<More>> },
     Embedded(Embeddings),
+    Inspected(Inspected),
     Finished(Finished),
     Failed(EngineError),
 }

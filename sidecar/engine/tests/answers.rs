@@ -3,7 +3,8 @@
 
 use ainonymous_engine::request::{Chat, Constraint, Message, Role, Tool, ToolChoice};
 use ainonymous_engine::{
-    DraftOptions, Engine, EngineOptions, Event, Finished, LlamaEngine, More, Prompt, Question, WorkerCommand,
+    DraftOptions, Engine, EngineOptions, Event, Finished, Inspect, Inspected, LlamaEngine, More, Prompt, Question,
+    WorkerCommand,
 };
 use ainonymous_types::{FinishReason, Sampling};
 use serde_json::{json, Value};
@@ -278,4 +279,64 @@ async fn answers_fit_a_schema_or_a_tool() {
     assert!(arguments["city"].is_string(), "{arguments}");
     assert_eq!(seen.text, "", "a call is not said");
     engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokeniser_and_template_can_be_asked_without_an_answer() {
+    let engine = load(options(1, 128)).await;
+    let inspect = |question| async { engine.inspect(question).await };
+    let asked = ask("What is the capital of France?");
+    let counted = inspect(Inspect::Count(asked.prompt.clone())).await.unwrap();
+    let end = answer(&engine, asked.clone()).await.end;
+    assert!(counted == Inspected::Count(end.prompt_tokens), "as many as an answer counts: {}", end.prompt_tokens);
+    let Prompt::Chat(chat) = asked.prompt.clone() else { panic!("a chat") };
+    let Inspected::Text(rendered) = inspect(Inspect::Render(Box::new(chat))).await.unwrap() else { panic!("a text") };
+    assert!(rendered.contains("What is the capital of France?"), "the prompt as the template has it");
+    let tokenize = |text: &str, add_special, parse_special| {
+        inspect(Inspect::Tokenize { text: text.into(), add_special, parse_special })
+    };
+    let Inspected::Tokens(tokens) = tokenize(&rendered, false, true).await.unwrap() else { panic!("tokens") };
+    assert_eq!(tokens.len() as u32, end.prompt_tokens);
+    let ids: Vec<u32> = tokens.iter().map(|(id, _)| *id).collect();
+    let bytes: Vec<u8> = tokens.into_iter().flat_map(|(_, bytes)| bytes).collect();
+    assert!(bytes == rendered.as_bytes(), "the pieces make the text");
+    assert!(inspect(Inspect::Detokenize(ids)).await.unwrap() == Inspected::Text(rendered));
+    let count = |tokens: Inspected| match tokens {
+        Inspected::Tokens(tokens) => tokens.len(),
+        Inspected::Count(_) | Inspected::Text(_) => panic!("tokens"),
+    };
+    assert_eq!(count(tokenize("<eos>", false, true).await.unwrap()), 1);
+    assert!(count(tokenize("<eos>", false, false).await.unwrap()) > 1, "a word");
+    assert_eq!(count(tokenize("", true, true).await.unwrap()), 1, "the begin token");
+    let long = ask(&"word ".repeat(1_000));
+    let many = inspect(Inspect::Count(long.prompt)).await.unwrap();
+    assert!(matches!(many, Inspected::Count(1_000..)), "more than fit into the context");
+    let unknown = inspect(Inspect::Detokenize(vec![u32::MAX])).await.unwrap_err();
+    assert_eq!(unknown.code(), "input_out_of_bounds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_fits_a_grammar_in_gbnf() {
+    let engine = load(options(1, 512)).await;
+    let gbnf = "root ::= \"(\" root \")\" | [0-9]+ (\"+\" [0-9]+)* \"=\"";
+    let question = |constraint| Question { constraint: Some(constraint), max_tokens: 60, ..story(5) };
+    let seen = answer(&engine, question(Constraint::grammar(gbnf.into()))).await;
+    let text = seen.text.trim_start_matches('(');
+    let digits = text.trim_end_matches(')').trim_end_matches('=');
+    assert!(digits.chars().all(|c| c.is_ascii_digit() || c == '+'), "{}", seen.text);
+    assert!(
+        digits.starts_with(|c: char| c.is_ascii_digit()) || seen.end.finish == FinishReason::Length,
+        "{}",
+        seen.text
+    );
+    let mut events = engine.generate(question(Constraint::grammar("root ::= other".into()))).unwrap().events;
+    let failed = loop {
+        match events.recv().await.expect("an end") {
+            Event::Failed(error) => break error,
+            Event::Finished(_) => panic!("an error"),
+            _ => {}
+        }
+    };
+    assert_eq!(failed.code(), "invalid_constraint");
+    assert!(failed.to_string().contains("GBNF, line 1, column 10: the rule 'other' is not defined"), "{failed}");
 }

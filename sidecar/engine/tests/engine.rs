@@ -94,6 +94,9 @@ async fn a_preview_is_what_loading_does() {
     assert!(preview.devices.iter().any(|device| device.backend == "CPU" && !device.is_gpu), "{:?}", preview.devices);
     let nothing = within(LlamaEngine::preview(worker(), None)).await.unwrap();
     assert_eq!((nothing.fit, nothing.devices.len()), (None, preview.devices.len()));
+    assert_eq!(preview.sandbox, info.sandbox, "the same as the worker that loads");
+    assert_eq!(nothing.sandbox.network, info.sandbox.network);
+    assert!(!nothing.sandbox.detail.is_empty());
     let error = within(LlamaEngine::preview(worker(), Some(EngineOptions::new("/no/such/file")))).await.unwrap_err();
     assert_eq!(error.code(), "model_file_not_found");
 }

@@ -23,8 +23,12 @@ pub struct Description {
     pub context_trained: u32,
     /// Length of the file in bytes.
     pub file_bytes: u64,
-    /// Has it a chat template?
-    pub has_chat_template: bool,
+    /// Number of layers; 0 if the file does not say.
+    pub layers: u32,
+    /// The chat template, if it has one.
+    pub chat_template: Option<String>,
+    /// Does the file say how vectors of tokens become one of the text? Models made for embedding do.
+    pub names_its_pooling: bool,
     /// See [`Header::tokenizer_hash`].
     pub tokenizer_hash: Bytes32,
     /// See [`Header::template_hash`].
@@ -45,15 +49,18 @@ pub fn describe(path: &Path) -> Result<Description, ModelError> {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let named = to_printable(header.text("general.name").unwrap_or_default(), limits::MODEL_NAME_BYTES_MAX);
     let name = if named.is_empty() { to_printable(&stem, limits::MODEL_NAME_BYTES_MAX) } else { named };
-    let trained = header.number(&format!("{architecture}.context_length")).unwrap_or(0);
+    let own = |key: &str| format!("{architecture}.{key}");
+    let small = |key: &str| u32::try_from(header.number(&own(key)).unwrap_or(0)).unwrap_or(u32::MAX);
     Ok(Description {
         name: if name.is_empty() { "model".into() } else { name },
         quantization: quantization(&header),
         architecture: to_label(architecture, limits::ARCHITECTURE_BYTES_MAX),
         parameters: header.tensors.iter().fold(0u64, |sum, t| sum.saturating_add(t.elements)),
-        context_trained: u32::try_from(trained).unwrap_or(u32::MAX),
+        context_trained: small("context_length"),
         file_bytes: header.file_bytes,
-        has_chat_template: header.text("tokenizer.chat_template").is_some(),
+        layers: small("block_count"),
+        chat_template: header.text("tokenizer.chat_template").map(str::to_owned),
+        names_its_pooling: header.number(&own("pooling_type")).is_some(),
         tokenizer_hash: header.tokenizer_hash,
         template_hash: header.template_hash,
     })

@@ -112,7 +112,13 @@ fn contradictions_have_names() {
 fn the_test_model_is_described() {
     let d = describe(&model()).unwrap();
     assert_eq!((d.architecture.as_str(), d.quantization.as_str()), ("gemma4", "q8_0"));
-    assert!(d.parameters > 1_000_000 && d.context_trained > 0 && d.has_chat_template);
+    assert!(
+        d.parameters > 1_000_000
+            && d.context_trained > 0
+            && d.layers > 0
+            && d.chat_template.is_some()
+            && !d.names_its_pooling
+    );
     assert_eq!(d.file_bytes, std::fs::metadata(model()).unwrap().len());
 }
 

@@ -1,7 +1,8 @@
 //! Telling the network what this node serves: its model specs, then one capability.
 
-use crate::engines::{model_id, Announced, Loaded, Slot};
+use crate::engines::{model_id, Announced, Loaded};
 use crate::node::Node;
+use crate::slot::Slot;
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_engine::Event;
 use ainonymous_transport::Address;
@@ -70,7 +71,7 @@ async fn announce(
 ) -> Result<(), ConductorError> {
     let loaded = node.inner.engines.loaded();
     let info = loaded.first().map(|loaded| loaded.engine.info().clone());
-    let (true, Some(info)) = (node.inner.share, info) else {
+    let (true, Some(info)) = (node.inner.habits.share, info) else {
         withdraw(conductor).await;
         return Ok(());
     };

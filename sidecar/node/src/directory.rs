@@ -4,7 +4,7 @@
 use crate::direct::LinkAddress;
 use crate::engines::{is_named, model_id};
 use crate::node::{lock, Node};
-use crate::{AskError, ModelEntry};
+use crate::{AskError, ModelEntry, ModelState};
 use ainonymous_types::{AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, SpecRef};
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -117,15 +117,22 @@ impl Directory {
             for served in &record.capability.models {
                 let Some(model) = seen.models.get(&served.spec.entry) else { continue };
                 let (hash, agent) = (model.gguf_hash.to_hex(), record.agent.to_string());
-                match entries.iter_mut().find(|e| e.gguf_hash == hash && e.id == model_id(model)) {
+                let same = |e: &&mut ModelEntry| {
+                    e.id == model_id(model) && e.gguf_hash.as_ref().is_none_or(|own| *own == hash)
+                };
+                match entries.iter_mut().find(same) {
                     Some(entry) => entry.providers.push(agent),
                     None => entries.push(ModelEntry {
                         id: model_id(model),
                         local: false,
+                        state: ModelState::Loaded,
+                        problem: None,
                         providers: vec![agent],
                         context_tokens: model.context_tokens,
                         file_bytes: model.gguf_bytes,
-                        gguf_hash: hash,
+                        gguf_hash: Some(hash),
+                        details: None,
+                        unloads_in_s: None,
                     }),
                 }
             }
@@ -167,7 +174,7 @@ impl Directory {
         if seen.models.values().any(|m| is_named(m, wanted)) {
             return AskError::NoProvider { model: wanted.into() };
         }
-        let mut known: Vec<String> = node.inner.engines.entries().into_iter().map(|e| e.id).collect();
+        let mut known: Vec<String> = node.inner.engines.offered().iter().map(|(_, model)| model_id(model)).collect();
         known.extend(seen.models.values().map(model_id));
         known.sort();
         known.dedup();

@@ -1,15 +1,16 @@
 //! The models of this node: from file to running engine, and what each of them is called.
 
 use crate::node::lock;
-use crate::{LocalModel, LocalModelState, ModelEntry, Phase, ServeOptions};
-use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
+use crate::slot::{Slot, SlotState};
+use crate::{KeepAlive, LocalModel, LocalModelState, Phase, ServeOptions};
+use ainonymous_engine::{Engine, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
 use ainonymous_models::{FileHashes, HashCache};
 use ainonymous_transport::Load;
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{watch, Notify};
 use tokio_util::sync::CancellationToken;
 
 /// A model that answers questions.
@@ -37,35 +38,8 @@ pub(crate) struct Engines {
     slots: RwLock<Vec<Arc<Slot>>>,
     /// Counts changes of what is loaded.
     changes: watch::Sender<u64>,
-}
-
-/// A model that is loaded, or can be.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    options: ServeOptions,
-    state: Mutex<SlotState>,
-    used: Mutex<Instant>,
-}
-
-#[derive(Debug)]
-enum SlotState {
-    Loading {
-        announced: Option<Announced>,
-    },
-    Ready {
-        loaded: Box<Loaded>,
-        announced: Option<Announced>,
-    },
-    /// Was loaded, and is again when it is asked.
-    Resting {
-        model: Box<ModelSpec>,
-        announced: Option<Announced>,
-    },
-    Failed {
-        code: &'static str,
-        problem: String,
-        hint: String,
-    },
+    /// Somebody said how long a model shall stay.
+    keeps: Notify,
 }
 
 /// What a name stands for on this node.
@@ -83,56 +57,28 @@ pub(crate) enum Found {
 
 /// `name:quantisation`, as people write it.
 pub(crate) fn model_id(model: &ModelSpec) -> String {
-    format!("{}:{}", model.name, model.quantization)
+    id_of(&model.name, &model.quantization)
+}
+
+/// The same of a model that has no spec yet.
+pub(crate) fn id_of(name: &str, quantization: &str) -> String {
+    format!("{name}:{quantization}")
 }
 
 /// Whether a question's model names this one: by name, or by name and quantisation.
 pub(crate) fn is_named(model: &ModelSpec, wanted: &str) -> bool {
-    wanted.eq_ignore_ascii_case(&model.name) || wanted.eq_ignore_ascii_case(&model_id(model))
+    is_called(&model.name, &model.quantization, wanted)
 }
 
-impl Slot {
-    /// What it is called before it is known better.
-    pub(crate) fn label(&self) -> String {
-        match &*lock(&self.state) {
-            SlotState::Ready { loaded, .. } => model_id(&loaded.model),
-            SlotState::Resting { model, .. } => model_id(model),
-            SlotState::Loading { .. } | SlotState::Failed { .. } => self.options.label(),
-        }
-    }
-
-    fn touch(&self) {
-        *lock(&self.used) = Instant::now();
-    }
-
-    /// The running engine, and how the network knows it.
-    pub(crate) fn ready(&self) -> Option<(Loaded, Option<Announced>)> {
-        match &*lock(&self.state) {
-            SlotState::Ready { loaded, announced } => Some((Loaded::clone(loaded), announced.clone())),
-            SlotState::Loading { .. } | SlotState::Resting { .. } | SlotState::Failed { .. } => None,
-        }
-    }
-
-    fn is_loading(&self) -> bool {
-        matches!(&*lock(&self.state), SlotState::Loading { .. })
-    }
-
-    /// Since when nobody has asked it anything, if it runs and is idle.
-    fn idle_for(&self) -> Option<Duration> {
-        let (loaded, _) = self.ready()?;
-        let status = loaded.engine.status();
-        if status.running + status.queued > 0 {
-            self.touch();
-            return None;
-        }
-        Some(lock(&self.used).elapsed())
-    }
+/// The same of a model that has no spec yet.
+pub(crate) fn is_called(name: &str, quantization: &str, wanted: &str) -> bool {
+    wanted.eq_ignore_ascii_case(name) || wanted.eq_ignore_ascii_case(&id_of(name, quantization))
 }
 
 impl Engines {
     pub(crate) fn new(worker: WorkerCommand, hash_cache: PathBuf, models: Vec<ServeOptions>) -> Self {
-        let slots = models.into_iter().map(|options| Arc::new(slot(options))).collect();
-        Self { worker, hash_cache, slots: RwLock::new(slots), changes: watch::Sender::new(0) }
+        let slots = models.into_iter().map(|options| Arc::new(Slot::new(options))).collect();
+        Self { worker, hash_cache, slots: RwLock::new(slots), changes: watch::Sender::new(0), keeps: Notify::new() }
     }
 
     /// All slots, in the order in which they came.
@@ -150,16 +96,16 @@ impl Engines {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = slots.iter().find(|slot| slot.options.path == options.path) {
             let known = known.clone();
-            return (known.clone(), begin_loading(&known));
+            return (known.clone(), known.begin_loading());
         }
-        let new = Arc::new(slot(options));
+        let new = Arc::new(Slot::new(options));
         slots.push(new.clone());
         (new, true)
     }
 
     /// Begins to load a model that rests; false if it is loaded or being loaded.
     pub(crate) fn wake(&self, slot: &Slot) -> bool {
-        begin_loading(slot)
+        slot.begin_loading()
     }
 
     /// Loads a model whose state is `Loading`; its outcome, good or bad, is its state afterwards.
@@ -184,14 +130,40 @@ impl Engines {
         let Some((loaded, announced)) = slot.ready() else { return false };
         let model = Box::new(loaded.model.clone());
         *lock(&slot.state) = SlotState::Resting { model, announced };
+        *lock(&slot.keep) = None;
         loaded.engine.shutdown().await;
         self.changes.send_modify(|n| *n += 1);
         true
     }
 
-    /// Models that nobody has asked anything for so long, the longest idle first.
-    pub(crate) fn idle(&self, longer_than: Duration) -> Vec<Arc<Slot>> {
-        let idle = |slot: Arc<Slot>| Some((slot.idle_for().filter(|idle| *idle > longer_than)?, slot));
+    /// From now on a model stays as long as is wished, until it leaves memory.
+    pub(crate) fn set_keep(&self, slot: &Slot, keep: KeepAlive) {
+        *lock(&slot.keep) = Some(keep);
+        self.keeps.notify_one();
+    }
+
+    /// Resolves when somebody said how long a model shall stay.
+    pub(crate) async fn keep_was_set(&self) {
+        self.keeps.notified().await;
+    }
+
+    /// The least time that any model stays when nobody asks it anything.
+    pub(crate) fn least_keep(&self, idle_unload: Option<Duration>) -> Option<Duration> {
+        self.slots().iter().filter_map(|slot| slot.keep(idle_unload)).chain(idle_unload).min()
+    }
+
+    /// Models that nobody has asked anything for longer than they stay.
+    pub(crate) fn overdue(&self, idle_unload: Option<Duration>) -> Vec<Arc<Slot>> {
+        let is_overdue = |slot: &Arc<Slot>| match (slot.keep(idle_unload), slot.idle_for()) {
+            (Some(keep), Some(idle)) => idle >= keep,
+            _ => false,
+        };
+        self.slots().into_iter().filter(is_overdue).collect()
+    }
+
+    /// Models that nobody asks anything, the longest idle first.
+    pub(crate) fn idle(&self) -> Vec<Arc<Slot>> {
+        let idle = |slot: Arc<Slot>| Some((slot.idle_for()?, slot));
         let mut found: Vec<_> = self.slots().into_iter().filter_map(idle).collect();
         found.sort_by_key(|(idle, _)| std::cmp::Reverse(*idle));
         found.into_iter().map(|(_, slot)| slot).collect()
@@ -308,11 +280,6 @@ impl Engines {
         }
     }
 
-    /// The slot of a model that answers or rests, by its name.
-    pub(crate) fn slot_named(&self, wanted: &str) -> Option<Arc<Slot>> {
-        self.offered().into_iter().find(|(_, model)| is_named(model, wanted)).map(|(slot, _)| slot)
-    }
-
     /// How far a model is.
     pub(crate) fn status_of(&self, slot: &Slot) -> LocalModelState {
         match &*lock(&slot.state) {
@@ -330,18 +297,6 @@ impl Engines {
     pub(crate) fn status(&self) -> Vec<LocalModel> {
         let one = |slot: Arc<Slot>| LocalModel { id: slot.label(), state: self.status_of(&slot) };
         self.slots().into_iter().map(one).collect()
-    }
-
-    pub(crate) fn entries(&self) -> Vec<ModelEntry> {
-        let entry = |(_, model): (Arc<Slot>, ModelSpec)| ModelEntry {
-            id: model_id(&model),
-            local: true,
-            providers: Vec::new(),
-            context_tokens: model.context_tokens,
-            file_bytes: model.gguf_bytes,
-            gguf_hash: model.gguf_hash.to_hex(),
-        };
-        self.offered().into_iter().map(entry).collect()
     }
 
     /// `Starting` while something loads for the first time, `Degraded` if something failed.
@@ -413,63 +368,5 @@ impl Engines {
             Ok(result) => result,
             Err(stopped) => Err(ainonymous_models::ModelError::Interrupted { problem: stopped.to_string() }),
         }
-    }
-}
-
-fn slot(options: ServeOptions) -> Slot {
-    let state = Mutex::new(SlotState::Loading { announced: None });
-    Slot { options, state, used: Mutex::new(Instant::now()) }
-}
-
-/// A model that rests or has failed is loading from now on; false for all others.
-fn begin_loading(slot: &Slot) -> bool {
-    let mut state = lock(&slot.state);
-    let announced = match &*state {
-        SlotState::Resting { announced, .. } => announced.clone(),
-        SlotState::Failed { .. } => None,
-        SlotState::Loading { .. } | SlotState::Ready { .. } => return false,
-    };
-    *state = SlotState::Loading { announced };
-    true
-}
-
-impl ServeOptions {
-    /// What the engine is told.
-    pub fn engine_options(&self) -> EngineOptions {
-        let Self {
-            path,
-            share: _,
-            name: _,
-            threads,
-            gpu_layers,
-            context_tokens,
-            slots,
-            queue_max,
-            kv_type,
-            prefix_cache_bytes,
-            draft,
-        } = self;
-        EngineOptions {
-            model_path: path.clone(),
-            threads: *threads,
-            gpu_layers: *gpu_layers,
-            context_tokens: *context_tokens,
-            slots: *slots,
-            queue_max: *queue_max,
-            kv_type: *kv_type,
-            prefix_cache_bytes: *prefix_cache_bytes,
-            draft: draft.clone(),
-        }
-    }
-
-    fn label(&self) -> String {
-        let stem = || self.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        self.name.clone().unwrap_or_else(stem)
-    }
-
-    /// Whether the model, once loaded, may turn out to be the wanted one.
-    fn may_be(&self, wanted: &str) -> bool {
-        let base = wanted.split(':').next().unwrap_or(wanted).to_ascii_lowercase();
-        self.label().to_ascii_lowercase().contains(&base)
     }
 }

@@ -12,6 +12,7 @@ mod directory;
 mod engines;
 mod error;
 mod forward;
+mod library;
 mod local;
 mod node;
 mod options;
@@ -22,18 +23,22 @@ mod receipts;
 mod requester;
 mod routing;
 mod serving;
+mod slot;
 mod status;
 mod store;
 
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
-pub use options::{Library, NodeOptions, QuicOptions, ServeOptions};
-pub use status::{Counters, LocalModel, LocalModelState, ModelEntry, Phase, QuicStatus, Status};
+pub use options::{Habits, KeepAlive, Library, NodeOptions, QuicOptions, ServeOptions};
+pub use status::{
+    Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus, Status,
+};
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
 pub use ainonymous_engine::{
-    request, DraftOptions, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, ModelInfo,
-    More, Prompt, Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,
+    request, DraftOptions, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, Inspect,
+    Inspected, ModelInfo, More, Prompt, Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,
+    DETOKENIZE_MAX,
 };
 pub use ainonymous_transport::{Address, AddressError};

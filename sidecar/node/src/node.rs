@@ -1,17 +1,18 @@
 //! The node itself: what it owns, how it starts, what runs beside it, how it stops.
 
 use crate::directory::Directory;
-use crate::engines::{Engines, Slot};
+use crate::engines::Engines;
 use crate::plane::DataPlane;
 use crate::receipts::Receipts;
 use crate::serving::Serving;
+use crate::slot::Slot;
 use crate::store::Store;
 use crate::{
-    announce, local, plane, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, Library,
-    ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, ServeOptions, Status,
+    announce, library, local, plane, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, Habits,
+    KeepAlive, ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
-use ainonymous_engine::{EmbedQuestion, Embeddings};
+use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
 use ainonymous_transport::CloseReason;
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,11 +40,8 @@ pub struct Node {
 /// What all parts of a node share.
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) share: bool,
-    pub(crate) receipt_interval: Duration,
-    pub(crate) poll_interval: Duration,
-    pub(crate) idle_unload: Option<Duration>,
-    pub(crate) library: Option<Library>,
+    pub(crate) habits: Habits,
+    pub(crate) shelf: library::Shelf,
     pub(crate) started_at: Instant,
     pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
@@ -97,28 +95,14 @@ impl Node {
     /// Creates the data folder, takes it for this process and returns at once; conductor and models start in the
     /// background. Must be called inside a tokio runtime.
     pub fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        let NodeOptions {
-            data_dir,
-            conductor,
-            models,
-            share,
-            worker,
-            receipt_interval,
-            poll_interval,
-            idle_unload,
-            library,
-            quic,
-        } = options;
+        let NodeOptions { data_dir, conductor, models, worker, habits, quic } = options;
         create_private_dir(&data_dir)?;
         let store = Store::open(&data_dir.join("node.redb"))?;
         let plane = quic.map(|options| DataPlane::open(options, &store)).transpose()?;
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
-            share,
-            receipt_interval,
-            poll_interval,
-            idle_unload,
-            library,
+            habits,
+            shelf: library::Shelf::default(),
             started_at: Instant::now(),
             draining: stop.child_token(),
             cut: stop.child_token(),
@@ -179,7 +163,7 @@ impl Node {
             network: conductor.as_ref().map(|c| c.state().borrow().clone()),
             agent: conductor.as_ref().map(|c| c.agent().to_string()),
             dna_hash: conductor.as_ref().map(|c| c.dna_hash().to_string()),
-            share: inner.share,
+            share: inner.habits.share,
             quic: inner.plane.as_ref().map(DataPlane::status),
             models: inner.engines.status(),
             zome_calls: conductor.as_ref().map(Conductor::calls).unwrap_or_default(),
@@ -189,11 +173,11 @@ impl Node {
         }
     }
 
-    /// Models that a question can name: loaded here, then served by peers.
+    /// Models that a question can name: those of this node, loaded or on disk, then those that peers serve.
     pub async fn models(&self) -> Vec<ModelEntry> {
         self.inner.directory.refresh_if_old(self).await;
         let own = self.conductor().map(|c| c.agent());
-        self.inner.directory.merge(self.inner.engines.entries(), own.as_ref())
+        self.inner.directory.merge(library::entries(self).await, own.as_ref())
     }
 
     /// Asks. Returns as soon as somebody has taken the question.
@@ -207,14 +191,26 @@ impl Node {
         local::embed(self, model, question).await
     }
 
-    /// Loads a model file, or again one that rests or has failed; resolves when it is ready or has failed. Returns its id.
-    pub async fn load_model(&self, options: ServeOptions) -> Result<String, AskError> {
-        local::load(self, options).await
+    /// Asks the tokeniser or the template of a model of this node; returns the model's id as well.
+    pub async fn inspect(&self, model: Option<&str>, question: Inspect) -> Result<(String, Inspected), AskError> {
+        local::inspect(self, model, question).await
+    }
+
+    /// Loads a model of this node or of its library, also one that has failed before; resolves when it is ready or has
+    /// failed. Returns its id.
+    pub async fn load_model(&self, model: &str) -> Result<String, AskError> {
+        local::load(self, model).await
     }
 
     /// Takes a model of this node out of memory. It rests: a question for it loads it again.
     pub async fn unload_model(&self, model: &str) -> Result<String, AskError> {
         local::unload(self, model).await
+    }
+
+    /// Says how long a model of this node stays in memory that nobody asks; at once if that is not at all. Counts until it
+    /// leaves memory.
+    pub async fn keep_model(&self, model: &str, keep: KeepAlive) -> Result<String, AskError> {
+        local::keep(self, model, keep).await
     }
 
     /// Where the receipt of an earlier question stands; waits at most `wait` for it to be published and checked.

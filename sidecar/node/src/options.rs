@@ -1,7 +1,7 @@
 //! What a node is started with. Parsing and defaults for people live in the command line.
 
 use ainonymous_conductor::ConductorOptions;
-use ainonymous_engine::{DraftOptions, GpuLayers, WorkerCommand};
+use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, WorkerCommand};
 use ainonymous_models::Store;
 use ainonymous_transport::Address;
 use ainonymous_types::KvType;
@@ -18,10 +18,19 @@ pub struct NodeOptions {
     pub conductor: ConductorOptions,
     /// Models to load.
     pub models: Vec<ServeOptions>,
-    /// Whether other peers may use the models.
-    pub share: bool,
     /// How to start a worker process.
     pub worker: WorkerCommand,
+    /// How it behaves while it runs.
+    pub habits: Habits,
+    /// Direct connections between nodes; none does without them.
+    pub quic: Option<QuicOptions>,
+}
+
+/// How a node behaves while it runs.
+#[derive(Clone, Debug)]
+pub struct Habits {
+    /// Whether other peers may use the models.
+    pub share: bool,
     /// Longest time that a receipt waits for its batch.
     pub receipt_interval: Duration,
     /// How often open posted requests are looked for, besides being told by signal.
@@ -30,8 +39,6 @@ pub struct NodeOptions {
     pub idle_unload: Option<Duration>,
     /// Models on disk that a question of this node may name: they are loaded for it.
     pub library: Option<Library>,
-    /// Direct connections between nodes; none does without them.
-    pub quic: Option<QuicOptions>,
 }
 
 /// How this node takes part in direct connections.
@@ -54,6 +61,26 @@ pub struct Library {
     pub serve: ServeOptions,
     /// Models in memory at most; beyond, the one that nobody has asked for longest makes room.
     pub loaded_max: usize,
+}
+
+/// How long a model stays in memory that nobody asks anything. The node's own idle time is the most that it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// So long.
+    For(Duration),
+    /// As long as the node lets it.
+    Forever,
+}
+
+impl KeepAlive {
+    /// How long, under the node's own idle time.
+    pub(crate) fn within(wish: Option<Self>, idle_unload: Option<Duration>) -> Option<Duration> {
+        match (wish, idle_unload) {
+            (Some(Self::For(wished)), Some(most)) => Some(wished.min(most)),
+            (Some(Self::For(wished)), None) => Some(wished),
+            (Some(Self::Forever) | None, most) => most,
+        }
+    }
 }
 
 /// One model to load.
@@ -81,4 +108,64 @@ pub struct ServeOptions {
     pub prefix_cache_bytes: Option<u64>,
     /// A small model that guesses ahead.
     pub draft: Option<DraftOptions>,
+}
+
+impl ServeOptions {
+    /// What the engine is told.
+    pub fn engine_options(&self) -> EngineOptions {
+        let Self {
+            path,
+            share: _,
+            name: _,
+            threads,
+            gpu_layers,
+            context_tokens,
+            slots,
+            queue_max,
+            kv_type,
+            prefix_cache_bytes,
+            draft,
+        } = self;
+        EngineOptions {
+            model_path: path.clone(),
+            threads: *threads,
+            gpu_layers: *gpu_layers,
+            context_tokens: *context_tokens,
+            slots: *slots,
+            queue_max: *queue_max,
+            kv_type: *kv_type,
+            prefix_cache_bytes: *prefix_cache_bytes,
+            draft: draft.clone(),
+        }
+    }
+
+    /// What it is called before its file was read.
+    pub(crate) fn label(&self) -> String {
+        let stem = || self.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        self.name.clone().unwrap_or_else(stem)
+    }
+
+    /// Whether the model, once loaded, may turn out to be the wanted one.
+    pub(crate) fn may_be(&self, wanted: &str) -> bool {
+        let base = wanted.split(':').next().unwrap_or(wanted).to_ascii_lowercase();
+        self.label().to_ascii_lowercase().contains(&base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_keeps_a_model_longer_than_the_node_does() {
+        let seconds = |s| Some(Duration::from_secs(s));
+        let keep = |s| Some(KeepAlive::For(Duration::from_secs(s)));
+        assert_eq!(KeepAlive::within(None, None), None);
+        assert_eq!(KeepAlive::within(None, seconds(9)), seconds(9));
+        assert_eq!(KeepAlive::within(keep(5), None), seconds(5));
+        assert_eq!(KeepAlive::within(keep(5), seconds(9)), seconds(5));
+        assert_eq!(KeepAlive::within(keep(50), seconds(9)), seconds(9));
+        assert_eq!(KeepAlive::within(Some(KeepAlive::Forever), seconds(9)), seconds(9));
+        assert_eq!(KeepAlive::within(Some(KeepAlive::Forever), None), None);
+    }
 }

@@ -127,13 +127,13 @@ pub(crate) async fn poll(node: Node, conductor: Conductor) {
                 Err(e) => tracing::debug!(error = %e, "open requests could not be read"),
             }
         }
-        tokio::time::sleep(node.inner.poll_interval).await;
+        tokio::time::sleep(node.inner.habits.poll_interval).await;
     }
 }
 
 /// A node that has not announced its models yet would refuse what it can answer in a moment.
 fn can_answer(node: &Node) -> bool {
-    node.inner.share && *node.inner.directory.announced().borrow() && !node.inner.engines.shared().is_empty()
+    node.inner.habits.share && *node.inner.directory.announced().borrow() && !node.inner.engines.shared().is_empty()
 }
 
 /// A peer says that it has posted a request for us. The signal is faster than the DHT: the entry is looked for a while.

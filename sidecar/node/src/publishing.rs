@@ -21,7 +21,7 @@ const ALONE_MAX: Duration = Duration::from_secs(3);
 /// Publishes what waits, again and again.
 pub(crate) async fn run(node: Node, conductor: Conductor) {
     loop {
-        tokio::time::sleep(node.inner.receipt_interval).await;
+        tokio::time::sleep(node.inner.habits.receipt_interval).await;
         publish_pending(&node, &conductor).await;
     }
 }

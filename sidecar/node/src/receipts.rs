@@ -139,7 +139,7 @@ pub(crate) async fn remind(node: Node, conductor: Conductor, id: RequestId, told
         Told::ByLink(_) => LINK_GRACE,
     };
     for attempt in 1..=REMINDERS_MAX {
-        tokio::time::sleep((node.inner.receipt_interval + grace) * attempt).await;
+        tokio::time::sleep((node.inner.habits.receipt_interval + grace) * attempt).await;
         let Some(provider) = node.inner.receipts.awaited(id) else { return };
         if let Told::ByLink(link) = &told {
             if let Some(proof) = direct::published(&node, link, id).await {

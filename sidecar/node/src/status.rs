@@ -108,21 +108,74 @@ pub enum LocalModelState {
     },
 }
 
-/// A model that a question can name: loaded here, or served by peers (`Node::models`).
+/// A model that a question can name: one of this node, loaded or not, or one that peers serve (`Node::models`).
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelEntry {
     /// `name:quantisation`.
     pub id: String,
-    /// Loaded by this node.
+    /// This node has it.
     pub local: bool,
+    /// How far it is.
+    pub state: ModelState,
+    /// Why it could not be loaded.
+    pub problem: Option<String>,
     /// Peers that serve it, as `uhCAk…`.
     pub providers: Vec<String>,
-    /// Context in tokens.
+    /// Context in tokens; while it was never loaded, as it was trained.
     pub context_tokens: u32,
     /// Length of the file in bytes.
     pub file_bytes: u64,
-    /// SHA-256 of the file.
-    pub gguf_hash: String,
+    /// SHA-256 of the file, where it is known.
+    pub gguf_hash: Option<String>,
+    /// What its file says; none for models of peers.
+    pub details: Option<ModelDetails>,
+    /// Seconds after which it leaves memory if nobody asks it; none if it stays or is not there.
+    pub unloads_in_s: Option<u64>,
+}
+
+/// How far a model is that a question can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelState {
+    /// Answers at once, here or at a peer.
+    Loaded,
+    /// Is being loaded.
+    Loading,
+    /// On disk; a question for it loads it.
+    Unloaded,
+    /// Could not be loaded; `Node::load_model` tries again.
+    Failed,
+}
+
+impl ModelState {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::Loading => "loading",
+            Self::Unloaded => "unloaded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a model's file says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelDetails {
+    /// `general.architecture`.
+    pub architecture: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Context that it was trained with, in tokens.
+    pub context_trained: u32,
+    /// Number of layers.
+    pub layers: u32,
+    /// Its template tells it which tools there are.
+    pub tools: bool,
+    /// Its template knows thoughts before answers.
+    pub thinking: bool,
+    /// It was made for vectors of texts.
+    pub embedding: bool,
 }
 
 /// Counts since the start of the process.

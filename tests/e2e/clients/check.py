@@ -101,6 +101,10 @@ def responses():
 def models():
     assert MODEL in [model.id for model in oai.models.list()]
     assert oai.models.retrieve(MODEL).id == MODEL
+    assert oai.models.retrieve(MODEL).status == {"value": "loaded"}
+    theirs = list(ant.models.list(limit=1))
+    assert [(model.id, model.type) for model in theirs] == [(MODEL, "model")], theirs
+    assert ant.models.retrieve(MODEL).display_name == MODEL
 
 
 def errors():
@@ -137,6 +141,9 @@ def messages():
         text = "".join(stream.text_stream)
         final = stream.get_final_message()
     assert text.strip() == PARIS and final.stop_reason == "end_turn" and final.usage.input_tokens > 0
+    counted = ant.messages.count_tokens(model=MODEL, messages=FRANCE).input_tokens
+    usage = answer.usage
+    assert counted == usage.input_tokens + (usage.cache_read_input_tokens or 0), (counted, usage)
     cut = ant.messages.create(model=MODEL, max_tokens=2, messages=FRANCE)
     assert cut.stop_reason == "max_tokens"
 
@@ -156,6 +163,12 @@ def ollamas():
     assert [m.model for m in oll.list().models] == [MODEL]
     assert [m.model for m in oll.ps().models] == [MODEL]
     assert oll.show(MODEL).details.format == "gguf"
+    assert "completion" in oll.show(MODEL).capabilities
+    assert len(oll.embeddings(model=MODEL, prompt="a").embedding) == len(oll.embed(model=MODEL, input="a").embeddings[0])
+    assert oll.generate(model=MODEL, keep_alive=0).done_reason == "unload"
+    assert oll.ps().models == [] and [m.model for m in oll.list().models] == [MODEL]
+    assert oll.generate(model=MODEL, keep_alive="5m").done_reason == "load"
+    assert [m.model for m in oll.ps().models] == [MODEL]
 
 
 def document():

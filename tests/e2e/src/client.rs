@@ -114,6 +114,14 @@ impl Client {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// POST of an object, whatever the status.
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        let response = request.body(body.to_string()).send().await.expect("the API answers");
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
     /// POST of raw bytes, whatever the status.
     pub async fn post_raw(&self, path: &str, body: Vec<u8>) -> Result<Value, Failure> {
         let started = Instant::now();

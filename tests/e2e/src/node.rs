@@ -198,6 +198,10 @@ impl Node {
         for model in &spec.serve {
             command.arg("--serve").arg(model);
         }
+        // Models of whoever runs the tests are no business of theirs.
+        for folder in ["AINONYMOUS_MODELS_DIR", "HF_HUB_CACHE", "LLAMA_CACHE"] {
+            command.env(folder, dir.join("no-models"));
+        }
         command.args(&spec.args).envs(spec.env.iter().map(|(k, v)| (k, v)));
         command.env("AINONYMOUS_CONFIG", dir.join("no-config.toml")).env_remove("AINONYMOUS_PASSPHRASE");
         command

@@ -122,4 +122,10 @@ fn the_doctor_finds_what_is_wrong_and_what_is_right() {
     assert!(fit["found"].as_str().is_some_and(|found| found.contains("tokens of context")), "{fit}");
     let engine = check("engine").expect("what it computes on");
     assert!(engine["found"].as_str().is_some_and(|found| found.contains("CPU")), "{engine}");
+    let sandbox = check("sandbox").expect("what a worker cannot do");
+    let found = sandbox["found"].as_str().expect("a text");
+    for what in ["network", "files", "privileges"] {
+        assert!(found.contains(what), "{what} is confined or not, and it says so: {sandbox}");
+    }
+    assert_eq!(found.contains("could use"), sandbox["verdict"] == "warn", "{sandbox}");
 }

@@ -8,13 +8,16 @@ use ainonymous_node::{AnswerDone, AnswerHead};
 use axum::body::{Body, Bytes};
 use axum::http::{header, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
-use futures::stream;
+use futures::{stream, FutureExt as _};
 use serde_json::Value;
 use std::convert::Infallible;
 use std::time::Duration;
 
 /// How often a silent stream says that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Most pieces of answers that go as one write.
+const GATHERED_MAX: usize = 64;
 
 /// How a dialect writes a stream. Every method appends to `out`.
 pub(crate) trait Voice: Send + 'static {
@@ -72,7 +75,7 @@ struct Rest<V> {
 }
 
 impl<V: Voice> Rest<V> {
-    /// The next bytes; none after the end.
+    /// The next bytes; none after the end. What is there already goes with them: each write costs more than a piece.
     async fn next(&mut self) -> Option<String> {
         let mut out = String::new();
         if !self.begun {
@@ -90,6 +93,19 @@ impl<V: Voice> Rest<V> {
                     self.voice.end(&mut out);
                 }
                 Ok(Some((index, piece))) => self.write(index, piece, &mut out),
+            }
+        }
+        for _ in 1..GATHERED_MAX {
+            if self.ended {
+                break;
+            }
+            match self.answers.next().now_or_never() {
+                Some(Some((index, piece))) => self.write(index, piece, &mut out),
+                Some(None) => {
+                    self.ended = true;
+                    self.voice.end(&mut out);
+                }
+                None => break,
             }
         }
         Some(out)
@@ -111,9 +127,14 @@ impl<V: Voice> Rest<V> {
 
 /// Appends an event without a name.
 pub(crate) fn data(out: &mut String, data: &Value) {
+    text_data(out, &[&data.to_string()]);
+}
+
+/// The same of the parts of a JSON text.
+pub(crate) fn text_data(out: &mut String, parts: &[&str]) {
     // JSON has no line ends of its own, so an event stays one.
     out.push_str("data: ");
-    out.push_str(&data.to_string());
+    parts.iter().for_each(|part| out.push_str(part));
     out.push_str("\n\n");
 }
 

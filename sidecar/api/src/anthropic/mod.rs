@@ -1,12 +1,17 @@
-//! The dialect of Anthropic: `POST /v1/messages`.
+//! The dialect of Anthropic: messages, their tokens, models.
 
 mod answer;
+mod models;
 mod request;
+
+pub(crate) use models::{model, model_page};
 
 use crate::answer::stream::{self, Format};
 use crate::answer::{shapes, Answers};
 use crate::router::Api;
-use crate::{body, ApiError};
+use crate::{body, llama, ApiError};
+use ainonymous_node::request::Prompt;
+use ainonymous_node::{Inspect, Inspected};
 use answer::{Content, Events};
 use axum::body::Body;
 use axum::extract::State;
@@ -35,6 +40,24 @@ pub(crate) async fn messages(State(api): State<Api>, headers: HeaderMap, body: B
     };
     response.headers_mut().extend(extra);
     Ok(response)
+}
+
+/// `POST /v1/messages/count_tokens`: the tokens of what the model would be asked, counted by its own tokeniser.
+pub(crate) async fn count_tokens(State(api): State<Api>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    let (model, chat, ignored) = request::to_count(&body::read(&headers, body).await?)?;
+    match llama::inspect(&api, model.as_deref(), Inspect::Count(Prompt::Chat(chat))).await? {
+        Inspected::Count(tokens) => {
+            let mut response = Json(json!({ "input_tokens": tokens })).into_response();
+            shapes::push_ignored(response.headers_mut(), &ignored);
+            Ok(response)
+        }
+        Inspected::Tokens(_) | Inspected::Text(_) => Err(ApiError::AnswerBroke),
+    }
+}
+
+/// Whether a request for what several dialects have is one of this dialect: its clients say their version with each.
+pub(crate) fn is_spoken(headers: &HeaderMap) -> bool {
+    headers.contains_key("anthropic-version")
 }
 
 /// An error in Anthropic's shape; ours stands beside it.

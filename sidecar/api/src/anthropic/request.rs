@@ -2,9 +2,9 @@
 
 use crate::fields::{kind, Fields};
 use crate::question::unsupported::{is_nothing, is_text, Rule, SAMPLERS};
-use crate::question::{self, constraint, sampling, tools, unsupported};
+use crate::question::{self, constraint, tools, unsupported};
 use crate::ApiError;
-use ainonymous_node::request::{Adjust, Chat, Message, Prompt, Role, Tool, ToolCall, ToolChoice};
+use ainonymous_node::request::{Chat, Message, Prompt, Role, Tool, ToolCall, ToolChoice};
 use ainonymous_node::{AskRequest, Question};
 use serde_json::Value;
 
@@ -27,32 +27,43 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, ApiError> {
     let model = question::model(&mut fields)?;
     let max_tokens = question::max_tokens(&mut fields, &["max_tokens"], 1)?
         .ok_or(ApiError::Missing { param: "max_tokens".into() })?;
-    let messages = messages(&mut fields)?;
-    let tools = tools::of_messages(&mut fields)?;
-    let (tool_choice, parallel_tool_calls) = choice(&mut fields, &tools)?;
-    let (_, template_arguments) = tools::thinking(&mut fields)?;
-    let thinking = thinking(&mut fields)?;
+    let chat = conversation(&mut fields)?;
     let constraint = match format(&mut fields)? {
         Some(constraint) => Some(constraint),
         None => constraint::constraint(&mut fields)?,
     };
-    let chat = Chat { messages, tools, tool_choice, parallel_tool_calls, thinking, template_arguments };
     let question = Question {
-        prompt: Prompt::Chat(chat),
-        sampling: sampling::sampling(&mut fields)?,
-        adjust: Adjust { bias: sampling::logit_bias(&mut fields)?, ..sampling::penalties(&mut fields)? },
         constraint,
         max_tokens,
         stop: question::stop(&mut fields, "stop_sequences")?,
-        logprobs: None,
-        ignore_end: fields.boolean("ignore_eos")?.unwrap_or(false),
+        ..Question::new(Prompt::Chat(chat))
     };
+    let question = question::sampled(&mut fields, question)?;
     let stream = fields.boolean("stream")?.unwrap_or(false);
     let (route, provider) = question::extension(&mut fields)?;
     unsupported::refuse(&mut fields, UNSUPPORTED)?;
     unsupported::refuse(&mut fields, SAMPLERS)?;
     let ignored = fields.leftovers();
     Ok(Parsed { ask: AskRequest { model, question, route, provider }, stream, ignored })
+}
+
+/// Reads a body whose tokens are to be counted: the model and what it would be asked. The rest says nothing about tokens.
+pub(super) fn to_count(bytes: &[u8]) -> Result<(Option<String>, Chat, Vec<String>), ApiError> {
+    let mut fields = question::body(bytes)?;
+    let model = question::model(&mut fields)?;
+    let chat = conversation(&mut fields)?;
+    unsupported::refuse(&mut fields, UNSUPPORTED)?;
+    Ok((model, chat, fields.leftovers()))
+}
+
+/// What the template is given.
+fn conversation(fields: &mut Fields) -> Result<Chat, ApiError> {
+    let messages = messages(fields)?;
+    let tools = tools::of_messages(fields)?;
+    let (tool_choice, parallel_tool_calls) = choice(fields, &tools)?;
+    let (_, template_arguments) = tools::thinking(fields)?;
+    let thinking = thinking(fields)?;
+    Ok(Chat { messages, tools, tool_choice, parallel_tool_calls, thinking, template_arguments })
 }
 
 fn messages(fields: &mut Fields) -> Result<Vec<Message>, ApiError> {

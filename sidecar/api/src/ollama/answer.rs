@@ -5,7 +5,7 @@ use crate::answer::stream::Voice;
 use crate::answer::{Calls, Part, Whole};
 use crate::ApiError;
 use ainonymous_node::request::ToolCall;
-use ainonymous_node::{AnswerDone, AnswerHead, ModelEntry};
+use ainonymous_node::{AnswerDone, AnswerHead};
 use ainonymous_types::FinishReason;
 use serde_json::{json, Map, Value};
 use std::time::SystemTime;
@@ -95,11 +95,11 @@ pub(super) fn whole(kind: Kind, whole: Whole) -> Value {
     object.into()
 }
 
-/// The answer to a question without a word: the model is there.
-pub(super) fn loaded(kind: Kind, model: &ModelEntry) -> Value {
-    let mut object = kind.object(&model.id, &Said::default());
+/// The answer to a question without a word, which loads or unloads a model.
+pub(super) fn without_words(kind: Kind, model: &str, reason: &str) -> Value {
+    let mut object = kind.object(model, &Said::default());
     object.insert("done".into(), true.into());
-    object.insert("done_reason".into(), "load".into());
+    object.insert("done_reason".into(), reason.into());
     object.into()
 }
 

@@ -1,14 +1,15 @@
 //! From the bodies of Ollama's chat and generate to questions.
 
+use super::keep_alive::keep_alive;
 use crate::fields::Fields;
 use crate::question::unsupported::{is_nothing, Rule, SAMPLERS};
 use crate::question::{self, constraint, sampling, tools, unsupported};
 use crate::ApiError;
 use ainonymous_node::request::{Adjust, Chat, Constraint, Message, Prompt, Role};
-use ainonymous_node::{AskRequest, Question};
+use ainonymous_node::{AskRequest, KeepAlive, Question};
 use serde_json::Value;
 
-/// Options about loading a model, which was done at the start.
+/// Options about loading a model, which its operator chose.
 const LOADING: &[&str] = &[
     "num_ctx",
     "num_keep",
@@ -32,8 +33,9 @@ const GENERATE: &[Rule] = &[
 /// What a body asks for.
 pub(super) struct Parsed {
     pub(super) ask: AskRequest,
-    /// Without a word: only to have the model loaded.
+    /// Without a word: only to have the model loaded, or unloaded.
     pub(super) nothing_asked: bool,
+    pub(super) keep: Option<KeepAlive>,
     pub(super) stream: bool,
     pub(super) ignored: Vec<String>,
 }
@@ -84,14 +86,13 @@ fn finish(mut fields: Fields, prompt: Prompt, nothing_asked: bool) -> Result<Par
     let constraint = format(&mut fields)?;
     let logprobs = sampling::logprobs(&mut fields)?;
     let stream = fields.boolean("stream")?.unwrap_or(true);
-    // Models stay loaded as long as the node runs.
-    fields.take("keep_alive");
+    let keep = keep_alive(&mut fields)?;
     let (route, provider) = question::extension(&mut fields)?;
     let (mut question, mut ignored) = options(&mut fields, Question::new(prompt))?;
     question.constraint = constraint;
     question.logprobs = logprobs;
     ignored.extend(fields.leftovers());
-    Ok(Parsed { ask: AskRequest { model, question, route, provider }, nothing_asked, stream, ignored })
+    Ok(Parsed { ask: AskRequest { model, question, route, provider }, nothing_asked, keep, stream, ignored })
 }
 
 /// Names end in a tag; `latest` says nothing about ours.

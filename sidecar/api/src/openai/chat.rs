@@ -1,13 +1,14 @@
 //! `POST /v1/chat/completions`: from the body to questions.
 
-use super::chat_answer::{self, Chunks};
+use super::chat_answer::{self, Stream};
 use super::history;
 use crate::answer::stream::{self, Format};
 use crate::answer::{shapes, Answers, CHOICES_MAX};
+use crate::fields::Fields;
 use crate::question::{self, constraint, sampling, tools, unsupported};
 use crate::router::Api;
 use crate::{body, ApiError};
-use ainonymous_node::request::{Adjust, Chat, Prompt};
+use ainonymous_node::request::{Chat, Prompt};
 use ainonymous_node::{AskRequest, Question};
 use axum::body::Body;
 use axum::extract::State;
@@ -40,8 +41,8 @@ pub(crate) async fn chat_completions(
     let extra = shapes::headers(&answers.heads[0], &ignored);
     let mut response = if stream {
         answers.look_ahead().await?;
-        let chunks = Chunks::new(&answers.heads, include_usage);
-        stream::respond(answers, chunks, Format::Events)
+        let voice = Stream::new(&answers.heads, include_usage);
+        stream::respond(answers, voice, Format::Events)
     } else {
         Json(chat_answer::completion(&answers.collect().await?)).into_response()
     };
@@ -59,25 +60,28 @@ pub(super) fn choices(ask: &AskRequest, n: u32) -> Vec<AskRequest> {
     (0..n).map(of_choice).collect()
 }
 
+/// What the template is given.
+pub(crate) fn conversation(fields: &mut Fields) -> Result<Chat, ApiError> {
+    let messages = history::messages(fields)?;
+    let tools = tools::of_chat(fields)?;
+    let tool_choice = tools::choice(fields, &tools)?;
+    let parallel_tool_calls = fields.boolean("parallel_tool_calls")?.unwrap_or(true);
+    let (thinking, template_arguments) = tools::thinking(fields)?;
+    Ok(Chat { messages, tools, tool_choice, parallel_tool_calls, thinking, template_arguments })
+}
+
 fn parse(bytes: &[u8]) -> Result<Parsed, ApiError> {
     let mut fields = question::body(bytes)?;
     let model = question::model(&mut fields)?;
-    let messages = history::messages(&mut fields)?;
-    let tools = tools::of_chat(&mut fields)?;
-    let tool_choice = tools::choice(&mut fields, &tools)?;
-    let parallel_tool_calls = fields.boolean("parallel_tool_calls")?.unwrap_or(true);
-    let (thinking, template_arguments) = tools::thinking(&mut fields)?;
-    let chat = Chat { messages, tools, tool_choice, parallel_tool_calls, thinking, template_arguments };
+    let chat = conversation(&mut fields)?;
     let question = Question {
-        prompt: Prompt::Chat(chat),
-        sampling: sampling::sampling(&mut fields)?,
-        adjust: Adjust { bias: sampling::logit_bias(&mut fields)?, ..sampling::penalties(&mut fields)? },
         constraint: constraint::constraint(&mut fields)?,
         max_tokens: question::max_tokens(&mut fields, &["max_tokens", "max_completion_tokens"], -1)?.unwrap_or(0),
         stop: question::stop(&mut fields, "stop")?,
         logprobs: sampling::logprobs(&mut fields)?,
-        ignore_end: fields.boolean("ignore_eos")?.unwrap_or(false),
+        ..Question::new(Prompt::Chat(chat))
     };
+    let question = question::sampled(&mut fields, question)?;
     let n = fields.integer("n", 1, i64::from(CHOICES_MAX))?.unwrap_or(1) as u32;
     let stream = fields.boolean("stream")?.unwrap_or(false);
     let (include_usage, mut ignored) = question::stream_options(&mut fields)?;

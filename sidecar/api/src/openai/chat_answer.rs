@@ -1,11 +1,13 @@
 //! Answers in the shape of chat completions: in one piece, or as chunks.
 
+use super::chunks::{self, Chunks};
 use crate::answer::shapes::{extension, finish_reason, logprob_entry, now_s, system_fingerprint, timings, Usage};
 use crate::answer::stream::{comment, data, Voice};
 use crate::answer::{Part, Whole};
 use crate::ApiError;
 use ainonymous_node::request::ToolCall;
 use ainonymous_node::{AnswerDone, AnswerHead, TokenLogprobs, ToolCallPart};
+use serde::Serialize;
 use serde_json::{json, Map, Value};
 
 /// What the ids of chat completions begin with.
@@ -77,86 +79,82 @@ fn frame(head: Option<&AnswerHead>, object: &str, created: u64) -> Map<String, V
 }
 
 /// Answers as chunks: the role, the text, why it ended, perhaps the usage, `[DONE]`.
-pub(super) struct Chunks {
-    frame: Map<String, Value>,
-    include_usage: bool,
-    usage: Usage,
+pub(super) struct Stream {
+    chunks: Chunks,
     counted: bool,
     /// Which answers called tools.
     called: Vec<bool>,
 }
 
-impl Chunks {
+/// A choice that is not the last of its answer.
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: usize,
+    delta: Delta<'a>,
+    logprobs: Value,
+    finish_reason: Option<()>,
+}
+
+#[derive(Default, Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Value>,
+}
+
+impl Stream {
     pub(super) fn new(heads: &[AnswerHead], include_usage: bool) -> Self {
-        let frame = frame(heads.first(), "chat.completion.chunk", now_s());
-        Self { frame, include_usage, usage: Usage::default(), counted: false, called: vec![false; heads.len()] }
+        let chunks = Chunks::new(frame(heads.first(), "chat.completion.chunk", now_s()), include_usage);
+        Self { chunks, counted: false, called: vec![false; heads.len()] }
     }
 
-    /// Usage is missing unless asked for; then null in all chunks but the last.
-    fn chunk(&self, choices: Value) -> Map<String, Value> {
-        let mut chunk = self.frame.clone();
-        chunk.insert("choices".into(), choices);
-        if self.include_usage {
-            chunk.insert("usage".into(), Value::Null);
-        }
-        chunk
-    }
-
-    fn delta(&self, index: usize, delta: Map<String, Value>, logprobs: &[TokenLogprobs], out: &mut String) {
-        let choice =
-            json!({ "index": index, "delta": delta, "logprobs": logprobs_of(logprobs), "finish_reason": null });
-        data(out, &self.chunk(json!([choice])).into());
+    fn delta(&self, index: usize, delta: Delta<'_>, logprobs: &[TokenLogprobs], out: &mut String) {
+        let choice = Choice { index, delta, logprobs: logprobs_of(logprobs), finish_reason: None };
+        self.chunks.choice(&choice, out);
     }
 }
 
-impl Voice for Chunks {
+impl Voice for Stream {
     fn begin(&mut self, out: &mut String) {
         for index in 0..self.called.len() {
-            let delta = Map::from_iter([("role".into(), "assistant".into()), ("content".into(), "".into())]);
+            let delta = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
             self.delta(index, delta, &[], out);
         }
     }
 
     fn queued(&mut self, position: u32, out: &mut String) {
-        comment(out, &format!("queued {position}"));
+        chunks::queued(position, out);
     }
 
     fn part(&mut self, index: usize, part: Part, out: &mut String) {
         let Part { text, reasoning, tool_calls, logprobs } = part;
-        let mut delta = Map::new();
-        if !reasoning.is_empty() {
-            delta.insert("reasoning_content".into(), reasoning.into());
+        if text.is_empty() && reasoning.is_empty() && tool_calls.is_empty() && logprobs.is_none() {
+            return;
         }
-        if !text.is_empty() {
-            delta.insert("content".into(), text.into());
-        }
-        if !tool_calls.is_empty() {
-            self.called[index] = true;
-            delta.insert("tool_calls".into(), tool_calls.iter().map(call_delta).collect());
-        }
-        if !delta.is_empty() || logprobs.is_some() {
-            self.delta(index, delta, logprobs.as_slice(), out);
-        }
+        self.called[index] |= !tool_calls.is_empty();
+        let delta = Delta {
+            role: None,
+            reasoning_content: (!reasoning.is_empty()).then_some(&reasoning),
+            content: (!text.is_empty()).then_some(&text),
+            tool_calls: tool_calls.iter().map(call_delta).collect(),
+        };
+        self.delta(index, delta, logprobs.as_slice(), out);
     }
 
     fn done(&mut self, index: usize, head: &AnswerHead, done: &AnswerDone, out: &mut String) {
-        self.usage.add(done, self.counted);
-        self.counted = true;
         let reason = finish_reason(done.finish, self.called[index]);
         let choice = json!({ "index": index, "delta": {}, "logprobs": null, "finish_reason": reason });
-        let mut last = self.chunk(json!([choice]));
-        last.insert("timings".into(), timings(done));
-        last.insert("ainonymous".into(), extension(head, done));
-        data(out, &last.into());
+        let again = std::mem::replace(&mut self.counted, true);
+        self.chunks.last(choice, (head, done), again, out);
     }
 
     fn end(&mut self, out: &mut String) {
-        if self.include_usage {
-            let mut counts = self.chunk(json!([]));
-            counts.insert("usage".into(), self.usage.to_json());
-            data(out, &counts.into());
-        }
-        out.push_str("data: [DONE]\n\n");
+        self.chunks.end(out);
     }
 
     fn fail(&mut self, error: &ApiError, out: &mut String) {

@@ -1,14 +1,14 @@
 //! `POST /v1/completions`: texts or tokens continued as they are.
 
 use super::chat::choices;
-use super::completions_answer::{self, Chunks, Echo};
+use super::completions_answer::{self, Echo, Stream};
 use crate::answer::stream::{self, Format};
 use crate::answer::{shapes, Answers, CHOICES_MAX};
 use crate::fields::{kind, Fields};
-use crate::question::{self, constraint, sampling, unsupported};
+use crate::question::{self, constraint, unsupported};
 use crate::router::Api;
 use crate::{body, ApiError};
-use ainonymous_node::request::{Adjust, Prompt, TOP_LOGPROBS_MAX};
+use ainonymous_node::request::{Prompt, TOP_LOGPROBS_MAX};
 use ainonymous_node::{AskRequest, Question};
 use ainonymous_types::limits::PROMPT_BYTES_MAX;
 use axum::body::Body;
@@ -44,8 +44,8 @@ pub(crate) async fn completions(State(api): State<Api>, headers: HeaderMap, body
     let extra = shapes::headers(&answers.heads[0], &ignored);
     let mut response = if stream {
         answers.look_ahead().await?;
-        let chunks = Chunks::new(&answers.heads, n as usize, echo, include_usage);
-        stream::respond(answers, chunks, Format::Events)
+        let voice = Stream::new(&answers.heads, n as usize, echo, include_usage);
+        stream::respond(answers, voice, Format::Events)
     } else {
         Json(completions_answer::completion(&answers.collect().await?, n as usize, &echo)).into_response()
     };
@@ -66,16 +66,14 @@ fn parse(bytes: &[u8]) -> Result<Parsed, ApiError> {
     let echo = echo(&mut fields, &prompts, logprobs.is_some())?;
     let names = &["max_tokens", "max_completion_tokens", "n_predict"];
     let question = Question {
-        // Each prompt takes its place below.
-        prompt: Prompt::Text(String::new()),
-        sampling: sampling::sampling(&mut fields)?,
-        adjust: Adjust { bias: sampling::logit_bias(&mut fields)?, ..sampling::penalties(&mut fields)? },
         constraint: constraint::constraint(&mut fields)?,
         max_tokens: question::max_tokens(&mut fields, names, -1)?.unwrap_or(TOKENS_DEFAULT),
         stop: question::stop(&mut fields, "stop")?,
         logprobs,
-        ignore_end: fields.boolean("ignore_eos")?.unwrap_or(false),
+        // Each prompt takes its place below.
+        ..Question::new(Prompt::Text(String::new()))
     };
+    let question = question::sampled(&mut fields, question)?;
     let stream = fields.boolean("stream")?.unwrap_or(false);
     let (include_usage, mut ignored) = question::stream_options(&mut fields)?;
     let (route, provider) = question::extension(&mut fields)?;
@@ -156,7 +154,7 @@ fn prompt(at: usize, value: Value) -> Result<Prompt, ApiError> {
 }
 
 /// Token ids.
-pub(super) fn tokens(path: &str, values: Vec<Value>) -> Result<Vec<u32>, ApiError> {
+pub(crate) fn tokens(path: &str, values: Vec<Value>) -> Result<Vec<u32>, ApiError> {
     const MAX: usize = PROMPT_BYTES_MAX / 4;
     if values.len() > MAX {
         return Err(ApiError::invalid(path, format!("has {} tokens; at most {MAX} are allowed", values.len())));

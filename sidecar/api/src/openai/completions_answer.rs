@@ -1,10 +1,12 @@
 //! Answers in the shape of completions: in one piece, or as chunks.
 
+use super::chunks::{self, Chunks};
 use crate::answer::shapes::{extension, finish_reason, finite, now_s, system_fingerprint, timings, token_text, Usage};
 use crate::answer::stream::{comment, data, Voice};
 use crate::answer::{Part, Whole};
 use crate::ApiError;
 use ainonymous_node::{AnswerDone, AnswerHead, TokenLogprobs};
+use serde::Serialize;
 use serde_json::{json, Map, Value};
 
 /// What the ids of completions begin with.
@@ -81,47 +83,44 @@ impl Places {
 }
 
 /// Answers as chunks, then `[DONE]`.
-pub(super) struct Chunks {
-    frame: Map<String, Value>,
+pub(super) struct Stream {
+    chunks: Chunks,
     n: usize,
     echo: Echo,
-    include_usage: bool,
-    usage: Usage,
     /// Which prompts were counted, which answers' tokens stand where.
     counted: Vec<bool>,
     places: Vec<Places>,
 }
 
-impl Chunks {
-    pub(super) fn new(heads: &[AnswerHead], n: usize, echo: Echo, include_usage: bool) -> Self {
-        let counted = vec![false; heads.len()];
-        let places = vec![Places::default(); heads.len()];
-        Self { frame: frame(heads.first()), n, echo, include_usage, usage: Usage::default(), counted, places }
-    }
+/// A choice that is not the last of its answer.
+#[derive(Serialize)]
+struct Choice<'a> {
+    text: &'a str,
+    index: usize,
+    logprobs: Value,
+    finish_reason: Option<()>,
+}
 
-    fn chunk(&self, choices: Value) -> Map<String, Value> {
-        let mut chunk = self.frame.clone();
-        chunk.insert("choices".into(), choices);
-        if self.include_usage {
-            chunk.insert("usage".into(), Value::Null);
-        }
-        chunk
+impl Stream {
+    pub(super) fn new(heads: &[AnswerHead], n: usize, echo: Echo, include_usage: bool) -> Self {
+        let chunks = Chunks::new(frame(heads.first()), include_usage);
+        let counted = vec![false; heads.len()];
+        Self { chunks, n, echo, counted, places: vec![Places::default(); heads.len()] }
     }
 }
 
-impl Voice for Chunks {
+impl Voice for Stream {
     fn begin(&mut self, out: &mut String) {
         for index in 0..self.places.len() {
             let text = self.echo.before(index, self.n);
             if !text.is_empty() {
-                let choice = json!({ "text": text, "index": index, "logprobs": null, "finish_reason": null });
-                data(out, &self.chunk(json!([choice])).into());
+                self.chunks.choice(&Choice { text, index, logprobs: Value::Null, finish_reason: None }, out);
             }
         }
     }
 
     fn queued(&mut self, position: u32, out: &mut String) {
-        comment(out, &format!("queued {position}"));
+        chunks::queued(position, out);
     }
 
     fn part(&mut self, index: usize, part: Part, out: &mut String) {
@@ -130,28 +129,18 @@ impl Voice for Chunks {
             return;
         }
         let logprobs = self.places[index].logprobs(logprobs.as_slice());
-        let choice = json!({ "text": text, "index": index, "logprobs": logprobs, "finish_reason": null });
-        data(out, &self.chunk(json!([choice])).into());
+        self.chunks.choice(&Choice { text: &text, index, logprobs, finish_reason: None }, out);
     }
 
     fn done(&mut self, index: usize, head: &AnswerHead, done: &AnswerDone, out: &mut String) {
-        let prompt = index / self.n.max(1);
-        self.usage.add(done, std::mem::replace(&mut self.counted[prompt], true));
         let reason = finish_reason(done.finish, false);
         let choice = json!({ "text": "", "index": index, "logprobs": null, "finish_reason": reason });
-        let mut last = self.chunk(json!([choice]));
-        last.insert("timings".into(), timings(done));
-        last.insert("ainonymous".into(), extension(head, done));
-        data(out, &last.into());
+        let again = std::mem::replace(&mut self.counted[index / self.n.max(1)], true);
+        self.chunks.last(choice, (head, done), again, out);
     }
 
     fn end(&mut self, out: &mut String) {
-        if self.include_usage {
-            let mut counts = self.chunk(json!([]));
-            counts.insert("usage".into(), self.usage.to_json());
-            data(out, &counts.into());
-        }
-        out.push_str("data: [DONE]\n\n");
+        self.chunks.end(out);
     }
 
     fn fail(&mut self, error: &ApiError, out: &mut String) {

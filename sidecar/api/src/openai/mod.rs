@@ -3,6 +3,7 @@
 
 mod chat;
 mod chat_answer;
+mod chunks;
 mod completions;
 mod completions_answer;
 mod embeddings;
@@ -10,10 +11,10 @@ mod history;
 mod models;
 mod responses;
 
-pub(crate) use chat::chat_completions;
-pub(crate) use completions::completions;
+pub(crate) use chat::{chat_completions, conversation};
+pub(crate) use completions::{completions, tokens};
 pub(crate) use embeddings::{embeddings, inputs, shortened, DIMENSIONS_MAX};
-pub(crate) use models::{model, models};
+pub(crate) use models::{model, model_list};
 pub(crate) use responses::responses;
 
 /// What the ids of answers begin with; the question's id follows.

@@ -1,31 +1,30 @@
-//! `GET /v1/models`: what can be asked.
+//! Models in the shape of OpenAI, with the fields that llama-server's router adds.
 
-use crate::admin::segment;
-use crate::router::Api;
-use crate::ApiError;
+use crate::catalogue;
 use ainonymous_node::ModelEntry;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::Json;
 use serde::Serialize;
+use serde_json::Value;
 
 /// All of them.
-pub(crate) async fn models(State(api): State<Api>) -> Json<ModelList> {
-    let models = api.backend().models().await;
-    let data = models.into_iter().map(|model| ModelView::new(model, api.started_s())).collect();
-    Json(ModelList { object: "list", data })
+pub(crate) fn model_list(models: Vec<ModelEntry>, created: u64) -> ModelList {
+    ModelList { object: "list", data: models.into_iter().map(|entry| model(entry, created)).collect() }
 }
 
-/// One of them.
-pub(crate) async fn model(
-    State(api): State<Api>,
-    name: Result<Path<String>, PathRejection>,
-) -> Result<Json<ModelView>, ApiError> {
-    let name = segment("model", name)?;
-    let models = api.backend().models().await;
-    let known = models.iter().map(|model| model.id.clone()).collect();
-    let found = models.into_iter().find(|model: &ModelEntry| model.id == name);
-    found.map(|model| Json(ModelView::new(model, api.started_s()))).ok_or(ApiError::UnknownModel { model: name, known })
+/// One of them. `created` is when this API began to list it: nobody knows when a model was made.
+pub(crate) fn model(model: ModelEntry, created: u64) -> ModelView {
+    let status = catalogue::status(&model);
+    let capabilities = catalogue::capabilities(&model);
+    let ModelEntry { id, local, providers, context_tokens, file_bytes, gguf_hash, .. } = model;
+    ModelView {
+        id,
+        object: "model",
+        created,
+        owned_by: if local { "local" } else { "peers" },
+        context_length: context_tokens,
+        status,
+        capabilities,
+        ainonymous: ModelExtension { local, providers, file_bytes, gguf_hash },
+    }
 }
 
 /// Models that can be asked.
@@ -43,6 +42,8 @@ pub(crate) struct ModelView {
     created: u64,
     owned_by: &'static str,
     context_length: u32,
+    status: Value,
+    capabilities: Vec<&'static str>,
     ainonymous: ModelExtension,
 }
 
@@ -51,20 +52,5 @@ struct ModelExtension {
     local: bool,
     providers: Vec<String>,
     file_bytes: u64,
-    gguf_hash: String,
-}
-
-impl ModelView {
-    /// `created` is when this API began to list it: nobody knows when a model was made.
-    fn new(model: ModelEntry, created: u64) -> Self {
-        let ModelEntry { id, local, providers, context_tokens, file_bytes, gguf_hash } = model;
-        Self {
-            id,
-            object: "model",
-            created,
-            owned_by: if local { "local" } else { "peers" },
-            context_length: context_tokens,
-            ainonymous: ModelExtension { local, providers, file_bytes, gguf_hash },
-        }
-    }
+    gguf_hash: Option<String>,
 }

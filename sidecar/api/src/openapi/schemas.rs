@@ -42,7 +42,7 @@ const FORM: &[Field] = &[
     ("guided_json", "object|string", "the same"),
     ("guided_regex", "string", "the answer matches this regular expression"),
     ("guided_choice", "[string]", "the answer is one of these"),
-    ("grammar", "string", "the answer fits this grammar, in Lark's notation"),
+    ("grammar", "string", "the answer fits this grammar, in llama.cpp's notation (GBNF) or Lark's"),
     ("guided_grammar", "string", "the same"),
     ("structured_outputs", "object", "`json`, `regex`, `choice`, `grammar` or `json_object`"),
 ];
@@ -104,6 +104,33 @@ const MESSAGES: &[Field] = &[
     ("output_format", "object", "the same"),
     ("stream", "boolean", "as events"),
 ];
+const COUNTED: &[Field] = &[
+    ("model", "string", "`name` or `name:quantisation`"),
+    ("messages", "[object]", "the conversation, oldest first"),
+    ("system", "string|[object]", "instructions before it"),
+    ("tools", "[object]", "tools that the model may call"),
+    ("tool_choice", "object", "auto, any, none or tool"),
+    ("thinking", "object", "enabled, adaptive or disabled"),
+];
+const MODEL: &[Field] = &[("model", "string", "which model")];
+const SWITCHED: &[Field] = &[("success", "boolean", "true"), ("model", "string", "which model it is")];
+const TOKENIZE: &[Field] = &[
+    ("model", "string", "`name` or `name:quantisation`"),
+    ("content", "string", "the text"),
+    ("add_special", "boolean", "with the tokens that the model wants around a text; false if it is left out"),
+    ("parse_special", "boolean", "names of special tokens stand for these; true if it is left out"),
+    ("with_pieces", "boolean", "with the text of each token"),
+];
+const TOKENS: &[Field] = &[("tokens", "[any]", "ids, or objects with `id` and `piece`")];
+const DETOKENIZE: &[Field] =
+    &[("model", "string", "`name` or `name:quantisation`"), ("tokens", "[integer]", "ids, up to 65536")];
+const CONVERSATION: &[Field] =
+    &[("model", "string", "`name` or `name:quantisation`"), ("messages", "[object]", "the conversation, oldest first")];
+const KEEP_ALIVE: Field = (
+    "keep_alive",
+    "integer|number|string",
+    "how long the model stays in memory that nobody asks: seconds, or a duration such as 5m; 0 not at all, below 0 always",
+);
 const OLLAMA: &[Field] = &[
     ("format", "string|object", "`json`, or a JSON schema"),
     ("think", "boolean|string", "whether the model thinks first"),
@@ -111,7 +138,7 @@ const OLLAMA: &[Field] = &[
     ("stream", "boolean", "one object a line; true if it is left out"),
     ("logprobs", "boolean", "how likely each token was"),
     ("top_logprobs", "integer", "and its alternatives, 0 to 20"),
-    ("keep_alive", "any", "accepted; models stay loaded"),
+    KEEP_ALIVE,
 ];
 const OLLAMA_CHAT: &[Field] = &[
     ("messages", "[object]", "the conversation, oldest first"),
@@ -128,7 +155,13 @@ const OLLAMA_EMBED: &[Field] = &[
     ("dimensions", "integer", "shorter vectors"),
     ("truncate", "boolean", "accepted; what is too long is refused"),
     ("options", "object", "accepted"),
-    ("keep_alive", "any", "accepted; models stay loaded"),
+    KEEP_ALIVE,
+];
+const OLLAMA_EMBEDDINGS: &[Field] = &[
+    ("model", "string", "`name` or `name:quantisation`"),
+    ("prompt", "string", "a text"),
+    ("options", "object", "accepted"),
+    KEEP_ALIVE,
 ];
 const SHOW: &[Field] = &[("model", "string", "which model"), ("name", "string", "the same")];
 
@@ -236,6 +269,60 @@ pub(super) const ALL: &[(&str, Body)] = &[
         },
     ),
     (
+        "/v1/messages/count_tokens",
+        Body {
+            request: ("CountTokensRequest", &[COUNTED, THINKING]),
+            required: &["messages"],
+            answer: ("CountedTokens", &[("input_tokens", "integer", "tokens of the prompt")]),
+            stream: None,
+        },
+    ),
+    (
+        "/models/load",
+        Body {
+            request: ("LoadRequest", &[MODEL]),
+            required: &["model"],
+            answer: ("LoadedModel", SWITCHED),
+            stream: None,
+        },
+    ),
+    (
+        "/models/unload",
+        Body {
+            request: ("UnloadRequest", &[MODEL]),
+            required: &["model"],
+            answer: ("UnloadedModel", SWITCHED),
+            stream: None,
+        },
+    ),
+    (
+        "/tokenize",
+        Body {
+            request: ("TokenizeRequest", &[TOKENIZE]),
+            required: &["content"],
+            answer: ("Tokens", TOKENS),
+            stream: None,
+        },
+    ),
+    (
+        "/detokenize",
+        Body {
+            request: ("DetokenizeRequest", &[DETOKENIZE]),
+            required: &["tokens"],
+            answer: ("Detokenized", &[("content", "string", "the text")]),
+            stream: None,
+        },
+    ),
+    (
+        "/apply-template",
+        Body {
+            request: ("ApplyTemplateRequest", &[CONVERSATION, TOOLS, THINKING]),
+            required: &["messages"],
+            answer: ("AppliedTemplate", &[("prompt", "string", "what the model would read")]),
+            stream: None,
+        },
+    ),
+    (
         "/api/chat",
         Body {
             request: ("OllamaChatRequest", &[OWN, OLLAMA_CHAT, OLLAMA]),
@@ -259,6 +346,15 @@ pub(super) const ALL: &[(&str, Body)] = &[
             request: ("OllamaEmbedRequest", &[OLLAMA_EMBED]),
             required: &["input"],
             answer: ("OllamaEmbeddings", OLLAMA_EMBEDDING),
+            stream: None,
+        },
+    ),
+    (
+        "/api/embeddings",
+        Body {
+            request: ("OllamaEmbeddingsRequest", &[OLLAMA_EMBEDDINGS]),
+            required: &["prompt"],
+            answer: ("OllamaEmbedding", &[("embedding", "[number]", "the vector")]),
             stream: None,
         },
     ),

@@ -7,9 +7,6 @@ use serde_json::{json, Value};
 
 /// Most texts that an answer can be one of.
 const CHOICES_MAX: usize = 1_024;
-/// Why the notation of llama.cpp's grammars is refused.
-const NO_GBNF: &str = "llama.cpp's notation (GBNF) is not supported; send a JSON schema, a regular expression, or a \
-    grammar in Lark's notation";
 
 /// Everything in the body that says what the answer must look like.
 pub(crate) fn constraint(fields: &mut Fields) -> Result<Option<Constraint>, ApiError> {
@@ -157,11 +154,8 @@ fn grammar(path: &str, text: String) -> Result<Option<Constraint>, ApiError> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    if text.contains("::=") {
-        return Err(ApiError::Unsupported { param: path.to_owned(), reason: NO_GBNF });
-    }
     bounded(path, text.len())?;
-    Ok(Some(Constraint::Lark(text)))
+    Ok(Some(Constraint::grammar(text)))
 }
 
 fn bounded(path: &str, bytes: usize) -> Result<(), ApiError> {

@@ -9,8 +9,8 @@ pub(crate) mod unsupported;
 
 use crate::fields::{kind, Fields};
 use crate::ApiError;
-use ainonymous_node::request::{Message, Role};
-use ainonymous_node::Route;
+use ainonymous_node::request::{Adjust, Message, Role};
+use ainonymous_node::{Question, Route};
 use ainonymous_types::limits::{
     ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, MODEL_NAME_BYTES_MAX, PROMPT_BYTES_MAX, QUANTIZATION_BYTES_MAX,
     STOP_BYTES_MAX, STOP_STRINGS_MAX,
@@ -40,6 +40,17 @@ pub(crate) fn model(fields: &mut Fields) -> Result<Option<String>, ApiError> {
         }
         _ => Ok(name),
     }
+}
+
+/// A question with what every dialect of OpenAI's family says of sampling: what changes logits, how tokens are chosen, whether
+/// the end is passed over.
+pub(crate) fn sampled(fields: &mut Fields, question: Question) -> Result<Question, ApiError> {
+    Ok(Question {
+        sampling: sampling::sampling(fields)?,
+        adjust: Adjust { bias: sampling::logit_bias(fields)?, ..sampling::penalties(fields)? },
+        ignore_end: fields.boolean("ignore_eos")?.unwrap_or(false),
+        ..question
+    })
 }
 
 /// Where and by whom a question is answered: our own part of the body. Here a field that is not known is a mistake.

@@ -51,7 +51,10 @@ async fn without_its_key_nobody_gets_in_and_every_dialect_says_so() {
         assert_eq!(answer.json().pointer(place).unwrap(), "missing_api_key", "{path}");
         assert!(answer.body.contains("ainonymous keys create"), "{}", answer.body);
     }
-    for path in ["/metrics", "/slots", "/openapi.json", "/ainonymous/v1/status", "/health", "/nothing"] {
+    for path in ["/models/load", "/models/unload", "/tokenize", "/api/embeddings", "/v1/messages/count_tokens"] {
+        assert_eq!(gated.send(Method::POST, path, &[], "{}").await.status, 401, "{path}");
+    }
+    for path in ["/models", "/metrics", "/slots", "/openapi.json", "/ainonymous/v1/status", "/health", "/nothing"] {
         assert_eq!(gated.send(Method::GET, path, &[], "").await.status, 401, "{path}");
     }
     assert_eq!(gated.send(Method::GET, "/livez", &[], "").await.status, 200, "who supervises has no key");

@@ -129,7 +129,6 @@ async fn fields_that_cannot_be_honoured_are_refused_by_name() {
         ("best_of", json!(2)),
         ("functions", json!([{}])),
         ("function_call", json!({ "name": "x" })),
-        ("grammar", json!("root ::= x")),
         ("mirostat", json!(2)),
         ("typical_p", json!(0.5)),
         ("min_tokens", json!(3)),

@@ -1,8 +1,8 @@
 //! The dialect of Ollama.
 
-use super::scripted::{call, done, text, thought, Scripted};
+use super::scripted::{call, chat_of, done, text, thought, Scripted};
 use super::{ask_at, get};
-use ainonymous_node::request::{Chat, Constraint, Prompt, Role};
+use ainonymous_node::request::{Constraint, Prompt, Role};
 use ainonymous_node::AskError;
 use ainonymous_types::FinishReason;
 use serde_json::{json, Value};
@@ -15,13 +15,6 @@ fn hello(extra: Value) -> Value {
     let mut body = json!({ "model": "tiny-gemma:q8_0", "messages": [{ "role": "user", "content": "Hello" }] });
     body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     body
-}
-
-fn chat(node: &Scripted) -> Chat {
-    match node.question().question.prompt {
-        Prompt::Chat(chat) => chat,
-        Prompt::Text(_) | Prompt::Tokens(_) => panic!("a chat"),
-    }
 }
 
 #[tokio::test]
@@ -51,7 +44,7 @@ async fn options_reach_the_question() {
     let body = hello(json!({ "options": options, "format": "json", "think": true, "keep_alive": "5m",
         "model": "tiny-gemma:latest" }));
     let answer = ask_at(&node, CHAT, body).await;
-    assert_eq!(answer.header("x-ainonymous-ignored"), "options.mystery");
+    assert_eq!(answer.header("x-ainonymous-ignored"), "options.mystery, keep_alive", "a peer keeps its own models");
     let asked = node.question();
     assert_eq!(asked.model.as_deref(), Some("tiny-gemma"));
     let question = asked.question;
@@ -59,7 +52,7 @@ async fn options_reach_the_question() {
     assert_eq!((question.max_tokens, question.stop), (7, vec!["x".to_owned()]));
     assert_eq!(question.adjust.repetition, 1.1);
     assert!(question.constraint == Some(Constraint::JsonObject));
-    assert_eq!(chat(&node).thinking, Some(true));
+    assert_eq!(chat_of(&node).thinking, Some(true));
     for num_predict in [-1, -2] {
         let node = Arc::new(Scripted::new());
         ask_at(&node, CHAT, hello(json!({ "options": { "num_predict": num_predict } }))).await;
@@ -89,7 +82,7 @@ async fn tools_and_thinking() {
     let wanted = json!([{ "id": "c1", "function": { "name": "weather", "arguments": { "city": "Rome" } } }]);
     assert_eq!(lines[1]["message"]["tool_calls"], wanted, "a call is told when it is complete");
     assert_eq!(lines.len(), 3);
-    let messages = chat(&node).messages;
+    let messages = chat_of(&node).messages;
     assert_eq!(messages[1].tool_calls[0].arguments, "{\"city\":\"Rome\"}");
     assert_eq!((messages[2].role, messages[2].name.as_deref()), (Role::Tool, Some("weather")));
 }
@@ -100,7 +93,7 @@ async fn generating_with_and_without_the_template() {
     let body = json!({ "model": "tiny-gemma", "prompt": "Hi", "system": "Be brief.", "stream": false });
     let json = ask_at(&node, GENERATE, body).await.json();
     assert_eq!((json["response"].as_str(), json["done_reason"].as_str()), (Some("Paris."), Some("stop")));
-    let said: Vec<Role> = chat(&node).messages.iter().map(|m| m.role).collect();
+    let said: Vec<Role> = chat_of(&node).messages.iter().map(|m| m.role).collect();
     assert_eq!(said, [Role::System, Role::User]);
     let node = Arc::new(Scripted::new());
     let answer = ask_at(&node, GENERATE, json!({ "prompt": "Hi", "raw": true })).await;
@@ -110,17 +103,64 @@ async fn generating_with_and_without_the_template() {
 }
 
 #[tokio::test]
-async fn asking_nothing_means_load() {
-    for (path, body) in
-        [(CHAT, json!({ "model": "tiny-gemma", "messages": [] })), (GENERATE, json!({ "model": "tiny-gemma" }))]
-    {
-        let node = Arc::new(Scripted::new());
-        let json = ask_at(&node, path, body).await.json();
-        assert_eq!((json["done"].as_bool(), json["done_reason"].as_str()), (Some(true), Some("load")));
+async fn asking_nothing_means_load_or_unload() {
+    let chat = |extra: Value| {
+        let mut body = json!({ "model": "second", "messages": [] });
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    };
+    for (path, body, reason, done) in [
+        (CHAT, chat(json!({})), "load", vec!["load second:q4_0"]),
+        (GENERATE, json!({ "model": "second:latest" }), "load", vec!["load second:q4_0"]),
+        (
+            GENERATE,
+            json!({ "model": "second", "keep_alive": "5m" }),
+            "load",
+            vec!["load second:q4_0", "keep second:q4_0 300s"],
+        ),
+        (GENERATE, json!({ "model": "second", "keep_alive": 0 }), "unload", vec!["keep second:q4_0 0ns"]),
+        (CHAT, chat(json!({ "keep_alive": "0s" })), "unload", vec!["keep second:q4_0 0ns"]),
+        (GENERATE, json!({ "model": "large" }), "load", vec![]),
+        (GENERATE, json!({}), "load", vec!["load tiny-gemma:q8_0"]),
+    ] {
+        let node = Arc::new(Scripted::with_models());
+        let json = ask_at(&node, path, body.clone()).await.json();
+        assert_eq!((json["done"].as_bool(), json["done_reason"].as_str()), (Some(true), Some(reason)), "{body} {json}");
         assert!(node.asked.lock().unwrap().is_empty());
+        assert_eq!(*node.done.lock().unwrap(), done, "{body}");
     }
-    let missing = ask_at(&Arc::new(Scripted::new()), GENERATE, json!({ "model": "other" })).await;
-    assert_eq!(missing.status, 404);
+    for (body, status, code) in [
+        (json!({ "model": "other" }), 404, "model_not_found"),
+        (json!({ "model": "other", "keep_alive": 0 }), 404, "model_not_found"),
+        (json!({ "model": "broken" }), 400, "invalid_model"),
+        (json!({ "model": "second", "keep_alive": "soon" }), 400, "invalid_value"),
+    ] {
+        let answer = ask_at(&Arc::new(Scripted::with_models()), GENERATE, body.clone()).await;
+        assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (status, Some(code)), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn how_long_a_model_stays_is_said_with_any_question() {
+    for (keep, wanted) in [
+        (json!(0), Some("keep tiny-gemma:q8_0 0ns")),
+        (json!(-1), Some("keep tiny-gemma:q8_0 forever")),
+        (json!("1h30m"), Some("keep tiny-gemma:q8_0 5400s")),
+        (Value::Null, None),
+    ] {
+        let node = || Arc::new(Scripted::with_models());
+        let check = |node: &Scripted, ignored: &str| {
+            assert_eq!(node.done.lock().unwrap().first().map(String::as_str), wanted, "{keep}");
+            assert_eq!(ignored, "");
+        };
+        let (asked, made, old) = (node(), node(), node());
+        let answer = ask_at(&asked, CHAT, hello(json!({ "keep_alive": keep }))).await;
+        check(&asked, answer.header("x-ainonymous-ignored"));
+        ask_at(&made, "/api/embed", json!({ "model": "tiny-gemma", "input": "a", "keep_alive": keep })).await;
+        check(&made, "");
+        ask_at(&old, "/api/embeddings", json!({ "model": "tiny-gemma", "prompt": "a", "keep_alive": keep })).await;
+        check(&old, "");
+    }
 }
 
 #[tokio::test]
@@ -132,6 +172,7 @@ async fn models_and_versions() {
     assert_eq!((model["name"].as_str(), model["size"].as_u64()), (Some("tiny-gemma:q8_0"), Some(3_000_000)));
     assert_eq!(model["details"]["quantization_level"], "Q8_0");
     assert_eq!(get(&node, "/api/ps").await.json(), json!({ "models": [] }), "it is a peer's");
+    assert_eq!(model["capabilities"], json!(["completion"]), "peers are asked for text alone");
     for body in [json!({ "model": "tiny-gemma:q8_0" }), json!({ "name": "tiny-gemma" })] {
         let shown = ask_at(&node, "/api/show", body).await.json();
         assert_eq!(shown["details"]["format"], "gguf");
@@ -145,6 +186,43 @@ async fn models_and_versions() {
 }
 
 #[tokio::test]
+async fn models_in_every_state() {
+    let node = Arc::new(Scripted::with_models());
+    let tags = get(&node, "/api/tags").await.json();
+    let states: Vec<_> =
+        tags["models"].as_array().unwrap().iter().map(|m| (m["name"].clone(), m["status"].clone())).collect();
+    let wanted = [
+        (json!("tiny-gemma:q8_0"), json!({ "value": "loaded" })),
+        (json!("second:q4_0"), json!({ "value": "unloaded" })),
+        (json!("third:q4_0"), json!({ "value": "loading" })),
+        (json!("broken:q8_0"), json!({ "value": "failed", "failed": true, "problem": "it is broken" })),
+        (json!("large:q8_0"), json!({ "value": "loaded" })),
+    ];
+    assert_eq!(states, wanted, "each once");
+    let loaded = get(&node, "/api/ps").await.json();
+    assert_eq!(loaded["models"].as_array().unwrap().len(), 1);
+    assert_eq!(loaded["models"][0]["name"], "tiny-gemma:q8_0");
+    assert!(loaded["models"][0]["expires_at"].as_str().unwrap().starts_with("20"), "in a minute");
+    let shown = ask_at(&node, "/api/show", json!({ "model": "Tiny-Gemma" })).await.json();
+    assert_eq!(shown["capabilities"], json!(["completion", "thinking"]), "its template knows no tools");
+    assert_eq!(shown["model_info"]["gemma3.block_count"], 4);
+    let peer = ask_at(&node, "/api/show", json!({ "model": "large" })).await.json();
+    assert_eq!(peer["capabilities"], json!(["completion"]));
+}
+
+#[tokio::test]
+async fn vectors_in_the_older_form() {
+    let node = Arc::new(Scripted::with_models());
+    let json = ask_at(&node, "/api/embeddings", json!({ "model": "tiny-gemma", "prompt": "a" })).await.json();
+    assert_eq!(json["embedding"].as_array().map(Vec::len), Some(2), "{json}");
+    let json = ask_at(&node, "/api/embeddings", json!({ "model": "second" })).await.json();
+    assert_eq!(
+        (json, node.done.lock().unwrap().as_slice()),
+        (json!({ "embedding": [] }), ["load second:q4_0".to_owned()].as_slice())
+    );
+}
+
+#[tokio::test]
 async fn errors_in_ollama_s_shape() {
     let image = hello(json!({ "messages": [{ "role": "user", "content": "x", "images": ["aa"] }] }));
     for (path, body, status, code) in [
@@ -152,6 +230,7 @@ async fn errors_in_ollama_s_shape() {
         (CHAT, hello(json!({ "options": { "mirostat": 1 } })), 400, "unsupported_field"),
         (CHAT, hello(json!({ "format": "yaml" })), 400, "invalid_value"),
         (CHAT, hello(json!({ "think": 5 })), 400, "invalid_value"),
+        (CHAT, hello(json!({ "keep_alive": "later" })), 400, "invalid_value"),
         (GENERATE, json!({ "prompt": "x", "suffix": "y" }), 400, "unsupported_field"),
         (GENERATE, json!({ "prompt": "x", "context": [1] }), 400, "unsupported_field"),
         ("/api/show", json!({}), 400, "missing_field"),

@@ -20,6 +20,13 @@ fn bodies() -> Vec<(&'static str, Value)> {
         ("/api/chat", json!({ "messages": messages, "stream": false })),
         ("/api/generate", json!({ "prompt": "Hello", "stream": false })),
         ("/api/embed", json!({ "input": "Hello" })),
+        ("/v1/messages/count_tokens", json!({ "messages": messages })),
+        ("/models/load", json!({ "model": "tiny-gemma" })),
+        ("/models/unload", json!({ "model": "tiny-gemma" })),
+        ("/tokenize", json!({ "content": "Hello" })),
+        ("/detokenize", json!({ "tokens": [1, 2] })),
+        ("/apply-template", json!({ "messages": messages })),
+        ("/api/embeddings", json!({ "prompt": "Hello" })),
         ("/api/show", json!({ "model": "tiny-gemma:q8_0" })),
     ]
 }

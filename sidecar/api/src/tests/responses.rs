@@ -1,8 +1,8 @@
 //! `/v1/responses`, without a memory.
 
 use super::ask_at;
-use super::scripted::{call, done, text, thought, token, Scripted, ID_HEX};
-use ainonymous_node::request::{Chat, Constraint, Prompt, Role, ToolChoice};
+use super::scripted::{busy, call, chat_of, done, text, token, Scripted, ID_HEX};
+use ainonymous_node::request::{Chat, Constraint, Role, ToolChoice};
 use ainonymous_node::AskError;
 use ainonymous_types::FinishReason;
 use serde_json::{json, Value};
@@ -10,23 +10,8 @@ use std::sync::Arc;
 
 const PATH: &str = "/v1/responses";
 
-fn chat(node: &Scripted) -> Chat {
-    match node.question().question.prompt {
-        Prompt::Chat(chat) => chat,
-        Prompt::Text(_) | Prompt::Tokens(_) => panic!("a chat"),
-    }
-}
-
-fn busy() -> Arc<Scripted> {
-    Scripted::saying(vec![
-        thought("Hm."),
-        text("Let me "),
-        text("see."),
-        call(0, Some(("call_1", "weather")), "{\"city\":"),
-        call(0, None, "1}"),
-        call(1, Some(("call_2", "clock")), "{}"),
-        done(FinishReason::Stop),
-    ])
+fn two_calls() -> Arc<Scripted> {
+    busy(vec![call(1, Some(("call_2", "clock")), "{}")])
 }
 
 #[tokio::test]
@@ -48,7 +33,7 @@ async fn a_response_in_openai_s_shape() {
     let usage = json!({ "input_tokens": 12, "input_tokens_details": { "cached_tokens": 4 }, "output_tokens": 3,
         "output_tokens_details": { "reasoning_tokens": 0 }, "total_tokens": 15 });
     assert_eq!(json["usage"], usage);
-    let messages = chat(&node).messages;
+    let messages = chat_of(&node).messages;
     let said: Vec<_> = messages.iter().map(|m| (m.role, m.content.as_str())).collect();
     assert_eq!(said, [(Role::System, "Be brief."), (Role::User, "Hello")]);
     assert_eq!(node.question().question.max_tokens, 9);
@@ -78,7 +63,7 @@ async fn items_become_a_conversation() {
     let answer = ask_at(&node, PATH, body).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.header("x-ainonymous-ignored"), "text.verbosity");
-    let Chat { messages, tool_choice, thinking, .. } = chat(&node);
+    let Chat { messages, tool_choice, thinking, .. } = chat_of(&node);
     let roles: Vec<Role> = messages.iter().map(|m| m.role).collect();
     assert_eq!(roles, [Role::System, Role::User, Role::Assistant, Role::Tool, Role::Assistant, Role::User]);
     assert_eq!(messages[2].tool_calls.len(), 2, "calls of one turn are one message");
@@ -92,22 +77,22 @@ async fn items_become_a_conversation() {
 
 #[tokio::test]
 async fn output_of_every_kind() {
-    let json = ask_at(&busy(), PATH, json!({ "input": "x" })).await.json();
+    let json = ask_at(&two_calls(), PATH, json!({ "input": "x" })).await.json();
     let output = json["output"].as_array().unwrap();
     let kinds: Vec<&str> = output.iter().map(|item| item["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["reasoning", "message", "function_call", "function_call"]);
     assert_eq!(output[0]["content"][0]["text"], "Hm.");
     assert_eq!(output[1]["content"][0]["text"], "Let me see.");
     let wanted = json!({ "id": format!("fc_{ID_HEX}_2"), "type": "function_call", "status": "completed",
-        "call_id": "call_1", "name": "weather", "arguments": "{\"city\":1}" });
+        "call_id": "call_1", "name": "weather", "arguments": "{\"city\":\"Rome\"}" });
     assert_eq!(output[2], wanted);
     assert_eq!(json["usage"]["output_tokens_details"]["reasoning_tokens"], 1);
 }
 
 #[tokio::test]
 async fn events_tell_the_same_story() {
-    let whole = ask_at(&busy(), PATH, json!({ "input": "x" })).await.json();
-    let answer = ask_at(&busy(), PATH, json!({ "input": "x", "stream": true })).await;
+    let whole = ask_at(&two_calls(), PATH, json!({ "input": "x" })).await.json();
+    let answer = ask_at(&two_calls(), PATH, json!({ "input": "x", "stream": true })).await;
     assert_eq!(answer.header("content-type"), "text/event-stream");
     let events = answer.named_events();
     let names: Vec<&str> = events.iter().map(|(name, _)| *name).collect();

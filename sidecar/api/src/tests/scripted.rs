@@ -1,10 +1,12 @@
 //! A node that says what it is told to.
 
 use crate::Backend;
+use ainonymous_node::request::Chat;
 use ainonymous_node::{
     AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Counters, EmbedQuestion, Embeddings,
-    LocalModel, LocalModelState, ModelEntry, More, NetworkState, NodeError, Phase, ReceiptState, Route, Status,
-    TokenLogprob, TokenLogprobs, ToolCallPart, UiCredentials, UiKeyPair,
+    Inspect, Inspected, KeepAlive, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, More,
+    NetworkState, NodeError, Phase, Prompt, ReceiptState, Route, Status, TokenLogprob, TokenLogprobs, ToolCallPart,
+    UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
     ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, PostedAnswer, Receipt, RequestId,
@@ -32,6 +34,10 @@ pub(super) struct Scripted {
     pub(super) script: Script,
     pub(super) asked: Mutex<Vec<AskRequest>>,
     pub(super) embedded: Mutex<Vec<EmbedQuestion>>,
+    pub(super) models: Vec<ModelEntry>,
+    /// What was done with models: `load tiny`, `keep tiny 0s`.
+    pub(super) done: Mutex<Vec<String>>,
+    pub(super) route: Route,
     pub(super) cancelled: Arc<Notify>,
     pub(super) ui_ready: bool,
 }
@@ -59,9 +65,38 @@ impl Scripted {
             script,
             asked: Mutex::default(),
             embedded: Mutex::default(),
+            models: vec![of_peer()],
+            done: Mutex::default(),
+            route: Route::Signals,
             cancelled: Arc::default(),
             ui_ready: true,
         }
+    }
+
+    /// A node that answers itself, and has models in every state.
+    pub(super) fn with_models() -> Self {
+        let of = |id: &str, state| ModelEntry { id: id.into(), state, ..of_this_node() };
+        let failed = ModelEntry { problem: Some("it is broken".into()), ..of("broken:q8_0", ModelState::Failed) };
+        let models = vec![
+            of_this_node(),
+            of("second:q4_0", ModelState::Unloaded),
+            of("third:q4_0", ModelState::Loading),
+            failed,
+            ModelEntry { id: "tiny-gemma:q8_0".into(), ..of_peer() },
+            ModelEntry { id: "large:q8_0".into(), ..of_peer() },
+        ];
+        Self { models, route: Route::Local, ..Self::new() }
+    }
+
+    fn note(&self, what: String) {
+        self.done.lock().unwrap().push(what);
+    }
+
+    /// The id of one of its models.
+    fn own(&self, wanted: &str) -> Result<String, AskError> {
+        let known: Vec<String> = self.models.iter().map(|model| model.id.clone()).collect();
+        let found = known.iter().find(|id| id.split(':').next() == wanted.split(':').next()).cloned();
+        found.ok_or(AskError::UnknownModel { model: wanted.into(), known })
     }
 
     pub(super) fn failing(error: AskError) -> Arc<Self> {
@@ -89,6 +124,56 @@ impl Scripted {
         assert_eq!(asked.len(), 1);
         asked[0].clone()
     }
+}
+
+/// A model that a peer serves.
+pub(super) fn of_peer() -> ModelEntry {
+    ModelEntry {
+        id: "tiny-gemma:q8_0".into(),
+        local: false,
+        state: ModelState::Loaded,
+        problem: None,
+        providers: vec![provider().to_string()],
+        context_tokens: 4_096,
+        file_bytes: 3_000_000,
+        gguf_hash: Some("00".repeat(32)),
+        details: None,
+        unloads_in_s: None,
+    }
+}
+
+/// The same model on this node.
+fn of_this_node() -> ModelEntry {
+    let details = ModelDetails {
+        architecture: "gemma3".into(),
+        parameters: 1_234_567,
+        context_trained: 32_768,
+        layers: 4,
+        tools: false,
+        thinking: true,
+        embedding: false,
+    };
+    ModelEntry { local: true, providers: vec![], details: Some(details), unloads_in_s: Some(60), ..of_peer() }
+}
+
+/// The conversation that was asked about.
+pub(super) fn chat_of(node: &Scripted) -> Chat {
+    match node.question().question.prompt {
+        Prompt::Chat(chat) => chat,
+        Prompt::Text(_) | Prompt::Tokens(_) => panic!("a chat"),
+    }
+}
+
+/// An answer with a thought, words and a call, and what comes then.
+pub(super) fn busy(then: Vec<Result<AnswerEvent, AskError>>) -> Arc<Scripted> {
+    let begin = vec![
+        thought("Hm."),
+        text("Let me "),
+        text("see."),
+        call(0, Some(("call_1", "weather")), "{\"city\":"),
+        call(0, None, "\"Rome\"}"),
+    ];
+    Scripted::saying(begin.into_iter().chain(then).chain([done(FinishReason::Stop)]).collect())
 }
 
 pub(super) fn status(phase: Phase) -> Status {
@@ -183,14 +268,53 @@ impl Backend for Scripted {
     }
 
     async fn models(&self) -> Vec<ModelEntry> {
-        vec![ModelEntry {
-            id: "tiny-gemma:q8_0".into(),
-            local: false,
-            providers: vec![provider().to_string()],
-            context_tokens: 4_096,
-            file_bytes: 3_000_000,
-            gguf_hash: "00".repeat(32),
-        }]
+        self.models.clone()
+    }
+
+    async fn inspect(&self, model: Option<&str>, question: Inspect) -> Result<(String, Inspected), AskError> {
+        if let Script::Refuse(error) = &self.script {
+            return Err(error.clone());
+        }
+        let inspected = match question {
+            Inspect::Count(Prompt::Chat(chat)) => {
+                Inspected::Count(10 * (chat.messages.len() + chat.tools.len()) as u32)
+            }
+            Inspect::Count(_) => panic!("a chat"),
+            Inspect::Tokenize { text, add_special, parse_special } => {
+                let begin = add_special.then(|| (2, b"<bos>".to_vec()));
+                let odd = (!parse_special).then(|| (3, vec![0xe2, 0x98]));
+                let words = (10..).zip(text.split_inclusive(' ').map(|word| word.as_bytes().to_vec()));
+                Inspected::Tokens(begin.into_iter().chain(words).chain(odd).collect())
+            }
+            Inspect::Detokenize(tokens) => Inspected::Text(format!("{tokens:?}")),
+            Inspect::Render(chat) => Inspected::Text(format!("<turn>{}", chat.messages[0].content)),
+        };
+        Ok((self.own(model.unwrap_or("tiny-gemma")).unwrap_or_default(), inspected))
+    }
+
+    async fn load(&self, model: &str) -> Result<String, AskError> {
+        let id = self.own(model)?;
+        if id.starts_with("broken") {
+            let (problem, hint) = ("it is broken".into(), "take another".into());
+            return Err(AskError::LoadFailed { code: "invalid_model", problem, hint });
+        }
+        self.note(format!("load {id}"));
+        Ok(id)
+    }
+
+    async fn unload(&self, model: &str) -> Result<String, AskError> {
+        let id = self.own(model)?;
+        self.note(format!("unload {id}"));
+        Ok(id)
+    }
+
+    async fn keep(&self, model: &str, keep: KeepAlive) -> Result<String, AskError> {
+        let id = self.own(model)?;
+        self.note(match keep {
+            KeepAlive::For(time) => format!("keep {id} {time:?}"),
+            KeepAlive::Forever => format!("keep {id} forever"),
+        });
+        Ok(id)
     }
 
     async fn embed(&self, _: Option<&str>, question: EmbedQuestion) -> Result<(String, Embeddings), AskError> {
@@ -209,7 +333,7 @@ impl Backend for Scripted {
             id: ID,
             model: "tiny-gemma:q8_0".into(),
             provider: Some(provider().to_string()),
-            route: Route::Signals,
+            route: self.route,
             spec: Some(SpecRef { entry: EntryHash::from_raw_32(vec![1; 32]), action: request_action() }),
         };
         let (sender, events) = mpsc::channel(8);

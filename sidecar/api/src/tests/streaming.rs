@@ -120,3 +120,18 @@ async fn hanging_up_cancels_an_answer_in_one_piece() {
     assert!(asked.is_err(), "it waits for the answer");
     tokio::time::timeout(Duration::from_secs(5), node.cancelled.notified()).await.expect("cancelled");
 }
+
+#[tokio::test]
+async fn pieces_that_are_there_already_go_as_one_write() {
+    let pieces: Vec<_> = (0..5).map(|_| text("word ")).chain([done(FinishReason::Stop)]).collect();
+    let node = Scripted::saying_each(vec![pieces]);
+    let body = question(json!({ "stream": true })).to_string();
+    let asked = request(Method::POST, "/v1/chat/completions").body(axum::body::Body::from(body)).unwrap();
+    let response = api(&node, None).into_router().oneshot(asked).await.unwrap();
+    let writes: Vec<_> = response.into_body().into_data_stream().map(Result::unwrap).collect().await;
+    let whole: Vec<u8> = writes.concat();
+    let events = String::from_utf8(whole).unwrap();
+    assert_eq!(events.matches("\n\n").count(), 8, "the role, five words, the end, [DONE]: {events}");
+    assert!(events.ends_with("data: [DONE]\n\n"));
+    assert!(writes.len() <= 2, "{} writes", writes.len());
+}

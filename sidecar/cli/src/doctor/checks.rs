@@ -181,9 +181,9 @@ pub(super) fn model(path: &Path) -> Check {
                 bytes(model.file_bytes),
                 count(model.parameters, "parameter"),
             );
-            match model.has_chat_template {
-                true => Check::ok(NAME, found),
-                false => Check::warn(NAME, found, "it has no chat template; choose an instruction-tuned conversion"),
+            match model.chat_template {
+                Some(_) => Check::ok(NAME, found),
+                None => Check::warn(NAME, found, "it has no chat template; choose an instruction-tuned conversion"),
             }
         }
         Err(error) => Check::fail(NAME, error.to_string(), error.hint()),

@@ -68,7 +68,7 @@ pub(crate) async fn run(flags: Doctor, config: &Config, out: &Out) -> Result<Exi
     all.push(checks::happ(&settings).await);
     all.push(checks::network(&settings.network).await);
     let worker = up::worker()?;
-    all.push(engine::devices(&worker).await);
+    all.extend(engine::devices(&worker).await);
     for model in &settings.models {
         let check = checks::model(&model.path);
         let readable = check.verdict != Verdict::Fail;

@@ -3,6 +3,7 @@
 //! `llguidance` does the work; here is what it is asked, and the bounds on it: schemas and grammars come from strangers.
 //! Knows texts and token ids, not models. docs/adr/0009.
 
+mod gbnf;
 mod gemma;
 #[cfg(test)]
 mod tests;
@@ -100,16 +101,18 @@ impl Grammar {
         constraint: &Constraint,
         lead: Lead,
     ) -> Result<Self, EngineError> {
-        let mut answer = answer(constraint)?;
-        let grammar = match tools::lead(vocabulary, lead) {
-            None => TopLevelGrammar::from_grammar(answer),
-            Some(start) => {
-                answer.name = Some(ANSWER.into());
-                let outer = GrammarWithLexer::from_lark(format!("start: lead @{ANSWER}\n{start}"));
-                TopLevelGrammar { grammars: vec![outer, answer], max_tokens: None }
-            }
-        };
-        Self::build(vocabulary, |_| Ok(grammar))
+        let constraint = constraint.clone();
+        Self::build(vocabulary, move |vocabulary| {
+            let mut answer = answer(&constraint)?;
+            Ok(match tools::lead(vocabulary, lead) {
+                None => TopLevelGrammar::from_grammar(answer),
+                Some(start) => {
+                    answer.name = Some(ANSWER.into());
+                    let outer = GrammarWithLexer::from_lark(format!("start: lead @{ANSWER}\n{start}"));
+                    TopLevelGrammar { grammars: vec![outer, answer], max_tokens: None }
+                }
+            })
+        })
     }
 
     /// The grammar of the calls that an answer must consist of; `None` if it need not.
@@ -216,6 +219,10 @@ fn answer(constraint: &Constraint) -> Result<GrammarWithLexer, EngineError> {
                 return Err(invalid("the grammar is nested too deeply"));
             }
             GrammarWithLexer::from_lark(text.clone())
+        }
+        Constraint::Gbnf(text) => {
+            bounded(text.len())?;
+            GrammarWithLexer::from_lark(gbnf::to_lark(text)?)
         }
         Constraint::Choice(texts) if texts.is_empty() => return Err(invalid("there is nothing to choose from")),
         Constraint::Choice(texts) => {

@@ -123,6 +123,15 @@ impl Model {
 
     /// Splits text; special tokens in the text are recognised, none are added. `None` if the text is too long.
     pub(crate) fn tokenize(&self, text: &str) -> Option<Vec<Token>> {
+        self.split(text, true)
+    }
+
+    /// Splits text in which names of special tokens are only words.
+    pub(crate) fn tokenize_plain(&self, text: &str) -> Option<Vec<Token>> {
+        self.split(text, false)
+    }
+
+    fn split(&self, text: &str, parse_special: bool) -> Option<Vec<Token>> {
         let length = i32::try_from(text.len()).ok()?;
         let mut tokens = vec![0; text.len() / 3 + 16];
         loop {
@@ -135,7 +144,7 @@ impl Model {
                     tokens.as_mut_ptr(),
                     i32::try_from(tokens.len()).ok()?,
                     false,
-                    true,
+                    parse_special,
                 )
             };
             match usize::try_from(count) {

@@ -10,7 +10,7 @@ use crate::wire::{ToHost, ToWorker, WireEvent, PROTOCOL};
 use crate::worker::classify;
 use crate::{
     os, EmbedQuestion, Embeddings, Engine, EngineError, EngineOptions, EngineState, EngineStatus, Event, Generation,
-    GpuLayers, ModelInfo, Preview, Question, WorkerCommand,
+    GpuLayers, Inspect, Inspected, ModelInfo, Preview, Question, WorkerCommand,
 };
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -85,6 +85,7 @@ struct Asked {
 enum Work {
     Generate(Box<Question>),
     Embed(EmbedQuestion),
+    Inspect(Inspect),
 }
 
 /// Where its outcome goes.
@@ -92,6 +93,7 @@ enum Work {
 enum Answer {
     Events(mpsc::Sender<Event>),
     Vectors(mpsc::Sender<Result<Embeddings, EngineError>>),
+    Inspected(mpsc::Sender<Result<Inspected, EngineError>>),
 }
 
 impl Answer {
@@ -100,6 +102,7 @@ impl Answer {
         match self {
             Self::Events(sender) => sender.closed().await,
             Self::Vectors(sender) => sender.closed().await,
+            Self::Inspected(sender) => sender.closed().await,
         }
     }
 
@@ -107,6 +110,7 @@ impl Answer {
         match self {
             Self::Events(sender) => sender.is_closed(),
             Self::Vectors(sender) => sender.is_closed(),
+            Self::Inspected(sender) => sender.is_closed(),
         }
     }
 
@@ -115,6 +119,7 @@ impl Answer {
         match self {
             Self::Events(sender) => drop(sender.try_send(Event::Failed(error))),
             Self::Vectors(sender) => drop(sender.try_send(Err(error))),
+            Self::Inspected(sender) => drop(sender.try_send(Err(error))),
         }
     }
 }
@@ -223,6 +228,13 @@ impl Engine for LlamaEngine {
         question.check()?;
         let (sender, mut receiver) = mpsc::channel(1);
         self.ask(Work::Embed(question), Answer::Vectors(sender))?;
+        receiver.recv().await.unwrap_or(Err(EngineError::Draining))
+    }
+
+    async fn inspect(&self, question: Inspect) -> Result<Inspected, EngineError> {
+        question.check()?;
+        let (sender, mut receiver) = mpsc::channel(1);
+        self.ask(Work::Inspect(question), Answer::Inspected(sender))?;
         receiver.recv().await.unwrap_or(Err(EngineError::Draining))
     }
 
@@ -474,6 +486,7 @@ impl Supervisor {
         let message = match work {
             Work::Generate(question) => ToWorker::Generate { id, question },
             Work::Embed(question) => ToWorker::Embed { id, question },
+            Work::Inspect(question) => ToWorker::Inspect { id, question },
         };
         process.send(&message).await
     }
@@ -502,6 +515,13 @@ impl Supervisor {
                 return self.end(id, |answer| {
                     if let Answer::Vectors(sender) = answer {
                         let _ = sender.try_send(Ok(vectors));
+                    }
+                })
+            }
+            WireEvent::Inspected(inspected) => {
+                return self.end(id, |answer| {
+                    if let Answer::Inspected(sender) = answer {
+                        let _ = sender.try_send(Ok(inspected));
                     }
                 })
             }

@@ -18,7 +18,7 @@ pub(crate) use load::classify;
 
 use crate::llama::AbortSwitch;
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
-use crate::{os, sandbox, EngineError, EngineOptions, Question, Sandbox, SandboxReport};
+use crate::{os, sandbox, EngineError, EngineOptions, Inspect, Question, Sandbox, SandboxReport};
 use embed::{Embedder, Embedding};
 use output::Output;
 use prompt::Prompter;
@@ -38,8 +38,8 @@ pub fn run_worker() -> ExitCode {
     match read_frame(&mut io::stdin(), TO_WORKER_BYTES_MAX) {
         Ok(Some(ToWorker::Load { protocol: PROTOCOL, options })) => serve(&options, &output),
         Ok(Some(ToWorker::Preview { protocol: PROTOCOL, options })) => {
-            let confined = options.as_ref().map(confine).transpose();
-            output.send(&match confined.and_then(|_| plan::preview(options.as_ref())) {
+            let confined = confine(options.as_ref());
+            output.send(&match confined.and_then(|sandbox| plan::preview(options.as_ref(), sandbox)) {
                 Ok(preview) => ToHost::Preview(Box::new(preview)),
                 Err(error) => ToHost::LoadFailed(error),
             });
@@ -56,16 +56,18 @@ pub fn run_worker() -> ExitCode {
 
 /// Gives up what a worker does not need: before there are threads, and before a byte of the model is read. Only our own
 /// libraries are loaded before that, for afterwards nothing but the models can be opened.
-fn confine(options: &EngineOptions) -> Result<SandboxReport, EngineError> {
+/// Without a model it is as for one whose layers may go to a GPU.
+fn confine(options: Option<&EngineOptions>) -> Result<SandboxReport, EngineError> {
     // What is wrong with them is said when they are needed.
     let _ = crate::llama::backends();
-    let draft = options.draft.as_ref().map(|draft| draft.model_path.as_path());
-    let models: Vec<&Path> = std::iter::once(options.model_path.as_path()).chain(draft).collect();
-    Sandbox::confine(&models, sandbox::needs_gpu(options))
+    let model = options.map(|options| options.model_path.as_path());
+    let draft = options.and_then(|options| options.draft.as_ref()).map(|draft| draft.model_path.as_path());
+    let models: Vec<&Path> = model.into_iter().chain(draft).collect();
+    Sandbox::confine(&models, options.map_or_else(|| sandbox::needs_gpu(&EngineOptions::new("")), sandbox::needs_gpu))
 }
 
 fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
-    let sandbox = match confine(options) {
+    let sandbox = match confine(Some(options)) {
         Ok(sandbox) => sandbox,
         Err(error) => {
             output.send(&ToHost::LoadFailed(error));
@@ -136,9 +138,17 @@ struct Inbox {
 
 struct Asked {
     id: u64,
-    question: Box<Question>,
+    work: ToPrepare,
     cancelled: Arc<AtomicBool>,
     at: Instant,
+}
+
+/// What the preparer gets.
+enum ToPrepare {
+    /// To be computed then.
+    Question(Box<Question>),
+    /// Its own affair.
+    Inspect(Inspect),
 }
 
 /// A question that can be computed.
@@ -157,6 +167,15 @@ impl Shared {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes something in for the preparer.
+    fn prepare(&self, id: u64, work: ToPrepare) {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let mut inbox = self.inbox();
+        inbox.cancelled.insert(id, cancelled.clone());
+        inbox.asked.push_back(Asked { id, work, cancelled, at: Instant::now() });
+        self.to_prepare.notify_one();
+    }
+
     /// Forgets a question that has ended.
     fn ended(&self, id: u64) {
         self.inbox().cancelled.remove(&id);
@@ -168,13 +187,8 @@ fn read_all(shared: &Shared) {
     let mut stdin = io::stdin().lock();
     loop {
         match read_frame(&mut stdin, TO_WORKER_BYTES_MAX) {
-            Ok(Some(ToWorker::Generate { id, question })) => {
-                let cancelled = Arc::new(AtomicBool::new(false));
-                let mut inbox = shared.inbox();
-                inbox.cancelled.insert(id, cancelled.clone());
-                inbox.asked.push_back(Asked { id, question, cancelled, at: Instant::now() });
-                shared.to_prepare.notify_one();
-            }
+            Ok(Some(ToWorker::Generate { id, question })) => shared.prepare(id, ToPrepare::Question(question)),
+            Ok(Some(ToWorker::Inspect { id, question })) => shared.prepare(id, ToPrepare::Inspect(question)),
             Ok(Some(ToWorker::Embed { id, question })) => {
                 let cancelled = Arc::new(AtomicBool::new(false));
                 let mut inbox = shared.inbox();
@@ -216,16 +230,25 @@ struct Preparer {
 impl Preparer {
     fn run(mut self) {
         while let Some(asked) = self.next() {
-            let id = asked.id;
-            if asked.cancelled.load(Ordering::Acquire) {
+            let Asked { id, work, cancelled, at } = asked;
+            if cancelled.load(Ordering::Acquire) {
                 self.shared.ended(id);
-                self.output.event(id, slot::cancelled_before_start(asked.at));
+                self.output.event(id, slot::cancelled_before_start(at));
                 self.output.flush();
                 continue;
             }
-            match self.prompter.prepare(&asked.question, self.seed ^ id) {
+            let question = match work {
+                ToPrepare::Question(question) => question,
+                ToPrepare::Inspect(question) => {
+                    let answer = self.prompter.inspect(&question).map_or_else(WireEvent::Failed, WireEvent::Inspected);
+                    self.shared.ended(id);
+                    self.output.event(id, answer);
+                    self.output.flush();
+                    continue;
+                }
+            };
+            match self.prompter.prepare(&question, self.seed ^ id) {
                 Ok(ready) => {
-                    let Asked { id, question, cancelled, at } = asked;
                     let mut inbox = self.shared.inbox();
                     inbox.ready.push_back(Prepared { id, ready, question, cancelled, at, reported: 0 });
                     self.shared.to_compute.notify_one();

@@ -7,7 +7,7 @@ use crate::error::EngineError;
 use crate::fit::{self, Fit, Machine, PrefixCache, Wishes};
 use crate::llama::{self, Device, GgufFacts};
 use crate::options::{DeviceInfo, Preview};
-use crate::{os, EngineOptions};
+use crate::{os, EngineOptions, SandboxReport};
 
 /// What is known before anything is loaded.
 pub(super) struct Plan {
@@ -84,7 +84,7 @@ impl Plan {
 }
 
 /// What this machine would do, without doing it; without a model, what it could compute on.
-pub(super) fn preview(options: Option<&EngineOptions>) -> Result<Preview, EngineError> {
+pub(super) fn preview(options: Option<&EngineOptions>, sandbox: SandboxReport) -> Result<Preview, EngineError> {
     let fit = options.map(|options| Plan::read(options)?.fit(options)).transpose()?;
     let info = |Device { backend, description, free_bytes, is_gpu }| DeviceInfo {
         backend,
@@ -93,7 +93,7 @@ pub(super) fn preview(options: Option<&EngineOptions>) -> Result<Preview, Engine
         is_gpu,
     };
     let variant = llama::backends()?.variant;
-    Ok(Preview { fit, variant, devices: llama::devices().into_iter().map(info).collect() })
+    Ok(Preview { fit, variant, devices: llama::devices().into_iter().map(info).collect(), sandbox })
 }
 
 fn machine(devices: &[Device]) -> Machine {

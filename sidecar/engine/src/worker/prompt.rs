@@ -8,7 +8,7 @@ use crate::grammar::{Grammar, Lead, Vocabulary};
 use crate::llama::{Model, Token};
 use crate::request::ToolChoice;
 use crate::template::ChatTemplate;
-use crate::{EngineError, Prompt, Question};
+use crate::{EngineError, Inspect, Inspected, Prompt, Question};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -83,6 +83,41 @@ impl Prompter {
         Ok(Ready { tokens, shared_until, grammar, parser })
     }
 
+    /// What tokeniser and template say.
+    pub(super) fn inspect(&mut self, question: &Inspect) -> Result<Inspected, EngineError> {
+        Ok(match question {
+            Inspect::Count(Prompt::Tokens(tokens)) => Inspected::Count(tokens.len() as u32),
+            Inspect::Count(Prompt::Text(text)) => Inspected::Count(self.framed(text)?.0.len() as u32),
+            Inspect::Count(Prompt::Chat(chat)) => {
+                let rendered = self.template.render(chat, now_s())?;
+                Inspected::Count(self.framed(&rendered)?.0.len() as u32)
+            }
+            Inspect::Tokenize { text, add_special, parse_special } => {
+                let mut tokens = match parse_special {
+                    true => self.split(text)?,
+                    false => self.model.tokenize_plain(text).ok_or_else(unsplit)?,
+                };
+                if *add_special {
+                    let frame = |wanted: bool, token: Option<Token>| token.filter(|_| wanted);
+                    tokens.splice(..0, frame(self.model.wants_bos(), self.model.bos()));
+                    tokens.extend(frame(self.model.wants_eos(), self.model.eos()));
+                }
+                let bytes = |token: Token| {
+                    let mut bytes = Vec::new();
+                    self.model.piece(token, true, &mut bytes);
+                    (token as u32, bytes)
+                };
+                Inspected::Tokens(tokens.into_iter().map(bytes).collect())
+            }
+            Inspect::Detokenize(tokens) => {
+                let mut bytes = Vec::new();
+                self.in_vocabulary(tokens)?.into_iter().for_each(|token| self.model.piece(token, true, &mut bytes));
+                Inspected::Text(String::from_utf8_lossy(&bytes).into_owned())
+            }
+            Inspect::Render(chat) => Inspected::Text(self.template.render(chat, now_s())?),
+        })
+    }
+
     /// Special tokens that an answer in a chat has to show.
     pub(super) fn markers(&self) -> Vec<Token> {
         let shown = |&token: &Token| {
@@ -114,7 +149,7 @@ impl Prompter {
             }
             Prompt::Text(text) => (text.as_str(), None),
             Prompt::Chat(chat) => {
-                let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+                let now_s = now_s();
                 rendered = self.template.render(chat, now_s)?;
                 before_last = self.template.render_before_last(chat, now_s, &rendered);
                 (rendered.as_str(), before_last)
@@ -122,23 +157,43 @@ impl Prompter {
         };
         // Too long in any case: not worth the work.
         self.check(self.token_bytes_max.map_or(0, |max| text.len() / max))?;
-        let mut tokens = Vec::new();
-        for piece in pieces(text, self.special.as_ref(), PIECE_BYTES_MIN) {
-            let failed = || EngineError::TemplateFailed { detail: "the prompt cannot be split into tokens".into() };
-            tokens.append(&mut self.model.tokenize(piece).ok_or_else(failed)?);
-        }
-        let mut shared = before_last.and_then(|bytes| self.tokens_of(bytes, &tokens));
-        if let Some(bos) = self.model.bos() {
-            let leading = tokens.iter().take_while(|&&t| t == bos).count();
-            let wanted = usize::from(leading > 0 || self.model.wants_bos());
-            tokens.splice(..leading, std::iter::repeat_n(bos, wanted));
-            shared = shared.filter(|&shared| shared >= leading).map(|shared| shared - leading + wanted);
-        }
+        let (tokens, leading, wanted) = self.framed(text)?;
+        // Counted without the begin tokens that the text itself has, of which one stays.
+        let bytes_of_begin = || self.model.bos().map_or(0, |bos| self.bytes_of(bos)) * leading;
+        let shared = before_last.and_then(|bytes| {
+            let behind = bytes.checked_sub(bytes_of_begin())?;
+            self.tokens_of(behind, &tokens[wanted..]).map(|count| count + wanted)
+        });
         if tokens.is_empty() {
             return Err(EngineError::EmptyPrompt);
         }
         self.check(tokens.len())?;
         Ok(Tokens { tokens, shared_until: shared, opened: opens_thinking(text) })
+    }
+
+    /// The tokens of a text, with one begin token if it begins with any or the model wants it; how many it had, and has.
+    fn framed(&self, text: &str) -> Result<(Vec<Token>, usize, usize), EngineError> {
+        let mut tokens = self.split(text)?;
+        let Some(bos) = self.model.bos() else { return Ok((tokens, 0, 0)) };
+        let leading = tokens.iter().take_while(|&&t| t == bos).count();
+        let wanted = usize::from(leading > 0 || self.model.wants_bos());
+        tokens.splice(..leading, std::iter::repeat_n(bos, wanted));
+        Ok((tokens, leading, wanted))
+    }
+
+    /// The tokens of a text, special ones recognised.
+    fn split(&self, text: &str) -> Result<Vec<Token>, EngineError> {
+        let mut tokens = Vec::new();
+        for piece in pieces(text, self.special.as_ref(), PIECE_BYTES_MIN) {
+            tokens.append(&mut self.model.tokenize(piece).ok_or_else(unsplit)?);
+        }
+        Ok(tokens)
+    }
+
+    fn bytes_of(&self, token: Token) -> usize {
+        let mut bytes = Vec::new();
+        self.model.piece(token, true, &mut bytes);
+        bytes.len()
     }
 
     /// How many tokens make the first `bytes` bytes of a text, if one ends there.
@@ -158,6 +213,10 @@ impl Prompter {
     /// Tokens as a caller gives them, if the model knows them all.
     fn known(&self, tokens: &[u32]) -> Result<Vec<Token>, EngineError> {
         self.check(tokens.len())?;
+        self.in_vocabulary(tokens)
+    }
+
+    fn in_vocabulary(&self, tokens: &[u32]) -> Result<Vec<Token>, EngineError> {
         let known = |&token: &u32| Token::try_from(token).ok().filter(|_| (token as usize) < self.model.vocabulary());
         let unknown = || EngineError::InputOutOfBounds { bound: "the model's vocabulary".into() };
         tokens.iter().map(known).collect::<Option<_>>().ok_or_else(unknown)
@@ -171,6 +230,14 @@ impl Prompter {
         }
         Ok(())
     }
+}
+
+fn now_s() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+fn unsplit() -> EngineError {
+    EngineError::TemplateFailed { detail: "the text cannot be split into tokens".into() }
 }
 
 /// Cuts a text before special tokens that do not follow white space (which some of them swallow).

@@ -2,9 +2,9 @@
 
 use super::input;
 use crate::fields::Fields;
-use crate::question::{self, constraint, sampling, tools, unsupported};
+use crate::question::{self, constraint, tools, unsupported};
 use crate::ApiError;
-use ainonymous_node::request::{Adjust, Chat, Message, Prompt, Role, TOP_LOGPROBS_MAX};
+use ainonymous_node::request::{Chat, Message, Prompt, Role, TOP_LOGPROBS_MAX};
 use ainonymous_node::{AskRequest, Question};
 use serde_json::{json, Map, Value};
 use unsupported::{is_nothing, is_text, Rule};
@@ -49,15 +49,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, ApiError> {
     };
     let chat = Chat { messages, tools, tool_choice, parallel_tool_calls, thinking, template_arguments };
     let question = Question {
-        prompt: Prompt::Chat(chat),
-        sampling: sampling::sampling(&mut fields)?,
-        adjust: Adjust { bias: sampling::logit_bias(&mut fields)?, ..sampling::penalties(&mut fields)? },
         constraint,
         max_tokens: question::max_tokens(&mut fields, &["max_output_tokens"], 1)?.unwrap_or(0),
         stop: question::stop(&mut fields, "stop")?,
         logprobs: logprobs(&mut fields)?,
-        ignore_end: fields.boolean("ignore_eos")?.unwrap_or(false),
+        ..Question::new(Prompt::Chat(chat))
     };
+    let question = question::sampled(&mut fields, question)?;
     let stream = fields.boolean("stream")?.unwrap_or(false);
     let (_, unknown) = question::stream_options(&mut fields)?;
     ignored.extend(unknown);
