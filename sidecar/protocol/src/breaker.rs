@@ -88,8 +88,13 @@ impl Breakers {
         }
     }
 
-    /// The peer was silent, went away, or broke the protocol. A refusal is not a failure.
+    /// The peer was silent, went away, or broke the protocol. A refusal is not a failure. What fails while the peer is left
+    /// alone belongs to the same outage and counts once: ten requests that break off together are not ten outages.
     pub fn on_failure(&mut self, agent: &AgentPubKey, now_us: u64) {
+        let same_outage = self.0.get(agent).is_some_and(|failing| now_us < failing.until_us());
+        if same_outage {
+            return;
+        }
         let failing = self.0.touch(agent, || Failing { failures: 0, last_us: now_us, trial_us: None });
         failing.failures = failing.faded(now_us).saturating_add(1).min(FAILURES_MAX);
         failing.last_us = now_us;
@@ -152,11 +157,18 @@ mod tests {
     #[test]
     fn failures_double_up_to_the_bound_and_fade() {
         let (mut breakers, peer) = (Breakers::default(), agent(1));
-        for _ in 0..100 {
-            breakers.on_failure(&peer, 0);
+        let mut now_us = 0;
+        for doubled in 0..6 {
+            for _ in 0..10 {
+                breakers.on_failure(&peer, now_us);
+            }
+            let until_us = now_us + (OPEN_US_MIN << doubled).min(OPEN_US_MAX);
+            assert_eq!(breakers.state(&peer, now_us), Breaker::Open { until_us }, "ten at once are one outage");
+            now_us = until_us;
         }
-        assert_eq!(breakers.state(&peer, 0), Breaker::Open { until_us: OPEN_US_MAX });
-        let later_us = 10 * FADE_US;
+        breakers.on_failure(&peer, now_us);
+        assert_eq!(breakers.state(&peer, now_us), Breaker::Open { until_us: now_us + OPEN_US_MAX });
+        let later_us = now_us + 10 * FADE_US;
         breakers.on_failure(&peer, later_us);
         assert_eq!(breakers.state(&peer, later_us), Breaker::Open { until_us: later_us + OPEN_US_MIN });
     }

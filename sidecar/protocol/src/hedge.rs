@@ -21,6 +21,20 @@ pub fn patience_us(round_trips_us: u64) -> u64 {
     round_trips_us.saturating_add(ACKNOWLEDGE_US).saturating_mul(2).clamp(PATIENCE_US_MIN, PATIENCE_US_MAX)
 }
 
+/// A first token that is this much later than expected is late beyond what queues are uncertain by.
+pub const OVERDUE_FACTOR: u64 = 3;
+/// No first token is overdue sooner,
+pub const OVERDUE_US_MIN: u64 = 2_000_000;
+/// and none is waited for longer, whatever was promised.
+pub const OVERDUE_US_MAX: u64 = 60_000_000;
+
+/// How long after asking a first token is overdue: whoever accepted and said it had room has broken its word. The request
+/// is cancelled there, counts as failed and is asked elsewhere; otherwise a liar could keep for ever what he attracted.
+pub fn overdue_us(expected_first_token_us: u64) -> u64 {
+    let late_us = expected_first_token_us.saturating_mul(OVERDUE_FACTOR);
+    late_us.saturating_add(OVERDUE_US_MIN).min(OVERDUE_US_MAX)
+}
+
 /// Somebody who may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hedged {
@@ -207,6 +221,7 @@ mod tests {
     fn patience_has_bounds_and_a_failover_stays_within_a_second() {
         assert_eq!(patience_us(0), PATIENCE_US_MIN);
         assert_eq!(patience_us(u64::MAX), PATIENCE_US_MAX);
+        assert_eq!((overdue_us(0), overdue_us(u64::MAX)), (OVERDUE_US_MIN, OVERDUE_US_MAX));
         const { assert!(PATIENCE_US_MAX + 2 * ACKNOWLEDGE_US < 1_000_000) };
     }
 

@@ -34,6 +34,12 @@ pub enum Outcome {
     },
     /// With silence, a broken protocol or a receipt that does not fit. A refusal is none of these.
     Failed,
+    /// Withdrawn, because the first token was overdue (`hedge::overdue_us`). It is the word about the queue that was broken:
+    /// no reason to leave the peer alone, but to believe its queue less.
+    Late {
+        /// How long was waited in vain.
+        waited_us: u64,
+    },
 }
 
 /// What was seen of one peer with one model spec.
@@ -49,6 +55,8 @@ pub struct Observed {
     pub failures: u32,
     /// Average share of failures, newer ones first, in thousandths.
     pub failing_permille: u32,
+    /// Average share of first tokens that came too late, in thousandths: how little its word about its queue is worth.
+    pub late_permille: u32,
     /// When the last failure was.
     pub last_failure_us: Option<u64>,
     /// When anything was seen last.
@@ -65,18 +73,17 @@ impl Observed {
 
     fn observe(&mut self, outcome: Outcome, now_us: u64) {
         self.seen_us = self.seen_us.max(now_us);
-        let failed = matches!(outcome, Outcome::Failed);
-        let failing = blend(u64::from(self.failing_permille), if failed { 1_000 } else { 0 });
-        self.failing_permille = u32::try_from(failing).unwrap_or(1_000);
+        let (failed, late) = (matches!(outcome, Outcome::Failed), matches!(outcome, Outcome::Late { .. }));
+        self.failing_permille = blend_permille(self.failing_permille, failed);
+        self.late_permille = if failed { self.late_permille } else { blend_permille(self.late_permille, late) };
         match outcome {
             Outcome::Failed => {
                 self.failures = self.failures.saturating_add(1);
                 self.last_failure_us = Some(now_us);
             }
+            Outcome::Late { waited_us } => self.first_token_after(waited_us),
             Outcome::Answered { first_token_us, tokens, decode_us } => {
-                let first_token_us = first_token_us.min(limits::DURATION_US_MAX);
-                let first = self.answers == 0;
-                self.first_token_us = if first { first_token_us } else { blend(self.first_token_us, first_token_us) };
+                self.first_token_after(first_token_us);
                 let measured = Speed::measured(tokens, decode_us);
                 if measured.is_known() {
                     let before = if self.speed.is_known() { self.speed } else { measured };
@@ -85,6 +92,11 @@ impl Observed {
                 self.answers = self.answers.saturating_add(1);
             }
         }
+    }
+
+    fn first_token_after(&mut self, us: u64) {
+        let us = us.min(limits::DURATION_US_MAX);
+        self.first_token_us = if self.first_token_us == 0 { us } else { blend(self.first_token_us, us) };
     }
 }
 
@@ -158,6 +170,7 @@ impl From<Vec<HistoryRow>> for History {
         for HistoryRow { spec, agent, mut observed } in rows {
             observed.first_token_us = observed.first_token_us.min(limits::DURATION_US_MAX);
             observed.failing_permille = observed.failing_permille.min(1_000);
+            observed.late_permille = observed.late_permille.min(1_000);
             *history.row(&spec, &agent) = observed;
         }
         history
@@ -167,6 +180,10 @@ impl From<Vec<HistoryRow>> for History {
 /// The average with a new value in it; both are bounded far below what could overflow.
 fn blend(before: u64, new: u64) -> u64 {
     (before.saturating_mul(100 - NEW_SHARE_PERCENT)).saturating_add(new.saturating_mul(NEW_SHARE_PERCENT)) / 100
+}
+
+fn blend_permille(before: u32, happened: bool) -> u32 {
+    u32::try_from(blend(u64::from(before), if happened { 1_000 } else { 0 })).unwrap_or(1_000)
 }
 
 #[cfg(test)]
@@ -213,6 +230,14 @@ mod tests {
     }
 
     #[test]
+    fn lateness_is_not_failure() {
+        let (mut history, peer) = (History::default(), agent(1));
+        history.observe(&spec(1), &peer, Outcome::Late { waited_us: 9 }, 7);
+        let seen = history.of(&spec(1), &peer).unwrap();
+        assert_eq!((seen.late_permille, seen.failures, seen.failing_permille, seen.first_token_us), (250, 0, 0, 9));
+    }
+
+    #[test]
     fn experience_is_bounded_and_ages() {
         let mut seen = Observed { answers: 100, seen_us: 5, ..Observed::default() };
         assert_eq!(seen.experience_milli(5), u64::from(EXPERIENCE_MAX) * 1_000);
@@ -243,14 +268,18 @@ mod tests {
     proptest! {
         #[test]
         fn no_outcome_makes_a_strange_average(
-            outcomes in prop::collection::vec((any::<bool>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>()), 1..40),
+            outcomes in prop::collection::vec((0u8..3, any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>()), 1..40),
         ) {
             let mut history = History::default();
-            for (failed, first_token_us, tokens, decode_us, now_us) in outcomes {
-                let answered = Outcome::Answered { first_token_us, tokens, decode_us };
-                history.observe(&spec(1), &agent(1), if failed { Outcome::Failed } else { answered }, now_us);
+            for (what, first_token_us, tokens, decode_us, now_us) in outcomes {
+                let outcome = match what {
+                    0 => Outcome::Failed,
+                    1 => Outcome::Late { waited_us: first_token_us },
+                    _ => Outcome::Answered { first_token_us, tokens, decode_us },
+                };
+                history.observe(&spec(1), &agent(1), outcome, now_us);
                 let seen = history.of(&spec(1), &agent(1)).unwrap();
-                prop_assert!(seen.failing_permille <= 1_000);
+                prop_assert!(seen.failing_permille <= 1_000 && seen.late_permille <= 1_000);
                 prop_assert!(seen.first_token_us <= limits::DURATION_US_MAX);
                 prop_assert!(seen.speed <= Speed::tokens_per_s(limits::TOKENS_PER_S_MAX));
                 prop_assert!(seen.experience_milli(now_us) <= u64::from(EXPERIENCE_MAX) * 1_000);

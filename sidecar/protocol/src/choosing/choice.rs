@@ -17,6 +17,8 @@ pub const PROBE_WAIT_US: u64 = 250_000;
 pub const FALLBACKS_MAX: usize = 8;
 /// Before probing, candidates whose cost is within so many hundredths of the best count as equal.
 pub const NEAR_PLAN_PERCENT: u64 = 25;
+/// Whoever has not just replied has to look better than whoever has by so many hundredths.
+pub const UNHEARD_PERCENT: u64 = 50;
 /// After probing, so many hundredths.
 pub const NEAR_CHOICE_PERCENT: u64 = 5;
 
@@ -91,9 +93,12 @@ pub fn choose(
 ) -> Result<Choice, Refusal> {
     let candidates = candidates.get(..CANDIDATES_MAX).unwrap_or(candidates);
     let mut fits = fitting(need, candidates, now_us, |c| demands.missed_when_asked(c))?;
-    fits.sort_unstable_by_key(|fit| (fit.failed, !fit.heard, fit.expected.cost_us, fit.at));
+    for fit in fits.iter_mut().filter(|fit| !fit.heard) {
+        fit.expected.cost_us = fit.expected.cost_us.saturating_mul(100 + UNHEARD_PERCENT) / 100;
+    }
+    fits.sort_unstable_by_key(|fit| (fit.failed, fit.expected.cost_us, fit.at));
     let mut dice = Dice::new(random);
-    let alike = fits.iter().take_while(|fit| (fit.failed, fit.heard) == (fits[0].failed, fits[0].heard)).count();
+    let alike = fits.iter().take_while(|fit| fit.failed == fits[0].failed).count();
     let near_equals = near(&fits[..alike], NEAR_CHOICE_PERCENT);
     dice.draw(&mut fits[..near_equals], 1);
 

@@ -4,6 +4,7 @@
 //! nothing is known, what is typical of the other candidates stands in, discounted.
 
 use super::candidate::{Candidate, Kinship, Need};
+use crate::history::{Observed, HALF_LIFE_US};
 use crate::speed::Speed;
 use ainonymous_types::limits;
 use serde::Serialize;
@@ -18,6 +19,10 @@ pub const CLAIM_CAP_PERCENT: u64 = 150;
 pub const CLAIM_DISCOUNT_PERCENT: u64 = 80;
 /// Prefill is this much quicker than decoding, where nobody has measured it.
 pub const PREFILL_FACTOR: u64 = 16;
+/// That one had to wait counts half after this long.
+const QUEUE_HALF_LIFE_US: u64 = 10_000_000;
+/// Whoever claims more than this share of what was measured, in hundredths, exaggerates.
+const EXAGGERATION_PERCENT: u64 = 200;
 /// Others' answers, for whose end one has to wait, have so many tokens.
 pub const ANSWER_TOKENS_TYPICAL: u64 = 256;
 /// A kept prefix makes a candidate look better by this much at most.
@@ -26,6 +31,10 @@ pub const PREFIX_SAVES_US_MAX: u64 = 5_000_000;
 const ROUND_TRIP_US_UNKNOWN: u64 = 100_000;
 /// A failure costs this much beside the answer itself.
 const FAILURE_US: u64 = 1_000_000;
+/// Whoever has never answered here may fail or lie: so many in a thousand are expected to.
+const STRANGER_PERMILLE: u64 = 200;
+/// And if it was asked and has not, the next failure is this much more likely.
+const NEVER_ANSWERED_FACTOR: u64 = 4;
 /// Own experience counts this many times as much as a report or a claim.
 const OWN_WEIGHT: u64 = 4;
 /// So many reporters count; more do not count more.
@@ -155,24 +164,50 @@ fn speed(candidate: &Candidate<'_>, typical: &Typical, now_us: u64) -> (Speed, B
     (Speed::from(mean.max(1)), basis)
 }
 
-/// How long the queue takes, and whether it is so long that a kept prefix is no reason to join it.
+/// How long the queue takes, and whether it is so long that a kept prefix is no reason to join it. The provider's word
+/// counts as far as it was kept before, own experience for the rest.
 fn wait(candidate: &Candidate<'_>, speed: Speed, empty_us: u64, now_us: u64) -> (u64, bool) {
+    let waited_us = candidate.own.map_or(0, |own| waited_us(own, empty_us, now_us));
     let fresh = candidate.probed.filter(|p| now_us.saturating_sub(p.at_us) <= QUEUE_FRESH_US);
-    let Some(probed) = fresh else {
-        let waited_us = candidate.own.map_or(0, |own| own.first_token_us.saturating_sub(empty_us));
-        return (waited_us.min(limits::DURATION_US_MAX), candidate.asked_since > 0);
-    };
+    let Some(probed) = fresh else { return (waited_us.min(limits::DURATION_US_MAX), candidate.asked_since > 0) };
     let slots = u64::from(probed.slots.max(1));
     let free = u64::from(probed.free_slots).min(slots);
     let before = u64::from(probed.queue_depth).saturating_add(u64::from(candidate.asked_since));
     let behind = before.saturating_add(1).saturating_sub(free);
-    let one_us = speed.us_for(ANSWER_TOKENS_TYPICAL);
-    let wait_us = one_us.saturating_mul(behind) / slots;
+    let said_us = speed.us_for(ANSWER_TOKENS_TYPICAL).saturating_mul(behind) / slots;
+    let doubt = candidate.own.map_or(0, |own| doubt_permille(own, probed.speed, now_us));
+    let wait_us = said_us.saturating_mul(1_000 - doubt).saturating_add(waited_us.saturating_mul(doubt)) / 1_000;
     (wait_us.min(limits::DURATION_US_MAX), behind > slots)
 }
 
+/// How long one had to wait there. Queues do not last: what is not renewed fades, or one bad hour would end it for ever.
+fn waited_us(own: &Observed, empty_us: u64, now_us: u64) -> u64 {
+    let halvings = now_us.saturating_sub(own.seen_us) / QUEUE_HALF_LIFE_US;
+    own.first_token_us.saturating_sub(empty_us) >> halvings.min(63)
+}
+
+/// How little its word about its queue is worth: as little as its word about its speed was, if that could be measured.
+/// That it came too late counts for as long as a queue lasts, but lastingly if it never answered at all.
+fn doubt_permille(own: &Observed, said: Speed, now_us: u64) -> u64 {
+    let halvings =
+        now_us.saturating_sub(own.seen_us) / if own.answers == 0 { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
+    let late = u64::from(own.late_permille.min(1_000)) >> halvings.min(63);
+    let exaggerates = said > own.speed.percent(EXAGGERATION_PERCENT) && own.speed.is_known();
+    let believed = if exaggerates { own.speed.milli().saturating_mul(1_000) / said.milli().max(1) } else { 1_000 };
+    late.max(1_000 - believed.min(1_000))
+}
+
+/// The total, longer by what failures cost, for strangers, and above all for those who promised and never answered.
 fn cost(candidate: &Candidate<'_>, total_us: u64) -> u64 {
-    let own = candidate.own.map_or(0, |own| u64::from(own.failing_permille.min(1_000)));
+    let own = candidate.own.map_or(STRANGER_PERMILLE, |own| {
+        let late = u64::from(own.late_permille.min(1_000));
+        let failing = u64::from(own.failing_permille.min(1_000));
+        if own.answers == 0 {
+            STRANGER_PERMILLE + failing.max(late) * NEVER_ANSWERED_FACTOR
+        } else {
+            failing
+        }
+    });
     let others = candidate.reported.map_or(0, |r| u64::from(r.failing_permille.min(1_000)) / OWN_WEIGHT);
     let lost_us = total_us.saturating_add(FAILURE_US).saturating_mul(own.max(others)) / 1_000;
     total_us.saturating_add(lost_us).saturating_mul(kinship_percent(candidate.kinship)) / 100

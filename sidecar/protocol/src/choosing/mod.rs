@@ -16,7 +16,8 @@ mod reason;
 
 pub use candidate::{Candidate, Kinship, Need, Price, Probed, Region, Reported};
 pub use choice::{
-    choose, plan, Choice, CANDIDATES_MAX, FALLBACKS_MAX, NEAR_CHOICE_PERCENT, NEAR_PLAN_PERCENT, PROBES_MAX, PROBE_WAIT_US,
+    choose, plan, Choice, CANDIDATES_MAX, FALLBACKS_MAX, NEAR_CHOICE_PERCENT, NEAR_PLAN_PERCENT, PROBES_MAX,
+    PROBE_WAIT_US, UNHEARD_PERCENT,
 };
 pub use demands::{Demand, Demands, Refusal};
 pub use estimate::{
