@@ -148,12 +148,16 @@ impl Census {
         });
     }
 
-    /// The root held so many, and these are the levels of all or some of them. In a network of depth d the least of them
-    /// is d; the lower quartile is taken instead, so that a few that should not be there change nothing.
-    pub fn on_root(&mut self, members: usize, levels: &mut [u8]) {
-        levels.sort_unstable();
-        let depth = levels.get(levels.len() / 4).copied().unwrap_or(0).min(DEPTH_MAX);
-        self.sixteenths = Some((members as u64).saturating_mul(COUNT_UNIT).saturating_mul(1 << depth));
+    /// The root held so many, and these are the levels of all or some of them. Each level counts the network: half of all reach
+    /// level 1, a quarter level 2. In a root that is being cleared the lower levels are thinned, so the largest count is
+    /// taken, but only of levels that a quarter of the root reaches: a few that should not be there change nothing.
+    pub fn on_root(&mut self, members: usize, levels: &[u8]) {
+        let reach = |level: u8| levels.iter().filter(|l| **l >= level).count() as u64;
+        let enough = (levels.len() as u64).div_ceil(4).max(1);
+        let counts = (0..=DEPTH_MAX).map(|level| (level, reach(level))).take_while(|(_, count)| *count >= enough);
+        let most = counts.map(|(level, count)| count.saturating_mul(1 << level)).max().unwrap_or(0);
+        let looked_at = (levels.len() as u64).max(1);
+        self.sixteenths = Some(most.saturating_mul(COUNT_UNIT).saturating_mul(members as u64) / looked_at);
     }
 }
 
@@ -200,7 +204,7 @@ impl Search {
         let at_root = place == Place::ROOT;
         if at_root {
             let level = |at: &usize| members.get(*at).map(|agent| Lot::of(&self.spec, agent).level);
-            census.on_root(members.len(), &mut kept.iter().filter_map(level).collect::<Vec<u8>>());
+            census.on_root(members.len(), &kept.iter().filter_map(level).collect::<Vec<u8>>());
         } else {
             census.on_bucket(place.depth, members.len());
         }

@@ -22,7 +22,7 @@ pub fn patience_us(round_trips_us: u64) -> u64 {
 }
 
 /// A first token that is this much later than expected is late beyond what queues are uncertain by.
-pub const OVERDUE_FACTOR: u64 = 3;
+pub const OVERDUE_FACTOR: u64 = 2;
 /// No first token is overdue sooner,
 pub const OVERDUE_US_MIN: u64 = 2_000_000;
 /// and none is waited for longer, whatever was promised.

@@ -167,7 +167,13 @@ fn speed(candidate: &Candidate<'_>, typical: &Typical, now_us: u64) -> (Speed, B
 /// How long the queue takes, and whether it is so long that a kept prefix is no reason to join it. The provider's word
 /// counts as far as it was kept before, own experience for the rest.
 fn wait(candidate: &Candidate<'_>, speed: Speed, empty_us: u64, now_us: u64) -> (u64, bool) {
-    let waited_us = candidate.own.map_or(0, |own| waited_us(own, empty_us, now_us));
+    let Doubt { permille, lasting } = candidate.own.map_or(Doubt::default(), |own| doubt(own, candidate, now_us));
+    // Queues do not last: what is not renewed fades, or one bad hour would end an honest peer for ever.
+    let half_life_us = if lasting { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
+    let waited_us = candidate.own.map_or(0, |own| {
+        let halvings = now_us.saturating_sub(own.seen_us) / half_life_us;
+        own.first_token_us.saturating_sub(empty_us) >> halvings.min(63)
+    });
     let fresh = candidate.probed.filter(|p| now_us.saturating_sub(p.at_us) <= QUEUE_FRESH_US);
     let Some(probed) = fresh else { return (waited_us.min(limits::DURATION_US_MAX), candidate.asked_since > 0) };
     let slots = u64::from(probed.slots.max(1));
@@ -175,26 +181,28 @@ fn wait(candidate: &Candidate<'_>, speed: Speed, empty_us: u64, now_us: u64) -> 
     let before = u64::from(probed.queue_depth).saturating_add(u64::from(candidate.asked_since));
     let behind = before.saturating_add(1).saturating_sub(free);
     let said_us = speed.us_for(ANSWER_TOKENS_TYPICAL).saturating_mul(behind) / slots;
-    let doubt = candidate.own.map_or(0, |own| doubt_permille(own, probed.speed, now_us));
-    let wait_us = said_us.saturating_mul(1_000 - doubt).saturating_add(waited_us.saturating_mul(doubt)) / 1_000;
+    let wait_us = said_us.saturating_mul(1_000 - permille).saturating_add(waited_us.saturating_mul(permille)) / 1_000;
     (wait_us.min(limits::DURATION_US_MAX), behind > slots)
 }
 
-/// How long one had to wait there. Queues do not last: what is not renewed fades, or one bad hour would end it for ever.
-fn waited_us(own: &Observed, empty_us: u64, now_us: u64) -> u64 {
-    let halvings = now_us.saturating_sub(own.seen_us) / QUEUE_HALF_LIFE_US;
-    own.first_token_us.saturating_sub(empty_us) >> halvings.min(63)
+/// How little a provider's word about its queue is worth.
+#[derive(Clone, Copy, Debug, Default)]
+struct Doubt {
+    permille: u64,
+    /// It is the provider's way, not that of its queue.
+    lasting: bool,
 }
 
-/// How little its word about its queue is worth: as little as its word about its speed was, if that could be measured.
-/// That it came too late counts for as long as a queue lasts, but lastingly if it never answered at all.
-fn doubt_permille(own: &Observed, said: Speed, now_us: u64) -> u64 {
-    let halvings =
-        now_us.saturating_sub(own.seen_us) / if own.answers == 0 { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
+/// As little as its word about its speed was, if that could be measured. That a first token came too late counts for as long
+/// as a queue lasts, but lastingly if the provider has never answered at all.
+fn doubt(own: &Observed, candidate: &Candidate<'_>, now_us: u64) -> Doubt {
+    let said = candidate.probed.map(|probed| probed.speed).unwrap_or_default().max(candidate.claimed);
+    let exaggerates = own.speed.is_known() && said > own.speed.percent(EXAGGERATION_PERCENT);
+    let kept = if exaggerates { own.speed.milli().saturating_mul(1_000) / said.milli().max(1) } else { 1_000 };
+    let lasting = exaggerates || own.answers == 0;
+    let halvings = now_us.saturating_sub(own.seen_us) / if lasting { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
     let late = u64::from(own.late_permille.min(1_000)) >> halvings.min(63);
-    let exaggerates = said > own.speed.percent(EXAGGERATION_PERCENT) && own.speed.is_known();
-    let believed = if exaggerates { own.speed.milli().saturating_mul(1_000) / said.milli().max(1) } else { 1_000 };
-    late.max(1_000 - believed.min(1_000))
+    Doubt { permille: late.max(1_000 - kept.min(1_000)), lasting }
 }
 
 /// The total, longer by what failures cost, for strangers, and above all for those who promised and never answered.
