@@ -9,14 +9,15 @@ use ainonymous_types::AgentPubKey;
 
 /// Most peers whose failures are remembered; beyond, the one that failed longest ago is forgotten.
 pub const BREAKER_PEERS_MAX: usize = 4_096;
-/// After its first failure a peer is left alone for this long.
-pub const OPEN_US_MIN: u64 = 60_000_000;
+/// After its first failure a peer is left alone for this long: short, because a probe is a cheap trial, and a machine that
+/// is back should not stand idle.
+pub const OPEN_US_MIN: u64 = 5_000_000;
 /// After many failures a peer is left alone for this long at most.
-pub const OPEN_US_MAX: u64 = 3_600_000_000;
-/// The failures that count are halved this often.
+pub const OPEN_US_MAX: u64 = 1_800_000_000;
+/// The failures that count are halved this often, once the peer may be tried again.
 pub const FADE_US: u64 = 1_800_000_000;
 /// Most failures that count, so that a peer that comes back is not punished for ever.
-pub const FAILURES_MAX: u32 = 8;
+pub const FAILURES_MAX: u32 = 10;
 /// A trial that has not ended after this long no longer keeps others from trying.
 pub const TRIAL_US: u64 = 10_000_000;
 
@@ -114,7 +115,7 @@ impl Failing {
     }
 
     fn faded(&self, now_us: u64) -> u32 {
-        let halvings = now_us.saturating_sub(self.last_us) / FADE_US;
+        let halvings = now_us.saturating_sub(self.until_us()) / FADE_US;
         u32::try_from(halvings).ok().and_then(|n| self.failures.checked_shr(n)).unwrap_or(0)
     }
 }
@@ -158,7 +159,7 @@ mod tests {
     fn failures_double_up_to_the_bound_and_fade() {
         let (mut breakers, peer) = (Breakers::default(), agent(1));
         let mut now_us = 0;
-        for doubled in 0..6 {
+        for doubled in 0..9 {
             for _ in 0..10 {
                 breakers.on_failure(&peer, now_us);
             }
@@ -168,7 +169,7 @@ mod tests {
         }
         breakers.on_failure(&peer, now_us);
         assert_eq!(breakers.state(&peer, now_us), Breaker::Open { until_us: now_us + OPEN_US_MAX });
-        let later_us = now_us + 10 * FADE_US;
+        let later_us = now_us + OPEN_US_MAX + 10 * FADE_US;
         breakers.on_failure(&peer, later_us);
         assert_eq!(breakers.state(&peer, later_us), Breaker::Open { until_us: later_us + OPEN_US_MIN });
     }

@@ -49,7 +49,7 @@ pub fn run(providers: usize, requests: u64, seed: u64) -> Row {
 
 /// Requests for a network of so many providers: enough that each slot has had many, as far as time allows.
 pub fn requests_for(providers: usize) -> u64 {
-    (providers as u64 * 100).clamp(40_000, 1_000_000)
+    (providers as u64 * 60).clamp(40_000, 800_000)
 }
 
 /// Requests a second that all providers together can answer.

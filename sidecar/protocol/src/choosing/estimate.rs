@@ -14,7 +14,7 @@ pub const QUEUE_FRESH_US: u64 = 1_000_000;
 /// A round trip is believed to be as it was measured for this long.
 pub const PATH_FRESH_US: u64 = 600_000_000;
 /// A claimed speed counts at most this share of what is typical, in hundredths.
-pub const CLAIM_CAP_PERCENT: u64 = 150;
+pub const CLAIM_CAP_PERCENT: u64 = 125;
 /// Of a claim so much is believed, in hundredths.
 pub const CLAIM_DISCOUNT_PERCENT: u64 = 80;
 /// Prefill is this much quicker than decoding, where nobody has measured it.
