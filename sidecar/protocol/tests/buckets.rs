@@ -112,3 +112,16 @@ proptest! {
         prop_assert!(census.depth().is_some_and(|depth| depth <= DEPTH_MAX));
     }
 }
+
+/// Golden: whoever computes another place links where nobody looks.
+#[test]
+fn places_are_golden() {
+    let places = |n: u64| {
+        let lot = Lot::of(&spec(), &agent(n));
+        (lot.place(12).bucket(), lot.place(24).bucket(), lot.level())
+    };
+    let golden = [(221, 907_902, 1), (1_939, 7_943_865, 2), (3_217, 13_177_314, 0), (2_394, 9_808_742, 0)];
+    assert_eq!([places(0), places(1), places(2), places(77)], golden);
+    let path = Lot::of(&spec(), &agent(1)).place(5).path(&spec());
+    assert_eq!(path, format!("providers_of.{}.5.15", spec()));
+}
