@@ -19,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) arrived_us: Time,
     /// Counts in the figures.
     pub(crate) measured: bool,
+    /// Was asked before and lost: its answer counts, its further choices do not.
+    pub(crate) again: bool,
 }
 
 /// A request at a provider.

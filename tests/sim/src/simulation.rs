@@ -177,6 +177,7 @@ impl<'a> Simulation<'a> {
             answer_tokens,
             arrived_us: self.now_us,
             measured: self.arrived >= self.plan.warm_up,
+            again: false,
         };
         self.arrived += 1;
         self.place(request);
@@ -188,7 +189,7 @@ impl<'a> Simulation<'a> {
         match self.policy {
             Policy::Protocol => {
                 let pending = requester.begin((world, fleet, dht), request, *now_us, &mut self.decisions);
-                if request.measured {
+                if request.measured && !request.again {
                     self.figures.on_search(&pending, *now_us);
                 }
                 self.schedule(pending.ready_us, Event::Decide(Box::new(pending)));
@@ -198,7 +199,7 @@ impl<'a> Simulation<'a> {
                 let Some((best_us, provider)) = self.oracle.best(world, fleet, &request, holder) else { return };
                 let cached = holder == Some(provider);
                 requester.hold(provider);
-                if request.measured {
+                if request.measured && !request.again {
                     self.figures.on_placed(best_us);
                 }
                 self.send(request, Asked { provider, asked_us: self.now_us, cached, hedged: false, overdue_us: None });
@@ -211,10 +212,10 @@ impl<'a> Simulation<'a> {
         let requester = &mut self.requesters[pending.request.requester as usize];
         let holder = requester.holder_for(&pending.request);
         let Some(asked) = requester.ask((world, fleet), pending, *now_us, &mut self.decisions) else {
-            self.figures.nobody += u64::from(pending.request.measured);
+            self.figures.nobody += u64::from(pending.request.measured && !pending.request.again);
             return;
         };
-        if pending.request.measured {
+        if pending.request.measured && !pending.request.again {
             let true_us = expected_us(world, fleet, asked.provider, &pending.request, asked.cached);
             self.figures.on_placed(true_us);
             self.figures.hedged += u64::from(asked.hedged);
@@ -288,7 +289,7 @@ impl<'a> Simulation<'a> {
             requester.observe(self.world, provider, outcome, self.now_us);
         }
         self.figures.lost += u64::from(job.request.measured);
-        self.place(Request { measured: false, ..job.request });
+        self.place(Request { again: true, ..job.request });
     }
 
     fn changed(&mut self, provider: u32) {
