@@ -1,4 +1,4 @@
-//! State machines of asking, answering and receipts.
+//! State machines of asking, answering and receipts, and the choice of whom to ask.
 //!
 //! Everything here is decided from what is passed in: bytes, microseconds, signals. No I/O, no clock, no dice, so that
 //! a test or a simulation can replay any history. It must not know conductors, sockets or engines.
@@ -6,12 +6,22 @@
 mod answering;
 mod asking;
 mod batching;
+pub mod breaker;
+pub mod buckets;
+pub mod choosing;
+mod dice;
 mod handed;
+pub mod hedge;
+pub mod history;
+mod recent;
 mod signature;
+mod speed;
 pub mod timing;
 
 pub use answering::{AnswerEnd, Answering};
 pub use asking::{Answered, Asked, Effect, Failure, Question};
 pub use batching::{plan_batches, PendingReceipt, PlannedBatch, PlannedProof};
+pub use dice::RANDOM_BYTES;
 pub use handed::{Differs, Handed};
 pub use signature::{check_receipt_signature, sign_ask, verify_ask, SignatureError};
+pub use speed::Speed;

@@ -14,6 +14,7 @@ mod lock;
 mod pack;
 mod run;
 mod setup;
+mod sim;
 mod stop;
 mod test;
 mod tidy;
@@ -81,6 +82,17 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Simulate on the real protocol code; each line is one JSON object.
+    Sim {
+        /// What.
+        what: sim::What,
+        /// Accepted for symmetry: every line is JSON anyway.
+        #[arg(long)]
+        json: bool,
+        /// Sizes of the network, after `--`; by default 10 to 100,000.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Check the rules of the house: arrows, file length, headers, printing, bounds, links.
     Tidy,
 }
@@ -140,6 +152,7 @@ fn dispatch(task: Task) -> Result<()> {
             gen::run(&layout, check, with_cli)
         }
         Task::Bench { what, json: _, arguments } => bench::run(&layout, what, &arguments),
+        Task::Sim { what, json: _, arguments } => sim::run(&layout, what, &arguments),
         Task::Tidy => tidy::check(&layout),
     }
 }

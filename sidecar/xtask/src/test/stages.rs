@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Pure or small: they need neither Holochain nor llama.cpp.
 const QUICK_PACKAGES: &[&str] =
-    &["ainonymous-types", "ainonymous-verify", "ainonymous-protocol", "ainonymous-models", "xtask"];
+    &["ainonymous-types", "ainonymous-verify", "ainonymous-protocol", "ainonymous-models", "ainonymous-sim", "xtask"];
 /// A run of native tests that takes longer than this hangs.
 const NATIVE_LIMIT: Duration = Duration::from_secs(40 * 60);
 /// The same for the browser.

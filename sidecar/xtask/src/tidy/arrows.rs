@@ -64,6 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
     // Tests stand outside: they use the parts as a caller does.
     ("rogue", &["ainonymous-types", "ainonymous-verify", "inference_integrity"]),
+    ("ainonymous-sim", &["ainonymous-types", "ainonymous-verify", "ainonymous-protocol"]),
     (
         "ainonymous-e2e",
         &[

@@ -1,0 +1,187 @@
+//! Circuit breakers: a peer that failed is left alone for a while, then tried once, then trusted again.
+//!
+//! A failure opens the breaker, each further one for twice as long, up to a bound; old failures fade. When the time is over
+//! one trial may pass; its success closes the breaker, its failure opens it again. A peer whose breaker is open is
+//! not forbidden: it is asked last, when nobody else is there.
+
+use crate::recent::Recent;
+use ainonymous_types::AgentPubKey;
+
+/// Most peers whose failures are remembered; beyond, the one that failed longest ago is forgotten.
+pub const BREAKER_PEERS_MAX: usize = 4_096;
+/// After its first failure a peer is left alone for this long: short, because a probe is a cheap trial, and a machine that
+/// is back should not stand idle.
+pub const OPEN_US_MIN: u64 = 5_000_000;
+/// After many failures a peer is left alone for this long at most.
+pub const OPEN_US_MAX: u64 = 1_800_000_000;
+/// The failures that count are halved this often, once the peer may be tried again.
+pub const FADE_US: u64 = 1_800_000_000;
+/// Most failures that count, so that a peer that comes back is not punished for ever.
+pub const FAILURES_MAX: u32 = 10;
+/// A trial that has not ended after this long no longer keeps others from trying.
+pub const TRIAL_US: u64 = 10_000_000;
+
+/// What may pass to a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Breaker {
+    /// Everything.
+    #[default]
+    Closed,
+    /// One trial.
+    HalfOpen,
+    /// Nothing while somebody else is there.
+    Open {
+        /// Until this moment.
+        until_us: u64,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Failing {
+    failures: u32,
+    last_us: u64,
+    trial_us: Option<u64>,
+}
+
+/// The breakers of all peers that failed lately.
+#[derive(Clone, Debug)]
+pub struct Breakers(Recent<AgentPubKey, Failing>);
+
+impl Default for Breakers {
+    fn default() -> Self {
+        Self(Recent::new(BREAKER_PEERS_MAX))
+    }
+}
+
+impl Breakers {
+    /// How many peers are remembered.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no peer has failed lately.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What may pass to this peer now.
+    pub fn state(&self, agent: &AgentPubKey, now_us: u64) -> Breaker {
+        let Some(failing) = self.0.get(agent) else { return Breaker::Closed };
+        let until_us = failing.until_us();
+        let tried_us = failing.trial_us.map_or(0, |at| at.saturating_add(TRIAL_US));
+        if now_us < until_us.max(tried_us) {
+            Breaker::Open { until_us: until_us.max(tried_us) }
+        } else {
+            Breaker::HalfOpen
+        }
+    }
+
+    /// Somebody is about to ask this peer: of a half-open one only the first is told yes.
+    pub fn try_pass(&mut self, agent: &AgentPubKey, now_us: u64) -> bool {
+        match self.state(agent, now_us) {
+            Breaker::Closed => true,
+            Breaker::Open { .. } => false,
+            Breaker::HalfOpen => {
+                let trial = || Failing { failures: 1, last_us: now_us, trial_us: None };
+                self.0.touch(agent, trial).trial_us = Some(now_us);
+                true
+            }
+        }
+    }
+
+    /// The peer was silent, went away, or broke the protocol. A refusal is not a failure. What fails while the peer is left
+    /// alone belongs to the same outage and counts once: ten requests that break off together are not ten outages.
+    pub fn on_failure(&mut self, agent: &AgentPubKey, now_us: u64) {
+        let same_outage = self.0.get(agent).is_some_and(|failing| now_us < failing.until_us());
+        if same_outage {
+            return;
+        }
+        let failing = self.0.touch(agent, || Failing { failures: 0, last_us: now_us, trial_us: None });
+        failing.failures = failing.faded(now_us).saturating_add(1).min(FAILURES_MAX);
+        failing.last_us = now_us;
+        failing.trial_us = None;
+    }
+
+    /// The peer answered: the breaker is closed and the past forgotten.
+    pub fn on_success(&mut self, agent: &AgentPubKey) {
+        self.0.remove(agent);
+    }
+}
+
+impl Failing {
+    fn until_us(&self) -> u64 {
+        let doubled = self.failures.saturating_sub(1).min(FAILURES_MAX);
+        self.last_us.saturating_add((OPEN_US_MIN << doubled).min(OPEN_US_MAX))
+    }
+
+    fn faded(&self, now_us: u64) -> u32 {
+        let halvings = now_us.saturating_sub(self.until_us()) / FADE_US;
+        u32::try_from(halvings).ok().and_then(|n| self.failures.checked_shr(n)).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(n: u32) -> AgentPubKey {
+        let mut raw = vec![0; 36];
+        raw[..4].copy_from_slice(&n.to_le_bytes());
+        AgentPubKey::from_raw_36(raw)
+    }
+
+    #[test]
+    fn failures_open_time_half_opens_success_closes() {
+        let (mut breakers, peer) = (Breakers::default(), agent(1));
+        assert_eq!(breakers.state(&peer, 0), Breaker::Closed);
+        breakers.on_failure(&peer, 5);
+        assert_eq!(breakers.state(&peer, 5), Breaker::Open { until_us: 5 + OPEN_US_MIN });
+        assert_eq!(breakers.state(&peer, 4 + OPEN_US_MIN), Breaker::Open { until_us: 5 + OPEN_US_MIN });
+        assert_eq!(breakers.state(&peer, 5 + OPEN_US_MIN), Breaker::HalfOpen);
+        breakers.on_success(&peer);
+        assert_eq!((breakers.state(&peer, 5 + OPEN_US_MIN), breakers.is_empty()), (Breaker::Closed, true));
+    }
+
+    #[test]
+    fn half_open_lets_one_trial_pass() {
+        let (mut breakers, peer) = (Breakers::default(), agent(1));
+        breakers.on_failure(&peer, 0);
+        assert!(!breakers.try_pass(&peer, 1));
+        assert!(breakers.try_pass(&peer, OPEN_US_MIN));
+        assert!(!breakers.try_pass(&peer, OPEN_US_MIN + 1));
+        assert!(breakers.try_pass(&peer, OPEN_US_MIN + TRIAL_US));
+        breakers.on_failure(&peer, OPEN_US_MIN + TRIAL_US);
+        let until_us = OPEN_US_MIN + TRIAL_US + 2 * OPEN_US_MIN;
+        assert_eq!(breakers.state(&peer, until_us - 1), Breaker::Open { until_us });
+    }
+
+    #[test]
+    fn failures_double_up_to_the_bound_and_fade() {
+        let (mut breakers, peer) = (Breakers::default(), agent(1));
+        let mut now_us = 0;
+        for doubled in 0..9 {
+            for _ in 0..10 {
+                breakers.on_failure(&peer, now_us);
+            }
+            let until_us = now_us + (OPEN_US_MIN << doubled).min(OPEN_US_MAX);
+            assert_eq!(breakers.state(&peer, now_us), Breaker::Open { until_us }, "ten at once are one outage");
+            now_us = until_us;
+        }
+        breakers.on_failure(&peer, now_us);
+        assert_eq!(breakers.state(&peer, now_us), Breaker::Open { until_us: now_us + OPEN_US_MAX });
+        let later_us = now_us + OPEN_US_MAX + 10 * FADE_US;
+        breakers.on_failure(&peer, later_us);
+        assert_eq!(breakers.state(&peer, later_us), Breaker::Open { until_us: later_us + OPEN_US_MIN });
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let mut breakers = Breakers::default();
+        for n in 0..=u32::try_from(BREAKER_PEERS_MAX).unwrap() {
+            breakers.on_failure(&agent(n), 0);
+        }
+        assert_eq!(breakers.len(), BREAKER_PEERS_MAX);
+        assert_eq!(breakers.state(&agent(0), 0), Breaker::Closed);
+        assert_ne!(breakers.state(&agent(1), 0), Breaker::Closed);
+    }
+}

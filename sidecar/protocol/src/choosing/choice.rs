@@ -1,0 +1,182 @@
+//! The two decisions: whom to probe, and after that whom to ask.
+
+use super::candidate::{Candidate, Need};
+use super::demands::{Demands, Excluded, Refusal};
+use super::estimate::{estimate, Estimate, Typical, QUEUE_FRESH_US};
+use super::reason::Reason;
+use crate::breaker::Breaker;
+use crate::dice::{Dice, RANDOM_BYTES};
+
+/// Most candidates that are looked at; what the caller brings beyond them is ignored.
+pub const CANDIDATES_MAX: usize = 256;
+/// Most probes for one request.
+pub const PROBES_MAX: usize = 4;
+/// Replies to probes are awaited for this long at most; whoever has not replied then has failed.
+pub const PROBE_WAIT_US: u64 = 250_000;
+/// Most candidates that a choice names, the chosen one first.
+pub const FALLBACKS_MAX: usize = 8;
+/// Before probing, candidates whose cost is within so many hundredths of the best count as equal.
+pub const NEAR_PLAN_PERCENT: u64 = 25;
+/// Whoever has not just replied has to look better than whoever has by so many hundredths.
+pub const UNHEARD_PERCENT: u64 = 50;
+/// After probing, so many hundredths.
+pub const NEAR_CHOICE_PERCENT: u64 = 5;
+
+/// Whom to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Candidates by their place in what was passed in: the chosen one, then who is next if it fails. Never empty.
+    pub order: Vec<usize>,
+    /// For each of them, why.
+    pub reasons: Vec<Reason>,
+}
+
+/// A candidate that meets all demands.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    at: usize,
+    expected: Estimate,
+    /// Just replied to a probe.
+    heard: bool,
+    /// Its breaker is open.
+    failed: bool,
+}
+
+/// Up to [`PROBES_MAX`] candidates to probe, by their place in `candidates`. None if all have just been probed, or if there
+/// is only one and its price does not matter: it will be asked whatever it replies.
+pub fn plan(
+    need: Need,
+    demands: &Demands,
+    candidates: &[Candidate<'_>],
+    now_us: u64,
+    random: &[u8; RANDOM_BYTES],
+) -> Result<Vec<usize>, Refusal> {
+    let candidates = candidates.get(..CANDIDATES_MAX).unwrap_or(candidates);
+    let mut fits = fitting(need, candidates, now_us, |c| demands.missed_by(c))?;
+    let only_one = fits.len() == 1 && demands.missed_when_asked(&candidates[fits[0].at]).is_none();
+    if fits.iter().any(|fit| !fit.failed) {
+        fits.retain(|fit| !fit.failed);
+    }
+    if only_one || fits.iter().all(|fit| fit.heard) {
+        return Ok(Vec::new());
+    }
+    let mut dice = Dice::new(random);
+    let mut probes = Probes { candidates, picked: Vec::with_capacity(PROBES_MAX) };
+    fits.sort_unstable_by_key(|fit| (fit.expected.cost_us, fit.at));
+    let near = near(&fits, NEAR_PLAN_PERCENT);
+
+    // Where the session's prefix lies, if that is worth anything; its reply says whether there is room.
+    let kept = fits[..near].iter().max_by_key(|fit| fit.expected.prefix_saves_us);
+    kept.filter(|fit| fit.expected.prefix_saves_us > 0).into_iter().for_each(|fit| probes.pick(fit.at));
+    // One place is for somebody new: who is never tried is never known.
+    let mut strangers: Vec<usize> = fits.iter().map(|f| f.at).filter(|at| candidates[*at].own.is_none()).collect();
+    if fits.len() > PROBES_MAX {
+        dice.draw(&mut strangers, 1);
+        strangers.first().into_iter().for_each(|at| probes.pick(*at));
+    }
+    let mut equals: Vec<usize> = fits[..near].iter().map(|fit| fit.at).collect();
+    let count = equals.len();
+    dice.draw(&mut equals, count);
+    let rest = fits[near..].iter().map(|fit| fit.at);
+    equals.into_iter().chain(rest).for_each(|at| probes.pick(at));
+    Ok(probes.picked)
+}
+
+/// Whom to ask, after those who replied to a probe have their replies in `candidates` and those who did not have their
+/// breakers opened.
+pub fn choose(
+    need: Need,
+    demands: &Demands,
+    candidates: &[Candidate<'_>],
+    now_us: u64,
+    random: &[u8; RANDOM_BYTES],
+) -> Result<Choice, Refusal> {
+    let candidates = candidates.get(..CANDIDATES_MAX).unwrap_or(candidates);
+    let mut fits = fitting(need, candidates, now_us, |c| demands.missed_when_asked(c))?;
+    for fit in fits.iter_mut().filter(|fit| !fit.heard) {
+        fit.expected.cost_us = fit.expected.cost_us.saturating_mul(100 + UNHEARD_PERCENT) / 100;
+    }
+    fits.sort_unstable_by_key(|fit| (fit.failed, fit.expected.cost_us, fit.at));
+    let mut dice = Dice::new(random);
+    let alike = fits.iter().take_while(|fit| fit.failed == fits[0].failed).count();
+    let near_equals = near(&fits[..alike], NEAR_CHOICE_PERCENT);
+    dice.draw(&mut fits[..near_equals], 1);
+
+    let (met, probed) = (fits.len(), fits.iter().filter(|fit| fit.heard).count());
+    let mut choice = Choice { order: Vec::new(), reasons: Vec::new() };
+    for fit in fits {
+        let candidate = &candidates[fit.at];
+        if choice.order.iter().any(|at: &usize| candidates[*at].agent == candidate.agent) {
+            continue;
+        }
+        choice.order.push(fit.at);
+        choice.reasons.push(reason(candidate, &fit, met, probed, near_equals));
+        if choice.order.len() == FALLBACKS_MAX {
+            break;
+        }
+    }
+    Ok(choice)
+}
+
+fn reason(candidate: &Candidate<'_>, fit: &Fit, candidates: usize, probed: usize, near_equals: usize) -> Reason {
+    let saves = fit.expected.prefix_saves_us > 0;
+    Reason {
+        kinship: candidate.kinship,
+        expected: fit.expected,
+        prefix_tokens: if saves { candidate.prefix_tokens } else { 0 },
+        price: candidate.probed.and_then(|probed| probed.price),
+        candidates,
+        probed,
+        near_equals,
+        last_resort: fit.failed,
+        hedged: false,
+    }
+}
+
+fn fitting(
+    need: Need,
+    candidates: &[Candidate<'_>],
+    now_us: u64,
+    missed: impl Fn(&Candidate<'_>) -> Option<super::Demand>,
+) -> Result<Vec<Fit>, Refusal> {
+    let typical = Typical::of(candidates);
+    let mut excluded = Excluded::default();
+    let mut fits = Vec::with_capacity(candidates.len());
+    for (at, candidate) in candidates.iter().enumerate() {
+        match missed(candidate) {
+            Some(demand) => excluded.count(demand),
+            None => fits.push(Fit {
+                at,
+                expected: estimate(candidate, need, &typical, now_us),
+                heard: candidate.probed.is_some_and(|p| now_us.saturating_sub(p.at_us) <= QUEUE_FRESH_US),
+                failed: matches!(candidate.breaker, Breaker::Open { .. }),
+            }),
+        }
+    }
+    if fits.is_empty() {
+        return Err(excluded.refusal(candidates.len()));
+    }
+    Ok(fits)
+}
+
+/// How many of these, sorted by cost, cost about as little as the first.
+fn near(fits: &[Fit], percent: u64) -> usize {
+    let best_us = fits.first().map_or(0, |fit| fit.expected.cost_us);
+    let most_us = best_us.saturating_mul(100 + percent) / 100;
+    fits.iter().take_while(|fit| fit.expected.cost_us <= most_us.max(best_us)).count()
+}
+
+/// Whom to probe: each agent once, and no more than [`PROBES_MAX`].
+struct Probes<'a> {
+    candidates: &'a [Candidate<'a>],
+    picked: Vec<usize>,
+}
+
+impl Probes<'_> {
+    fn pick(&mut self, at: usize) {
+        let agent = self.candidates[at].agent;
+        if self.picked.len() < PROBES_MAX && self.picked.iter().all(|p| self.candidates[*p].agent != agent) {
+            self.picked.push(at);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! How long an answer of this candidate would take, by what is known now.
+//!
+//! round trips + wait in the queue + prefill of what is not cached + answer tokens ÷ speed. Each part has a source; where
+//! nothing is known, what is typical of the other candidates stands in, discounted.
+
+use super::candidate::{Candidate, Kinship, Need};
+use crate::history::{Observed, HALF_LIFE_US};
+use crate::speed::Speed;
+use ainonymous_types::limits;
+use serde::Serialize;
+
+/// A queue is believed to be as it was probed for this long.
+pub const QUEUE_FRESH_US: u64 = 1_000_000;
+/// A round trip is believed to be as it was measured for this long.
+pub const PATH_FRESH_US: u64 = 600_000_000;
+/// A claimed speed counts at most this share of what is typical, in hundredths.
+pub const CLAIM_CAP_PERCENT: u64 = 125;
+/// Of a claim so much is believed, in hundredths.
+pub const CLAIM_DISCOUNT_PERCENT: u64 = 80;
+/// Prefill is this much quicker than decoding, where nobody has measured it.
+pub const PREFILL_FACTOR: u64 = 16;
+/// That one had to wait counts half after this long.
+const QUEUE_HALF_LIFE_US: u64 = 10_000_000;
+/// Whoever claims more than this share of what was measured, in hundredths, exaggerates.
+const EXAGGERATION_PERCENT: u64 = 200;
+/// Others' answers, for whose end one has to wait, have so many tokens.
+pub const ANSWER_TOKENS_TYPICAL: u64 = 256;
+/// A kept prefix makes a candidate look better by this much at most.
+pub const PREFIX_SAVES_US_MAX: u64 = 5_000_000;
+/// A round trip of which nothing is known.
+const ROUND_TRIP_US_UNKNOWN: u64 = 100_000;
+/// A failure costs this much beside the answer itself.
+const FAILURE_US: u64 = 1_000_000;
+/// Whoever has never answered here may fail or lie: so many in a thousand are expected to.
+const STRANGER_PERMILLE: u64 = 200;
+/// And if it was asked and has not, the next failure is this much more likely.
+const NEVER_ANSWERED_FACTOR: u64 = 4;
+/// Own experience counts this many times as much as a report or a claim.
+const OWN_WEIGHT: u64 = 4;
+/// So many reporters count; more do not count more.
+const REPORTERS_MAX: u32 = 4;
+/// Speed in thousandths if nobody says anything: a slow machine.
+const SPEED_UNKNOWN: u64 = 10_000;
+/// Own measurements needed before they decide what is typical.
+const TYPICAL_OWN_MIN: usize = 3;
+
+/// Where an estimate comes from, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// Own experience.
+    Measured,
+    /// Reports of others.
+    Reported,
+    /// The provider's word, cut and discounted.
+    Claimed,
+    /// Nothing but what is typical.
+    Assumed,
+}
+
+impl Basis {
+    /// As a person reads it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Reported => "reported by others",
+            Self::Claimed => "claimed",
+            Self::Assumed => "assumed",
+        }
+    }
+}
+
+/// What is expected of one candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Estimate {
+    /// One round trip if a connection is open, else two.
+    pub round_trips_us: u64,
+    /// In the queue.
+    pub wait_us: u64,
+    /// Of the prompt, without what is cached.
+    pub prefill_us: u64,
+    /// What the cache saves; part of what follows, and bounded.
+    pub prefix_saves_us: u64,
+    /// All of this together.
+    pub first_token_us: u64,
+    /// Of one stream.
+    pub speed: Speed,
+    /// To the last token.
+    pub total_us: u64,
+    /// Where the speed comes from.
+    pub basis: Basis,
+    /// What candidates are compared by: the total, longer for those who fail often and shorter for those who are close.
+    #[serde(skip)]
+    pub(super) cost_us: u64,
+}
+
+/// What is typical of all candidates: the measure for strangers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Typical {
+    speed: Speed,
+    round_trip_us: u64,
+}
+
+impl Typical {
+    pub(super) fn of(candidates: &[Candidate<'_>]) -> Self {
+        let own = candidates.iter().filter_map(|c| c.own).map(|own| own.speed).filter(|speed| speed.is_known());
+        let mut speeds: Vec<Speed> = own.collect();
+        if speeds.len() < TYPICAL_OWN_MIN {
+            speeds.extend(candidates.iter().filter(|c| c.own.is_none()).map(|c| c.claimed).filter(|s| s.is_known()));
+        }
+        let mut trips: Vec<u64> = candidates.iter().filter_map(|c| c.probed).map(|p| p.round_trip_us).collect();
+        Self {
+            speed: median(&mut speeds).unwrap_or(Speed::from(SPEED_UNKNOWN)),
+            round_trip_us: median(&mut trips).unwrap_or(ROUND_TRIP_US_UNKNOWN),
+        }
+    }
+}
+
+fn median<T: Ord + Copy>(values: &mut [T]) -> Option<T> {
+    let middle = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable(middle).1)
+}
+
+/// What is expected of this candidate.
+pub(super) fn estimate(candidate: &Candidate<'_>, need: Need, typical: &Typical, now_us: u64) -> Estimate {
+    let (speed, basis) = speed(candidate, typical, now_us);
+    let prefill_speed = speed.percent(100 * PREFILL_FACTOR);
+    let probed = candidate.probed.filter(|p| now_us.saturating_sub(p.at_us) <= PATH_FRESH_US);
+    let round_trip_us = probed.map_or(typical.round_trip_us, |p| p.round_trip_us).min(limits::DURATION_US_MAX);
+    let round_trips_us = round_trip_us.saturating_mul(if candidate.warm { 1 } else { 2 });
+    let whole_prefill_us = prefill_speed.us_for(u64::from(need.prompt_tokens));
+    let (wait_us, crowded) = wait(candidate, speed, round_trips_us.saturating_add(whole_prefill_us), now_us);
+
+    let cached = candidate.prefix_tokens.min(need.prompt_tokens);
+    let saves_us = prefill_speed.us_for(u64::from(cached)).min(PREFIX_SAVES_US_MAX).min(whole_prefill_us);
+    let prefix_saves_us = if crowded || cached == 0 { 0 } else { saves_us };
+    let prefill_us = whole_prefill_us - prefix_saves_us;
+    let first_token_us = round_trips_us.saturating_add(wait_us).saturating_add(prefill_us);
+    let total_us = first_token_us.saturating_add(speed.us_for(u64::from(need.answer_tokens)));
+    let cost_us = cost(candidate, total_us);
+    Estimate { round_trips_us, wait_us, prefill_us, prefix_saves_us, first_token_us, speed, total_us, basis, cost_us }
+}
+
+/// Own measurements, reports and the provider's word, each with its weight.
+fn speed(candidate: &Candidate<'_>, typical: &Typical, now_us: u64) -> (Speed, Basis) {
+    let own = candidate.own.filter(|own| own.speed.is_known());
+    let own = own.map(|own| (own.speed, own.experience_milli(now_us) * OWN_WEIGHT)).filter(|(_, weight)| *weight > 0);
+    let others = candidate.reported.filter(|r| r.reporters > 0 && r.speed.is_known());
+    let others = others.map(|r| (r.speed, u64::from(r.reporters.min(REPORTERS_MAX)) * 1_000));
+    let said = candidate.probed.map(|p| p.speed).filter(|s| s.is_known()).unwrap_or(candidate.claimed);
+    let cap = typical.speed.percent(CLAIM_CAP_PERCENT);
+    let word = if said.is_known() { said.min(cap) } else { typical.speed };
+    let basis = match (own, others) {
+        (Some(_), _) => Basis::Measured,
+        (None, Some(_)) => Basis::Reported,
+        (None, None) if said.is_known() => Basis::Claimed,
+        (None, None) => Basis::Assumed,
+    };
+    let sources = [own, others, Some((word.percent(CLAIM_DISCOUNT_PERCENT), 1_000))];
+    let (sum, weights) = sources.iter().flatten().fold((0u128, 0u128), |(sum, weights), (speed, weight)| {
+        (sum + u128::from(speed.milli()) * u128::from(*weight), weights + u128::from(*weight))
+    });
+    let mean = sum.checked_div(weights).and_then(|mean| u64::try_from(mean).ok()).unwrap_or(0);
+    (Speed::from(mean.max(1)), basis)
+}
+
+/// How long the queue takes, and whether it is so long that a kept prefix is no reason to join it. The provider's word
+/// counts as far as it was kept before, own experience for the rest.
+fn wait(candidate: &Candidate<'_>, speed: Speed, empty_us: u64, now_us: u64) -> (u64, bool) {
+    let Doubt { permille, lasting } = candidate.own.map_or(Doubt::default(), |own| doubt(own, candidate, now_us));
+    // Queues do not last: what is not renewed fades, or one bad hour would end an honest peer for ever.
+    let half_life_us = if lasting { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
+    let waited_us = candidate.own.map_or(0, |own| {
+        let halvings = now_us.saturating_sub(own.seen_us) / half_life_us;
+        own.first_token_us.saturating_sub(empty_us) >> halvings.min(63)
+    });
+    let fresh = candidate.probed.filter(|p| now_us.saturating_sub(p.at_us) <= QUEUE_FRESH_US);
+    let Some(probed) = fresh else { return (waited_us.min(limits::DURATION_US_MAX), candidate.asked_since > 0) };
+    let slots = u64::from(probed.slots.max(1));
+    let free = u64::from(probed.free_slots).min(slots);
+    let before = u64::from(probed.queue_depth).saturating_add(u64::from(candidate.asked_since));
+    let behind = before.saturating_add(1).saturating_sub(free);
+    let said_us = speed.us_for(ANSWER_TOKENS_TYPICAL).saturating_mul(behind) / slots;
+    let wait_us = said_us.saturating_mul(1_000 - permille).saturating_add(waited_us.saturating_mul(permille)) / 1_000;
+    (wait_us.min(limits::DURATION_US_MAX), behind > slots)
+}
+
+/// How little a provider's word about its queue is worth.
+#[derive(Clone, Copy, Debug, Default)]
+struct Doubt {
+    permille: u64,
+    /// It is the provider's way, not that of its queue.
+    lasting: bool,
+}
+
+/// As little as its word about its speed was, if that could be measured. That a first token came too late counts for as long
+/// as a queue lasts, but lastingly if the provider has never answered at all.
+fn doubt(own: &Observed, candidate: &Candidate<'_>, now_us: u64) -> Doubt {
+    let said = candidate.probed.map(|probed| probed.speed).unwrap_or_default().max(candidate.claimed);
+    let exaggerates = own.speed.is_known() && said > own.speed.percent(EXAGGERATION_PERCENT);
+    let kept = if exaggerates { own.speed.milli().saturating_mul(1_000) / said.milli().max(1) } else { 1_000 };
+    let lasting = exaggerates || own.answers == 0;
+    let halvings = now_us.saturating_sub(own.seen_us) / if lasting { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
+    let late = u64::from(own.late_permille.min(1_000)) >> halvings.min(63);
+    Doubt { permille: late.max(1_000 - kept.min(1_000)), lasting }
+}
+
+/// The total, longer by what failures cost, for strangers, and above all for those who promised and never answered.
+fn cost(candidate: &Candidate<'_>, total_us: u64) -> u64 {
+    let own = candidate.own.map_or(STRANGER_PERMILLE, |own| {
+        let late = u64::from(own.late_permille.min(1_000));
+        let failing = u64::from(own.failing_permille.min(1_000));
+        if own.answers == 0 {
+            STRANGER_PERMILLE + failing.max(late) * NEVER_ANSWERED_FACTOR
+        } else {
+            failing
+        }
+    });
+    let others = candidate.reported.map_or(0, |r| u64::from(r.failing_permille.min(1_000)) / OWN_WEIGHT);
+    let lost_us = total_us.saturating_add(FAILURE_US).saturating_mul(own.max(others)) / 1_000;
+    total_us.saturating_add(lost_us).saturating_mul(kinship_percent(candidate.kinship)) / 100
+}
+
+/// Whoever is closer is preferred unless it takes this much longer: a friend may take 1.4 times as long as a stranger.
+fn kinship_percent(kinship: Kinship) -> u64 {
+    match kinship {
+        Kinship::Own => 50,
+        Kinship::Friend => 70,
+        Kinship::Lan => 80,
+        Kinship::Public => 100,
+    }
+}

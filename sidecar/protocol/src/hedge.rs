@@ -1,0 +1,274 @@
+//! Asking when the first choice may be dead: who is asked when, who has won, who is told to stop.
+//!
+//! The first candidate is asked. If it has not accepted within a bound that follows from its own expectation, the next is
+//! asked beside it; the first to accept wins and the other is cancelled. Never more than two at once, never more than four
+//! in all: hedging must not become a flood. It sends nothing itself and has no clock.
+
+use crate::timing::{ACKNOWLEDGE_US, SILENCE_US};
+
+/// Most candidates that are asked at the same time.
+pub const HEDGE_PARALLEL_MAX: usize = 2;
+/// Most candidates that are asked for one request.
+pub const HEDGE_ASKS_MAX: usize = 4;
+/// No candidate is given less time to accept than this: below, the network's own unevenness would trigger hedges.
+pub const PATIENCE_US_MIN: u64 = 150_000;
+/// No candidate is given more time to accept than this before the next is asked.
+pub const PATIENCE_US_MAX: u64 = 600_000;
+
+/// How long a candidate gets to accept before the next is asked: twice what its round trip and the provider's
+/// acknowledgement take, within bounds.
+pub fn patience_us(round_trips_us: u64) -> u64 {
+    round_trips_us.saturating_add(ACKNOWLEDGE_US).saturating_mul(2).clamp(PATIENCE_US_MIN, PATIENCE_US_MAX)
+}
+
+/// A first token that is this much later than expected is late beyond what queues are uncertain by.
+pub const OVERDUE_FACTOR: u64 = 2;
+/// No first token is overdue sooner,
+pub const OVERDUE_US_MIN: u64 = 2_000_000;
+/// and none is waited for longer, whatever was promised.
+pub const OVERDUE_US_MAX: u64 = 60_000_000;
+
+/// How long after asking a first token is overdue: whoever accepted and said it had room has broken its word. The request
+/// is cancelled there, counts as failed and is asked elsewhere; otherwise a liar could keep for ever what he attracted.
+pub fn overdue_us(expected_first_token_us: u64) -> u64 {
+    let late_us = expected_first_token_us.saturating_mul(OVERDUE_FACTOR);
+    late_us.saturating_add(OVERDUE_US_MIN).min(OVERDUE_US_MAX)
+}
+
+/// Somebody who may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hedged {
+    /// The caller's number for it.
+    pub candidate: usize,
+    /// The round trips until it can have accepted: one if a connection is open, two otherwise.
+    pub round_trips_us: u64,
+}
+
+/// What the caller is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask this candidate.
+    Ask(usize),
+    /// Tell this candidate to stop; it is of no use any more.
+    Cancel(usize),
+    /// This candidate answers. Nothing more will happen.
+    Won {
+        /// Who.
+        candidate: usize,
+        /// Whether it was asked because an earlier one was slow.
+        hedged: bool,
+    },
+    /// Nobody accepted. Nothing more will happen.
+    Exhausted,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    candidate: usize,
+    at_us: u64,
+    patience_us: u64,
+}
+
+/// One request on its way to whoever accepts first.
+#[derive(Clone, Debug)]
+pub struct Hedge {
+    next: std::vec::IntoIter<Hedged>,
+    asked: Vec<Asked>,
+    asks: usize,
+    ended: bool,
+}
+
+impl Hedge {
+    /// Candidates in the order in which they shall be asked; those beyond [`HEDGE_ASKS_MAX`] never are, and a candidate
+    /// named twice is asked once.
+    pub fn new(order: impl IntoIterator<Item = Hedged>) -> Self {
+        let mut kept: Vec<Hedged> = Vec::new();
+        for hedged in order {
+            if kept.len() == HEDGE_ASKS_MAX {
+                break;
+            }
+            if kept.iter().all(|k| k.candidate != hedged.candidate) {
+                kept.push(hedged);
+            }
+        }
+        Self { next: kept.into_iter(), asked: Vec::new(), asks: 0, ended: false }
+    }
+
+    /// Asks the first.
+    pub fn start(&mut self, now_us: u64) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if !self.ended && self.asks == 0 {
+            self.ask_next(now_us, &mut steps);
+            self.end_if_nobody_is_left(&mut steps);
+        }
+        steps
+    }
+
+    /// Time passed.
+    pub fn on_tick(&mut self, now_us: u64) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.ended {
+            return steps;
+        }
+        let silent = |a: &Asked| now_us.saturating_sub(a.at_us) >= SILENCE_US;
+        steps.extend(self.asked.iter().filter(|a| silent(a)).map(|a| Step::Cancel(a.candidate)));
+        self.asked.retain(|a| !silent(a));
+        if self.next.len() > 0 && self.asked.iter().all(|a| now_us.saturating_sub(a.at_us) >= a.patience_us) {
+            if self.asked.len() == HEDGE_PARALLEL_MAX {
+                steps.push(Step::Cancel(self.asked.remove(0).candidate));
+            }
+            self.ask_next(now_us, &mut steps);
+        }
+        self.end_if_nobody_is_left(&mut steps);
+        steps
+    }
+
+    /// When `on_tick` has something to do at the earliest; nothing once it has ended.
+    pub fn next_tick_us(&self) -> Option<u64> {
+        let silence_us = self.asked.iter().map(|a| a.at_us.saturating_add(SILENCE_US)).min();
+        let patience_us = self.asked.iter().map(|a| a.at_us.saturating_add(a.patience_us)).max();
+        let due_us = if self.next.len() > 0 { patience_us.min(silence_us) } else { silence_us };
+        due_us.filter(|_| !self.ended)
+    }
+
+    /// A candidate accepted: the first wins, all others are told to stop.
+    pub fn on_accepted(&mut self, candidate: usize) -> Vec<Step> {
+        let Some(at) = self.asked.iter().position(|a| a.candidate == candidate) else { return Vec::new() };
+        self.ended = true;
+        self.asked.remove(at);
+        let mut steps = vec![Step::Won { candidate, hedged: self.asks > 1 }];
+        steps.extend(self.asked.drain(..).map(|a| Step::Cancel(a.candidate)));
+        steps
+    }
+
+    /// A candidate refused or is known to be gone: the next is asked at once.
+    pub fn on_failed(&mut self, candidate: usize, now_us: u64) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let before = self.asked.len();
+        self.asked.retain(|a| a.candidate != candidate);
+        if self.ended || self.asked.len() == before {
+            return steps;
+        }
+        self.ask_next(now_us, &mut steps);
+        self.end_if_nobody_is_left(&mut steps);
+        steps
+    }
+
+    /// The asker has lost interest: whoever was asked is told to stop.
+    pub fn cancel(&mut self) -> Vec<Step> {
+        self.ended = true;
+        self.asked.drain(..).map(|a| Step::Cancel(a.candidate)).collect()
+    }
+
+    fn ask_next(&mut self, now_us: u64, steps: &mut Vec<Step>) {
+        if let Some(Hedged { candidate, round_trips_us }) = self.next.next() {
+            self.asks += 1;
+            self.asked.push(Asked { candidate, at_us: now_us, patience_us: patience_us(round_trips_us) });
+            steps.push(Step::Ask(candidate));
+        }
+    }
+
+    fn end_if_nobody_is_left(&mut self, steps: &mut Vec<Step>) {
+        if self.asked.is_empty() && self.next.len() == 0 && !self.ended {
+            self.ended = true;
+            steps.push(Step::Exhausted);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hedge(candidates: usize) -> Hedge {
+        Hedge::new((0..candidates).map(|candidate| Hedged { candidate, round_trips_us: 100_000 }))
+    }
+
+    const PATIENCE: u64 = 2 * (100_000 + ACKNOWLEDGE_US);
+
+    #[test]
+    fn a_quick_first_choice_is_the_only_one_asked() {
+        let mut hedge = hedge(3);
+        assert_eq!(hedge.start(0), [Step::Ask(0)]);
+        assert_eq!(hedge.next_tick_us(), Some(PATIENCE));
+        assert_eq!(hedge.on_tick(PATIENCE - 1), []);
+        assert_eq!(hedge.on_accepted(0), [Step::Won { candidate: 0, hedged: false }]);
+        assert_eq!((hedge.on_tick(SILENCE_US), hedge.next_tick_us()), (vec![], None));
+    }
+
+    #[test]
+    fn a_slow_first_choice_is_hedged_and_the_loser_cancelled() {
+        let mut hedge = hedge(3);
+        hedge.start(0);
+        assert_eq!(hedge.on_tick(PATIENCE), [Step::Ask(1)]);
+        assert_eq!(hedge.on_accepted(0), [Step::Won { candidate: 0, hedged: true }, Step::Cancel(1)]);
+        assert_eq!(hedge.on_accepted(1), []);
+    }
+
+    #[test]
+    fn two_dead_ones_are_passed_by_and_a_failure_needs_no_patience() {
+        let mut hedge = hedge(4);
+        hedge.start(0);
+        assert_eq!(hedge.on_tick(PATIENCE), [Step::Ask(1)]);
+        assert_eq!(hedge.on_tick(2 * PATIENCE), [Step::Cancel(0), Step::Ask(2)]);
+        assert_eq!(hedge.on_failed(2, 2 * PATIENCE + 1), [Step::Ask(3)]);
+        assert_eq!(hedge.on_failed(3, 2 * PATIENCE + 2), []);
+        assert_eq!(hedge.on_failed(1, 2 * PATIENCE + 3), [Step::Exhausted]);
+    }
+
+    #[test]
+    fn patience_has_bounds_and_a_failover_stays_within_a_second() {
+        assert_eq!(patience_us(0), PATIENCE_US_MIN);
+        assert_eq!(patience_us(u64::MAX), PATIENCE_US_MAX);
+        assert_eq!((overdue_us(0), overdue_us(u64::MAX)), (OVERDUE_US_MIN, OVERDUE_US_MAX));
+        const { assert!(PATIENCE_US_MAX + 2 * ACKNOWLEDGE_US < 1_000_000) };
+    }
+
+    #[test]
+    fn nobody_to_ask_is_an_end() {
+        assert_eq!(hedge(0).start(0), [Step::Exhausted]);
+        let mut given_up = hedge(2);
+        given_up.start(0);
+        assert_eq!(given_up.cancel(), [Step::Cancel(0)]);
+        assert_eq!((given_up.on_tick(SILENCE_US), given_up.start(0)), (vec![], vec![]));
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: at most two at once, four in all, one end, and an end is reached.
+        #[test]
+        fn asks_are_bounded_and_there_is_one_end(
+            candidates in 0usize..9,
+            history in prop::collection::vec((0u8..3, 0usize..9, 0u64..2 * PATIENCE_US_MAX), 0..40),
+        ) {
+            let mut hedge = hedge(candidates);
+            let (mut asked, mut open, mut ends, mut now_us) = (0usize, Vec::new(), 0, 0u64);
+            let mut take = |steps: Vec<Step>| {
+                for step in steps {
+                    match step {
+                        Step::Ask(c) => { asked += 1; open.push(c); }
+                        Step::Cancel(c) => open.retain(|o| *o != c),
+                        Step::Won { .. } | Step::Exhausted => ends += 1,
+                    }
+                }
+                (asked, open.len(), ends)
+            };
+            take(hedge.start(0));
+            for (what, who, wait_us) in history {
+                now_us += wait_us;
+                let steps = match what {
+                    0 => hedge.on_tick(now_us),
+                    1 => hedge.on_accepted(who),
+                    _ => hedge.on_failed(who, now_us),
+                };
+                let (asked, _, ends) = take(steps);
+                prop_assert!(asked <= HEDGE_ASKS_MAX && ends <= 1 && hedge.asked.len() <= HEDGE_PARALLEL_MAX);
+            }
+            for _ in 0..2 * HEDGE_ASKS_MAX {
+                let Some(due_us) = hedge.next_tick_us() else { break };
+                take(hedge.on_tick(due_us.max(now_us)));
+            }
+            prop_assert_eq!((take(vec![]).2, hedge.next_tick_us()), (1, None));
+        }
+    }
+}

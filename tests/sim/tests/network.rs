@@ -1,0 +1,27 @@
+//! The small networks, quickly: bounds that a worse choice of providers would break.
+
+use ainonymous_sim::run;
+
+const REQUESTS: u64 = 12_000;
+
+#[test]
+fn reads_and_probes_stay_flat_and_the_load_even() {
+    for providers in [10, 100, 1_000] {
+        let row = run(providers, REQUESTS, 1);
+        assert!(row.reads_per_request <= 1.5, "{row:?}");
+        assert!(row.probes_per_request <= 4.0, "{row:?}");
+        // In the largest of the three, so few requests leave chance some say.
+        assert!(row.load_spread <= if providers == 1_000 { 2.2 } else { 1.5 }, "{row:?}");
+        assert!(row.nobody <= 0.01 && row.hedged <= 0.05, "{row:?}");
+        // A network of ten goes up and down with single machines: there only the order of magnitude is certain.
+        let felt_max = if providers == 10 { 2.5 } else { 1.4 };
+        assert!(row.felt_over_oracle <= felt_max, "{row:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures() {
+    let row = |seed| serde_json::to_string(&run(10, 2_000, seed)).unwrap_or_default();
+    assert_eq!(row(7), row(7));
+    assert_ne!(row(7), row(8));
+}
