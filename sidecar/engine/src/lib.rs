@@ -10,6 +10,7 @@ mod error;
 mod fit;
 mod grammar;
 pub mod hashes;
+mod image;
 mod llama;
 mod logprobs;
 mod options;
@@ -28,8 +29,8 @@ mod worker;
 pub use error::EngineError;
 pub use fit::{Degraded, Fit};
 pub use options::{
-    DeviceInfo, DraftOptions, EngineOptions, GpuLayers, ModelInfo, Preview, WorkerCommand, CONTEXT_TOKENS_DEFAULT,
-    DRAFT_TOKENS_MAX, PREFIX_CACHE_BYTES_MAX, QUEUE_MAX_DEFAULT, SLOTS_MAX,
+    DeviceInfo, DraftOptions, EngineOptions, GpuLayers, ModelInfo, Preview, ProjectorOptions, WorkerCommand,
+    CONTEXT_TOKENS_DEFAULT, DRAFT_TOKENS_MAX, PREFIX_CACHE_BYTES_MAX, QUEUE_MAX_DEFAULT, SLOTS_MAX,
 };
 pub use request::{EmbedInput, EmbedQuestion, Embeddings, Prompt, Question};
 pub use sampler::SAMPLER_VERSION;

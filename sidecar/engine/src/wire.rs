@@ -3,15 +3,16 @@
 //! Both ends are the same executable, so there is one version and fields go without names. Types here hold prompts and
 //! answers and therefore have no `Debug`.
 
+use crate::request::IMAGES_BYTES_MAX;
 use crate::{EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, ModelInfo, More, Preview, Question};
 use ainonymous_types::limits;
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 /// Changed with every change of this module.
-pub(crate) const PROTOCOL: u32 = 4;
-/// Largest frame to the worker: the longest prompt and room for the rest.
-pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + (1 << 20);
+pub(crate) const PROTOCOL: u32 = 5;
+/// Largest frame to the worker: the longest prompt, all its images, and room for the rest.
+pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + IMAGES_BYTES_MAX + (1 << 20);
 /// Largest frame to the host.
 pub(crate) const TO_HOST_BYTES_MAX: usize = 64 << 20;
 /// Bytes of the length that precedes a frame.

@@ -29,12 +29,18 @@ const CHUNK_CPU: std::ops::RangeInclusive<u32> = 32..=512;
 /// Weights times tokens of one step on the CPU: keeps a step well under a second on a few cores.
 const CHUNK_CPU_WORK: u64 = 250_000_000_000;
 
+/// Tokens that a batch must hold for the rows of an image, which some models read together: Gemma 3 has 256, Gemma 4 280
+/// unless told otherwise.
+pub(crate) const IMAGE_TOKENS: u32 = 280;
+
 /// What is to be fitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wishes<'a> {
     pub(crate) model: &'a Shape,
     /// The model that guesses ahead, and how many tokens at most.
     pub(crate) draft: Option<(&'a Shape, u32)>,
+    /// Length of the projector's file.
+    pub(crate) projector_bytes: Option<u64>,
     /// Fixed, or automatic.
     pub(crate) context_tokens: Option<u32>,
     /// Most slots.
@@ -270,6 +276,11 @@ fn sizes(fixed_context: bool, context: u32, slots: u32) -> Vec<(u32, u32)> {
 }
 
 impl Wishes<'_> {
+    /// Tokens that a batch must hold for images; 0 without a projector.
+    pub(crate) fn image_tokens(&self) -> u32 {
+        self.projector_bytes.map_or(0, |_| IMAGE_TOKENS)
+    }
+
     pub(super) fn usage(&self, gpu: bool, context_tokens: u32, slots: u32) -> Use {
         let outputs = slots * (self.draft.map_or(0, |(_, tokens)| tokens) + 1);
         let batch_tokens = chunk_tokens(gpu, self.model.parameters).max(outputs);

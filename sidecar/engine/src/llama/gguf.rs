@@ -32,7 +32,8 @@ impl GgufFacts {
     }
 }
 
-struct Header(NonNull<sys::gguf_context>);
+/// The header of a file.
+pub(super) struct Header(NonNull<sys::gguf_context>);
 
 impl Drop for Header {
     fn drop(&mut self) {
@@ -42,7 +43,8 @@ impl Drop for Header {
 }
 
 impl Header {
-    fn open(path: &Path) -> Option<Self> {
+    /// `None` if llama.cpp cannot read it (its log says why).
+    pub(super) fn open(path: &Path) -> Option<Self> {
         super::init();
         let path = CString::new(path.to_str()?).ok()?;
         let parameters = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
@@ -50,7 +52,8 @@ impl Header {
         NonNull::new(unsafe { sys::gguf_init_from_file(path.as_ptr(), parameters) }).map(Self)
     }
 
-    fn string(&self, key: &str) -> String {
+    /// A text; empty if there is none of that name.
+    pub(super) fn string(&self, key: &str) -> String {
         let Ok(key) = CString::new(key) else { return String::new() };
         // SAFETY: the context lives; the value is read only if it is a string.
         unsafe {

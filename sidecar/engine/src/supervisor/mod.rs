@@ -213,6 +213,9 @@ impl Engine for LlamaEngine {
 
     fn generate(&self, question: Question) -> Result<Generation, EngineError> {
         question.check()?;
+        if question.has_images() && !self.info.images {
+            return Err(EngineError::NoProjector);
+        }
         let events_max = self.info.context_tokens as usize + self.capacity as usize + EVENTS_BESIDES;
         let (events, receiver) = mpsc::channel(events_max);
         self.ask(Work::Generate(Box::new(question)), Answer::Events(events))?;

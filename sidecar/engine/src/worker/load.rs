@@ -4,15 +4,15 @@ use super::draft::Drafter;
 use super::output::Output;
 use super::plan::Plan;
 use crate::error::{clip, EngineError};
-use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, Model};
-use crate::options::{DraftOptions, DRAFT_TOKENS_MAX};
+use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, Model, Projector};
+use crate::options::{DraftOptions, ProjectorOptions, DRAFT_TOKENS_MAX};
 use crate::template::ChatTemplate;
 use crate::wire::ToHost;
 use crate::{os, EngineOptions, ModelInfo, SandboxReport};
 use ainonymous_types::{limits, Backend};
 use ainonymous_verify::text::{to_label, to_printable};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ pub(super) struct Loaded {
     pub(super) model: Arc<Model>,
     pub(super) context: Context,
     pub(super) drafter: Option<Drafter>,
+    pub(super) projector: Option<Arc<Projector>>,
     pub(super) template: ChatTemplate,
     pub(super) info: ModelInfo,
 }
@@ -65,7 +66,7 @@ pub(super) fn load(
             context_tokens: fit.context_tokens,
             sequences: fit.slots,
             outputs: fit.slots * (options.draft_tokens() + 1),
-            batch_tokens: fit.batch_tokens,
+            batch_tokens: fit.batch_tokens.max(plan.image_tokens(options)),
             threads,
             kv_type: options.kv_type,
         };
@@ -77,6 +78,10 @@ pub(super) fn load(
     warm_up(&model, &mut context)?;
     let drafter = match &options.draft {
         Some(draft) => Some(load_draft(draft, &plan, &context, fit.gpu_layers > 0, abort)?),
+        None => None,
+    };
+    let projector = match &options.projector {
+        Some(wished) => load_projector(wished, &model, &context, fit.gpu_layers > 0)?.map(Arc::new),
         None => None,
     };
     let info = ModelInfo {
@@ -95,11 +100,12 @@ pub(super) fn load(
         quantization: quantization_label(&model.file_type()),
         tokenizer_hash: plan.facts.tokenizer_hash,
         template_hash: plan.facts.template_hash,
+        images: projector.is_some(),
         fit,
         load_ms: began.elapsed().as_millis() as u64,
         sandbox,
     };
-    Ok(Loaded { model, context, drafter, template, info })
+    Ok(Loaded { model, context, drafter, projector, template, info })
 }
 
 /// The model that guesses. It must split text into the same tokens.
@@ -117,6 +123,29 @@ fn load_draft(
     let model = Model::load(&draft.model_path, layers, &mut |_| true).map(Arc::new).ok_or_else(why_refused)?;
     let options = ContextOptions { outputs: context.options().sequences, ..context.options() };
     Drafter::new(model, options, draft.tokens_max.clamp(1, DRAFT_TOKENS_MAX), abort).ok_or_else(why_refused)
+}
+
+/// What reads images. One that was only found is left out if it does not fit the model.
+fn load_projector(
+    wished: &ProjectorOptions,
+    model: &Arc<Model>,
+    context: &Context,
+    gpu: bool,
+) -> Result<Option<Projector>, EngineError> {
+    let ContextOptions { threads, batch_tokens, .. } = context.options();
+    let options = llama::ProjectorOptions { threads, gpu, batch_tokens };
+    let loaded = check_file(&wished.path).and_then(|_| {
+        Projector::load(&wished.path, model.clone(), options).map_err(|why| EngineError::InvalidProjector {
+            detail: why.or_else(|| llama::error_lines().last().map(|line| clip(line))).unwrap_or_default(),
+        })
+    });
+    match loaded {
+        Err(error) if wished.found => {
+            let _ = writeln!(std::io::stderr(), "{} is not used: {error}", wished.path.display());
+            Ok(None)
+        }
+        loaded => loaded.map(Some),
+    }
 }
 
 /// Length of the file, or why it cannot be a model.

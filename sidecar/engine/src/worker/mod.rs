@@ -5,6 +5,7 @@
 
 mod draft;
 mod embed;
+mod images;
 mod load;
 mod output;
 mod plan;
@@ -20,6 +21,7 @@ use crate::llama::AbortSwitch;
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
 use crate::{os, sandbox, EngineError, EngineOptions, Question, Sandbox, SandboxReport};
 use embed::{Embedder, Embedding};
+use images::Images;
 use output::Output;
 use prompt::Prompter;
 use std::collections::{HashMap, VecDeque};
@@ -60,7 +62,8 @@ fn confine(options: &EngineOptions) -> Result<SandboxReport, EngineError> {
     // What is wrong with them is said when they are needed.
     let _ = crate::llama::backends();
     let draft = options.draft.as_ref().map(|draft| draft.model_path.as_path());
-    let models: Vec<&Path> = std::iter::once(options.model_path.as_path()).chain(draft).collect();
+    let projector = options.projector.as_ref().map(|projector| projector.path.as_path());
+    let models: Vec<&Path> = std::iter::once(options.model_path.as_path()).chain(draft).chain(projector).collect();
     Sandbox::confine(&models, sandbox::needs_gpu(options))
 }
 
@@ -84,11 +87,12 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let load::Loaded { model, context, drafter, template, info } = loaded;
+    let load::Loaded { model, context, drafter, projector, template, info } = loaded;
     let (context_tokens, info_threads, slots) = (info.context_tokens, info.threads, info.fit.slots);
+    let chunk_tokens = info.fit.batch_tokens;
     let prefix_cache_bytes = usize::try_from(info.fit.prefix_cache_bytes).unwrap_or(usize::MAX);
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-    let prompter = Prompter::new(model.clone(), template, context_tokens);
+    let prompter = Prompter::new(model.clone(), template, context_tokens, projector.map(Images::new));
     let markers = prompter.markers();
     let preparer = Preparer { shared: shared.clone(), output: output.clone(), prompter, seed };
     if std::thread::Builder::new().name("preparer".into()).spawn(move || preparer.run()).is_err() {
@@ -103,6 +107,7 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
         drafter,
         markers,
         context_tokens,
+        chunk_tokens,
     };
     scheduler::Scheduler::new(shared, output.clone(), parts).run();
     ExitCode::SUCCESS

@@ -17,6 +17,8 @@ pub(super) struct Plan {
     /// Variant of the processor's code.
     pub(super) variant: Option<String>,
     draft: Option<GgufFacts>,
+    /// Length of the projector's file.
+    projector_bytes: Option<u64>,
     machine: Machine,
 }
 
@@ -32,9 +34,15 @@ impl Plan {
             }
             None => None,
         };
+        let projector_bytes = match &options.projector {
+            Some(projector) => {
+                Some(check_file(&projector.path)).filter(|bytes| bytes.is_ok() || !projector.found).transpose()?
+            }
+            None => None,
+        };
         let devices = llama::devices();
         let machine = machine(&devices);
-        Ok(Self { file_bytes, facts, devices, variant, draft, machine })
+        Ok(Self { file_bytes, facts, devices, variant, draft, projector_bytes, machine })
     }
 
     /// The plan itself.
@@ -49,6 +57,11 @@ impl Plan {
         let fewer =
             if options.gpu_layers == crate::GpuLayers::Auto { fit::fewer_layers(first.gpu_layers) } else { vec![] };
         fewer.into_iter().filter_map(|layers| fit::with_gpu_layers(&self.wishes(options), &self.machine, first, layers))
+    }
+
+    /// Tokens that a batch must hold for images; 0 without a projector.
+    pub(super) fn image_tokens(&self, options: &EngineOptions) -> u32 {
+        self.wishes(options).image_tokens()
     }
 
     /// The header of the model that guesses.
@@ -67,10 +80,12 @@ impl Plan {
             kv_type,
             prefix_cache_bytes,
             draft: _,
+            projector: _,
         } = options;
         Wishes {
             model: &self.facts.shape,
             draft: self.draft.as_ref().map(|draft| (&draft.shape, options.draft_tokens())),
+            projector_bytes: self.projector_bytes,
             context_tokens: *context_tokens,
             slots: *slots,
             gpu_layers: *gpu_layers,
