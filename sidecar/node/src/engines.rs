@@ -2,8 +2,8 @@
 
 use crate::node::lock;
 use crate::{LocalModel, LocalModelState, ModelEntry, Phase, ServeOptions};
-use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
-use ainonymous_models::{FileHashes, HashCache};
+use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, ProjectorOptions, WorkerCommand, SAMPLER_VERSION};
+use ainonymous_models::{projector_beside, FileHashes, HashCache};
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -424,7 +424,10 @@ impl ServeOptions {
             kv_type,
             prefix_cache_bytes,
             draft,
+            mmproj,
         } = self;
+        let named = mmproj.clone().map(|path| ProjectorOptions { path, found: false });
+        let beside = || projector_beside(path).map(|path| ProjectorOptions { path, found: true });
         EngineOptions {
             model_path: path.clone(),
             threads: *threads,
@@ -435,6 +438,7 @@ impl ServeOptions {
             kv_type: *kv_type,
             prefix_cache_bytes: *prefix_cache_bytes,
             draft: draft.clone(),
+            projector: named.or_else(beside),
         }
     }
 

@@ -66,4 +66,6 @@ pub struct ServeOptions {
     pub prefix_cache_bytes: Option<u64>,
     /// A small model that guesses ahead.
     pub draft: Option<DraftOptions>,
+    /// What lets the model see images; by default what lies beside it.
+    pub mmproj: Option<PathBuf>,
 }

@@ -9,6 +9,7 @@ mod completions;
 mod embeddings;
 mod guard;
 mod health;
+mod images;
 mod metrics;
 mod ollama;
 mod openapi;

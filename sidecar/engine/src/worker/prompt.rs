@@ -115,7 +115,7 @@ impl Prompter {
     fn tokens(&mut self, prompt: &Prompt) -> Result<Tokens, EngineError> {
         let chat = match prompt {
             Prompt::Tokens(tokens) => return Ok(Tokens { tokens: self.known(tokens)?, ..Tokens::default() }),
-            Prompt::Text(text) => return self.split(text, &[Part::Text(text)], &[], None),
+            Prompt::Text(text) => return self.assemble(text, &[Part::Text(text)], &[], None),
             Prompt::Chat(chat) => chat,
         };
         let shown: Vec<&Image> = chat.images().collect();
@@ -132,12 +132,12 @@ impl Prompter {
             Some(images) if !shown.is_empty() => images.parts(&text, shown.len())?,
             _ => vec![Part::Text(&text)],
         };
-        self.split(&text, &parts, &shown, before_last)
+        self.assemble(&text, &parts, &shown, before_last)
     }
 
     /// The tokens of a text. They begin with at most one begin token, whoever adds it. `shared_bytes`: a beginning of the text
     /// that others may share.
-    fn split(
+    fn assemble(
         &mut self,
         text: &str,
         parts: &[Part<'_>],
@@ -158,10 +158,7 @@ impl Prompter {
                 }
             };
             let begin = tokens.len();
-            for piece in pieces(text_part, self.special.as_ref(), PIECE_BYTES_MIN) {
-                let failed = || EngineError::TemplateFailed { detail: "the prompt cannot be split into tokens".into() };
-                tokens.append(&mut self.model.tokenize(piece).ok_or_else(failed)?);
-            }
+            tokens.append(&mut self.split(text_part)?);
             // The part's place in the text, which it is a piece of.
             let place = text_part.as_ptr() as usize - text.as_ptr() as usize;
             let bytes = shared_bytes.and_then(|bytes| bytes.checked_sub(place)).filter(|&b| b <= text_part.len());
@@ -184,6 +181,16 @@ impl Prompter {
         }
         self.check(tokens.len() + extra)?;
         Ok(Tokens { tokens, images, shared_until: shared, opened: opens_thinking(text) })
+    }
+
+    /// The tokens of a text, special ones recognised.
+    fn split(&self, text: &str) -> Result<Vec<Token>, EngineError> {
+        let mut tokens = Vec::new();
+        for piece in pieces(text, self.special.as_ref(), PIECE_BYTES_MIN) {
+            let unsplit = || EngineError::TemplateFailed { detail: "the text cannot be split into tokens".into() };
+            tokens.append(&mut self.model.tokenize(piece).ok_or_else(unsplit)?);
+        }
+        Ok(tokens)
     }
 
     /// Appends an image; returns how many entries its rows take in a cache besides their positions.
