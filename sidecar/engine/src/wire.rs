@@ -3,6 +3,7 @@
 //! Both ends are the same executable, so there is one version and fields go without names. Types here hold prompts and
 //! answers and therefore have no `Debug`.
 
+use crate::fit::Reserved;
 use crate::request::IMAGES_BYTES_MAX;
 use crate::{EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, ModelInfo, More, Preview, Question};
 use ainonymous_types::limits;
@@ -21,8 +22,8 @@ pub(crate) const LENGTH_BYTES: usize = 4;
 /// Host to worker.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToWorker {
-    /// First, and once: load this model.
-    Load { protocol: u32, options: EngineOptions },
+    /// First, and once: load this model; others were promised so much.
+    Load { protocol: u32, options: EngineOptions, reserved: Reserved },
     /// First, and instead: say what loading this would do, or what there is to compute on, and exit.
     Preview { protocol: u32, options: Option<EngineOptions> },
     /// Answer a question.
@@ -38,6 +39,8 @@ pub(crate) enum ToWorker {
 /// Worker to host.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToHost {
+    /// What the model will take, before it takes it; again if another plan is tried.
+    Planned(Reserved),
     /// Loading goes on; thousandths.
     Loading { permille: u16 },
     /// The model is loaded.

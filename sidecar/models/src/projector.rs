@@ -22,7 +22,11 @@ fn choose<'a>(names: &'a [String], model: &str) -> Option<&'a str> {
     let is_projector = |name: &&String| is_gguf(name) && name.to_ascii_lowercase().starts_with("mmproj");
     let best = |name: &&String| {
         let format = FORMATS.iter().position(|format| has_quant(name, format)).unwrap_or(FORMATS.len());
-        (std::cmp::Reverse(words_of(model).filter(|word| words_of(name).any(|own| own == *word)).count()), format, *name)
+        (
+            std::cmp::Reverse(words_of(model).filter(|word| words_of(name).any(|own| own == *word)).count()),
+            format,
+            *name,
+        )
     };
     // A model may itself be named so: it is no projector of its own.
     names.iter().filter(is_projector).filter(|name| *name != model).min_by_key(best).map(String::as_str)

@@ -230,7 +230,8 @@ async fn prompts_at_the_bound_and_one_past_it() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_told_its_limit() {
-    let answer = post(&Arc::new(Scripted::new()), question(json!({ "x": "y".repeat(BODY_BYTES_MAX) })).to_string()).await;
+    let answer =
+        post(&Arc::new(Scripted::new()), question(json!({ "x": "y".repeat(BODY_BYTES_MAX) })).to_string()).await;
     assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (413, "body_too_large"));
 }
 

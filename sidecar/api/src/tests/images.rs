@@ -58,14 +58,14 @@ async fn every_dialect_shows_the_same_image() {
                 { "type": "input_image", "image_url": data(b"one"), "detail": "auto" },
                 { "type": "input_text", "text": "x" }] }] }),
         ),
-        (
-            "/api/chat",
-            json!({ "stream": false, "messages": [{ "role": "user", "content": "x", "images": [plain] }] }),
-        ),
+        ("/api/chat", json!({ "stream": false, "messages": [{ "role": "user", "content": "x", "images": [plain] }] })),
         ("/api/generate", json!({ "stream": false, "prompt": "x", "images": [plain] })),
-        (CHAT, json!({ "messages": [{ "role": "user", "content": [
+        (
+            CHAT,
+            json!({ "messages": [{ "role": "user", "content": [
             { "type": "image_url", "image_url": data(b"one").to_uppercase().replace(&plain.to_uppercase(), &plain) },
-            text("x")] }] })),
+            text("x")] }] }),
+        ),
     ];
     for (path, body) in cases {
         let message = asked(path, body).await;
@@ -74,7 +74,8 @@ async fn every_dialect_shows_the_same_image() {
     }
     // An image alone is a question, and tools may show theirs.
     assert_eq!(asked(CHAT, showing(&data(b"one"))).await.images.len(), 1);
-    let result = json!([{ "type": "tool_result", "tool_use_id": "t", "content": [{ "type": "image", "source": source }] }]);
+    let result =
+        json!([{ "type": "tool_result", "tool_use_id": "t", "content": [{ "type": "image", "source": source }] }]);
     let used = json!([{ "type": "tool_use", "id": "t", "name": "see", "input": {} }]);
     let messages = json!([{ "role": "user", "content": "x" }, { "role": "assistant", "content": used },
         { "role": "user", "content": result }]);
@@ -89,7 +90,9 @@ async fn addresses_are_not_fetched() {
         assert_eq!(answer.json()["error"]["param"], "messages[0].content[0].image_url.url");
         assert!(answer.body.contains("fetches nothing") && !answer.body.contains("SECRET"), "{}", answer.body);
     }
-    for address in ["", "data:", "data:image/png;base64,", "data:image/png,AAAA", "data:image/png;base64,%%", "é", "file:///x"] {
+    for address in
+        ["", "data:", "data:image/png;base64,", "data:image/png,AAAA", "data:image/png;base64,%%", "é", "file:///x"]
+    {
         assert_eq!(refused(showing(address)).await.error_code(), "invalid_value", "{address}");
     }
 }

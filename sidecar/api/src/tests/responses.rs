@@ -180,7 +180,8 @@ async fn a_failure_in_the_middle_is_an_event() {
 
 #[tokio::test]
 async fn what_needs_a_memory_is_refused_by_name() {
-    let image = json!([{ "role": "user", "content": [{ "type": "input_image", "image_url": "https://a.example/b.png" }] }]);
+    let image =
+        json!([{ "role": "user", "content": [{ "type": "input_image", "image_url": "https://a.example/b.png" }] }]);
     let cases: [(Value, &str, &str); 9] = [
         (json!({ "input": "x", "previous_response_id": "resp_1" }), "unsupported_field", "previous_response_id"),
         (json!({ "input": "x", "conversation": "c" }), "unsupported_field", "conversation"),

@@ -78,6 +78,39 @@ pub(crate) struct Machine {
     pub(crate) gpus: Vec<u64>,
 }
 
+/// Memory that others were promised, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reserved {
+    pub(crate) system_bytes: u64,
+    /// Of all GPUs.
+    pub(crate) gpu_bytes: u64,
+}
+
+impl Reserved {
+    /// Both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            system_bytes: self.system_bytes.saturating_add(other.system_bytes),
+            gpu_bytes: self.gpu_bytes.saturating_add(other.gpu_bytes),
+        }
+    }
+}
+
+impl Machine {
+    /// What is left when others have taken what they were promised. Of which GPU is not known: each gives its share, as layers
+    /// are spread by what is free.
+    pub(crate) fn without(mut self, reserved: Reserved) -> Self {
+        self.system_bytes = self.system_bytes.map(|bytes| bytes.saturating_sub(reserved.system_bytes));
+        let all = self.gpus.iter().copied().fold(0, u64::saturating_add);
+        for gpu in &mut self.gpus {
+            // Rounded up.
+            let share = u128::from(reserved.gpu_bytes.min(all)) * u128::from(*gpu);
+            *gpu = gpu.saturating_sub(share.div_ceil(u128::from(all.max(1))) as u64);
+        }
+        self
+    }
+}
+
 /// The plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fit {
@@ -272,6 +305,13 @@ fn sizes(fixed_context: bool, context: u32, slots: u32) -> Vec<(u32, u32)> {
             return sizes;
         }
         sizes.push((context, slots));
+    }
+}
+
+impl Fit {
+    /// What it takes.
+    pub(crate) fn takes(&self) -> Reserved {
+        Reserved { system_bytes: self.system_bytes, gpu_bytes: self.gpu_bytes }
     }
 }
 

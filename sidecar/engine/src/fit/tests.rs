@@ -242,3 +242,20 @@ fn a_projector_has_its_place_and_its_batch() {
     let on_gpu = fit(&with, &machine(64 * GIB, &[24 * GIB])).unwrap();
     assert!(on_gpu.gpu_bytes > fit(&wishes(&model), &machine(64 * GIB, &[24 * GIB])).unwrap().gpu_bytes + GIB);
 }
+
+#[test]
+fn what_others_were_promised_is_not_planned_with() {
+    let reserved = |system_bytes, gpu_bytes| Reserved { system_bytes, gpu_bytes };
+    let left = machine(10, &[30, 10]).without(reserved(4, 20));
+    assert_eq!((left.system_bytes, left.gpus), (Some(6), vec![15, 5]));
+    let none = machine(10, &[30, 10]).without(reserved(40, 90));
+    assert_eq!((none.system_bytes, none.gpus), (Some(0), vec![0, 0]));
+    assert_eq!(machine(10, &[]).without(reserved(0, 5)), machine(10, &[]));
+    let unknown = Machine { system_bytes: None, gpus: vec![] };
+    assert_eq!(unknown.clone().without(reserved(5, 5)), unknown);
+    let model = large();
+    let first = fit(&wishes(&model), &machine(24 * GIB, &[])).unwrap();
+    let second = fit(&wishes(&model), &machine(24 * GIB, &[]).without(first.takes())).unwrap();
+    assert!(first.degraded.is_empty() && first.system_bytes + second.system_bytes > 0);
+    assert!(second.degraded.iter().any(|less| matches!(less, Degraded::Paging { .. } | Degraded::Context { .. })));
+}

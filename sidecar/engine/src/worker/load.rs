@@ -4,6 +4,7 @@ use super::draft::Drafter;
 use super::output::Output;
 use super::plan::Plan;
 use crate::error::{clip, EngineError};
+use crate::fit::Reserved;
 use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, Model, Projector};
 use crate::options::{DraftOptions, ProjectorOptions, DRAFT_TOKENS_MAX};
 use crate::template::ChatTemplate;
@@ -31,13 +32,14 @@ pub(super) struct Loaded {
 
 pub(super) fn load(
     options: &EngineOptions,
+    reserved: Reserved,
     sandbox: SandboxReport,
     abort: Arc<AbortSwitch>,
     output: &Output,
 ) -> Result<Loaded, EngineError> {
     let began = Instant::now();
     let path = options.model_path.as_path();
-    let plan = Plan::read(options)?;
+    let plan = Plan::read(options, reserved)?;
     let first = plan.fit(options)?;
     let threads = options.threads.unwrap_or_else(os::physical_cores).clamp(1, 512);
 
@@ -52,6 +54,7 @@ pub(super) fn load(
     let mut tries = std::iter::once(first.clone()).chain(plan.fewer(options, &first));
     let (model, mut context, fit) = loop {
         let Some(fit) = tries.next() else { return Err(why_refused()) };
+        output.send(&ToHost::Planned(fit.takes()));
         let Some(model) = Model::load(path, fit.gpu_layers, &mut progress).map(Arc::new) else {
             if matches!(why_refused(), EngineError::OutOfMemory) && fit.gpu_layers > 0 {
                 continue;

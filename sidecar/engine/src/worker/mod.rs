@@ -17,6 +17,7 @@ mod slot;
 
 pub(crate) use load::classify;
 
+use crate::fit::Reserved;
 use crate::llama::AbortSwitch;
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
 use crate::{os, sandbox, EngineError, EngineOptions, Question, Sandbox, SandboxReport};
@@ -38,7 +39,7 @@ pub fn run_worker() -> ExitCode {
     let Ok(frames) = os::take_stdout() else { return ExitCode::FAILURE };
     let output = Arc::new(Output::new(frames));
     match read_frame(&mut io::stdin(), TO_WORKER_BYTES_MAX) {
-        Ok(Some(ToWorker::Load { protocol: PROTOCOL, options })) => serve(&options, &output),
+        Ok(Some(ToWorker::Load { protocol: PROTOCOL, options, reserved })) => serve(&options, reserved, &output),
         Ok(Some(ToWorker::Preview { protocol: PROTOCOL, options })) => {
             let confined = options.as_ref().map(confine).transpose();
             output.send(&match confined.and_then(|_| plan::preview(options.as_ref())) {
@@ -67,7 +68,7 @@ fn confine(options: &EngineOptions) -> Result<SandboxReport, EngineError> {
     Sandbox::confine(&models, sandbox::needs_gpu(options))
 }
 
-fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
+fn serve(options: &EngineOptions, reserved: Reserved, output: &Arc<Output>) -> ExitCode {
     let sandbox = match confine(options) {
         Ok(sandbox) => sandbox,
         Err(error) => {
@@ -80,7 +81,7 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
     if std::thread::Builder::new().name("reader".into()).spawn(move || read_all(&readers)).is_err() {
         return ExitCode::FAILURE;
     }
-    let loaded = match load::load(options, sandbox, shared.abort.clone(), output) {
+    let loaded = match load::load(options, reserved, sandbox, shared.abort.clone(), output) {
         Ok(loaded) => loaded,
         Err(error) => {
             output.send(&ToHost::LoadFailed(error));
@@ -228,7 +229,12 @@ impl Preparer {
                 self.output.flush();
                 continue;
             }
-            match self.prompter.prepare(&asked.question, self.seed ^ id) {
+            // Many images take long: the host hears that this goes on, and what nobody waits for any more is not computed.
+            let goes_on = || {
+                self.output.alive();
+                !asked.cancelled.load(Ordering::Acquire)
+            };
+            match self.prompter.prepare(&asked.question, self.seed ^ id, &goes_on) {
                 Ok(ready) => {
                     let Asked { id, question, cancelled, at } = asked;
                     let mut inbox = self.shared.inbox();
@@ -237,7 +243,9 @@ impl Preparer {
                 }
                 Err(error) => {
                     self.shared.ended(id);
-                    self.output.event(id, WireEvent::Failed(error));
+                    let cancelled = asked.cancelled.load(Ordering::Acquire);
+                    let ended = || slot::cancelled_before_start(asked.at);
+                    self.output.event(id, if cancelled { ended() } else { WireEvent::Failed(error) });
                     self.output.flush();
                 }
             }

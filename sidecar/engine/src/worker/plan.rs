@@ -4,7 +4,7 @@
 
 use super::load::{check_file, why_refused};
 use crate::error::EngineError;
-use crate::fit::{self, Fit, Machine, PrefixCache, Wishes};
+use crate::fit::{self, Fit, Machine, PrefixCache, Reserved, Wishes};
 use crate::llama::{self, Device, GgufFacts};
 use crate::options::{DeviceInfo, Preview};
 use crate::{os, EngineOptions};
@@ -23,7 +23,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn read(options: &EngineOptions) -> Result<Self, EngineError> {
+    /// `reserved`: what others were promised of the memory that is free.
+    pub(super) fn read(options: &EngineOptions, reserved: Reserved) -> Result<Self, EngineError> {
         let variant = llama::backends()?.variant;
         let file_bytes = check_file(&options.model_path)?;
         let facts = GgufFacts::read(&options.model_path).ok_or_else(why_refused)?;
@@ -41,7 +42,7 @@ impl Plan {
             None => None,
         };
         let devices = llama::devices();
-        let machine = machine(&devices);
+        let machine = machine(&devices).without(reserved);
         Ok(Self { file_bytes, facts, devices, variant, draft, projector_bytes, machine })
     }
 
@@ -100,7 +101,7 @@ impl Plan {
 
 /// What this machine would do, without doing it; without a model, what it could compute on.
 pub(super) fn preview(options: Option<&EngineOptions>) -> Result<Preview, EngineError> {
-    let fit = options.map(|options| Plan::read(options)?.fit(options)).transpose()?;
+    let fit = options.map(|options| Plan::read(options, Reserved::default())?.fit(options)).transpose()?;
     let info = |Device { backend, description, free_bytes, is_gpu }| DeviceInfo {
         backend,
         name: description,

@@ -39,6 +39,12 @@ struct Tokens {
     opened: bool,
 }
 
+/// Images of a question, and whether it is still wanted.
+struct Shown<'a> {
+    images: &'a [&'a Image],
+    goes_on: &'a dyn Fn() -> bool,
+}
+
 /// Makes prompts for one model.
 pub(super) struct Prompter {
     model: Arc<Model>,
@@ -63,9 +69,14 @@ impl Prompter {
         Self { model, template, dialect, vocabulary: None, special, token_bytes_max, context_tokens, images }
     }
 
-    /// What a question becomes.
-    pub(super) fn prepare(&mut self, question: &Question, seed: u64) -> Result<Ready, EngineError> {
-        let Tokens { tokens, images, shared_until, opened } = self.tokens(&question.prompt)?;
+    /// What a question becomes. Before each image `goes_on` says whether it is still wanted.
+    pub(super) fn prepare(
+        &mut self,
+        question: &Question,
+        seed: u64,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Ready, EngineError> {
+        let Tokens { tokens, images, shared_until, opened } = self.tokens(&question.prompt, goes_on)?;
         let (grammar, parser) = match &question.prompt {
             Prompt::Chat(chat) => {
                 let dialect = self.dialect;
@@ -112,10 +123,12 @@ impl Prompter {
         self.vocabulary.as_ref().ok_or_else(missing)
     }
 
-    fn tokens(&mut self, prompt: &Prompt) -> Result<Tokens, EngineError> {
+    fn tokens(&mut self, prompt: &Prompt, goes_on: &dyn Fn() -> bool) -> Result<Tokens, EngineError> {
         let chat = match prompt {
             Prompt::Tokens(tokens) => return Ok(Tokens { tokens: self.known(tokens)?, ..Tokens::default() }),
-            Prompt::Text(text) => return self.assemble(text, &[Part::Text(text)], &[], None),
+            Prompt::Text(text) => {
+                return self.assemble(text, &[Part::Text(text)], &Shown { images: &[], goes_on }, None)
+            }
             Prompt::Chat(chat) => chat,
         };
         let shown: Vec<&Image> = chat.images().collect();
@@ -132,7 +145,7 @@ impl Prompter {
             Some(images) if !shown.is_empty() => images.parts(&text, shown.len())?,
             _ => vec![Part::Text(&text)],
         };
-        self.assemble(&text, &parts, &shown, before_last)
+        self.assemble(&text, &parts, &Shown { images: &shown, goes_on }, before_last)
     }
 
     /// The tokens of a text. They begin with at most one begin token, whoever adds it. `shared_bytes`: a beginning of the text
@@ -141,7 +154,7 @@ impl Prompter {
         &mut self,
         text: &str,
         parts: &[Part<'_>],
-        shown: &[&Image],
+        shown: &Shown<'_>,
         shared_bytes: Option<usize>,
     ) -> Result<Tokens, EngineError> {
         // Too long in any case: not worth the work.
@@ -151,7 +164,10 @@ impl Prompter {
             let text_part = match part {
                 Part::Text(part) => part,
                 Part::Image(number) => {
-                    let image = shown.get(*number).ok_or(EngineError::NoProjector)?;
+                    let image = shown.images.get(*number).ok_or(EngineError::NoProjector)?;
+                    if !(shown.goes_on)() {
+                        return Err(EngineError::Draining);
+                    }
                     extra += self.show(*number, image, &mut tokens, &mut images)?;
                     self.check(tokens.len() + extra)?;
                     continue;
