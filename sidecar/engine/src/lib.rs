@@ -15,6 +15,7 @@ mod llama;
 mod logprobs;
 mod options;
 mod os;
+mod parts;
 pub mod request;
 pub mod sampler;
 mod sandbox;

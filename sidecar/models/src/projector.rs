@@ -20,16 +20,14 @@ pub fn projector_beside(model: &Path) -> Option<PathBuf> {
 
 fn choose<'a>(names: &'a [String], model: &str) -> Option<&'a str> {
     let is_projector = |name: &&String| is_gguf(name) && name.to_ascii_lowercase().starts_with("mmproj");
-    let best = |name: &&String| {
+    let rank = |name: &str| {
+        let shared = words_of(model).filter(|word| words_of(name).any(|own| own == *word)).count();
         let format = FORMATS.iter().position(|format| has_quant(name, format)).unwrap_or(FORMATS.len());
-        (
-            std::cmp::Reverse(words_of(model).filter(|word| words_of(name).any(|own| own == *word)).count()),
-            format,
-            *name,
-        )
+        (std::cmp::Reverse(shared), format, name.to_owned())
     };
     // A model may itself be named so: it is no projector of its own.
-    names.iter().filter(is_projector).filter(|name| *name != model).min_by_key(best).map(String::as_str)
+    let others = names.iter().filter(is_projector).filter(|name| *name != model);
+    others.min_by_key(|name| rank(name)).map(String::as_str)
 }
 
 /// Words of a file's name, without the numbers of its part.

@@ -3,7 +3,7 @@
 use crate::node::lock;
 use crate::{LocalModel, LocalModelState, ModelEntry, Phase, ServeOptions};
 use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, ProjectorOptions, WorkerCommand, SAMPLER_VERSION};
-use ainonymous_models::{projector_beside, FileHashes, HashCache};
+use ainonymous_models::{parts_of, projector_beside, FileHashes, HashCache};
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -374,7 +374,7 @@ impl Engines {
         }
     }
 
-    /// Reads and hashes the file away from the async threads.
+    /// Reads and hashes the file, or its parts, away from the async threads.
     async fn describe(
         &self,
         options: &ServeOptions,
@@ -382,7 +382,7 @@ impl Engines {
         let (path, cache) = (options.path.clone(), self.hash_cache.clone());
         let work = move || {
             let description = ainonymous_models::describe(&path)?;
-            let hashes = HashCache::open(&cache).hash_file(&path)?;
+            let hashes = HashCache::open(&cache).hash_files(&parts_of(&path)?)?;
             Ok((description, hashes))
         };
         match tokio::task::spawn_blocking(work).await {

@@ -7,7 +7,9 @@ use crate::error::EngineError;
 use crate::fit::{self, Fit, Machine, PrefixCache, Reserved, Wishes};
 use crate::llama::{self, Device, GgufFacts};
 use crate::options::{DeviceInfo, Preview};
+use crate::parts::parts;
 use crate::{os, EngineOptions};
+use std::path::{Path, PathBuf};
 
 /// What is known before anything is loaded.
 pub(super) struct Plan {
@@ -26,8 +28,12 @@ impl Plan {
     /// `reserved`: what others were promised of the memory that is free.
     pub(super) fn read(options: &EngineOptions, reserved: Reserved) -> Result<Self, EngineError> {
         let variant = llama::backends()?.variant;
-        let file_bytes = check_file(&options.model_path)?;
-        let facts = GgufFacts::read(&options.model_path).ok_or_else(why_refused)?;
+        check_file(&options.model_path)?;
+        let facts = GgufFacts::read(&options.model_path).ok_or_else(|| match first_missing(&options.model_path) {
+            Some(part) => EngineError::FileNotFound { path: part.display().to_string() },
+            None => why_refused(),
+        })?;
+        let file_bytes = facts.files.iter().map(|file| check_file(file)).sum::<Result<u64, _>>()?;
         let draft = match &options.draft {
             Some(draft) => {
                 check_file(&draft.model_path)?;
@@ -110,6 +116,11 @@ pub(super) fn preview(options: Option<&EngineOptions>) -> Result<Preview, Engine
     };
     let variant = llama::backends()?.variant;
     Ok(Preview { fit, variant, devices: llama::devices().into_iter().map(info).collect() })
+}
+
+/// The first part of a model that is not there, going by the names.
+fn first_missing(path: &Path) -> Option<PathBuf> {
+    parts(path).into_iter().find(|part| !part.exists())
 }
 
 fn machine(devices: &[Device]) -> Machine {
