@@ -213,7 +213,10 @@ mod tests {
         assert_eq!(images, ["data:image/png;base64,iVBORy4uLg==", "data:image/jpeg;base64,/9j/"]);
         let content = messages(None, "What?", &images)[0]["content"].clone();
         assert_eq!((&content[1]["image_url"]["url"], &content[2]["text"]), (&json!(images[1]), &json!("What?")));
-        let code = |path: PathBuf| shown(&[path]).unwrap_err().code();
+        let code = |path: PathBuf| {
+            let error = shown(&[path]).unwrap_err();
+            error.code()
+        };
         assert_eq!(code(file("c.gif", b"GIF89a")), "invalid_value");
         assert_eq!(code(folder.path().join("none.png")), "unreadable_file");
         let mut large = vec![0; IMAGE_BYTES_MAX + 1];

@@ -11,11 +11,11 @@ use crate::out::Out;
 use crate::show::{bytes, count, thousands};
 use crate::{paths, signals};
 use ainonymous_models::{
-    catalogue, describe, recommend, Caches, Description, Entry, HashCache, Hub, Manner, Model, ModelError, ModelName,
-    Patience, Phase, Place, Progress, Puller, Store,
+    catalogue, describe, recommend, Caches, Description, Entry, HashCache, Hub, Manner, Model, ModelName, Patience,
+    Phase, Place, Progress, Puller, Store,
 };
 use serde_json::{json, Value};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Remembers digests of files that were not pulled, in the folder of models.
 const HASHES: &str = "hashes.json";
