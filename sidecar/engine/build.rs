@@ -59,7 +59,7 @@ fn libraries(backends: &Path) -> io::Result<Vec<(String, PathBuf)>> {
             }
         }
     }
-    let all = ["libllama.so.", "libggml.so.", "libggml-base.so.", "libggml-cpu-"];
+    let all = ["libllama.so.", "libmtmd.so.", "libggml.so.", "libggml-base.so.", "libggml-cpu-"];
     match all.iter().find(|wanted| !found.iter().any(|(name, _)| name.starts_with(**wanted))) {
         None => Ok(found),
         Some(missing) => {
@@ -94,7 +94,7 @@ fn lay(wanted: &[(String, PathBuf)], folder: &Path) -> io::Result<()> {
 
 /// llama.cpp's own build script leaves links to nowhere here, and falls over them the next time.
 fn sweep(folder: &Path) -> io::Result<()> {
-    for name in ["libllama.so", "libggml.so", "libggml-base.so"] {
+    for name in ["libllama.so", "libmtmd.so", "libggml.so", "libggml-base.so"] {
         let link = folder.join(name);
         if fs::symlink_metadata(&link).is_ok_and(|found| found.is_symlink()) && !link.exists() {
             fs::remove_file(link)?;

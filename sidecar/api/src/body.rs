@@ -1,14 +1,15 @@
 //! Reads a request body up to its bound. It must not know what is in it.
 
 use crate::ApiError;
+use ainonymous_node::request::IMAGES_BYTES_MAX;
 use ainonymous_types::limits::PROMPT_BYTES_MAX;
 use axum::body::Body;
 use axum::http::{header, HeaderMap};
 use futures::StreamExt as _;
 use std::time::Duration;
 
-/// Largest body: the longest prompt, and room for what JSON escapes.
-pub const BODY_BYTES_MAX: usize = PROMPT_BYTES_MAX + (4 << 20);
+/// Largest body: the longest prompt, all its images in base64, and room for what JSON escapes.
+pub const BODY_BYTES_MAX: usize = PROMPT_BYTES_MAX + IMAGES_BYTES_MAX / 3 * 4 + (4 << 20);
 /// How much of a body that is too large is still taken in, so that its sender hears the reason instead of a reset.
 const DRAIN_BYTES_MAX: usize = 64 << 20;
 /// Longest time that a body may take to arrive.

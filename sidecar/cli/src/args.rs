@@ -158,6 +158,9 @@ pub(crate) struct Up {
     /// A small model with the same tokenizer that guesses ahead, named like those to serve; answers stay the same.
     #[arg(long, env = "AINONYMOUS_DRAFT", value_name = "FILE")]
     pub(crate) draft: Option<PathBuf>,
+    /// The projector of the model, a GGUF file by which it sees images [default: `mmproj*.gguf` beside the model].
+    #[arg(long, env = "AINONYMOUS_MMPROJ", value_name = "FILE")]
+    pub(crate) mmproj: Option<PathBuf>,
     /// Most tokens guessed in one step [default: 4].
     #[arg(long, env = "AINONYMOUS_DRAFT_TOKENS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) draft_tokens: Option<u32>,
@@ -299,6 +302,9 @@ pub(crate) struct Ask {
     /// Longest time to wait for the receipt to be published and checked; 0 does not wait.
     #[arg(long, value_name = "MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub(crate) receipt_wait_ms: u64,
+    /// An image to ask about, a PNG or JPEG file; can be given again. Peers are not shown images: this node answers.
+    #[arg(long, value_name = "FILE", action = clap::ArgAction::Append, conflicts_with_all = ["fetch", "posted"])]
+    pub(crate) image: Vec<PathBuf>,
     /// The question; `-` reads it from stdin.
     #[arg(required_unless_present = "fetch", value_name = "TEXT")]
     pub(crate) text: Vec<String>,

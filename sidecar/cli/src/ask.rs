@@ -7,17 +7,20 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::show::Answered;
+use ainonymous_node::request::IMAGE_BYTES_MAX;
+use base64::prelude::{Engine as _, BASE64_STANDARD};
 use serde_json::{json, Value};
 use std::io::Read as _;
+use std::path::PathBuf;
 
 /// Asks, shows the answer as it comes, then who answered and where the receipt stands.
 pub(crate) async fn run(flags: Ask, config: &Config, out: &Out) -> Result<Exit, CliError> {
-    let Ask { whom, posted, fetch, receipt_wait_ms, text } = flags;
+    let Ask { whom, posted, fetch, receipt_wait_ms, image, text } = flags;
     let client = Client::new(&whom.api, config)?;
     let answered = match fetch {
         Some(request) => fetch_posted(&client, &request, out).await?,
         None => {
-            let messages = messages(whom.system.as_deref(), &question(&text)?);
+            let messages = messages(whom.system.as_deref(), &question(&text)?, &shown(&image)?);
             let body = body(&whom, posted, config, messages);
             let mut answered = stream(&client, &body, out, !out.is_json()).await?;
             check_receipt(&client, &mut answered, receipt_wait_ms).await?;
@@ -139,10 +142,39 @@ fn question(words: &[String]) -> Result<String, CliError> {
     Ok(text)
 }
 
-fn messages(system: Option<&str>, question: &str) -> Value {
+/// Images as addresses that carry them.
+fn shown(files: &[PathBuf]) -> Result<Vec<String>, CliError> {
+    let shown = |path: &PathBuf| {
+        let refused = |problem: String| CliError::Value { value: path.display().to_string(), what: "--image", problem };
+        let file = |source| CliError::File { path: path.clone(), source };
+        let mut bytes = Vec::new();
+        // One byte more than is allowed tells that there are more.
+        let most = IMAGE_BYTES_MAX as u64 + 1;
+        std::fs::File::open(path).map_err(file)?.take(most).read_to_end(&mut bytes).map_err(file)?;
+        let kind = match bytes.as_slice() {
+            _ if bytes.len() > IMAGE_BYTES_MAX => {
+                return Err(refused(format!("it has more than {} MiB; send a smaller one", IMAGE_BYTES_MAX >> 20)));
+            }
+            [0x89, b'P', b'N', b'G', ..] => "png",
+            [0xff, 0xd8, 0xff, ..] => "jpeg",
+            _ => return Err(refused("it must be a PNG or JPEG file".into())),
+        };
+        Ok(format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(bytes)))
+    };
+    files.iter().map(shown).collect()
+}
+
+fn messages(system: Option<&str>, question: &str, images: &[String]) -> Value {
     let mut messages = Vec::new();
     messages.extend(system.map(|text| json!({ "role": "system", "content": text })));
-    messages.push(json!({ "role": "user", "content": question }));
+    let content = match images {
+        [] => json!(question),
+        images => {
+            let shown = images.iter().map(|image| json!({ "type": "image_url", "image_url": { "url": image } }));
+            shown.chain([json!({ "type": "text", "text": question })]).collect()
+        }
+    };
+    messages.push(json!({ "role": "user", "content": content }));
     Value::Array(messages)
 }
 
@@ -154,7 +186,7 @@ mod tests {
     #[test]
     fn flags_before_the_file() {
         let config = Config { model: Some("file".into()), route: Some(Route::Local), ..Config::default() };
-        let messages = messages(Some("Be brief."), "Hi");
+        let messages = messages(Some("Be brief."), "Hi", &[]);
         assert_eq!(messages[0]["role"], "system");
         let of_file = body(&Whom::default(), false, &config, messages.clone());
         assert_eq!((of_file["model"].as_str(), of_file["ainonymous"]["route"].as_str()), (Some("file"), Some("local")));
@@ -166,6 +198,30 @@ mod tests {
             (Some("flag"), Some("posted"))
         );
         assert_eq!((of_flags["seed"].as_u64(), of_flags["temperature"].as_f64()), (Some(5), Some(0.0)));
+    }
+
+    #[test]
+    fn images_go_with_the_question() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let png = file("a.png", b"\x89PNG...");
+        let images = shown(&[png, file("b", b"\xff\xd8\xff")]).unwrap();
+        assert_eq!(images, ["data:image/png;base64,iVBORy4uLg==", "data:image/jpeg;base64,/9j/"]);
+        let content = messages(None, "What?", &images)[0]["content"].clone();
+        assert_eq!((&content[1]["image_url"]["url"], &content[2]["text"]), (&json!(images[1]), &json!("What?")));
+        let code = |path: PathBuf| {
+            let error = shown(&[path]).unwrap_err();
+            error.code()
+        };
+        assert_eq!(code(file("c.gif", b"GIF89a")), "invalid_value");
+        assert_eq!(code(folder.path().join("none.png")), "unreadable_file");
+        let mut large = vec![0; IMAGE_BYTES_MAX + 1];
+        large[..4].copy_from_slice(b"\x89PNG");
+        assert_eq!(code(file("large.png", &large)), "invalid_value");
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) prefix_cache_mib: Option<u64>,
     pub(crate) draft: Option<PathBuf>,
     pub(crate) draft_tokens: Option<u32>,
+    pub(crate) mmproj: Option<PathBuf>,
     pub(crate) models_max: Option<u32>,
     pub(crate) idle_unload_s: Option<u64>,
     pub(crate) receipt_interval_ms: Option<u64>,
@@ -71,10 +72,13 @@ impl Config {
             .map_err(|e| CliError::Config { path: path.to_path_buf(), problem: e.to_string().trim_end().to_owned() })?;
         config.check().map_err(|problem| CliError::Config { path: path.to_path_buf(), problem })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        let paths = [&mut config.data_dir, &mut config.passphrase_file, &mut config.happ, &mut config.models_dir];
-        let models = config.serve.iter_mut().chain(&mut config.draft).filter(|model| is_path(model));
-        for relative in paths.into_iter().flatten().chain(models) {
+        let Config { data_dir, passphrase_file, happ, models_dir, mmproj, .. } = &mut config;
+        let paths = [data_dir, passphrase_file, happ, models_dir, mmproj];
+        for relative in paths.into_iter().flatten() {
             *relative = folder.join(&*relative);
+        }
+        for model in config.serve.iter_mut().chain(&mut config.draft).filter(|model| is_path(model)) {
+            *model = folder.join(&*model);
         }
         Ok(config)
     }
@@ -146,7 +150,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 31);
+        assert_eq!(known.len(), 32);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

@@ -11,11 +11,11 @@ use crate::out::Out;
 use crate::show::{bytes, count, thousands};
 use crate::{paths, signals};
 use ainonymous_models::{
-    catalogue, describe, recommend, Caches, Description, Entry, HashCache, Hub, Manner, Model, ModelError, ModelName,
-    Patience, Phase, Place, Progress, Puller, Store,
+    catalogue, describe, recommend, Caches, Description, Entry, HashCache, Hub, Manner, Model, ModelName, Patience,
+    Phase, Place, Progress, Puller, Store,
 };
 use serde_json::{json, Value};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Remembers digests of files that were not pulled, in the folder of models.
 const HASHES: &str = "hashes.json";
@@ -87,16 +87,11 @@ fn show(named: &Named, store: &Store, out: &Out) -> Result<Exit, CliError> {
     let name = ModelName::parse(&named.name)?;
     let files = store.resolve(&name)?;
     let listed = store.list().into_iter().find(|model| model.files == files);
-    let said = match files.first().map(|file| describe(file)) {
-        // Parts say less than a whole: what they are is all there is.
-        None | Some(Err(ModelError::Split { .. })) => None,
-        Some(said) => Some(said?),
-    };
+    let said = files.first().map(|file| describe(file)).transpose()?;
     let known = listed.as_ref().and_then(|model| model.sha256.clone());
-    let sha256 = match (known, files.as_slice()) {
-        (Some(known), _) => Some(known),
-        (None, [file]) => Some(digest(file, store, out)?),
-        (None, _) => None,
+    let sha256 = match known {
+        Some(known) => Some(known),
+        None => Some(digest(&files, store, out)?),
     };
     let size = files.iter().filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
     let place = listed.as_ref().map(|model| model.place);
@@ -110,12 +105,12 @@ fn show(named: &Named, store: &Store, out: &Out) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// The digest of a file that nobody pulled: it is read, and remembered.
-fn digest(file: &Path, store: &Store, out: &Out) -> Result<String, CliError> {
+/// The digest of a file that nobody pulled, or of all parts of a model as of one file: they are read, and it is remembered.
+fn digest(files: &[PathBuf], store: &Store, out: &Out) -> Result<String, CliError> {
     let meter = Meter::new(out);
     let watcher = meter.watcher();
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let hashes = HashCache::open(&store.root().join(HASHES)).hash_file_with(file, &mut |bytes_done, bytes_total| {
+    let name = files.first().and_then(|file| file.file_name()).unwrap_or_default().to_string_lossy().into_owned();
+    let hashes = HashCache::open(&store.root().join(HASHES)).hash_files_with(files, &mut |bytes_done, bytes_total| {
         watcher(Progress { file: name.clone(), phase: Phase::Checking, bytes_done, bytes_total });
         true
     });

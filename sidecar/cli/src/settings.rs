@@ -70,6 +70,14 @@ impl Settings {
             }
             None => None,
         };
+        let mmproj = flags.mmproj.clone().or_else(|| config.mmproj.clone());
+        if let Some(file) = mmproj.as_ref().filter(|_| files.len() > 1) {
+            return Err(CliError::Value {
+                value: file.display().to_string(),
+                what: "--mmproj",
+                problem: "it belongs to one model, and several are served: put it into the folder of its own".into(),
+            });
+        }
         let of_model = |path: PathBuf| ServeOptions {
             path,
             share: true,
@@ -85,11 +93,12 @@ impl Settings {
             kv_type: KvType::F16,
             prefix_cache_bytes: flags.prefix_cache_mib.or(config.prefix_cache_mib).map(|mib| mib << 20),
             draft: draft.clone(),
+            mmproj: mmproj.clone(),
         };
         let files: Vec<PathBuf> = files.into_iter().map(find).collect::<Result<_, _>>()?;
         let library = Library {
             store: models::store(&flags.models, config)?,
-            serve: ServeOptions { share: false, ..of_model(PathBuf::new()) },
+            serve: ServeOptions { share: false, mmproj: None, ..of_model(PathBuf::new()) },
             loaded_max: flags.models_max.or(config.models_max).unwrap_or(MODELS_MAX_DEFAULT) as usize,
         };
         let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();
@@ -346,6 +355,19 @@ mod tests {
         assert!(absent.hint().contains("ainonymous pull hf:org/other:Q4_K_M"), "{}", absent.hint());
         assert_eq!(found("hf:nonsense").unwrap_err().exit(), Exit::Usage);
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_projector_belongs_to_one_model() {
+        let config = Config { mmproj: Some("/p/file.gguf".into()), ..Config::default() };
+        let one = settings("up --serve ./m.gguf", &config);
+        assert_eq!(one.models[0].mmproj, Some("/p/file.gguf".into()));
+        assert_eq!(one.library.serve.mmproj, None, "of other models on disk");
+        let flag = settings("up --serve ./m.gguf --mmproj p.gguf", &config);
+        assert_eq!(flag.models[0].mmproj, Some("p.gguf".into()));
+        let line = "up --serve ./m.gguf --serve ./n.gguf --mmproj p.gguf";
+        let error = Settings::resolve(flags(line), Vec::new(), &Config::default()).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
     }
 
     #[test]

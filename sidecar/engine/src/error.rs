@@ -90,6 +90,35 @@ pub enum EngineError {
     /// The draft model splits text into other tokens than the model it should guess for.
     #[error("the draft model has another tokenizer than the model")]
     DraftMismatch,
+    /// The projector does not belong to the model, or llama.cpp cannot use it.
+    #[error("the projector cannot be used: {detail}")]
+    InvalidProjector {
+        /// llama.cpp's last error line, or what is wrong.
+        detail: String,
+    },
+    /// Images were sent to a model that has no projector.
+    #[error("this model was loaded without a projector and sees no images")]
+    NoProjector,
+    /// An image cannot be decoded.
+    #[error("image {index} cannot be read: {detail}")]
+    ImageInvalid {
+        /// Which image of the question, from 1.
+        index: u32,
+        /// What is wrong.
+        detail: String,
+    },
+    /// An image has too many pixels or a side much longer than the other, or the model has no room for it.
+    #[error("image {index} is too large: {width} x {height} pixels break the bound {bound}")]
+    ImageTooLarge {
+        /// Which image of the question, from 1.
+        index: u32,
+        /// As its header says.
+        width: u32,
+        /// As its header says.
+        height: u32,
+        /// Name of the bound.
+        bound: String,
+    },
     /// The constraint or a tool's schema cannot be turned into a grammar.
     #[error("the constraint cannot be used: {detail}")]
     InvalidConstraint {
@@ -188,6 +217,10 @@ impl EngineError {
             Self::PromptTooLong { .. } => "prompt_too_long",
             Self::InputOutOfBounds { .. } => "input_out_of_bounds",
             Self::DraftMismatch => "draft_mismatch",
+            Self::InvalidProjector { .. } => "invalid_projector",
+            Self::NoProjector => "no_projector",
+            Self::ImageInvalid { .. } => "image_invalid",
+            Self::ImageTooLarge { .. } => "image_too_large",
             Self::InvalidConstraint { .. } => "invalid_constraint",
             Self::Unsupported { .. } => "unsupported_by_model",
             Self::QueueFull { .. } => "queue_full",
@@ -227,6 +260,12 @@ impl EngineError {
             Self::PromptTooLong { .. } => "shorten the conversation, or ask a provider with a larger context",
             Self::InputOutOfBounds { .. } => "stay within the documented bound",
             Self::DraftMismatch => "choose a smaller model of the same family, or none",
+            Self::InvalidProjector { .. } => "take the `mmproj` file from where the model came from, or leave it out",
+            Self::NoProjector => {
+                "leave the images out, or load a model whose `mmproj*.gguf` lies beside it or is named with `--mmproj`"
+            }
+            Self::ImageInvalid { .. } => "send a PNG or JPEG file as it is, in base64",
+            Self::ImageTooLarge { .. } => "send a smaller image: the model sees about a thousand points a side at most",
             Self::InvalidConstraint { .. } => "simplify the schema or grammar, and check that it is valid",
             Self::Unsupported { .. } => "leave it out, or choose a model that can",
             Self::QueueFull { .. } => "try again in a moment, or ask another provider",

@@ -10,11 +10,13 @@ mod error;
 mod fit;
 mod grammar;
 pub mod hashes;
+mod image;
 mod inspect;
 mod llama;
 mod logprobs;
 mod options;
 mod os;
+mod parts;
 pub mod request;
 pub mod sampler;
 mod sandbox;
@@ -30,8 +32,8 @@ pub use error::EngineError;
 pub use fit::{Degraded, Fit};
 pub use inspect::{Inspect, Inspected, TemplateKnows, DETOKENIZE_MAX};
 pub use options::{
-    DeviceInfo, DraftOptions, EngineOptions, GpuLayers, ModelInfo, Preview, WorkerCommand, CONTEXT_TOKENS_DEFAULT,
-    DRAFT_TOKENS_MAX, PREFIX_CACHE_BYTES_MAX, QUEUE_MAX_DEFAULT, SLOTS_MAX,
+    DeviceInfo, DraftOptions, EngineOptions, GpuLayers, ModelInfo, Preview, ProjectorOptions, WorkerCommand,
+    CONTEXT_TOKENS_DEFAULT, DRAFT_TOKENS_MAX, PREFIX_CACHE_BYTES_MAX, QUEUE_MAX_DEFAULT, SLOTS_MAX,
 };
 pub use request::{EmbedInput, EmbedQuestion, Embeddings, Prompt, Question};
 pub use sampler::SAMPLER_VERSION;

@@ -46,6 +46,17 @@ pub struct EngineOptions {
     pub prefix_cache_bytes: Option<u64>,
     /// A small model that guesses ahead.
     pub draft: Option<DraftOptions>,
+    /// What makes of images what the model can read.
+    pub projector: Option<ProjectorOptions>,
+}
+
+/// A projector (llama.cpp's `mmproj`): makes of an image what the model can read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectorOptions {
+    /// The GGUF file; it must have been made for the model.
+    pub path: PathBuf,
+    /// It was not named but lay beside the model: one that does not fit is passed over instead of being an error.
+    pub found: bool,
 }
 
 /// A small model that guesses what the large one will say. Answers are the same with and without it.
@@ -82,6 +93,7 @@ impl EngineOptions {
             kv_type: KvType::F16,
             prefix_cache_bytes: None,
             draft: None,
+            projector: None,
         }
     }
 
@@ -130,6 +142,8 @@ pub struct ModelInfo {
     pub tokenizer_hash: Bytes32,
     /// SHA-256 of the chat template.
     pub template_hash: Bytes32,
+    /// Does it take images?
+    pub images: bool,
     /// The plan after which it was loaded.
     pub fit: Fit,
     /// How long loading took, in milliseconds.

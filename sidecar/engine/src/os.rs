@@ -153,8 +153,17 @@ fn cgroup_room(max: Option<String>, current: Option<String>, stat: Option<String
 
 /// Resident memory of a process in bytes, where the system tells.
 pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The part of it that is of no file, so that the system cannot take it back, where the system tells.
+pub(crate) fn anonymous_bytes(pid: u32) -> Option<u64> {
+    status_bytes(pid, "RssAnon:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
 
@@ -194,5 +203,7 @@ mod tests {
     fn this_process_has_memory() {
         assert!(super::resident_bytes(std::process::id()).unwrap() > 1 << 20);
         assert_eq!(super::resident_bytes(u32::MAX), None);
+        let anonymous = super::anonymous_bytes(std::process::id()).unwrap();
+        assert!(anonymous > 1 << 16 && anonymous <= super::resident_bytes(std::process::id()).unwrap());
     }
 }

@@ -7,6 +7,7 @@ use crate::EngineError;
 use ainonymous_types::{limits, ChatInput, ChatMessage, ChatRole, Sampling};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Most tools in one question.
 pub const TOOLS_MAX: usize = 128;
@@ -24,6 +25,16 @@ pub const LOGIT_BIAS_MAX: f32 = 100.0;
 pub const TOP_LOGPROBS_MAX: u32 = 20;
 /// Most texts embedded at once.
 pub const EMBED_INPUTS_MAX: usize = 512;
+/// Most images in one question.
+pub const IMAGES_MAX: usize = 16;
+/// Longest image, in bytes of its file.
+pub const IMAGE_BYTES_MAX: usize = 8 << 20;
+/// All images of a question together, in bytes of their files.
+pub const IMAGES_BYTES_MAX: usize = 24 << 20;
+/// Most pixels of an image, as its header says.
+pub const IMAGE_PIXELS_MAX: u64 = 32 << 20;
+/// Longest side of an image, as a multiple of the other.
+pub const IMAGE_ASPECT_MAX: u32 = 50;
 
 /// A question.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +105,8 @@ pub struct Message {
     pub role: Role,
     /// What is said.
     pub content: String,
+    /// What is shown, in the order of its places in what is said.
+    pub images: Vec<Image>,
     /// What the model thought before it said that.
     pub reasoning: Option<String>,
     /// Tools that the model called.
@@ -102,6 +115,30 @@ pub struct Message {
     pub tool_call_id: Option<String>,
     /// Results of tools: the tool's name.
     pub name: Option<String>,
+}
+
+/// An image in a message.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Where in the message's content it stands: before this byte, which begins a character or is the end.
+    pub at: usize,
+    /// A PNG or JPEG file.
+    #[serde(with = "image_bytes")]
+    pub bytes: Arc<[u8]>,
+}
+
+/// Bytes of images travel as bytes, not as a list of numbers.
+mod image_bytes {
+    use serde::{Deserializer, Serializer};
+    use std::sync::Arc;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+        serde_bytes::deserialize::<Vec<u8>, D>(deserializer).map(Arc::from)
+    }
 }
 
 /// A tool.
@@ -215,15 +252,28 @@ impl Message {
     /// A message of words alone.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         let content = content.into();
-        Self { role, content, reasoning: None, tool_calls: vec![], tool_call_id: None, name: None }
+        Self { role, content, images: vec![], reasoning: None, tool_calls: vec![], tool_call_id: None, name: None }
     }
 
     /// Length of everything that a person or a model wrote, in bytes.
     fn bytes(&self) -> usize {
-        let Self { role: _, content, reasoning, tool_calls, tool_call_id, name } = self;
+        let Self { role: _, content, images: _, reasoning, tool_calls, tool_call_id, name } = self;
         let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let calls: usize = tool_calls.iter().map(|c| c.id.len() + c.name.len() + c.arguments.len()).sum();
         content.len() + optional(reasoning) + calls + optional(tool_call_id) + optional(name)
+    }
+
+    /// Do its images stand in order, each before a character or at the end?
+    fn images_fit(&self) -> bool {
+        let ordered = self.images.windows(2).all(|two| two[0].at <= two[1].at);
+        ordered && self.images.iter().all(|image| self.content.is_char_boundary(image.at))
+    }
+}
+
+impl Chat {
+    /// All images, in the order in which the model sees them.
+    pub fn images(&self) -> impl Iterator<Item = &Image> {
+        self.messages.iter().flat_map(|message| &message.images)
     }
 }
 
@@ -239,6 +289,11 @@ impl From<ChatMessage> for Message {
 }
 
 impl Question {
+    /// Does it show images?
+    pub fn has_images(&self) -> bool {
+        matches!(&self.prompt, Prompt::Chat(chat) if chat.images().next().is_some())
+    }
+
     /// The plain continuation of a prompt.
     pub fn new(prompt: Prompt) -> Self {
         Self {
@@ -269,6 +324,7 @@ impl Question {
         };
         let lacking = [
             ("tools", !tools.is_empty()),
+            ("images", messages.iter().any(|m| !m.images.is_empty())),
             ("thinking", thinking.is_some()),
             ("chat_template_kwargs", !template_arguments.is_empty()),
             ("penalties and biases", !adjust.is_neutral()),
@@ -359,12 +415,16 @@ impl Chat {
         broken(&[
             ("CHAT_MESSAGES_MAX", messages.len() <= limits::CHAT_MESSAGES_MAX),
             ("PROMPT_BYTES_MAX", messages.iter().map(Message::bytes).sum::<usize>() <= limits::PROMPT_BYTES_MAX),
+            ("IMAGES_MAX", self.images().count() <= IMAGES_MAX),
+            ("IMAGE_BYTES_MAX", self.images().all(|image| image.bytes.len() <= IMAGE_BYTES_MAX)),
+            ("IMAGES_BYTES_MAX", self.images().map(|i| i.bytes.len()).sum::<usize>() <= IMAGES_BYTES_MAX),
+            ("places of images", messages.iter().all(Message::images_fit)),
             ("TOOL_CALLS_MAX", messages.iter().all(|m| m.tool_calls.len() <= TOOL_CALLS_MAX)),
             ("TOOLS_MAX", tools.len() <= TOOLS_MAX),
             ("TOOL_NAME_BYTES_MAX", tools.iter().all(|tool| name(&tool.name))),
             ("SCHEMA_BYTES_MAX", tools.iter().map(tool_bytes).sum::<usize>() + arguments <= SCHEMA_BYTES_MAX),
         ])?;
-        match messages.iter().all(|m| m.content.trim().is_empty()) {
+        match messages.iter().all(|m| m.content.trim().is_empty() && m.images.is_empty()) {
             true => Err(EngineError::EmptyPrompt),
             false => Ok(()),
         }
@@ -431,7 +491,7 @@ macro_rules! secret {
     )*};
 }
 pub(crate) use secret;
-secret!(Question, Prompt, Chat, Message, Tool, ToolCall, Constraint, EmbedQuestion, EmbedInput);
+secret!(Question, Prompt, Chat, Message, Image, Tool, ToolCall, Constraint, EmbedQuestion, EmbedInput);
 
 #[cfg(test)]
 mod tests {
@@ -470,6 +530,31 @@ mod tests {
     }
 
     #[test]
+    fn images_are_bounded() {
+        let images = |count: usize, bytes: usize, at: usize| {
+            with(|q| {
+                let Prompt::Chat(chat) = &mut q.prompt else { return };
+                chat.messages[0].content = "é".into();
+                chat.messages[0].images = vec![Image { at, bytes: vec![0; bytes].into() }; count];
+            })
+        };
+        assert_eq!(images(IMAGES_MAX, 1, 2), Ok(()));
+        assert!(images(IMAGES_MAX + 1, 1, 2).is_err());
+        assert_eq!(images(IMAGES_BYTES_MAX / IMAGE_BYTES_MAX, IMAGE_BYTES_MAX, 0), Ok(()));
+        assert!(images(1, IMAGE_BYTES_MAX + 1, 0).is_err());
+        assert!(images(IMAGES_BYTES_MAX / IMAGE_BYTES_MAX + 1, IMAGE_BYTES_MAX, 0).is_err());
+        assert!(images(1, 1, 1).is_err(), "within a character");
+        assert!(images(1, 1, 3).is_err(), "behind the end");
+        let blank = with(|q| q.prompt = Prompt::Chat(Chat { messages: vec![shown("")], ..Chat::default() }));
+        assert_eq!(blank, Ok(()), "an image alone is a question");
+    }
+
+    fn shown(content: &str) -> Message {
+        let image = Image { at: 0, bytes: vec![1].into() };
+        Message { images: vec![image], ..Message::new(Role::User, content) }
+    }
+
+    #[test]
     fn a_question_needs_a_word() {
         assert_eq!(chat(" \n".into()).check(), Err(EngineError::EmptyPrompt));
         assert_eq!(Question::new(Prompt::Chat(Chat::default())).check(), Err(EngineError::EmptyPrompt));
@@ -495,6 +580,8 @@ mod tests {
         };
         assert_eq!(lacks(&|q| q.logprobs = Some(0)), "logprobs");
         assert_eq!(lacks(&|q| q.constraint = Some(Constraint::JsonObject)), "structured output");
+        let picture = Chat { messages: vec![shown("x")], ..Chat::default() };
+        assert_eq!(lacks(&|q| q.prompt = Prompt::Chat(picture.clone())), "images");
         assert_eq!(lacks(&|q| q.prompt = Prompt::Text("x".into())), "prompt");
     }
 

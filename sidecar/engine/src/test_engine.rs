@@ -48,6 +48,7 @@ impl TestEngine {
             quantization: "f32".into(),
             tokenizer_hash: Bytes32([1; 32]),
             template_hash: Bytes32([2; 32]),
+            images: true,
             fit: Fit::default(),
             load_ms: 0,
             sandbox: SandboxReport::default(),

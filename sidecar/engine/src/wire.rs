@@ -3,6 +3,8 @@
 //! Both ends are the same executable, so there is one version and fields go without names. Types here hold prompts and
 //! answers and therefore have no `Debug`.
 
+use crate::fit::Reserved;
+use crate::request::IMAGES_BYTES_MAX;
 use crate::{
     EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, Inspect, Inspected, ModelInfo, More, Preview,
     Question,
@@ -12,9 +14,9 @@ use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 /// Changed with every change of this module.
-pub(crate) const PROTOCOL: u32 = 5;
-/// Largest frame to the worker: the longest prompt and room for the rest.
-pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + (1 << 20);
+pub(crate) const PROTOCOL: u32 = 6;
+/// Largest frame to the worker: the longest prompt, all its images, and room for the rest.
+pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + IMAGES_BYTES_MAX + (1 << 20);
 /// Largest frame to the host.
 pub(crate) const TO_HOST_BYTES_MAX: usize = 64 << 20;
 /// Bytes of the length that precedes a frame.
@@ -23,8 +25,8 @@ pub(crate) const LENGTH_BYTES: usize = 4;
 /// Host to worker.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToWorker {
-    /// First, and once: load this model.
-    Load { protocol: u32, options: EngineOptions },
+    /// First, and once: load this model; others were promised so much.
+    Load { protocol: u32, options: EngineOptions, reserved: Reserved },
     /// First, and instead: say what loading this would do, or what there is to compute on, and exit.
     Preview { protocol: u32, options: Option<EngineOptions> },
     /// Answer a question.
@@ -42,6 +44,8 @@ pub(crate) enum ToWorker {
 /// Worker to host.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToHost {
+    /// What the model will take, before it takes it; again if another plan is tried.
+    Planned(Reserved),
     /// Loading goes on; thousandths.
     Loading { permille: u16 },
     /// The model is loaded.

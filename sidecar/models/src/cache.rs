@@ -4,9 +4,10 @@
 //! be read or written, files are hashed again. It must not be writable by others than the node's owner, as the rest of the
 //! data folder.
 
-use crate::{hash_file, FileHashes, ModelError};
+use crate::{hash_files, FileHashes, ModelError};
 use ainonymous_types::Bytes32;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fs::Metadata;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -64,21 +65,39 @@ impl HashCache {
     }
 
     /// The same with a report of progress, see [`hash_file`].
+    ///
+    /// [`hash_file`]: crate::hash_file
     pub fn hash_file_with(
         &mut self,
         file: &Path,
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<FileHashes, ModelError> {
-        let io = |e: std::io::Error| ModelError::io(file, &e);
-        let file = &file.canonicalize().map_err(io)?;
-        let identity = Identity::of(&file.metadata().map_err(io)?);
-        if let Some(hashes) = identity.as_ref().and_then(|identity| self.find(file, identity)) {
+        self.hash_files_with(&[file.to_owned()], progress)
+    }
+
+    /// Hashes of a model's parts as of one file, from the cache if none has changed. The first names them.
+    pub fn hash_files(&mut self, files: &[PathBuf]) -> Result<FileHashes, ModelError> {
+        self.hash_files_with(files, &mut |_, _| true)
+    }
+
+    /// The same with a report of progress.
+    pub fn hash_files_with(
+        &mut self,
+        files: &[PathBuf],
+        progress: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<FileHashes, ModelError> {
+        let real = |file: &PathBuf| file.canonicalize().map_err(|e| ModelError::io(file, &e));
+        let files: Vec<PathBuf> = files.iter().map(real).collect::<Result<_, _>>()?;
+        let identity = Identity::of_all(&files)?;
+        let known = files.first().zip(identity.as_ref()).and_then(|(file, identity)| self.find(file, identity));
+        if let Some(hashes) = known {
             return Ok(hashes);
         }
-        let hashes = hash_file(file, progress)?;
-        let unchanged = file.metadata().map_err(io)?;
-        if identity.is_some() && identity == Identity::of(&unchanged) {
-            self.remember(file, identity, &hashes);
+        let hashes = hash_files(&files, progress)?;
+        if let Some(file) = files.first().filter(|_| identity.is_some()) {
+            if identity == Identity::of_all(&files)? {
+                self.remember(file, identity, &hashes);
+            }
         }
         Ok(hashes)
     }
@@ -104,6 +123,34 @@ impl HashCache {
 }
 
 impl Identity {
+    /// Of several files together: their lengths, the latest times, and a number that is another if anything is.
+    fn of_all(files: &[PathBuf]) -> Result<Option<Self>, ModelError> {
+        let mut all = Some(Vec::new());
+        for file in files {
+            let one = Self::of(&file.metadata().map_err(|e| ModelError::io(file, &e))?);
+            all = all.zip(one).map(|(mut all, one)| {
+                all.push(one);
+                all
+            });
+        }
+        Ok(all.and_then(|all: Vec<Self>| match all.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            several => {
+                let words = |i: &Self| [i.bytes, i.modified_ns, i.changed_ns, i.number].map(u64::to_le_bytes).concat();
+                let hash = several.iter().fold(Sha256::new(), |hash, identity| hash.chain_update(words(identity)));
+                let mut number = [0; 8];
+                number.copy_from_slice(&hash.finalize()[..8]);
+                Some(Self {
+                    bytes: several.iter().map(|identity| identity.bytes).sum(),
+                    modified_ns: several.iter().map(|identity| identity.modified_ns).max()?,
+                    changed_ns: several.iter().map(|identity| identity.changed_ns).max()?,
+                    number: u64::from_le_bytes(number),
+                })
+            }
+        }))
+    }
+
     fn of(metadata: &Metadata) -> Option<Self> {
         let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
         let modified_ns = u64::try_from(since.as_nanos()).ok()?;

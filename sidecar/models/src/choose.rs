@@ -30,13 +30,14 @@ pub(crate) enum Miss {
 pub(crate) fn choose(files: &[RepoFile], pick: &Pick) -> Result<Vec<usize>, Miss> {
     let models: Vec<usize> = (0..files.len()).filter(|i| is_model(files[*i].as_str())).collect();
     let first = match pick {
-        _ if models.is_empty() => return Err(Miss::NoModel),
+        Pick::Usual | Pick::Quant(_) if models.is_empty() => return Err(Miss::NoModel),
         Pick::Usual => {
             let usual = USUAL.iter().find_map(|quant| of_quant(files, &models, quant));
             usual.or_else(|| models.first().copied())
         }
         Pick::Quant(quant) => of_quant(files, &models, quant),
-        Pick::File(file) => models.iter().copied().find(|i| files[*i] == *file),
+        // Whoever names a file means it: a projector, for example.
+        Pick::File(file) => (0..files.len()).find(|i| files[*i] == *file && is_gguf(file.as_str())),
     };
     let Some(first) = first else { return Err(miss(files, &models, pick)) };
     let Some(part) = Part::of(files[first].as_str()) else { return Ok(vec![first]) };

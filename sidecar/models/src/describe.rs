@@ -1,8 +1,8 @@
 //! What a model spec needs to know of a file besides its hashes.
 
 use crate::gguf::{Header, Tensor};
-use crate::tensor;
 use crate::ModelError;
+use crate::{parts, tensor};
 use ainonymous_types::{limits, Bytes32};
 use ainonymous_verify::text::{to_label, to_printable};
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub struct Description {
     pub parameters: u64,
     /// Context that the model was trained with, in tokens; 0 if the file does not say.
     pub context_trained: u32,
-    /// Length of the file in bytes.
+    /// Length of the file in bytes, of all parts together.
     pub file_bytes: u64,
     /// Number of layers; 0 if the file does not say.
     pub layers: u32,
@@ -35,11 +35,13 @@ pub struct Description {
     pub template_hash: Bytes32,
 }
 
-/// Reads a file's header, checks it, and says what the model is.
+/// Reads the header of a file, and of its other parts if it was split, checks them, and says what the model is.
 pub fn describe(path: &Path) -> Result<Description, ModelError> {
-    let header = Header::read(path)?;
-    if let Some(parts) = header.number("split.count").filter(|parts| *parts > 1) {
-        return Err(ModelError::Split { path: path.into(), parts });
+    let mut parts = parts::read(path)?.into_iter().map(|(_, header)| header);
+    let Some(mut header) = parts.next() else { return Err(ModelError::NotFound { path: path.into() }) };
+    for mut part in parts {
+        header.tensors.append(&mut part.tensors);
+        header.file_bytes += part.file_bytes;
     }
     let malformed = |what| ModelError::Malformed { path: path.into(), what };
     let architecture = header.text("general.architecture").unwrap_or_default();

@@ -72,10 +72,18 @@ pub enum ModelError {
         /// What is wrong.
         what: &'static str,
     },
-    /// One part of a model that was split over several files.
-    #[error("{} is one of {parts} parts of a model", path.display())]
+    /// One part of a model that was split over several files, and not the first, or not named as one.
+    #[error("{} is one of {parts} parts of a model, and not the first", path.display())]
     Split {
         /// The path.
+        path: PathBuf,
+        /// How many parts there are.
+        parts: u64,
+    },
+    /// A part of a model that was split over several files is not there.
+    #[error("of a model in {parts} parts {} is missing", path.display())]
+    PartMissing {
+        /// Where it should be.
         path: PathBuf,
         /// How many parts there are.
         parts: u64,
@@ -110,6 +118,7 @@ impl ModelError {
             Self::Truncated { .. } => "model_truncated",
             Self::Malformed { .. } => "gguf_malformed",
             Self::Split { .. } => "model_split",
+            Self::PartMissing { .. } => "model_part_missing",
             Self::Changed { .. } => "model_file_changed",
             Self::Pull(e) => e.code(),
             Self::Interrupted { .. } => "model_read_interrupted",
@@ -133,7 +142,8 @@ impl ModelError {
             }
             Self::Truncated { .. } => "download the file again: it is shorter than its header says",
             Self::Malformed { .. } => "download the file again, or choose another conversion of the model",
-            Self::Split { .. } => "join the parts with `llama-gguf-split --merge` and give the joined file",
+            Self::Split { .. } => "give the first part, named as it was: NAME-00001-of-…; the others are found beside it",
+            Self::PartMissing { .. } => "pull the model again, or put all its parts into one folder",
             Self::Changed { .. } => "wait until the download or copy is complete, then try again",
             Self::Pull(e) => return e.hint(),
             Self::Interrupted { .. } => "try again",

@@ -1,9 +1,12 @@
 //! Real and broken model files.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use ainonymous_models::{describe, hash_file, HashCache, Header, ModelError, Value};
+use ainonymous_models::{describe, hash_file, hash_files, parts_of, HashCache, Header, ModelError, Value};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+#[path = "../../../tests/models/split.rs"]
+mod split;
 
 fn model() -> PathBuf {
     PathBuf::from("../../tests/models/tiny-gemma-q8_0.gguf")
@@ -174,4 +177,67 @@ fn hashing_says_why_it_cannot() {
     std::fs::write(&empty, "").unwrap();
     assert_eq!(code(&empty), "not_gguf");
     assert_eq!(hash_file(&model(), &mut |_, _| false).unwrap_err().code(), "model_read_interrupted");
+}
+
+#[test]
+fn a_model_in_parts_is_described_and_hashed_as_one() {
+    use sha2::{Digest, Sha256};
+    let folder = tempfile::tempdir().unwrap();
+    let parts = split::split(&model(), folder.path(), "tiny-q8_0", 3);
+    assert_eq!(parts_of(&parts[0]).unwrap(), parts);
+    assert_eq!(parts_of(&model()).unwrap(), [model()]);
+    let (whole, split) = (describe(&model()).unwrap(), describe(&parts[0]).unwrap());
+    assert_eq!((split.parameters, &split.quantization), (whole.parameters, &whole.quantization));
+    assert_eq!((split.tokenizer_hash, split.template_hash), (whole.tokenizer_hash, whole.template_hash));
+    let bytes: Vec<u8> = parts.iter().flat_map(|part| std::fs::read(part).unwrap()).collect();
+    assert_eq!(split.file_bytes, bytes.len() as u64);
+    let hashes = hash_files(&parts, &mut |_, all| all == bytes.len() as u64).unwrap();
+    assert_eq!((hashes.gguf_hash.0, hashes.gguf_bytes), (Sha256::digest(&bytes).into(), bytes.len() as u64));
+    // As of the file that they would make together.
+    let joined = folder.path().join("joined");
+    std::fs::write(&joined, &bytes).unwrap();
+    assert_eq!(hash_file(&joined, &mut |_, _| true).unwrap(), hashes);
+}
+
+#[test]
+fn parts_that_are_missing_or_exchanged_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = split::split(&model(), folder.path(), "tiny-q8_0", 3);
+    let code = |path: &Path| describe(path).unwrap_err().code();
+    assert_eq!(code(&parts[1]), "model_split");
+    let renamed = folder.path().join("tiny.gguf");
+    std::fs::copy(&parts[0], &renamed).unwrap();
+    assert_eq!(code(&renamed), "model_split");
+    std::fs::copy(&parts[1], &parts[2]).unwrap();
+    assert_eq!(code(&parts[0]), "gguf_malformed");
+    std::fs::remove_file(&parts[2]).unwrap();
+    match describe(&parts[0]).unwrap_err() {
+        ModelError::PartMissing { path, parts: 3 } => assert_eq!(path, parts[2]),
+        other => panic!("{other}"),
+    }
+}
+
+/// A change of any part is noticed.
+#[test]
+fn hashes_of_parts_are_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (parts, cache) = (split::split(&model(), folder.path(), "t", 2), folder.path().join("hashes.json"));
+    // What was just written is not remembered.
+    std::thread::sleep(Duration::from_millis(2_100));
+    let read = |parts: &[PathBuf]| {
+        let mut read = 0;
+        let hashes = HashCache::open(&cache).hash_files_with(parts, &mut |done, _| {
+            read = done;
+            true
+        });
+        (hashes.unwrap(), read > 0)
+    };
+    let (first, was_read) = read(&parts);
+    assert!(was_read);
+    assert_eq!(read(&parts), (first, false));
+    let mut bytes = std::fs::read(&parts[1]).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&parts[1], bytes).unwrap();
+    let (second, was_read) = read(&parts);
+    assert!(was_read && second.gguf_hash != first.gguf_hash);
 }

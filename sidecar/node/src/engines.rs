@@ -4,7 +4,7 @@ use crate::node::lock;
 use crate::slot::{Slot, SlotState};
 use crate::{KeepAlive, LocalModel, LocalModelState, Phase, ServeOptions};
 use ainonymous_engine::{Engine, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
-use ainonymous_models::{FileHashes, HashCache};
+use ainonymous_models::{parts_of, FileHashes, HashCache};
 use ainonymous_transport::Load;
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
 use std::path::{Path, PathBuf};
@@ -353,7 +353,7 @@ impl Engines {
         }
     }
 
-    /// Reads and hashes the file away from the async threads.
+    /// Reads and hashes the file, or its parts, away from the async threads.
     async fn describe(
         &self,
         options: &ServeOptions,
@@ -361,7 +361,7 @@ impl Engines {
         let (path, cache) = (options.path.clone(), self.hash_cache.clone());
         let work = move || {
             let description = ainonymous_models::describe(&path)?;
-            let hashes = HashCache::open(&cache).hash_file(&path)?;
+            let hashes = HashCache::open(&cache).hash_files(&parts_of(&path)?)?;
             Ok((description, hashes))
         };
         match tokio::task::spawn_blocking(work).await {

@@ -332,6 +332,9 @@ fn engine_class(e: &EngineError) -> ErrorClass {
         | EngineError::PromptTooLong { .. }
         | EngineError::InputOutOfBounds { .. }
         | EngineError::InvalidConstraint { .. }
+        | EngineError::NoProjector
+        | EngineError::ImageInvalid { .. }
+        | EngineError::ImageTooLarge { .. }
         | EngineError::Unsupported { .. }
         | EngineError::NoChatTemplate
         | EngineError::TemplateFailed { .. } => ErrorClass::BadRequest,
@@ -344,6 +347,7 @@ fn engine_class(e: &EngineError) -> ErrorClass {
         | EngineError::UnsupportedArchitecture { .. }
         | EngineError::InvalidModel { .. }
         | EngineError::DraftMismatch
+        | EngineError::InvalidProjector { .. }
         | EngineError::BackendsMissing { .. }
         | EngineError::OutOfMemory
         | EngineError::DoesNotFit { .. }

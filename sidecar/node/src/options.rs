@@ -1,8 +1,8 @@
 //! What a node is started with. Parsing and defaults for people live in the command line.
 
 use ainonymous_conductor::ConductorOptions;
-use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, WorkerCommand};
-use ainonymous_models::Store;
+use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, ProjectorOptions, WorkerCommand};
+use ainonymous_models::{projector_beside, Store};
 use ainonymous_transport::Address;
 use ainonymous_types::KvType;
 use std::net::SocketAddr;
@@ -108,6 +108,8 @@ pub struct ServeOptions {
     pub prefix_cache_bytes: Option<u64>,
     /// A small model that guesses ahead.
     pub draft: Option<DraftOptions>,
+    /// What lets the model see images; by default what lies beside it.
+    pub mmproj: Option<PathBuf>,
 }
 
 impl ServeOptions {
@@ -125,7 +127,10 @@ impl ServeOptions {
             kv_type,
             prefix_cache_bytes,
             draft,
+            mmproj,
         } = self;
+        let named = mmproj.clone().map(|path| ProjectorOptions { path, found: false });
+        let beside = || projector_beside(path).map(|path| ProjectorOptions { path, found: true });
         EngineOptions {
             model_path: path.clone(),
             threads: *threads,
@@ -136,6 +141,7 @@ impl ServeOptions {
             kv_type: *kv_type,
             prefix_cache_bytes: *prefix_cache_bytes,
             draft: draft.clone(),
+            projector: named.or_else(beside),
         }
     }
 

@@ -89,7 +89,7 @@ def require(condition: bool, complaint: str) -> None:
 def check_files() -> None:
     lines = (MODELS / "SHA256SUMS").read_text().splitlines()
     named = {name: digest for digest, name in (line.split("  ") for line in lines)}
-    present = {path.name: path for path in MODELS.glob("*.gguf")}
+    present = {path.relative_to(MODELS).as_posix(): path for path in MODELS.rglob("*.gguf")}
     require(named.keys() == present.keys(), f"SHA256SUMS names {sorted(named)}, the folder has {sorted(present)}")
     for name, path in present.items():
         require(hashlib.sha256(path.read_bytes()).hexdigest() == named[name], f"{name} is not what SHA256SUMS says")

@@ -29,7 +29,9 @@ if [ "${1:-}" != --check ]; then
     "$python" "$make/export.py" "$name" --vocabulary "$work/vocabulary.json" --weights "$work/$name.npz" --out "$work"
   done
   cp "$work"/tiny-gemma-{q8_0,q4_0}.gguf "$work/draft-gemma-q8_0.gguf" "$models/"
-  (cd "$models" && sha256sum -- *.gguf >SHA256SUMS)
+  "$python" "$make/projector.py"
+  (cd "$models" && sha256sum -- *.gguf images/*.gguf >SHA256SUMS)
   echo "also made, not kept in the repository: $work/tiny-gemma-f16.gguf"
 fi
+"$python" "$make/projector.py" --check
 "$python" "$make/check.py"

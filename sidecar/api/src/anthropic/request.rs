@@ -103,7 +103,7 @@ fn message(mut fields: Fields, messages: &mut Vec<Message>) -> Result<(), ApiErr
     for (at, value) in blocks.into_iter().enumerate() {
         block(Fields::of(&format!("{path}[{at}]"), value)?, role, &mut said, messages)?;
     }
-    if !said.content.is_empty() || !said.tool_calls.is_empty() || said.reasoning.is_some() {
+    if !said.content.is_empty() || !said.images.is_empty() || !said.tool_calls.is_empty() || said.reasoning.is_some() {
         messages.push(said);
     }
     Ok(())
@@ -113,6 +113,7 @@ fn block(mut block: Fields, role: Role, said: &mut Message, messages: &mut Vec<M
     let of_kind = block.needed("type")?;
     match (of_kind.as_str(), role) {
         ("text", _) => said.content.push_str(&block.needed("text")?),
+        ("image", Role::User) => question::images::push_anthropic(said, &mut block)?,
         ("thinking", Role::Assistant) => said.reasoning.get_or_insert_default().push_str(&block.needed("thinking")?),
         ("redacted_thinking", Role::Assistant) => {}
         ("tool_use", Role::Assistant) => {
@@ -123,10 +124,11 @@ fn block(mut block: Fields, role: Role, said: &mut Message, messages: &mut Vec<M
             let mut result = Message::new(Role::Tool, "");
             result.tool_call_id = Some(block.needed("tool_use_id")?);
             let path = block.path("content");
-            let content = block.take("content").map(|value| question::content_text(&path, value)).transpose()?;
-            result.content = content.unwrap_or_default();
             if block.boolean("is_error")?.unwrap_or(false) {
-                result.content = format!("Error: {}", result.content);
+                result.content.push_str("Error: ");
+            }
+            if let Some(content) = block.take("content") {
+                question::content_into(&path, content, &mut result)?;
             }
             messages.push(result);
         }

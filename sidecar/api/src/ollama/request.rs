@@ -27,7 +27,6 @@ const GENERATE: &[Rule] = &[
     ("suffix", is_nothing, "text is continued, not filled in"),
     ("context", is_nothing, "nothing is kept; send the whole conversation to /api/chat"),
     ("template", is_nothing, "the model's own template is used; send the text with 'raw'"),
-    ("images", is_nothing, "images are not supported"),
 ];
 
 /// What a body asks for.
@@ -65,12 +64,18 @@ pub(super) fn generate(bytes: &[u8]) -> Result<Parsed, ApiError> {
     let system = fields.string("system")?.filter(|text| !text.is_empty());
     let thinking = think(&mut fields)?;
     unsupported::refuse(&mut fields, GENERATE)?;
-    let nothing_asked = text.is_empty();
+    let mut asked = Message::new(Role::User, "");
+    images(&mut fields, &mut asked)?;
+    let nothing_asked = text.is_empty() && asked.images.is_empty();
     let prompt = match fields.boolean("raw")?.unwrap_or(false) {
+        true if !asked.images.is_empty() => {
+            let reason = "images need the model's template; leave 'raw' out";
+            return Err(ApiError::Unsupported { param: "images".into(), reason });
+        }
         true => Prompt::Text(text),
         false => {
             let mut messages: Vec<Message> = system.map(|text| Message::new(Role::System, text)).into_iter().collect();
-            messages.push(Message::new(Role::User, text));
+            messages.push(Message { content: text, ..asked });
             if !nothing_asked {
                 question::check_messages(&messages)?;
             }
@@ -133,6 +138,22 @@ fn options(fields: &mut Fields, mut question: Question) -> Result<(Question, Vec
     Ok((question, options.leftovers()))
 }
 
+/// Images stand before what is said.
+fn images(fields: &mut Fields, message: &mut Message) -> Result<(), ApiError> {
+    let path = fields.path("images");
+    for (at, image) in fields.array("images")?.unwrap_or_default().into_iter().enumerate() {
+        let path = format!("{path}[{at}]");
+        match (message.role, image) {
+            (Role::User | Role::Tool, Value::String(base64)) => {
+                question::images::push_base64(message, path, &base64)?;
+            }
+            (Role::User | Role::Tool, _) => return Err(ApiError::invalid(path, "must be base64")),
+            _ => return Err(ApiError::Unsupported { param: path, reason: question::no_part("image") }),
+        }
+    }
+    Ok(())
+}
+
 fn message(at: usize, value: Value) -> Result<Message, ApiError> {
     let mut fields = Fields::of(&format!("messages[{at}]"), value)?;
     let name = fields.needed("role")?;
@@ -141,10 +162,9 @@ fn message(at: usize, value: Value) -> Result<Message, ApiError> {
         name => question::plain_role(name)
             .ok_or_else(|| ApiError::invalid(fields.path("role"), "must be system, user, assistant or tool"))?,
     };
-    if fields.array("images")?.is_some_and(|images| !images.is_empty()) {
-        return Err(ApiError::Unsupported { param: fields.path("images"), reason: "images are not supported" });
-    }
-    let mut message = Message::new(role, fields.string("content")?.unwrap_or_default());
+    let mut message = Message::new(role, "");
+    images(&mut fields, &mut message)?;
+    message.content = fields.string("content")?.unwrap_or_default();
     message.tool_calls = tools::calls(&mut fields)?;
     message.reasoning = fields.string("thinking")?.filter(|text| !text.is_empty());
     message.name = fields.string("tool_name")?.or(fields.string("name")?);

@@ -42,12 +42,12 @@ fn message(at: usize, value: Value) -> Result<Message, ApiError> {
         Role::System | Role::User => {}
     }
     let path = fields.path("content");
-    message.content = match fields.take("content") {
-        Some(content) => question::content_text(&path, content)?,
+    match fields.take("content") {
+        Some(content) => question::content_into(&path, content, &mut message)?,
         // Who calls tools need not say anything.
-        None if !message.tool_calls.is_empty() => String::new(),
+        None if !message.tool_calls.is_empty() => {}
         None => return Err(ApiError::Missing { param: path }),
-    };
+    }
     Ok(message)
 }
 

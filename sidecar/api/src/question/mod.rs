@@ -3,6 +3,7 @@
 //! It must not know which dialect is spoken: names of fields that differ are arguments.
 
 pub(crate) mod constraint;
+pub(crate) mod images;
 pub(crate) mod sampling;
 pub(crate) mod tools;
 pub(crate) mod unsupported;
@@ -143,7 +144,8 @@ pub(crate) fn check_messages(messages: &[Message]) -> Result<(), ApiError> {
         message.content.len() + message.reasoning.as_ref().map_or(0, String::len) + calls
     };
     check_bytes(messages.iter().map(of).sum())?;
-    if messages.iter().all(|message| message.content.trim().is_empty()) {
+    images::check(messages)?;
+    if messages.iter().all(|message| message.content.trim().is_empty() && message.images.is_empty()) {
         return Err(ApiError::EmptyPrompt);
     }
     Ok(())
@@ -159,34 +161,46 @@ pub(crate) fn check_bytes(bytes: usize) -> Result<(), ApiError> {
 
 /// A text, or parts that are all text, named as in OpenAI's and Anthropic's dialects.
 pub(crate) fn content_text(path: &str, content: Value) -> Result<String, ApiError> {
+    let mut message = Message::new(Role::System, "");
+    content_into(path, content, &mut message)?;
+    Ok(message.content)
+}
+
+/// The same; what users and tools say may have images in it.
+pub(crate) fn content_into(path: &str, content: Value, message: &mut Message) -> Result<(), ApiError> {
     let parts = match content {
-        Value::String(text) => return Ok(text),
+        Value::String(text) => {
+            message.content.push_str(&text);
+            return Ok(());
+        }
         Value::Array(parts) => parts,
         other => {
             let problem = format!("must be a string or an array of text parts, not {}", kind(&other));
             return Err(ApiError::invalid(path, problem));
         }
     };
-    let mut whole = String::new();
+    let may_show = matches!(message.role, Role::User | Role::Tool);
     for (at, part) in parts.into_iter().enumerate() {
         let mut fields = Fields::of(&format!("{path}[{at}]"), part)?;
         let of_kind = fields.needed("type")?;
         match of_kind.as_str() {
-            "text" | "input_text" | "output_text" => whole.push_str(&fields.needed("text")?),
-            "refusal" => whole.push_str(&fields.needed("refusal")?),
+            "text" | "input_text" | "output_text" => message.content.push_str(&fields.needed("text")?),
+            "refusal" => message.content.push_str(&fields.needed("refusal")?),
+            "image_url" | "input_image" if may_show => images::push_openai(message, &mut fields)?,
+            "image" if may_show => images::push_anthropic(message, &mut fields)?,
             other => return Err(ApiError::Unsupported { param: fields.path("type"), reason: no_part(other) }),
         }
     }
-    Ok(whole)
+    Ok(())
 }
 
 /// Why a part of a message is refused.
 pub(crate) fn no_part(kind: &str) -> &'static str {
     match kind {
-        "image_url" | "input_image" | "image" => "images are not supported (image_url)",
+        "image_url" | "input_image" | "image" => "only what users and tools say may have images in it",
         "input_audio" | "audio" => "sound is not supported (input_audio)",
         "file" | "input_file" | "document" => "files are not supported",
-        _ => "only text parts are supported",
+        _ => "only text and images are supported",
     }
 }
 

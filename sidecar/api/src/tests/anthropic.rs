@@ -143,7 +143,7 @@ async fn errors_in_anthropic_s_shape() {
     let image = json!([{ "role": "user", "content": [{ "type": "image", "source": {} }] }]);
     let cases = [
         (json!({ "max_tokens": null }), "invalid_request_error", "max_tokens"),
-        (json!({ "messages": image }), "invalid_request_error", "messages[0].content[0].type"),
+        (json!({ "messages": image }), "invalid_request_error", "messages[0].content[0].source.type"),
         (json!({ "mcp_servers": [{}] }), "invalid_request_error", "mcp_servers"),
         (json!({ "tools": [{ "type": "bash_20250124", "name": "bash" }] }), "invalid_request_error", "tools[0].type"),
         (json!({ "tool_choice": { "type": "tool", "name": "x" } }), "invalid_request_error", "tool_choice"),

@@ -9,6 +9,7 @@ mod completions;
 mod embeddings;
 mod guard;
 mod health;
+mod images;
 mod llama;
 mod metrics;
 mod ollama;

@@ -224,9 +224,10 @@ async fn vectors_in_the_older_form() {
 
 #[tokio::test]
 async fn errors_in_ollama_s_shape() {
-    let image = hello(json!({ "messages": [{ "role": "user", "content": "x", "images": ["aa"] }] }));
+    let image = hello(json!({ "messages": [{ "role": "user", "content": "x", "images": ["%"] }] }));
     for (path, body, status, code) in [
-        (CHAT, image, 400, "unsupported_field"),
+        (CHAT, image, 400, "invalid_value"),
+        (GENERATE, json!({ "prompt": "x", "images": ["AAAA"], "raw": true }), 400, "unsupported_field"),
         (CHAT, hello(json!({ "options": { "mirostat": 1 } })), 400, "unsupported_field"),
         (CHAT, hello(json!({ "format": "yaml" })), 400, "invalid_value"),
         (CHAT, hello(json!({ "think": 5 })), 400, "invalid_value"),

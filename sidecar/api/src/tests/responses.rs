@@ -165,7 +165,8 @@ async fn a_failure_in_the_middle_is_an_event() {
 
 #[tokio::test]
 async fn what_needs_a_memory_is_refused_by_name() {
-    let image = json!([{ "role": "user", "content": [{ "type": "input_image", "image_url": "data:" }] }]);
+    let image =
+        json!([{ "role": "user", "content": [{ "type": "input_image", "image_url": "https://a.example/b.png" }] }]);
     let cases: [(Value, &str, &str); 9] = [
         (json!({ "input": "x", "previous_response_id": "resp_1" }), "unsupported_field", "previous_response_id"),
         (json!({ "input": "x", "conversation": "c" }), "unsupported_field", "conversation"),
@@ -173,7 +174,7 @@ async fn what_needs_a_memory_is_refused_by_name() {
         (json!({ "input": "x", "truncation": "auto" }), "unsupported_field", "truncation"),
         (json!({ "input": [{ "type": "item_reference", "id": "x" }] }), "unsupported_field", "input[0].type"),
         (json!({ "input": "x", "tools": [{ "type": "web_search" }] }), "unsupported_field", "tools[0].type"),
-        (json!({ "input": image }), "unsupported_field", "input[0].content[0].type"),
+        (json!({ "input": image }), "unsupported_field", "input[0].content[0].image_url"),
         (json!({}), "missing_field", "input"),
         (json!({ "input": " " }), "invalid_value", "input"),
     ];

@@ -49,7 +49,7 @@ async fn who_sends_too_much_still_hears_why() {
     let stop = CancellationToken::new();
     let server = tokio::spawn(listener.serve(api(&Arc::new(Scripted::new()), None), stop.clone()));
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let bytes = 10 << 20;
+    let bytes = crate::BODY_BYTES_MAX + 1;
     let head = format!("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {bytes}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&vec![b'x'; bytes]).await.unwrap();

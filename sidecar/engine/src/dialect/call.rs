@@ -1,9 +1,11 @@
 //! One call, or a list of them, from its opening marker to its end.
 //!
-//! Nothing of a call is given away before all of it has been read: a call that broke off must not look like one that was
-//! meant. What turns out to be none goes back as text.
+//! A call of a tool that was offered is told as it is written, from where its arguments begin as an object of JSON: so clients
+//! see long arguments grow. One that breaks off ends there. Of every other call nothing is given away before all of it has
+//! been read, and what turns out to be none goes back as text.
 
 use super::marks::leads;
+use super::object::{ObjectReader, Read};
 use super::{gemma, CallStyle};
 use serde_json::{Map, Value};
 
@@ -37,6 +39,15 @@ pub(super) struct Call {
     pub(super) arguments: String,
 }
 
+/// What is told of a call while it is written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It begins; the tool's name.
+    Begins(String),
+    /// More of its arguments.
+    Arguments(String),
+}
+
 /// What came of more text.
 pub(super) enum Step {
     /// Nothing yet.
@@ -55,6 +66,21 @@ pub(super) struct Reader {
     /// How far `raw` was looked at.
     at: usize,
     phase: Phase,
+    telling: Telling,
+    /// What is to be told.
+    told: Vec<Told>,
+}
+
+/// Whether a call is told as it is written.
+enum Telling {
+    /// Not known yet.
+    Open,
+    /// Only as a whole.
+    Whole,
+    /// So much of `raw` was told.
+    Object(ObjectReader, usize),
+    /// All of its arguments were, which end there.
+    Done(usize),
 }
 
 enum Phase {
@@ -71,14 +97,19 @@ enum Scan {
 impl Reader {
     pub(super) fn new(style: &'static CallStyle) -> Self {
         let at = if style.payload == Payload::Bare { 0 } else { style.open.len() };
-        Self { style, raw: style.open.to_owned(), at, phase: Phase::Header }
+        Self { style, raw: style.open.to_owned(), at, phase: Phase::Header, telling: Telling::Open, told: Vec::new() }
+    }
+
+    /// What was read since this was asked last.
+    pub(super) fn told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
     }
 
     /// Takes text that follows.
     pub(super) fn push(&mut self, text: &str, offered: &[String]) -> Step {
         self.raw.push_str(text);
         if self.raw.len() > CALL_BYTES_MAX {
-            return Step::Text(std::mem::take(&mut self.raw), String::new());
+            return Step::Text(self.untold(), String::new());
         }
         loop {
             match &mut self.phase {
@@ -94,8 +125,12 @@ impl Reader {
                         self.phase = Phase::Payload { from, scan };
                     }
                 },
-                Phase::Payload { from, scan } => {
+                Phase::Payload { from, .. } => {
                     let from = *from;
+                    if let Some(broken) = self.tell(from, offered) {
+                        return Step::Text(String::new(), self.raw.split_off(broken));
+                    }
+                    let Phase::Payload { scan, .. } = &mut self.phase else { return Step::More };
                     let (at, done) = scan.advance(&self.raw, self.at);
                     self.at = at;
                     if self.style.payload == Payload::Bare && !begins_a_call(&self.raw[from..]) {
@@ -110,6 +145,9 @@ impl Reader {
                     let (from, to) = (*from, *to);
                     let Some(end) = self.tail(to) else { return Step::More };
                     let rest = self.raw.split_off(end);
+                    if matches!(self.telling, Telling::Done(_)) {
+                        return Step::Calls(Vec::new(), rest);
+                    }
                     return match self.calls(from, to, offered) {
                         Some(calls) => Step::Calls(calls, rest),
                         None => Step::Text(std::mem::take(&mut self.raw), rest),
@@ -121,10 +159,63 @@ impl Reader {
 
     /// The answer is over: the calls, if all but the closing marker is there, or else the text.
     pub(super) fn finish(mut self, offered: &[String]) -> Result<(Vec<Call>, String), String> {
-        let Phase::Tail { from, to } = self.phase else { return Err(self.raw) };
+        let Phase::Tail { from, to } = self.phase else { return Err(self.untold()) };
+        if matches!(self.telling, Telling::Done(_)) {
+            return Ok((Vec::new(), String::new()));
+        }
         match self.calls(from, to, offered) {
             Some(calls) => Ok((calls, String::new())),
             None => Err(std::mem::take(&mut self.raw)),
+        }
+    }
+
+    /// Tells what is new of the payload that begins at `from`. `Some`: what was told cannot go on as it does from here.
+    fn tell(&mut self, from: usize, offered: &[String]) -> Option<usize> {
+        if let Telling::Open = self.telling {
+            self.telling = match self.begins(from) {
+                Begins::More => return None,
+                Begins::Object(at, name) if offered.contains(&name) => {
+                    self.told.push(Told::Begins(name));
+                    Telling::Object(ObjectReader::default(), at)
+                }
+                Begins::Object(..) | Begins::No => Telling::Whole,
+            };
+        }
+        let Telling::Object(reader, at) = &mut self.telling else { return None };
+        let mut arguments = String::new();
+        let read = reader.push(&self.raw[*at..], &mut arguments);
+        let begin = *at;
+        if !arguments.is_empty() {
+            self.told.push(Told::Arguments(arguments));
+        }
+        match read {
+            Read::More => *at = self.raw.len(),
+            Read::Done(length) => self.telling = Telling::Done(begin + length),
+            Read::Invalid(length) => return Some(begin + length),
+        }
+        None
+    }
+
+    /// Where the arguments begin, and whose they are.
+    fn begins(&self, from: usize) -> Begins {
+        match self.style.payload {
+            Payload::Gemma => Begins::No,
+            Payload::Named => match name_of(Payload::Named, &self.raw[self.style.open.len()..from]) {
+                Some(name) => Begins::Object(from, name),
+                None => Begins::No,
+            },
+            Payload::Json | Payload::Offered | Payload::Bare => match arguments_of(&self.raw[from..]) {
+                Begins::Object(at, name) => Begins::Object(from + at, name),
+                other => other,
+            },
+        }
+    }
+
+    /// What was written and not told.
+    fn untold(&mut self) -> String {
+        match self.telling {
+            Telling::Object(_, at) | Telling::Done(at) => self.raw.split_off(at),
+            Telling::Open | Telling::Whole => std::mem::take(&mut self.raw),
         }
     }
 
@@ -194,6 +285,43 @@ impl Reader {
         let header = &self.raw[self.style.open.len()..from];
         Some(Call { name: name_of(self.style.payload, header)?, arguments: object(arguments)? })
     }
+}
+
+/// Whether arguments begin as an object of JSON.
+enum Begins {
+    /// More text is needed.
+    More,
+    /// At this byte, of this tool.
+    Object(usize, String),
+    /// They do not, or not in a way that can be told before the end.
+    No,
+}
+
+/// `{"name": "NAME", "arguments": {`: the way that nearly all models write it.
+fn arguments_of(text: &str) -> Begins {
+    let begin = |mut rest| {
+        for word in ["{", "\"name\"", ":", "\""] {
+            rest = behind(rest, &[word])?;
+        }
+        let Some((name, mut rest)) = str::split_once(rest, '"') else {
+            return Err(if rest.len() > NAME_BYTES_MAX { Begins::No } else { Begins::More });
+        };
+        let name = well_formed(name).ok_or(Begins::No)?;
+        for words in [&[","][..], &["\"arguments\"", "\"parameters\""], &[":"]] {
+            rest = behind(rest, words)?;
+        }
+        let object = behind(rest, &["{"])?;
+        Ok(Begins::Object(text.len() - object.len() - 1, name))
+    };
+    begin(text).unwrap_or_else(|begins| begins)
+}
+
+/// What stands behind one of these words.
+fn behind<'a>(text: &'a str, words: &[&str]) -> Result<&'a str, Begins> {
+    let text = text.trim_start();
+    let found = words.iter().find_map(|word| text.strip_prefix(word));
+    let may_come = || words.iter().any(|word| word.starts_with(text));
+    found.ok_or_else(|| if may_come() { Begins::More } else { Begins::No })
 }
 
 enum Header {
@@ -304,6 +432,29 @@ mod tests {
         for text in [r#"{"name": 1}"#, r#"{"name": "f", "arguments": [1]}"#, r#"{"name": "f g"}"#, "[]", r#"{"a": 1}"#]
         {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_found_as_soon_as_they_begin() {
+        let text = "{ \"name\" : \"f\",\n\"parameters\": {\"a\": 1}}";
+        let at = text.rfind('{').unwrap();
+        for end in 0..=text.len() {
+            match arguments_of(&text[..end]) {
+                Begins::More => assert!(end <= at, "{end}"),
+                Begins::Object(found, name) => assert_eq!((end > at, found, name.as_str()), (true, at, "f")),
+                Begins::No => panic!("{end}"),
+            }
+        }
+        for text in [
+            "[{",
+            "{\"arguments\"",
+            "{\"name\": 1",
+            "{\"name\": \"f g\", ",
+            "{\"name\": \"f\"}",
+            "{\"name\": \"f\", \"arguments\": \"{",
+        ] {
+            assert!(matches!(arguments_of(text), Begins::No), "{text}");
         }
     }
 

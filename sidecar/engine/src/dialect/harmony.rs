@@ -3,9 +3,11 @@
 //! `<|channel|>analysis<|message|>a thought<|end|><|start|>assistant<|channel|>final<|message|>the answer`. A message to
 //! `functions.NAME` is a call; its body is the arguments. The prompt ends with `<|start|>assistant`.
 
-use super::call::{object, CALL_BYTES_MAX};
+use super::call::{object, Told, CALL_BYTES_MAX};
 use super::marks::{begun, first, leads};
+use super::object::{ObjectReader, Read};
 use super::parser::Out;
+use crate::request::Chat;
 
 /// Every marker; the last two end an answer and are mostly not seen.
 pub(super) const MARKERS: &[&str] =
@@ -20,6 +22,8 @@ pub(super) struct Harmony {
     held: String,
     state: State,
     tools: bool,
+    /// Names of the tools that were offered.
+    offered: Vec<String>,
 }
 
 enum State {
@@ -34,12 +38,18 @@ enum State {
         from: usize,
         name: String,
     },
+    /// A call of a tool that was offered, whose arguments are told as they are written.
+    Told(ObjectReader),
+    /// All of them were told.
+    Called,
 }
 
 impl Harmony {
     /// `opened`: the prompt ends within a thought.
-    pub(super) fn new(tools: bool, opened: bool) -> Self {
-        Self { held: String::new(), state: if opened { State::Reasoning } else { State::Opening }, tools }
+    pub(super) fn new(chat: &Chat, tools: bool, opened: bool) -> Self {
+        let state = if opened { State::Reasoning } else { State::Opening };
+        let offered = if tools { chat.tools.iter().map(|tool| tool.name.clone()).collect() } else { vec![] };
+        Self { held: String::new(), state, tools, offered }
     }
 
     pub(super) fn push(&mut self, text: &str, out: &mut Out) {
@@ -87,13 +97,40 @@ impl Harmony {
                     out.content(&header);
                 }
             }
-            State::Call { raw, .. } => {
+            State::Told(_) => self.tell(text, out),
+            // Whatever follows its arguments in a call's message.
+            State::Called => {}
+            State::Call { raw, from, name } => {
                 raw.push_str(text);
+                if self.offered.contains(name) && raw[*from..].trim_start().starts_with('{') {
+                    out.told(Told::Begins(std::mem::take(name)));
+                    let arguments = raw.split_off(*from);
+                    self.state = State::Told(ObjectReader::default());
+                    return self.tell(arguments.trim_start(), out);
+                }
                 if raw.len() > CALL_BYTES_MAX {
                     let raw = std::mem::take(raw);
                     self.state = State::Content;
                     out.content(&raw);
                 }
+            }
+        }
+    }
+
+    /// More of a call's arguments. What cannot follow is text.
+    fn tell(&mut self, text: &str, out: &mut Out) {
+        let State::Told(reader) = &mut self.state else { return };
+        let mut arguments = String::new();
+        let read = reader.push(text, &mut arguments);
+        if !arguments.is_empty() {
+            out.told(Told::Arguments(arguments));
+        }
+        match read {
+            Read::More => {}
+            Read::Done(_) => self.state = State::Called,
+            Read::Invalid(at) => {
+                self.state = State::Content;
+                out.content(&text[at..]);
             }
         }
     }
@@ -148,7 +185,7 @@ impl Harmony {
             // Text after a message's end, where a header should be.
             State::Header(header) if !header.starts_with("<|") => out.content(&header),
             State::Reasoning => out.thought(),
-            State::Opening | State::Header(_) | State::Content => {}
+            State::Opening | State::Header(_) | State::Content | State::Told(_) | State::Called => {}
         }
     }
 }

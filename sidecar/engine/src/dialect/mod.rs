@@ -7,6 +7,7 @@ mod call;
 mod gemma;
 mod harmony;
 mod marks;
+mod object;
 mod parser;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! An answer, taken apart while it grows: what is said, what is thought, what is called.
 //!
 //! Text is given on at once, except for what could still become a marker, white space whose fate the next word decides,
-//! and calls, which are given on whole. Only white space next to a thought or a call is ever left out.
+//! and calls until it is sure that they are some. Only white space next to a thought or a call is ever left out.
 
-use super::call::{Reader, Step};
+use super::call::{Reader, Step, Told};
 use super::harmony::Harmony;
 use super::marks::{begun, first};
 use super::{Dialect, Payload, Style};
@@ -18,7 +18,7 @@ pub(crate) enum Part {
     Content(String),
     /// Thought.
     Reasoning(String),
-    /// Called: all of a call.
+    /// Called: a call, or the next piece of it.
     ToolCall(ToolCallPart),
 }
 
@@ -39,7 +39,7 @@ impl OutputParser {
     pub(crate) fn new(dialect: Dialect, chat: &Chat, opened: bool, seed: u64) -> Self {
         let tools = !chat.tools.is_empty() && chat.tool_choice != ToolChoice::None;
         let family = match dialect {
-            Dialect::Harmony => Family::Harmony(Harmony::new(tools, opened)),
+            Dialect::Harmony => Family::Harmony(Harmony::new(chat, tools, opened)),
             _ => Family::Other(Other::new(dialect.style(), chat, tools, opened)),
         };
         Self { family, out: Out { parts: vec![], seed, calls: 0, space: String::new(), place: Place::new(tools) } }
@@ -111,7 +111,9 @@ impl Other {
             State::Reasoning { .. } => self.reasoning(out),
             State::Call(reader) => {
                 let text = std::mem::take(&mut self.held);
-                match reader.push(&text, &self.offered) {
+                let step = reader.push(&text, &self.offered);
+                reader.told().into_iter().for_each(|told| out.told(told));
+                match step {
                     Step::More => return false,
                     Step::Calls(calls, rest) => {
                         calls.into_iter().for_each(|call| out.call(call.name, call.arguments));
@@ -343,6 +345,18 @@ impl Out {
         let begins = Some((call_id(self.seed, self.calls), name));
         self.parts.push(Part::ToolCall(ToolCallPart { index: self.calls, begins, arguments }));
         self.calls += 1;
+    }
+
+    /// A call begins, or goes on.
+    pub(super) fn told(&mut self, told: Told) {
+        match (told, self.parts.last_mut()) {
+            (Told::Begins(name), _) => self.call(name, String::new()),
+            (Told::Arguments(text), Some(Part::ToolCall(call))) => call.arguments.push_str(&text),
+            (Told::Arguments(arguments), _) => {
+                let index = self.calls.saturating_sub(1);
+                self.parts.push(Part::ToolCall(ToolCallPart { index, begins: None, arguments }));
+            }
+        }
     }
 
     /// White space that waits after words of the answer belongs to it.

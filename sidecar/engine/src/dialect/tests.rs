@@ -38,12 +38,19 @@ fn gather(parts: impl IntoIterator<Item = Part>) -> Read {
             Part::Content(text) => read.content.push_str(&text),
             Part::Reasoning(text) => read.reasoning.push_str(&text),
             Part::ToolCall(ToolCallPart { index, begins, arguments }) => {
-                assert_eq!(index as usize, read.calls.len());
-                let (id, name) = begins.unwrap();
-                assert!(id.len() == 29 && id.starts_with("call_"));
-                assert!(serde_json::from_str::<serde_json::Value>(&arguments).unwrap().is_object());
-                read.calls.push((name, arguments));
+                if let Some((id, name)) = begins {
+                    assert!(id.len() == 29 && id.starts_with("call_"));
+                    read.calls.push((name, String::new()));
+                }
+                assert_eq!(index as usize + 1, read.calls.len(), "pieces follow their beginning");
+                read.calls.last_mut().unwrap().1.push_str(&arguments);
             }
+        }
+    }
+    for (_, arguments) in &read.calls {
+        match serde_json::from_str::<serde_json::Value>(arguments) {
+            Ok(value) => assert!(value.is_object()),
+            Err(error) => assert!(error.is_eof() && arguments.starts_with('{'), "{arguments}: {error}"),
         }
     }
     read
@@ -130,7 +137,8 @@ fn what_is_no_call_is_given_back() {
     let texts = [
         (Dialect::Hermes, "<tool_call>{\"name\": \"time\", }</tool_call> a"),
         (Dialect::Hermes, "<tool_call> is a marker"),
-        (Dialect::Hermes, "<tool_call>{\"name\": \"time\", \"arguments\": {\"a\": \"brok"),
+        (Dialect::Hermes, "<tool_call>{\"name\": \"unknown\", \"arguments\": {\"a\": \"brok"),
+        (Dialect::Hermes, "<tool_call>{\"name\": \"time\", \"argum"),
         (Dialect::Hermes, "<tool_call></tool_call>"),
         (Dialect::Hermes, "<tool_call>{\"name\": \"time\", \"arguments\": [1]}</tool_call>"),
         (Dialect::Gemma4, "<|tool_call>call:time{a:}<tool_call|>"),
@@ -141,7 +149,7 @@ fn what_is_no_call_is_given_back() {
         (Dialect::Llama3, "{\"name\": \"Paul\", \"age\": 5} is a person"),
         (Dialect::Llama3, "{\"city\": \"Paris\"}"),
         (Dialect::Generic, "```json\n{\"name\": \"unknown\", \"arguments\": {}}\n``` is JSON"),
-        (Dialect::Harmony, "<|channel|>commentary to=functions.time<|message|>{\"a\": "),
+        (Dialect::Harmony, "<|channel|>commentary to=functions.unknown<|message|>{\"a\": "),
     ];
     for (dialect, text) in texts {
         assert_eq!(read(dialect, text), expect(text, "", &[]), "{dialect:?}");
@@ -153,6 +161,63 @@ fn what_is_no_call_is_given_back() {
         read_pieces(Dialect::Hermes, &chat(true), false, [long.as_str(), " end"]).content,
         format!("{long} end")
     );
+}
+
+/// The pieces of calls, as clients get them.
+fn pieces(dialect: Dialect, text: &str) -> Vec<String> {
+    let mut parser = OutputParser::new(dialect, &chat(true), false, 7);
+    let characters: Vec<char> = text.chars().collect();
+    let parts = characters.chunks(4).flat_map(|piece| parser.push(&piece.iter().collect::<String>()));
+    let mut parts: Vec<Part> = parts.collect();
+    parts.extend(parser.finish());
+    let shown = |part| match part {
+        Part::ToolCall(ToolCallPart { begins: Some((_, name)), arguments, .. }) => Some(format!("{name}:{arguments}")),
+        Part::ToolCall(ToolCallPart { begins: None, arguments, .. }) => Some(arguments),
+        Part::Content(_) | Part::Reasoning(_) => None,
+    };
+    parts.into_iter().filter_map(shown).collect()
+}
+
+#[test]
+fn calls_are_told_as_they_are_written() {
+    let city = "{\"city\": \"Paris\", \"days\": [1, 2]}";
+    for (dialect, text) in [
+        (Dialect::Hermes, format!("<tool_call>{{\"name\": \"weather\", \"arguments\": {city}}}</tool_call>")),
+        (Dialect::Llama3, format!("{{\"name\": \"weather\", \"parameters\": {city}}}")),
+        (Dialect::Generic, format!("```json\n{{\"name\": \"weather\", \"arguments\": {city}}}\n```")),
+        (Dialect::MistralNamed, format!("[TOOL_CALLS]weather[ARGS]{city}")),
+        (
+            Dialect::DeepSeek,
+            format!("<｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n{city}\n```<｜tool▁call▁end｜>"),
+        ),
+        (Dialect::DeepSeekBare, format!("<｜tool▁call▁begin｜>weather<｜tool▁sep｜>{city}<｜tool▁call▁end｜>")),
+        (
+            Dialect::Harmony,
+            format!("<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{city}<|call|>"),
+        ),
+    ] {
+        let told = pieces(dialect, &text);
+        assert!(told.len() > 5 && told[0].starts_with("weather:") && told[0].len() < 13, "{dialect:?}: {told:?}");
+        assert_eq!(told.concat(), "weather:{\"city\":\"Paris\",\"days\":[1,2]}", "{dialect:?}");
+    }
+    let gemma = "<|tool_call>call:weather{city:<|\"|>Paris<|\"|>}<tool_call|>";
+    assert_eq!(pieces(Dialect::Gemma4, gemma), ["weather:{\"city\":\"Paris\"}"], "its notation is not JSON");
+    let list = "[TOOL_CALLS] [{\"name\": \"weather\", \"arguments\": {\"city\": \"Paris\"}}]";
+    assert_eq!(pieces(Dialect::Mistral, list), ["weather:{\"city\":\"Paris\"}"], "nor is a list one call");
+    let unknown = "<tool_call>{\"name\": \"other\", \"arguments\": {\"city\": \"Paris\"}}</tool_call>";
+    assert_eq!(pieces(Dialect::Hermes, unknown), ["other:{\"city\":\"Paris\"}"]);
+}
+
+#[test]
+fn a_call_that_breaks_off_ends_there() {
+    let begun = "<tool_call>{\"name\": \"time\", \"arguments\": {\"a\": \"brok";
+    assert_eq!(read(Dialect::Hermes, begun), expect("", "", &[("time", "{\"a\":\"brok")]));
+    let harmony = "<|channel|>commentary to=functions.time<|message|>{\"a\": ";
+    assert_eq!(read(Dialect::Harmony, harmony), expect("", "", &[("time", "{\"a\":")]));
+    let wrong = "<tool_call>{\"name\": \"time\", \"arguments\": {\"a\": oops}}</tool_call>";
+    assert_eq!(read(Dialect::Hermes, wrong), expect("oops}}</tool_call>", "", &[("time", "{\"a\":")]));
+    let open = "<tool_call>{\"name\": \"time\", \"arguments\": {\"a\": 1}";
+    assert_eq!(read(Dialect::Hermes, open), expect("", "", &[("time", "{\"a\":1}")]));
 }
 
 #[test]

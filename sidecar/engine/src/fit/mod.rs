@@ -29,12 +29,18 @@ const CHUNK_CPU: std::ops::RangeInclusive<u32> = 32..=512;
 /// Weights times tokens of one step on the CPU: keeps a step well under a second on a few cores.
 const CHUNK_CPU_WORK: u64 = 250_000_000_000;
 
+/// Tokens that a batch must hold for the rows of an image, which some models read together: Gemma 3 has 256, Gemma 4 280
+/// unless told otherwise.
+pub(crate) const IMAGE_TOKENS: u32 = 280;
+
 /// What is to be fitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wishes<'a> {
     pub(crate) model: &'a Shape,
     /// The model that guesses ahead, and how many tokens at most.
     pub(crate) draft: Option<(&'a Shape, u32)>,
+    /// Length of the projector's file.
+    pub(crate) projector_bytes: Option<u64>,
     /// Fixed, or automatic.
     pub(crate) context_tokens: Option<u32>,
     /// Most slots.
@@ -70,6 +76,39 @@ pub(crate) struct Machine {
     pub(crate) system_bytes: Option<u64>,
     /// Free memory of each GPU, in bytes.
     pub(crate) gpus: Vec<u64>,
+}
+
+/// Memory that others were promised, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reserved {
+    pub(crate) system_bytes: u64,
+    /// Of all GPUs.
+    pub(crate) gpu_bytes: u64,
+}
+
+impl Reserved {
+    /// Both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            system_bytes: self.system_bytes.saturating_add(other.system_bytes),
+            gpu_bytes: self.gpu_bytes.saturating_add(other.gpu_bytes),
+        }
+    }
+}
+
+impl Machine {
+    /// What is left when others have taken what they were promised. Of which GPU is not known: each gives its share, as layers
+    /// are spread by what is free.
+    pub(crate) fn without(mut self, reserved: Reserved) -> Self {
+        self.system_bytes = self.system_bytes.map(|bytes| bytes.saturating_sub(reserved.system_bytes));
+        let all = self.gpus.iter().copied().fold(0, u64::saturating_add);
+        for gpu in &mut self.gpus {
+            // Rounded up.
+            let share = u128::from(reserved.gpu_bytes.min(all)) * u128::from(*gpu);
+            *gpu = gpu.saturating_sub(share.div_ceil(u128::from(all.max(1))) as u64);
+        }
+        self
+    }
 }
 
 /// The plan.
@@ -269,7 +308,19 @@ fn sizes(fixed_context: bool, context: u32, slots: u32) -> Vec<(u32, u32)> {
     }
 }
 
+impl Fit {
+    /// What it takes.
+    pub(crate) fn takes(&self) -> Reserved {
+        Reserved { system_bytes: self.system_bytes, gpu_bytes: self.gpu_bytes }
+    }
+}
+
 impl Wishes<'_> {
+    /// Tokens that a batch must hold for images; 0 without a projector.
+    pub(crate) fn image_tokens(&self) -> u32 {
+        self.projector_bytes.map_or(0, |_| IMAGE_TOKENS)
+    }
+
     pub(super) fn usage(&self, gpu: bool, context_tokens: u32, slots: u32) -> Use {
         let outputs = slots * (self.draft.map_or(0, |(_, tokens)| tokens) + 1);
         let batch_tokens = chunk_tokens(gpu, self.model.parameters).max(outputs);

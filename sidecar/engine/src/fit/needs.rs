@@ -8,6 +8,9 @@ const GPU_RESERVE_BYTES: u64 = 512 << 20;
 const SYSTEM_RESERVE_BYTES: u64 = 512 << 20;
 const SYSTEM_RESERVE_SHARE: u64 = 8;
 
+/// What computing an image needs besides the projector's weights, as a share of them; a large image of Gemma's takes that.
+const PROJECTOR_BUFFERS_SHARE: u64 = 2;
+
 /// Memory that may be taken.
 #[derive(Clone, Copy)]
 pub(super) struct Room {
@@ -48,12 +51,25 @@ impl Needs {
     pub(super) fn of(wishes: &Wishes<'_>, gpu_layers: u32, context_tokens: u32, slots: u32) -> Self {
         let mut needs = Self::default();
         let of = wishes.usage(gpu_layers > 0, context_tokens, slots);
+        let of = Use { batch_tokens: of.batch_tokens.max(wishes.image_tokens()), ..of };
         needs.add(wishes.model, &of, gpu_layers);
         if let Some((draft, _)) = wishes.draft {
             let of = Use { outputs: slots, ..of };
             needs.add(draft, &of, if gpu_layers > 0 { u32::MAX } else { 0 });
         }
+        if let Some(weights) = wishes.projector_bytes {
+            needs.add_projector(weights, gpu_layers > 0);
+        }
         needs
+    }
+
+    /// It reads its file into memory of its own, on one device.
+    fn add_projector(&mut self, weights: u64, gpu: bool) {
+        let buffers = weights / PROJECTOR_BUFFERS_SHARE;
+        let place = if gpu { &mut self.gpu } else { &mut self.system_must };
+        *place = place.saturating_add(weights).saturating_add(buffers);
+        self.weights = self.weights.saturating_add(weights);
+        self.buffers = self.buffers.saturating_add(buffers);
     }
 
     fn add(&mut self, model: &Shape, of: &Use, gpu_layers: u32) {

@@ -31,6 +31,17 @@ pub(crate) struct Weights {
     pub(crate) parameters: u64,
 }
 
+impl Weights {
+    /// Those of another part of the model besides.
+    pub(crate) fn add(&mut self, part: Self) {
+        let Self { layers, rest, parameters } = part;
+        self.layers.resize(self.layers.len().max(layers.len()), 0);
+        self.layers.iter_mut().zip(layers).for_each(|(sum, bytes)| *sum = sum.saturating_add(bytes));
+        self.rest = self.rest.saturating_add(rest);
+        self.parameters = self.parameters.saturating_add(parameters);
+    }
+}
+
 /// What a model takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shape {

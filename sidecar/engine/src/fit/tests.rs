@@ -26,6 +26,7 @@ fn wishes(model: &Shape) -> Wishes<'_> {
     Wishes {
         model,
         draft: None,
+        projector_bytes: None,
         context_tokens: None,
         slots: 4,
         gpu_layers: GpuLayers::Auto,
@@ -171,6 +172,7 @@ proptest! {
         let (context_tokens, slots, gpu_layers, kv_type, draft, prefix_cache) = wished;
         let wishes = Wishes {
             context_tokens, slots, gpu_layers, kv_type, prefix_cache, draft: draft.map(|tokens| (&model, tokens)), model: &model,
+            projector_bytes: (slots % 2 == 1).then_some(GIB),
         };
         let machine = machine(system, &gpus);
         match fit(&wishes, &machine) {
@@ -213,6 +215,7 @@ proptest! {
         let (context_tokens, slots, gpu_layers, kv_type, draft, prefix_cache) = wished;
         let wishes = Wishes {
             context_tokens, slots, gpu_layers, kv_type, prefix_cache, draft: draft.map(|tokens| (&model, tokens)), model: &model,
+            projector_bytes: (slots % 2 == 1).then_some(GIB),
         };
         let gpus = |bytes| if has_gpu { vec![bytes] } else { vec![] };
         let (small, large) = (machine(system, &gpus(gpu)), machine(system + more, &gpus(gpu + more_gpu)));
@@ -225,4 +228,34 @@ proptest! {
             (Err(_), _) => {}
         }
     }
+}
+
+#[test]
+fn a_projector_has_its_place_and_its_batch() {
+    let model = large();
+    let with = Wishes { projector_bytes: Some(GIB), ..wishes(&model) };
+    let (plain, seeing) =
+        (fit(&wishes(&model), &machine(64 * GIB, &[])).unwrap(), fit(&with, &machine(64 * GIB, &[])).unwrap());
+    assert_eq!(seeing.batch_tokens, plain.batch_tokens, "prompts are cut at the same places");
+    assert_eq!(seeing.weights_bytes, plain.weights_bytes + GIB);
+    assert!(seeing.system_bytes > plain.system_bytes + GIB && seeing.buffers_bytes > plain.buffers_bytes + GIB / 2);
+    let on_gpu = fit(&with, &machine(64 * GIB, &[24 * GIB])).unwrap();
+    assert!(on_gpu.gpu_bytes > fit(&wishes(&model), &machine(64 * GIB, &[24 * GIB])).unwrap().gpu_bytes + GIB);
+}
+
+#[test]
+fn what_others_were_promised_is_not_planned_with() {
+    let reserved = |system_bytes, gpu_bytes| Reserved { system_bytes, gpu_bytes };
+    let left = machine(10, &[30, 10]).without(reserved(4, 20));
+    assert_eq!((left.system_bytes, left.gpus), (Some(6), vec![15, 5]));
+    let none = machine(10, &[30, 10]).without(reserved(40, 90));
+    assert_eq!((none.system_bytes, none.gpus), (Some(0), vec![0, 0]));
+    assert_eq!(machine(10, &[]).without(reserved(0, 5)), machine(10, &[]));
+    let unknown = Machine { system_bytes: None, gpus: vec![] };
+    assert_eq!(unknown.clone().without(reserved(5, 5)), unknown);
+    let model = large();
+    let first = fit(&wishes(&model), &machine(24 * GIB, &[])).unwrap();
+    let second = fit(&wishes(&model), &machine(24 * GIB, &[]).without(first.takes())).unwrap();
+    assert!(first.degraded.is_empty() && first.system_bytes + second.system_bytes > 0);
+    assert!(second.degraded.iter().any(|less| matches!(less, Degraded::Paging { .. } | Degraded::Context { .. })));
 }

@@ -185,6 +185,15 @@ impl Context {
         unsafe { sys::llama_n_ctx_seq(self.pointer.as_ptr()) }
     }
 
+    pub(super) fn as_ptr(&mut self) -> *mut sys::llama_context {
+        self.pointer.as_ptr()
+    }
+
+    /// A computation without logits begins.
+    pub(super) fn forget_rows(&mut self) {
+        self.rows.clear();
+    }
+
     /// How it was made.
     pub(crate) fn options(&self) -> ContextOptions {
         self.options

@@ -3,15 +3,18 @@
 use super::{sys, text};
 use crate::fit::{Metadata, Shape, Weights};
 use crate::hashes::{is_tokenizer_key, template_hash, TokenizerHasher};
+use crate::parts::parts;
 use ainonymous_types::Bytes32;
 use sha2::{Digest, Sha256};
 use std::ffi::{c_void, CStr, CString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 /// Facts about a model file.
 #[derive(Debug)]
 pub(crate) struct GgufFacts {
+    /// The file, or all its parts.
+    pub(crate) files: Vec<PathBuf>,
     /// See `crate::hashes`.
     pub(crate) tokenizer_hash: Bytes32,
     /// See `crate::hashes`.
@@ -21,18 +24,26 @@ pub(crate) struct GgufFacts {
 }
 
 impl GgufFacts {
-    /// `None` if llama.cpp cannot read the header (its log says why).
+    /// Of a model that was split, `path` is the first part. `None` if llama.cpp cannot read a header (its log says why).
     pub(crate) fn read(path: &Path) -> Option<Self> {
         let file = Header::open(path)?;
+        let files = if file.is_split() { parts(path) } else { vec![path.to_owned()] };
+        let mut weights = Weights::default();
+        for part in files.iter().filter(|part| *part != path) {
+            weights.add(Header::open(part)?.weights());
+        }
+        weights.add(file.weights());
         Some(Self {
+            files,
             tokenizer_hash: file.tokenizer_hash(),
             template_hash: template_hash(&file.string("tokenizer.chat_template")),
-            shape: Shape::read(&file, &file.weights()).with_vocabulary(file.array_length("tokenizer.ggml.tokens")),
+            shape: Shape::read(&file, &weights).with_vocabulary(file.array_length("tokenizer.ggml.tokens")),
         })
     }
 }
 
-struct Header(NonNull<sys::gguf_context>);
+/// The header of a file.
+pub(super) struct Header(NonNull<sys::gguf_context>);
 
 impl Drop for Header {
     fn drop(&mut self) {
@@ -42,7 +53,8 @@ impl Drop for Header {
 }
 
 impl Header {
-    fn open(path: &Path) -> Option<Self> {
+    /// `None` if llama.cpp cannot read it (its log says why).
+    pub(super) fn open(path: &Path) -> Option<Self> {
         super::init();
         let path = CString::new(path.to_str()?).ok()?;
         let parameters = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
@@ -50,7 +62,8 @@ impl Header {
         NonNull::new(unsafe { sys::gguf_init_from_file(path.as_ptr(), parameters) }).map(Self)
     }
 
-    fn string(&self, key: &str) -> String {
+    /// A text; empty if there is none of that name.
+    pub(super) fn string(&self, key: &str) -> String {
         let Ok(key) = CString::new(key) else { return String::new() };
         // SAFETY: the context lives; the value is read only if it is a string.
         unsafe {
@@ -99,6 +112,11 @@ impl Header {
             let id = sys::gguf_find_key(self.0.as_ptr(), key.as_ptr());
             (id >= 0 && sys::gguf_get_kv_type(self.0.as_ptr(), id) == kind).then_some(id)
         }
+    }
+
+    /// Is it one of several parts of a model?
+    fn is_split(&self) -> bool {
+        self.numbers("split.count").is_some_and(|count| count.first().is_some_and(|count| *count > 1))
     }
 
     fn weights(&self) -> Weights {

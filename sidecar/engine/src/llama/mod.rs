@@ -8,11 +8,13 @@ mod backends;
 mod context;
 mod gguf;
 mod model;
+mod projector;
 
 pub(crate) use backends::backends;
 pub(crate) use context::{AbortSwitch, Batch, Context, ContextOptions, DecodeError, EmbedContext};
 pub(crate) use gguf::GgufFacts;
 pub(crate) use model::Model;
+pub(crate) use projector::{Piece, ProjectError, Projector, ProjectorOptions, Rows};
 
 use llama_cpp_sys_2 as sys;
 use std::collections::VecDeque;

@@ -18,6 +18,7 @@ use linux as system;
 #[cfg(not(target_os = "linux"))]
 use other as system;
 
+use crate::parts::parts;
 use crate::{EngineError, EngineOptions, GpuLayers};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -26,9 +27,6 @@ use std::path::{Path, PathBuf};
 
 /// Says how strict to be: `off`, `best-effort` (the default) or `required`.
 pub const SANDBOX_VARIABLE: &str = "AINONYMOUS_SANDBOX";
-
-/// Most parts of a split model.
-const PARTS_MAX: u32 = 1_024;
 
 /// What a worker process cannot do any more, as its system confirmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,21 +121,6 @@ impl Outcome {
     }
 }
 
-/// The files of a model: itself, or all parts if its name says `-00001-of-00003.gguf`, as llama.cpp names them.
-fn parts(path: &Path) -> Vec<PathBuf> {
-    let alone = || vec![path.to_path_buf()];
-    let split = || {
-        let stem = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
-        let (stem, count) = stem.rsplit_once("-of-")?;
-        let (stem, number) = stem.rsplit_once('-')?;
-        let five_digits = |text: &str| if text.len() == 5 { text.parse::<u32>().ok() } else { None };
-        let (_, count) = (five_digits(number)?, five_digits(count)?);
-        (1..=PARTS_MAX).contains(&count).then_some((stem, count))
-    };
-    let Some((stem, count)) = split() else { return alone() };
-    (1..=count).map(|part| path.with_file_name(format!("{stem}-{part:05}-of-{count:05}.gguf"))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,18 +132,6 @@ mod tests {
         assert_eq!(parse("best-effort"), Some(Mode::BestEffort));
         assert_eq!((parse("off"), parse("required")), (Some(Mode::Off), Some(Mode::Required)));
         assert_eq!((parse("on"), parse("OFF"), parse("require")), (None, None, None));
-    }
-
-    #[test]
-    fn a_split_model_is_all_its_parts_and_nothing_else() {
-        let of = |path: &str| parts(Path::new(path));
-        assert_eq!(of("/m/a.gguf"), [PathBuf::from("/m/a.gguf")]);
-        let expected: Vec<PathBuf> = (1..=3).map(|n| format!("/m/big-0000{n}-of-00003.gguf").into()).collect();
-        assert_eq!(of("/m/big-00001-of-00003.gguf"), expected);
-        assert_eq!(of("/m/big-00002-of-00003.gguf"), expected);
-        for odd in ["/m/a-1-of-3.gguf", "/m/a-00001-of-00000.gguf", "/m/a-00001-of-99999.gguf", "/m/-of-.gguf", "/"] {
-            assert_eq!(of(odd), [PathBuf::from(odd)], "{odd}");
-        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! has room for the longest answer that its context allows.
 
 mod environment;
+mod ledger;
 mod process;
 
 use crate::wire::{ToHost, ToWorker, WireEvent, PROTOCOL};
@@ -14,6 +15,7 @@ use crate::{
 };
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
+use ledger::{Ledger, Reservation};
 use process::{Exit, WorkerProcess};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -218,6 +220,9 @@ impl Engine for LlamaEngine {
 
     fn generate(&self, question: Question) -> Result<Generation, EngineError> {
         question.check()?;
+        if question.has_images() && !self.info.images {
+            return Err(EngineError::NoProjector);
+        }
         let events_max = self.info.context_tokens as usize + self.capacity as usize + EVENTS_BESIDES;
         let (events, receiver) = mpsc::channel(events_max);
         self.ask(Work::Generate(Box::new(question)), Answer::Events(events))?;
@@ -304,7 +309,9 @@ async fn start_or_do_without_gpu(
 /// Starts a worker and waits until its model is loaded.
 async fn start(worker: &WorkerCommand, options: &EngineOptions) -> Result<(WorkerProcess, ModelInfo), EngineError> {
     let mut process = WorkerProcess::start(worker).await?;
-    let load = ToWorker::Load { protocol: PROTOCOL, options: options.clone() };
+    let turn = Ledger::here().turn().await;
+    let load = ToWorker::Load { protocol: PROTOCOL, options: options.clone(), reserved: turn.reserved() };
+    let mut turn = Some(turn);
     if process.send(&load).await.is_err() {
         return Err(failed_load(&process.ended().await));
     }
@@ -320,7 +327,15 @@ async fn start(worker: &WorkerCommand, options: &EngineOptions) -> Result<(Worke
                 read_bytes = now;
             }
             Ok(Some(ToHost::Loading { permille })) => tracing::debug!(permille, "loading a model"),
-            Ok(Some(ToHost::Loaded(info))) => return Ok((process, *info)),
+            Ok(Some(ToHost::Planned(planned))) => match (turn.take(), &process.reservation) {
+                (Some(turn), _) => process.reservation = Some(turn.reserve(process.pid, planned)),
+                (None, Some(reservation)) => reservation.set(planned),
+                (None, None) => {}
+            },
+            Ok(Some(ToHost::Loaded(info))) => {
+                process.reservation.iter().for_each(Reservation::loaded);
+                return Ok((process, *info));
+            }
             Ok(Some(ToHost::LoadFailed(error))) => return Err(error),
             Ok(Some(ToHost::Events(_) | ToHost::Alive | ToHost::Preview(_))) => {}
             Ok(None) => return Err(failed_load(&process.ended().await)),

@@ -4,6 +4,7 @@
 //! thread that started it, so this must not be a thread of a pool that comes and goes.
 
 use super::environment;
+use super::ledger::Reservation;
 use crate::error::clip;
 use crate::wire::{self, ToHost, ToWorker, TO_HOST_BYTES_MAX, TO_WORKER_BYTES_MAX};
 use crate::{EngineError, WorkerCommand};
@@ -30,6 +31,8 @@ const REAP_AFTER: Duration = Duration::from_secs(2);
 /// A running worker process.
 pub(super) struct WorkerProcess {
     pub(super) pid: u32,
+    /// Memory that it was promised.
+    pub(super) reservation: Option<Reservation>,
     stdin: ChildStdin,
     stdout: ChildStdout,
     received: Vec<u8>,
@@ -75,7 +78,7 @@ impl WorkerProcess {
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else { return Err(gone()) };
         let stdin = ChildStdin::from_std(stdin).map_err(spawn_error)?;
         let stdout = ChildStdout::from_std(stdout).map_err(spawn_error)?;
-        Ok(Self { pid, stdin, stdout, received: Vec::new(), child: Killed(child), stderr, exit })
+        Ok(Self { pid, reservation: None, stdin, stdout, received: Vec::new(), child: Killed(child), stderr, exit })
     }
 
     /// Sends a frame. An error means that the process is ending, or is killed because it does not listen.
@@ -117,7 +120,7 @@ impl WorkerProcess {
 
     /// Waits until the process has ended, which it is about to, or else is killed.
     pub(super) async fn ended(self) -> Exit {
-        let Self { pid: _, stdin, stdout, received: _, child, stderr, mut exit } = self;
+        let Self { pid: _, reservation: _, stdin, stdout, received: _, child, stderr, mut exit } = self;
         drop((stdin, stdout));
         let status = match tokio::time::timeout(REAP_AFTER, &mut exit).await {
             Ok(status) => status.ok().flatten(),

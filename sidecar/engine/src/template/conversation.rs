@@ -112,7 +112,8 @@ fn messages(chat: &Chat, knows: &Knows, form: Form) -> Vec<Value> {
 }
 
 fn message(message: &Message, knows: &Knows, form: Form) -> Value {
-    let Message { role, content, reasoning, tool_calls, tool_call_id, name } = message;
+    // Images are marks in the content by now.
+    let Message { role, content, images: _, reasoning, tool_calls, tool_call_id, name } = message;
     let mut value = Map::new();
     value.insert("role".into(), role_name(*role).into());
     value.insert("content".into(), content.as_str().into());

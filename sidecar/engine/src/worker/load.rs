@@ -4,15 +4,16 @@ use super::draft::Drafter;
 use super::output::Output;
 use super::plan::Plan;
 use crate::error::{clip, EngineError};
-use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, Model};
-use crate::options::{DraftOptions, DRAFT_TOKENS_MAX};
+use crate::fit::Reserved;
+use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, Model, Projector};
+use crate::options::{DraftOptions, ProjectorOptions, DRAFT_TOKENS_MAX};
 use crate::template::ChatTemplate;
 use crate::wire::ToHost;
 use crate::{os, EngineOptions, ModelInfo, SandboxReport};
 use ainonymous_types::{limits, Backend};
 use ainonymous_verify::text::{to_label, to_printable};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,19 +25,21 @@ pub(super) struct Loaded {
     pub(super) model: Arc<Model>,
     pub(super) context: Context,
     pub(super) drafter: Option<Drafter>,
+    pub(super) projector: Option<Arc<Projector>>,
     pub(super) template: ChatTemplate,
     pub(super) info: ModelInfo,
 }
 
 pub(super) fn load(
     options: &EngineOptions,
+    reserved: Reserved,
     sandbox: SandboxReport,
     abort: Arc<AbortSwitch>,
     output: &Output,
 ) -> Result<Loaded, EngineError> {
     let began = Instant::now();
     let path = options.model_path.as_path();
-    let plan = Plan::read(options)?;
+    let plan = Plan::read(options, reserved)?;
     let first = plan.fit(options)?;
     let threads = options.threads.unwrap_or_else(os::physical_cores).clamp(1, 512);
 
@@ -51,6 +54,7 @@ pub(super) fn load(
     let mut tries = std::iter::once(first.clone()).chain(plan.fewer(options, &first));
     let (model, mut context, fit) = loop {
         let Some(fit) = tries.next() else { return Err(why_refused()) };
+        output.send(&ToHost::Planned(fit.takes()));
         let Some(model) = Model::load(path, fit.gpu_layers, &mut progress).map(Arc::new) else {
             if matches!(why_refused(), EngineError::OutOfMemory) && fit.gpu_layers > 0 {
                 continue;
@@ -65,7 +69,7 @@ pub(super) fn load(
             context_tokens: fit.context_tokens,
             sequences: fit.slots,
             outputs: fit.slots * (options.draft_tokens() + 1),
-            batch_tokens: fit.batch_tokens,
+            batch_tokens: fit.batch_tokens.max(plan.image_tokens(options)),
             threads,
             kv_type: options.kv_type,
         };
@@ -77,6 +81,10 @@ pub(super) fn load(
     warm_up(&model, &mut context)?;
     let drafter = match &options.draft {
         Some(draft) => Some(load_draft(draft, &plan, &context, fit.gpu_layers > 0, abort)?),
+        None => None,
+    };
+    let projector = match &options.projector {
+        Some(wished) => load_projector(wished, &model, &context, fit.gpu_layers > 0)?.map(Arc::new),
         None => None,
     };
     let info = ModelInfo {
@@ -95,11 +103,12 @@ pub(super) fn load(
         quantization: quantization_label(&model.file_type()),
         tokenizer_hash: plan.facts.tokenizer_hash,
         template_hash: plan.facts.template_hash,
+        images: projector.is_some(),
         fit,
         load_ms: began.elapsed().as_millis() as u64,
         sandbox,
     };
-    Ok(Loaded { model, context, drafter, template, info })
+    Ok(Loaded { model, context, drafter, projector, template, info })
 }
 
 /// The model that guesses. It must split text into the same tokens.
@@ -117,6 +126,29 @@ fn load_draft(
     let model = Model::load(&draft.model_path, layers, &mut |_| true).map(Arc::new).ok_or_else(why_refused)?;
     let options = ContextOptions { outputs: context.options().sequences, ..context.options() };
     Drafter::new(model, options, draft.tokens_max.clamp(1, DRAFT_TOKENS_MAX), abort).ok_or_else(why_refused)
+}
+
+/// What reads images. One that was only found is left out if it does not fit the model.
+fn load_projector(
+    wished: &ProjectorOptions,
+    model: &Arc<Model>,
+    context: &Context,
+    gpu: bool,
+) -> Result<Option<Projector>, EngineError> {
+    let ContextOptions { threads, batch_tokens, .. } = context.options();
+    let options = llama::ProjectorOptions { threads, gpu, batch_tokens };
+    let loaded = check_file(&wished.path).and_then(|_| {
+        Projector::load(&wished.path, model.clone(), options).map_err(|why| EngineError::InvalidProjector {
+            detail: why.or_else(|| llama::error_lines().last().map(|line| clip(line))).unwrap_or_default(),
+        })
+    });
+    match loaded {
+        Err(error) if wished.found => {
+            let _ = writeln!(std::io::stderr(), "{} is not used: {error}", wished.path.display());
+            Ok(None)
+        }
+        loaded => loaded.map(Some),
+    }
 }
 
 /// Length of the file, or why it cannot be a model.

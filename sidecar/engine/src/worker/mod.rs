@@ -5,6 +5,7 @@
 
 mod draft;
 mod embed;
+mod images;
 mod load;
 mod output;
 mod plan;
@@ -16,10 +17,12 @@ mod slot;
 
 pub(crate) use load::classify;
 
+use crate::fit::Reserved;
 use crate::llama::AbortSwitch;
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
 use crate::{os, sandbox, EngineError, EngineOptions, Inspect, Question, Sandbox, SandboxReport};
 use embed::{Embedder, Embedding};
+use images::Images;
 use output::Output;
 use prompt::Prompter;
 use std::collections::{HashMap, VecDeque};
@@ -36,7 +39,7 @@ pub fn run_worker() -> ExitCode {
     let Ok(frames) = os::take_stdout() else { return ExitCode::FAILURE };
     let output = Arc::new(Output::new(frames));
     match read_frame(&mut io::stdin(), TO_WORKER_BYTES_MAX) {
-        Ok(Some(ToWorker::Load { protocol: PROTOCOL, options })) => serve(&options, &output),
+        Ok(Some(ToWorker::Load { protocol: PROTOCOL, options, reserved })) => serve(&options, reserved, &output),
         Ok(Some(ToWorker::Preview { protocol: PROTOCOL, options })) => {
             let confined = confine(options.as_ref());
             output.send(&match confined.and_then(|sandbox| plan::preview(options.as_ref(), sandbox)) {
@@ -62,11 +65,12 @@ fn confine(options: Option<&EngineOptions>) -> Result<SandboxReport, EngineError
     let _ = crate::llama::backends();
     let model = options.map(|options| options.model_path.as_path());
     let draft = options.and_then(|options| options.draft.as_ref()).map(|draft| draft.model_path.as_path());
-    let models: Vec<&Path> = model.into_iter().chain(draft).collect();
+    let projector = options.and_then(|options| options.projector.as_ref()).map(|projector| projector.path.as_path());
+    let models: Vec<&Path> = model.into_iter().chain(draft).chain(projector).collect();
     Sandbox::confine(&models, options.map_or_else(|| sandbox::needs_gpu(&EngineOptions::new("")), sandbox::needs_gpu))
 }
 
-fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
+fn serve(options: &EngineOptions, reserved: Reserved, output: &Arc<Output>) -> ExitCode {
     let sandbox = match confine(Some(options)) {
         Ok(sandbox) => sandbox,
         Err(error) => {
@@ -79,18 +83,19 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
     if std::thread::Builder::new().name("reader".into()).spawn(move || read_all(&readers)).is_err() {
         return ExitCode::FAILURE;
     }
-    let loaded = match load::load(options, sandbox, shared.abort.clone(), output) {
+    let loaded = match load::load(options, reserved, sandbox, shared.abort.clone(), output) {
         Ok(loaded) => loaded,
         Err(error) => {
             output.send(&ToHost::LoadFailed(error));
             return ExitCode::FAILURE;
         }
     };
-    let load::Loaded { model, context, drafter, template, info } = loaded;
+    let load::Loaded { model, context, drafter, projector, template, info } = loaded;
     let (context_tokens, info_threads, slots) = (info.context_tokens, info.threads, info.fit.slots);
+    let chunk_tokens = info.fit.batch_tokens;
     let prefix_cache_bytes = usize::try_from(info.fit.prefix_cache_bytes).unwrap_or(usize::MAX);
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-    let prompter = Prompter::new(model.clone(), template, context_tokens);
+    let prompter = Prompter::new(model.clone(), template, context_tokens, projector.map(Images::new));
     let markers = prompter.markers();
     let preparer = Preparer { shared: shared.clone(), output: output.clone(), prompter, seed };
     if std::thread::Builder::new().name("preparer".into()).spawn(move || preparer.run()).is_err() {
@@ -105,6 +110,7 @@ fn serve(options: &EngineOptions, output: &Arc<Output>) -> ExitCode {
         drafter,
         markers,
         context_tokens,
+        chunk_tokens,
     };
     scheduler::Scheduler::new(shared, output.clone(), parts).run();
     ExitCode::SUCCESS
@@ -247,7 +253,12 @@ impl Preparer {
                     continue;
                 }
             };
-            match self.prompter.prepare(&question, self.seed ^ id) {
+            // Many images take long: the host hears that this goes on, and what nobody waits for any more is not computed.
+            let goes_on = || {
+                self.output.alive();
+                !cancelled.load(Ordering::Acquire)
+            };
+            match self.prompter.prepare(&question, self.seed ^ id, &goes_on) {
                 Ok(ready) => {
                     let mut inbox = self.shared.inbox();
                     inbox.ready.push_back(Prepared { id, ready, question, cancelled, at, reported: 0 });
@@ -255,7 +266,9 @@ impl Preparer {
                 }
                 Err(error) => {
                     self.shared.ended(id);
-                    self.output.event(id, WireEvent::Failed(error));
+                    let cancelled = cancelled.load(Ordering::Acquire);
+                    let ended = || slot::cancelled_before_start(at);
+                    self.output.event(id, if cancelled { ended() } else { WireEvent::Failed(error) });
                     self.output.flush();
                 }
             }

@@ -3,10 +3,11 @@
 //! llama.cpp's search for special tokens takes time in the square of their number, and peers choose what a prompt
 //! says. So a long text is cut before special tokens and split piece by piece, which gives the same tokens.
 
+use super::images::{Images, Part, Placed};
 use crate::dialect::{opens_thinking, Dialect, OutputParser};
 use crate::grammar::{Grammar, Lead, Vocabulary};
-use crate::llama::{Model, Token};
-use crate::request::ToolChoice;
+use crate::llama::{Model, Piece, Token};
+use crate::request::{Image, ToolChoice};
 use crate::template::ChatTemplate;
 use crate::{EngineError, Inspect, Inspected, Prompt, Question};
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -19,6 +20,8 @@ const PIECE_BYTES_MIN: usize = 8 << 10;
 /// A question that can be computed.
 pub(super) struct Ready {
     pub(super) tokens: Vec<Token>,
+    /// Rows of images, in the order of their places.
+    pub(super) images: Vec<Placed>,
     /// Where the last message of its conversation begins.
     pub(super) shared_until: Option<usize>,
     /// What the answer must look like.
@@ -27,11 +30,19 @@ pub(super) struct Ready {
     pub(super) parser: Option<OutputParser>,
 }
 
+#[derive(Default)]
 struct Tokens {
     tokens: Vec<Token>,
+    images: Vec<Placed>,
     shared_until: Option<usize>,
     /// The prompt ends within a thought.
     opened: bool,
+}
+
+/// Images of a question, and whether it is still wanted.
+struct Shown<'a> {
+    images: &'a [&'a Image],
+    goes_on: &'a dyn Fn() -> bool,
 }
 
 /// Makes prompts for one model.
@@ -45,20 +56,27 @@ pub(super) struct Prompter {
     /// Longest text of one token in bytes, where a text cannot have fewer tokens than that allows.
     token_bytes_max: Option<usize>,
     context_tokens: u32,
+    /// None if the model sees none.
+    images: Option<Images>,
 }
 
 impl Prompter {
-    pub(super) fn new(model: Arc<Model>, template: ChatTemplate, context_tokens: u32) -> Self {
+    pub(super) fn new(model: Arc<Model>, template: ChatTemplate, context_tokens: u32, images: Option<Images>) -> Self {
         let (texts, longest) = model.special_texts();
         let special = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&texts).ok();
         let token_bytes_max = model.keeps_text().then_some(longest);
         let dialect = Dialect::detect(template.source());
-        Self { model, template, dialect, vocabulary: None, special, token_bytes_max, context_tokens }
+        Self { model, template, dialect, vocabulary: None, special, token_bytes_max, context_tokens, images }
     }
 
-    /// What a question becomes.
-    pub(super) fn prepare(&mut self, question: &Question, seed: u64) -> Result<Ready, EngineError> {
-        let Tokens { tokens, shared_until, opened } = self.tokens(&question.prompt)?;
+    /// What a question becomes. Before each image `goes_on` says whether it is still wanted.
+    pub(super) fn prepare(
+        &mut self,
+        question: &Question,
+        seed: u64,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Ready, EngineError> {
+        let Tokens { tokens, images, shared_until, opened } = self.tokens(&question.prompt, goes_on)?;
         let (grammar, parser) = match &question.prompt {
             Prompt::Chat(chat) => {
                 let dialect = self.dialect;
@@ -80,7 +98,7 @@ impl Prompter {
                 (grammar, None)
             }
         };
-        Ok(Ready { tokens, shared_until, grammar, parser })
+        Ok(Ready { tokens, images, shared_until, grammar, parser })
     }
 
     /// What tokeniser and template say.
@@ -88,6 +106,9 @@ impl Prompter {
         Ok(match question {
             Inspect::Count(Prompt::Tokens(tokens)) => Inspected::Count(tokens.len() as u32),
             Inspect::Count(Prompt::Text(text)) => Inspected::Count(self.framed(text)?.0.len() as u32),
+            Inspect::Count(prompt @ Prompt::Chat(chat)) if chat.images().next().is_some() => {
+                Inspected::Count(self.tokens(prompt, &|| true)?.tokens.len() as u32)
+            }
             Inspect::Count(Prompt::Chat(chat)) => {
                 let rendered = self.template.render(chat, now_s())?;
                 Inspected::Count(self.framed(&rendered)?.0.len() as u32)
@@ -140,35 +161,105 @@ impl Prompter {
         self.vocabulary.as_ref().ok_or_else(missing)
     }
 
-    /// They begin with at most one begin token, whoever adds it.
-    fn tokens(&mut self, prompt: &Prompt) -> Result<Tokens, EngineError> {
-        let (rendered, before_last);
-        let (text, before_last) = match prompt {
-            Prompt::Tokens(tokens) => {
-                return Ok(Tokens { tokens: self.known(tokens)?, shared_until: None, opened: false });
+    fn tokens(&mut self, prompt: &Prompt, goes_on: &dyn Fn() -> bool) -> Result<Tokens, EngineError> {
+        let chat = match prompt {
+            Prompt::Tokens(tokens) => return Ok(Tokens { tokens: self.known(tokens)?, ..Tokens::default() }),
+            Prompt::Text(text) => {
+                return self.assemble(text, &[Part::Text(text)], &Shown { images: &[], goes_on }, None)
             }
-            Prompt::Text(text) => (text.as_str(), None),
-            Prompt::Chat(chat) => {
-                let now_s = now_s();
-                rendered = self.template.render(chat, now_s)?;
-                before_last = self.template.render_before_last(chat, now_s, &rendered);
-                (rendered.as_str(), before_last)
-            }
+            Prompt::Chat(chat) => chat,
         };
+        let shown: Vec<&Image> = chat.images().collect();
+        let marked = match &self.images {
+            _ if shown.is_empty() => None,
+            Some(images) => Some(images.marked(chat)),
+            None => return Err(EngineError::NoProjector),
+        };
+        let chat = marked.as_ref().unwrap_or(chat);
+        let now_s = now_s();
+        let text = self.template.render(chat, now_s)?;
+        let before_last = self.template.render_before_last(chat, now_s, &text);
+        let parts = match &self.images {
+            Some(images) if !shown.is_empty() => images.parts(&text, shown.len())?,
+            _ => vec![Part::Text(&text)],
+        };
+        self.assemble(&text, &parts, &Shown { images: &shown, goes_on }, before_last)
+    }
+
+    /// The tokens of a text. They begin with at most one begin token, whoever adds it. `shared_bytes`: a beginning of the text
+    /// that others may share.
+    fn assemble(
+        &mut self,
+        text: &str,
+        parts: &[Part<'_>],
+        shown: &Shown<'_>,
+        shared_bytes: Option<usize>,
+    ) -> Result<Tokens, EngineError> {
         // Too long in any case: not worth the work.
         self.check(self.token_bytes_max.map_or(0, |max| text.len() / max))?;
-        let (tokens, leading, wanted) = self.framed(text)?;
-        // Counted without the begin tokens that the text itself has, of which one stays.
-        let bytes_of_begin = || self.model.bos().map_or(0, |bos| self.bytes_of(bos)) * leading;
-        let shared = before_last.and_then(|bytes| {
-            let behind = bytes.checked_sub(bytes_of_begin())?;
-            self.tokens_of(behind, &tokens[wanted..]).map(|count| count + wanted)
-        });
-        if tokens.is_empty() {
-            return Err(EngineError::EmptyPrompt);
+        let (mut tokens, mut images, mut shared, mut extra) = (Vec::new(), Vec::new(), None, 0);
+        for part in parts {
+            let text_part = match part {
+                Part::Text(part) => part,
+                Part::Image(number) => {
+                    let image = shown.images.get(*number).ok_or(EngineError::NoProjector)?;
+                    if !(shown.goes_on)() {
+                        return Err(EngineError::Draining);
+                    }
+                    extra += self.show(*number, image, &mut tokens, &mut images)?;
+                    self.check(tokens.len() + extra)?;
+                    continue;
+                }
+            };
+            let begin = tokens.len();
+            tokens.append(&mut self.split(text_part)?);
+            // The part's place in the text, which it is a piece of.
+            let place = text_part.as_ptr() as usize - text.as_ptr() as usize;
+            let bytes = shared_bytes.and_then(|bytes| bytes.checked_sub(place)).filter(|&b| b <= text_part.len());
+            shared = shared.or_else(|| Some(begin + self.tokens_of(bytes?, &tokens[begin..])?));
         }
-        self.check(tokens.len())?;
-        Ok(Tokens { tokens, shared_until: shared, opened: opens_thinking(text) })
+        if let Some(bos) = self.model.bos() {
+            let leading = tokens.iter().take_while(|&&t| t == bos).count();
+            let wanted = usize::from(leading > 0 || self.model.wants_bos());
+            tokens.splice(..leading, std::iter::repeat_n(bos, wanted));
+            shared = shared.filter(|&shared| shared >= leading).map(|shared| shared - leading + wanted);
+            images.iter_mut().for_each(|placed: &mut Placed| placed.at = placed.at - leading + wanted);
+        }
+        match tokens.last() {
+            None => return Err(EngineError::EmptyPrompt),
+            // The first token of the answer is chosen behind a token.
+            Some(token) if *token < 0 => {
+                return Err(EngineError::TemplateFailed { detail: "nothing follows the last image".into() });
+            }
+            Some(_) => {}
+        }
+        self.check(tokens.len() + extra)?;
+        Ok(Tokens { tokens, images, shared_until: shared, opened: opens_thinking(text) })
+    }
+
+    /// Appends an image; returns how many entries its rows take in a cache besides their positions.
+    fn show(
+        &mut self,
+        number: usize,
+        image: &Image,
+        tokens: &mut Vec<Token>,
+        images: &mut Vec<Placed>,
+    ) -> Result<usize, EngineError> {
+        let Some(known) = &mut self.images else { return Err(EngineError::NoProjector) };
+        let (stands_for, pieces) = known.project(number, image)?;
+        let mut extra = 0;
+        for piece in pieces {
+            match piece {
+                Piece::Tokens(mut around) => tokens.append(&mut around),
+                Piece::Rows(rows) => {
+                    extra += (rows.count - rows.positions) as usize;
+                    let at = tokens.len();
+                    tokens.extend(std::iter::repeat_n(stands_for, rows.positions as usize));
+                    images.push(Placed { at, rows });
+                }
+            }
+        }
+        Ok(extra)
     }
 
     /// The tokens of a text, with one begin token if it begins with any or the model wants it; how many it had, and has.
@@ -190,14 +281,11 @@ impl Prompter {
         Ok(tokens)
     }
 
-    fn bytes_of(&self, token: Token) -> usize {
-        let mut bytes = Vec::new();
-        self.model.piece(token, true, &mut bytes);
-        bytes.len()
-    }
-
     /// How many tokens make the first `bytes` bytes of a text, if one ends there.
     fn tokens_of(&self, bytes: usize, tokens: &[Token]) -> Option<usize> {
+        if bytes == 0 {
+            return Some(0);
+        }
         let (mut seen, mut piece) = (0, Vec::new());
         for (count, &token) in (1..).zip(tokens) {
             piece.clear();

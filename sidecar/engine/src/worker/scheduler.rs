@@ -6,10 +6,11 @@
 //! there, and can be aborted without harm to others.
 
 use super::draft::Drafter;
+use super::prompt::Ready;
 use super::sequences::Sequences;
-use super::slot::{cancelled_before_start, Slot};
+use super::slot::{cancelled_before_start, extra_rows, Slot};
 use super::{Embedder, Embedding, Output, Prepared, Shared};
-use crate::llama::{Batch, Context, DecodeError, Model, Token};
+use crate::llama::{Batch, Context, DecodeError, Model, Rows, Token};
 use crate::wire::WireEvent;
 use crate::EngineError;
 use ainonymous_types::FinishReason;
@@ -33,6 +34,8 @@ pub(super) struct Scheduler {
     pub(super) embedder: Embedder,
     pub(super) sequences: Sequences,
     pub(super) context_tokens: u32,
+    /// Most tokens of a chunk of a prompt.
+    chunk_tokens_max: usize,
     embedding: Option<Embedding>,
     ends: Vec<Token>,
     markers: Vec<Token>,
@@ -55,11 +58,13 @@ pub(super) struct Parts {
     /// Special tokens that answers show.
     pub(super) markers: Vec<Token>,
     pub(super) context_tokens: u32,
+    /// Most tokens of a chunk of a prompt; a batch may hold more, for images.
+    pub(super) chunk_tokens: u32,
 }
 
 impl Scheduler {
     pub(super) fn new(shared: Arc<Shared>, output: Arc<Output>, parts: Parts) -> Self {
-        let Parts { model, context, drafter, embedder, sequences, markers, context_tokens } = parts;
+        let Parts { model, context, drafter, embedder, sequences, markers, context_tokens, chunk_tokens } = parts;
         Self {
             shared,
             output,
@@ -68,6 +73,7 @@ impl Scheduler {
             embedder,
             sequences,
             context_tokens,
+            chunk_tokens_max: chunk_tokens as usize,
             embedding: None,
             ends: model.end_tokens(),
             markers,
@@ -145,7 +151,8 @@ impl Scheduler {
 
     fn admit(&mut self, prepared: Prepared) {
         let Some((sequence, computed)) = self.sequences.take(&mut self.context, &prepared.ready.tokens) else { return };
-        let (id, prompt_tokens) = (prepared.id, prepared.ready.tokens.len() as u32);
+        let Ready { tokens, images, .. } = &prepared.ready;
+        let (id, prompt_tokens) = (prepared.id, tokens.len() as u32 + extra_rows(images, tokens.len()));
         self.admissions += 1;
         let room = self.context_tokens.saturating_sub(prompt_tokens);
         let slot = Slot::new(prepared, self.admissions, computed, room, &self.ends);
@@ -243,7 +250,10 @@ impl Scheduler {
         let Some(sequence) = self.next_to_prefill() else { return };
         let most = self.chunk_tokens();
         let Some(slot) = self.sequences.slot(sequence) else { return };
-        let mut chunk_end = slot.prompt_tokens.min(slot.computed + most);
+        if let Some(rows) = slot.next_rows() {
+            return self.prefill_rows(sequence, &rows);
+        }
+        let mut chunk_end = slot.prompt_tokens.min(slot.computed + most).min(slot.next_image().unwrap_or(usize::MAX));
         if let Some(shared) = slot.shared_until.filter(|&shared| slot.computed < shared) {
             chunk_end = chunk_end.min(shared);
         }
@@ -276,9 +286,22 @@ impl Scheduler {
         }
     }
 
+    /// The rows of one image, which are never parted.
+    fn prefill_rows(&mut self, sequence: usize, rows: &Rows) {
+        let Some(slot) = self.sequences.slot(sequence) else { return };
+        let position = slot.computed as u32;
+        slot.computed += rows.positions as usize;
+        self.context.abort_switch().begin(slot.id);
+        let began = Instant::now();
+        match self.context.decode_rows(rows, position, sequence as u32) {
+            Ok(()) => self.rest = self.rest_after(began.elapsed()),
+            Err(error) => self.fail(sequence, error),
+        }
+    }
+
     /// Tokens of the next chunk: as many as a batch takes, or as others can wait for.
     fn chunk_tokens(&self) -> usize {
-        let most = self.context.batch_tokens();
+        let most = self.chunk_tokens_max;
         let others_wait = self.sequences.slots().any(|(_, slot)| slot.is_decoding());
         if !others_wait || self.prompt_token_time.is_zero() {
             return most;

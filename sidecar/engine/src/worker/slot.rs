@@ -1,11 +1,12 @@
 //! One answer while it is computed: its prompt, its dice, its text, and what is told of it.
 
+use super::images::Placed;
 use super::prompt::Ready;
 use super::Prepared;
 use crate::adjust::Adjuster;
 use crate::dialect::{OutputParser, Part};
 use crate::grammar::Grammar;
-use crate::llama::{Model, Token};
+use crate::llama::{Model, Rows, Token};
 use crate::logprobs::{logprobs, Logprobs};
 use crate::sampler::Sampler;
 use crate::text::AnswerText;
@@ -28,6 +29,8 @@ pub(super) struct Slot {
     pub(super) computed: usize,
     /// Where the prompt's last message begins: a beginning that other prompts may share.
     pub(super) shared_until: Option<usize>,
+    /// Rows of the prompt's images, in the order of their places.
+    images: Vec<Placed>,
     /// Drafted and accepted tokens.
     pub(super) drafted: (u32, u32),
     cancelled: Arc<AtomicBool>,
@@ -63,10 +66,11 @@ impl Slot {
     /// has beside the prompt.
     pub(super) fn new(prepared: Prepared, admission: u64, cached_tokens: usize, room: u32, ends: &[Token]) -> Self {
         let Prepared { id, ready, question, cancelled, at, reported: _ } = prepared;
-        let Ready { tokens: prompt, shared_until, grammar, parser } = ready;
+        let Ready { tokens: prompt, images, shared_until, grammar, parser } = ready;
         let room = room.min(limits::ANSWER_TOKENS_MAX);
         let forbidden = if question.ignore_end { ends.iter().map(|&t| t as u32).collect() } else { Vec::new() };
         let adjuster = Adjuster::new(&question.adjust, forbidden, prompt.iter().map(|&t| t as u32));
+        let cached_rows = extra_rows(&images, cached_tokens);
         Self {
             id,
             admission,
@@ -74,9 +78,10 @@ impl Slot {
             tokens: prompt,
             computed: cached_tokens,
             shared_until,
+            images,
             drafted: (0, 0),
             cancelled,
-            cached_tokens: cached_tokens as u32,
+            cached_tokens: cached_tokens as u32 + cached_rows,
             sampler: Sampler::new(question.sampling),
             adjuster,
             grammar,
@@ -109,9 +114,19 @@ impl Slot {
         self.tokens_max.saturating_sub(self.answered())
     }
 
-    /// May another model guess what it says? Not if its choice depends on more than the dice.
+    /// The rows that are next to be computed, if an image is next.
+    pub(super) fn next_rows(&self) -> Option<Arc<Rows>> {
+        self.images.iter().find(|placed| placed.at == self.computed).map(|placed| placed.rows.clone())
+    }
+
+    /// Where the next image stands, if there is a further one.
+    pub(super) fn next_image(&self) -> Option<usize> {
+        self.images.iter().map(|placed| placed.at).find(|at| *at > self.computed)
+    }
+
+    /// May another model guess what it says? Not if its choice depends on more than the dice, or on what the other cannot see.
     pub(super) fn can_be_drafted(&self) -> bool {
-        self.adjuster.is_none() && self.grammar.is_none() && self.room() > 1
+        self.images.is_empty() && self.adjuster.is_none() && self.grammar.is_none() && self.room() > 1
     }
 
     /// What this answer's dice would choose from other logits, `ahead` tokens from now.
@@ -180,7 +195,7 @@ impl Slot {
         let now = Instant::now();
         WireEvent::Finished(Finished {
             finish,
-            prompt_tokens: self.prompt_tokens as u32,
+            prompt_tokens: self.prompt_tokens as u32 + extra_rows(&self.images, self.prompt_tokens),
             cached_tokens: self.cached_tokens,
             completion_tokens: self.answered(),
             stopped_by: self.text.stopped_by(),
@@ -234,6 +249,11 @@ fn reported(model: &Model, chosen: u32, found: &Logprobs) -> TokenLogprobs {
         chosen: one(chosen, found.chosen),
         top: found.top.iter().map(|&(id, logprob)| one(id, logprob)).collect(),
     }
+}
+
+/// Entries of a cache that images before a token take besides their positions.
+pub(super) fn extra_rows(images: &[Placed], before: usize) -> u32 {
+    images.iter().filter(|p| p.at < before).map(|p| p.rows.count - p.rows.positions).sum()
 }
 
 /// The end of a question that was cancelled while it waited.

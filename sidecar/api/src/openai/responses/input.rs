@@ -44,7 +44,7 @@ impl Conversation {
                 message.tool_call_id = Some(item.needed("call_id")?);
                 let path = item.path("output");
                 let output = item.take("output").ok_or(ApiError::Missing { param: path.clone() })?;
-                message.content = question::content_text(&path, output)?;
+                question::content_into(&path, output, &mut message)?;
                 self.messages.push(message);
                 Ok(())
             }
@@ -71,7 +71,8 @@ impl Conversation {
             .ok_or_else(|| ApiError::invalid(item.path("role"), "must be system, developer, user or assistant"))?;
         let path = item.path("content");
         let content = item.take("content").ok_or(ApiError::Missing { param: path.clone() })?;
-        let mut message = Message::new(role, question::content_text(&path, content)?);
+        let mut message = Message::new(role, "");
+        question::content_into(&path, content, &mut message)?;
         if role == Role::Assistant {
             message.reasoning = self.reasoning.take();
         }
