@@ -1,7 +1,7 @@
 //! What both kinds of a router's clients do first: connect, ask, and see whether the path carries enough.
 
 use super::control::{Control, ControlStream};
-use super::flow::{self, FLOW_ECHO};
+use super::flow::{self, FLOW_ECHO, FLOW_FIRST, FLOW_MAX};
 use super::mtu::{self, Layer};
 use super::socket::FlowSocket;
 use super::ALPN;
@@ -41,7 +41,7 @@ pub(crate) async fn tunnel(
 ) -> Result<Tunnel, ConnectError> {
     let (connection, request, answer) =
         request(quic, layer, (at, router), &TransportSecret::fresh()?, &Control::Tunnel { to, meet }).await?;
-    let Control::Opened { flow, meet } = answer else { return Err(unexpected()) };
+    let Control::Opened { flow: flow @ FLOW_FIRST..=FLOW_MAX, meet } = answer else { return Err(unexpected()) };
     let socket = FlowSocket::asking(connection, flow, request);
     let at = socket.address_of(flow);
     let quic = socket.endpoint(None).map_err(|e| ConnectError::Refused { reason: e.to_string() })?;

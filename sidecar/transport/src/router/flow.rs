@@ -13,6 +13,9 @@ pub(crate) const FLOW_MAX: u32 = (1 << (7 * FLOW_BYTES_MAX)) - 1;
 /// What is sent on this flow comes back: so a client learns whether its path to the router carries enough.
 pub(crate) const FLOW_ECHO: u32 = 0;
 
+/// The first flow that stands for a tunnel.
+pub(crate) const FLOW_FIRST: u32 = FLOW_ECHO + 1;
+
 /// The first 48 bits of addresses that stand for flows: locally assigned (RFC 4193), spelling "ainon".
 const FLOW_NETWORK: [u16; 3] = [0xfd61, 0x696e, 0x6f6e];
 /// QUIC wants a port.

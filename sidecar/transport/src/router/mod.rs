@@ -12,6 +12,8 @@ mod bucket;
 mod client;
 mod control;
 mod flow;
+#[cfg(test)]
+mod hostile;
 mod mtu;
 mod registration;
 mod serve;

@@ -26,13 +26,13 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// A lease is renewed so often while it lasts.
 const RENEWALS: u32 = 3;
 /// Packets that make a way through this node's NAT for whoever wants to meet it.
-const PUNCHES: u32 = 8;
+pub(crate) const PUNCHES: u32 = 8;
 /// Time between two of them.
 const PUNCH_EACH: Duration = Duration::from_millis(250);
 /// Meetings at once; more are passed over, for their tunnels serve as well.
 const MEETINGS_MAX: usize = 8;
 /// Too short to be a QUIC packet: whoever gets it passes over it.
-const PUNCH: &[u8] = &[0];
+pub(crate) const PUNCH: &[u8] = &[0];
 
 /// A place at a router. Dropping it ends it; links that came through it go on.
 #[derive(Debug)]
