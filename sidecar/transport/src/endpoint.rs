@@ -13,11 +13,14 @@ use crate::router::{self, Registering, Registration};
 use crate::sync::{lock, Closing};
 use crate::tls;
 use ainonymous_types::{Bytes32, EntryHash};
-use quinn::VarInt;
+use quinn::{AsyncUdpSocket, Runtime, VarInt};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
+
+/// A socket as QUIC uses it.
+pub(crate) type Socket = Arc<dyn AsyncUdpSocket>;
 
 /// How an endpoint is made.
 #[derive(Clone, Debug)]
@@ -55,8 +58,8 @@ struct Shared {
     taken: AtomicU64,
     refused: AtomicU64,
     failed: AtomicU64,
-    /// The same socket as QUIC's.
-    socket: Mutex<Arc<UdpSocket>>,
+    /// QUIC's, for packets that are not QUIC.
+    socket: Mutex<Socket>,
     /// Those who arrive through routers.
     routed: (mpsc::Sender<quinn::Incoming>, tokio::sync::Mutex<mpsc::Receiver<quinn::Incoming>>),
     /// Set when the endpoint closes; whoever has to say goodbye elsewhere listens.
@@ -75,15 +78,20 @@ impl Endpoint {
     /// Opens the socket. Must be called inside a tokio runtime.
     pub fn bind(options: &EndpointOptions) -> Result<Self, ConnectError> {
         let EndpointOptions { listen, secret } = options;
+        Self::over(open(*listen)?, secret)
+    }
+
+    /// The same over a socket that is there.
+    pub(crate) fn over(socket: Socket, secret: &TransportSecret) -> Result<Self, ConnectError> {
         let config = config::server(secret, config::ALPN, config::transport())?;
-        let (quic, socket) = bind(*listen, config)?;
+        let quic = quic(socket.clone(), config)?;
         let (arrivals, arrived) = mpsc::channel(KNOCKING_MAX);
         let shared = Shared {
             door: Arc::default(),
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            socket: Mutex::new(Arc::new(socket)),
+            socket: Mutex::new(socket),
             routed: (arrivals, tokio::sync::Mutex::new(arrived)),
             closing: watch::Sender::new(None),
         };
@@ -175,9 +183,9 @@ impl Endpoint {
 
     /// Takes another local address; links go on from there.
     pub fn rebind(&self, listen: SocketAddr) -> Result<(), ConnectError> {
-        let (socket, same) = open(listen)?;
-        self.quic.rebind(socket).map_err(|e| bind_error(listen, &e))?;
-        *lock(&self.shared.socket) = Arc::new(same);
+        let socket = open(listen)?;
+        self.quic.rebind_abstract(socket.clone()).map_err(|e| bind_error(&listen.to_string(), &e))?;
+        *lock(&self.shared.socket) = socket;
         Ok(())
     }
 
@@ -203,25 +211,22 @@ impl Endpoint {
     }
 }
 
-/// Opens a socket for QUIC, and hands it out once more for packets that are not QUIC.
-pub(crate) fn bind(
-    listen: SocketAddr,
-    config: quinn::ServerConfig,
-) -> Result<(quinn::Endpoint, UdpSocket), ConnectError> {
-    let (socket, same) = open(listen)?;
+/// Opens a socket.
+pub(crate) fn open(listen: SocketAddr) -> Result<Socket, ConnectError> {
+    let socket = UdpSocket::bind(listen).and_then(|socket| quinn::TokioRuntime.wrap_udp_socket(socket));
+    socket.map_err(|e| bind_error(&listen.to_string(), &e))
+}
+
+/// QUIC that answers on a socket.
+pub(crate) fn quic(socket: Socket, config: quinn::ServerConfig) -> Result<quinn::Endpoint, ConnectError> {
     let runtime = Arc::new(quinn::TokioRuntime);
-    let quic = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime);
-    Ok((quic.map_err(|e| bind_error(listen, &e))?, same))
+    let quic =
+        quinn::Endpoint::new_with_abstract_socket(quinn::EndpointConfig::default(), Some(config), socket, runtime);
+    quic.map_err(|e| bind_error("the socket", &e))
 }
 
-fn open(listen: SocketAddr) -> Result<(UdpSocket, UdpSocket), ConnectError> {
-    let socket = UdpSocket::bind(listen).map_err(|e| bind_error(listen, &e))?;
-    let same = socket.try_clone().map_err(|e| bind_error(listen, &e))?;
-    Ok((socket, same))
-}
-
-fn bind_error(listen: SocketAddr, e: &std::io::Error) -> ConnectError {
-    ConnectError::Bind { address: listen.to_string(), reason: e.to_string() }
+fn bind_error(address: &str, e: &std::io::Error) -> ConnectError {
+    ConnectError::Bind { address: address.to_owned(), reason: e.to_string() }
 }
 
 /// A link whose other side has not answered yet.

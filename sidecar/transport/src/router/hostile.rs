@@ -58,7 +58,7 @@ struct State {
 impl Hostile {
     fn bind(mischief: impl Fn(u64) -> Vec<(usize, Duration)> + Send + Sync + 'static) -> Self {
         let server = config::server(&secret(66), ALPN, mtu::from_router(Layer::Outer)).unwrap();
-        let (quic, _) = endpoint::bind(LOOPBACK, server).unwrap();
+        let quic = endpoint::quic(endpoint::open(LOOPBACK).unwrap(), server).unwrap();
         let state = Arc::new(State {
             mischief: Arc::new(mischief),
             divert: Mutex::default(),
@@ -273,7 +273,10 @@ async fn a_router_that_floods_fills_no_memory() {
     let _keys = serve(&provider, 20, Duration::from_millis(50));
     let _place = router.register(&provider, false).await;
     let link = router.link(&provider).await.unwrap();
-    let reading = tokio::spawn(async move { read_all(&link, "hello").await });
+    let reading = tokio::spawn({
+        let link = link.clone();
+        async move { read_all(&link, "hello").await }
+    });
     let clients: Vec<(Connection, u32)> = lock(&router.state.flows).values().cloned().collect();
     let before = resident();
     let (mut sent, mut n) = (0, 0u64);
@@ -284,15 +287,13 @@ async fn a_router_that_floods_fills_no_memory() {
             let mut junk = vec![dice(n, 256) as u8; 1_150];
             junk[0] = dice(n + 1, 256) as u8;
             let number = if n % 3 == 0 { dice(n, 1 << 27) as u32 } else { *number };
-            if client.send_datagram_wait(flow::join(number, &junk)).await.is_err() {
-                panic!("the connection to the router does not break by it");
-            }
+            client.send_datagram_wait(flow::join(number, &junk)).await.expect("the connection stays");
             sent += junk.len();
         }
     }
     assert!(resident() < before + (48 << 20), "{} MiB more", (resident() - before) >> 20);
     assert_eq!(reading.await.unwrap().unwrap(), (0..20).collect::<Vec<_>>());
-    assert!(provider.counts().open <= 256, "{:?}", provider.counts());
+    assert!(link.is_open() && provider.counts().open <= 256, "{:?}", provider.counts());
 }
 
 /// Bytes of this process in memory.
@@ -315,7 +316,7 @@ async fn a_provider_sends_few_and_tiny_packets_to_whom_it_shall_meet() {
         assert_eq!((&buffer[..len], from), (PUNCH, provider.local_addr().unwrap()));
         packets += 1;
     }
-    assert!(packets >= PUNCHES && packets <= 8 * PUNCHES, "{packets} packets for 1,000 meetings");
+    assert!((PUNCHES..=8 * PUNCHES).contains(&packets), "{packets} packets for 1,000 meetings");
     assert!(begun.elapsed() < Duration::from_secs(4));
     // Whoever does not want to meet anybody sends nothing.
     let shy = endpoint(3);

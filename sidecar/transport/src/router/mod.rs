@@ -14,6 +14,8 @@ mod control;
 mod flow;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod meeting;
 mod mtu;
 mod registration;
 mod serve;

@@ -7,13 +7,14 @@ use super::socket::FlowSocket;
 use super::table::LEASE;
 use super::REPLACED;
 use crate::address::{is_reachable, Address};
+use crate::endpoint::Socket;
 use crate::error::ConnectError;
 use crate::key::TransportSecret;
 use crate::sync::Closing;
 use ainonymous_types::Bytes32;
+use quinn::udp::Transmit;
 use quinn::ConnectionError;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -65,7 +66,7 @@ pub(crate) struct Registering {
     /// Where connections to the router begin.
     pub(crate) quic: quinn::Endpoint,
     /// The same socket, for packets that are not QUIC; none if this node does not want to meet anybody.
-    pub(crate) punch: Option<Arc<UdpSocket>>,
+    pub(crate) punch: Option<Socket>,
     /// Proves the key that is registered.
     pub(crate) secret: TransportSecret,
     /// For connections that arrive.
@@ -181,7 +182,7 @@ async fn take(inner: &quinn::Endpoint, arrivals: &mpsc::Sender<quinn::Incoming>)
 }
 
 /// Renews, and goes to meet whoever wants to.
-async fn converse(mut stream: ControlStream, renew: Duration, punch: Option<&Arc<UdpSocket>>) -> ConnectError {
+async fn converse(mut stream: ControlStream, renew: Duration, punch: Option<&Socket>) -> ConnectError {
     let mut renewals = tokio::time::interval(renew);
     renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut meetings = JoinSet::new();
@@ -208,14 +209,15 @@ async fn converse(mut stream: ControlStream, renew: Duration, punch: Option<&Arc
 }
 
 /// Makes this node's NAT expect packets from there.
-async fn meet(socket: Arc<UdpSocket>, at: SocketAddr) {
+async fn meet(socket: Socket, at: SocketAddr) {
     let at = match (socket.local_addr(), at.ip()) {
         (Ok(SocketAddr::V6(_)), IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), at.port()),
         _ => at,
     };
     for _ in 0..PUNCHES {
+        let packet = Transmit { destination: at, ecn: None, contents: PUNCH, segment_size: None, src_ip: None };
         // A packet that cannot be sent is one that is lost.
-        let _ = socket.send_to(PUNCH, at);
+        let _ = socket.try_send(&packet);
         tokio::time::sleep(PUNCH_EACH).await;
     }
 }

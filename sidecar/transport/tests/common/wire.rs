@@ -36,21 +36,26 @@ async fn carry(near: Arc<UdpSocket>, far: SocketAddr, carries: Arc<AtomicUsize>)
     let mut back = JoinSet::new();
     let mut packet = vec![0; 65_536];
     while let Ok((len, from)) = near.recv_from(&mut packet).await {
-        if !clients.contains_key(&from) {
-            let socket = Arc::new(UdpSocket::bind(crate::common::LOOPBACK).await.unwrap());
-            clients.insert(from, socket.clone());
-            let (near, carries) = (near.clone(), carries.clone());
-            back.spawn(async move {
-                let mut packet = vec![0; 65_536];
-                while let Ok((len, _)) = socket.recv_from(&mut packet).await {
-                    if len <= carries.load(Ordering::Relaxed) {
-                        let _ = near.send_to(&packet[..len], from).await;
-                    }
-                }
-            });
-        }
+        let client = match clients.get(&from) {
+            Some(client) => client.clone(),
+            None => {
+                let client = Arc::new(UdpSocket::bind(crate::common::LOOPBACK).await.unwrap());
+                clients.insert(from, client.clone());
+                back.spawn(carry_back(client.clone(), near.clone(), from, carries.clone()));
+                client
+            }
+        };
         if len <= carries.load(Ordering::Relaxed) {
-            let _ = clients[&from].send_to(&packet[..len], far).await;
+            let _ = client.send_to(&packet[..len], far).await;
+        }
+    }
+}
+
+async fn carry_back(client: Arc<UdpSocket>, near: Arc<UdpSocket>, to: SocketAddr, carries: Arc<AtomicUsize>) {
+    let mut packet = vec![0; 65_536];
+    while let Ok((len, _)) = client.recv_from(&mut packet).await {
+        if len <= carries.load(Ordering::Relaxed) {
+            let _ = near.send_to(&packet[..len], to).await;
         }
     }
 }
