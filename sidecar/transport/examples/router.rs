@@ -132,7 +132,10 @@ async fn main() {
     let mut links = Vec::new();
     for (addresses, hide) in [(&direct, Hide::NoRouters), (&routed, Hide::OneRouter), (&routed, Hide::TwoRouters)] {
         let way = Way { addresses, hide, routers: &routers };
-        links.push((hide, pool.link_by(&provider.key(), &way, || secret(9)).await.unwrap(), vec![]));
+        let begun = Instant::now();
+        let link = pool.link_by(&provider.key(), &way, || secret(9)).await.unwrap();
+        println!("{hide:?}: {:.1} ms until the link stands", begun.elapsed().as_secs_f64() * 1e3);
+        links.push((hide, link, vec![]));
     }
     for _ in 0..ROUNDS {
         for (hide, link, results) in &mut links {

@@ -224,6 +224,29 @@ async fn a_router_that_dies_in_mid_answer_breaks_the_link_in_time() {
 }
 
 #[tokio::test]
+async fn a_link_through_two_breaks_with_either() {
+    for dies in 0..2 {
+        let (provider, asker) = (endpoint(1), endpoint(2));
+        let mut routers = vec![router(11), router(12)];
+        let _keys = serve(&provider, u32::MAX, Duration::from_millis(1));
+        let place = register(&provider, &routers[1], false).await;
+        let between = routers[1].register(routers[0].local_addr().unwrap(), routers[0].key()).unwrap();
+        let between = registered(between).await;
+        let entries = [RouterEntry { router: routers[1].key(), addresses: vec![between.address()] }];
+        let way = Way { addresses: &[place.address()], hide: Hide::TwoRouters, routers: &entries };
+        let pool = Pool::new(asker);
+        let link = hidden(&pool, &provider, &way).await.unwrap();
+        let reading = tokio::spawn(async move { read_all(&link, "hello").await });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let begun = Instant::now();
+        drop(routers.remove(dies));
+        let error = reading.await.unwrap().unwrap_err();
+        assert!(matches!(error, LinkError::Broken { .. }), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
 async fn a_path_that_is_too_narrow_is_named() {
     let (provider, asker, router) = (endpoint(1), endpoint(2), router(11));
     let _keys = serve(&provider, 1, Duration::ZERO);

@@ -5,8 +5,8 @@
 //! connections, of which the router is one end. It learns who connects from where and to which registered key, how much and when,
 //! and nothing of what is said. A second router is registered at the first like any provider, and reached through it.
 //!
-//! A router sends nothing to an address that has not completed a handshake with it, and never connects to an address that somebody
-//! names: it cannot be made to knock elsewhere.
+//! A router forwards nothing to an address that has not completed a handshake with it, and never connects to an address that a
+//! client names: it cannot be made to knock elsewhere.
 
 mod bucket;
 mod client;

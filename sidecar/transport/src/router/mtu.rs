@@ -28,9 +28,11 @@ const QUIC_BYTES: u16 = (1 + 8 + 4) + 16 + (1 + 8);
 const LAYER_BYTES: u16 = QUIC_BYTES + FLOW_BYTES_MAX as u16;
 /// What a path to a router must carry: two layers around the least that QUIC needs.
 pub(crate) const MTU_ASSUMED: u16 = MTU_QUIC + 2 * LAYER_BYTES;
-/// Datagrams that wait to be sent or read, in bytes for each connection and direction; the oldest give way. As much as a link
-/// may have unread, so that one link alone never loses a packet here.
-const QUEUE_BYTES_MAX: usize = 768 << 10;
+/// Datagrams of a client that wait to be sent or read, in bytes for each direction; the oldest give way. More than a link may
+/// have unread, so that one link alone never loses a packet here.
+const CLIENT_QUEUE_BYTES_MAX: usize = 768 << 10;
+/// The same at a router, for each of its connections: with all its places taken 256 MiB wait to be sent at most.
+const ROUTER_QUEUE_BYTES_MAX: usize = 256 << 10;
 /// A router from which nothing is heard for this long is gone.
 const ROUTER_IDLE_MAX: Duration = Duration::from_secs(5);
 /// Silence towards a router is broken this often.
@@ -72,34 +74,16 @@ impl Layer {
     }
 }
 
-/// For connections between a router and its client.
-fn to_router(layer: Layer) -> TransportConfig {
-    let mut transport = TransportConfig::default();
-    let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(layer.mtu_max());
-    transport
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .stream_receive_window(VarInt::from_u32(REQUEST_WINDOW))
-        .receive_window(VarInt::from_u32(REQUEST_WINDOW * REQUESTS_MAX))
-        .send_window(u64::from(REQUEST_WINDOW * REQUESTS_MAX))
-        .datagram_receive_buffer_size(Some(QUEUE_BYTES_MAX))
-        .datagram_send_buffer_size(QUEUE_BYTES_MAX)
-        .initial_mtu(layer.mtu())
-        .mtu_discovery_config(Some(discovery))
-        .max_idle_timeout(IdleTimeout::try_from(ROUTER_IDLE_MAX).ok());
-    transport
-}
-
-/// The same for the side that connects.
+/// For connections to a router: the side that connects.
 pub(crate) fn from_client(layer: Layer) -> TransportConfig {
-    let mut transport = to_router(layer);
+    let mut transport = between(layer, CLIENT_QUEUE_BYTES_MAX);
     transport.max_concurrent_bidi_streams(VarInt::from_u32(0)).keep_alive_interval(Some(ROUTER_KEEP_ALIVE));
     transport
 }
 
-/// The same for the router's side.
+/// The router's side of them.
 pub(crate) fn from_router(layer: Layer) -> TransportConfig {
-    let mut transport = to_router(layer);
+    let mut transport = between(layer, ROUTER_QUEUE_BYTES_MAX);
     transport.max_concurrent_bidi_streams(VarInt::from_u32(REQUESTS_MAX));
     transport
 }
@@ -113,9 +97,31 @@ pub(crate) fn inner() -> TransportConfig {
     transport
 }
 
+fn between(layer: Layer, queue: usize) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(layer.mtu_max());
+    transport
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(REQUEST_WINDOW))
+        .receive_window(VarInt::from_u32(REQUEST_WINDOW * REQUESTS_MAX))
+        .send_window(u64::from(REQUEST_WINDOW * REQUESTS_MAX))
+        .datagram_receive_buffer_size(Some(queue))
+        .datagram_send_buffer_size(queue)
+        .initial_mtu(layer.mtu())
+        .mtu_discovery_config(Some(discovery))
+        .max_idle_timeout(IdleTimeout::try_from(ROUTER_IDLE_MAX).ok());
+    transport
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Identity;
+    use crate::dial::dial;
+    use crate::endpoint;
+    use crate::key::TransportSecret;
+    use crate::router::ALPN;
 
     #[test]
     fn each_layer_leaves_room_for_the_next() {
@@ -125,6 +131,28 @@ mod tests {
         // Ethernet, PPPoE and WireGuard are wide enough; a tunnel of 1,280 bytes is not.
         for (path, wide) in [(1_500, true), (1_492, true), (1_420, true), (1_280, false)] {
             assert_eq!(path - 40 - 8 >= MTU_ASSUMED, wide, "{path}");
+        }
+    }
+
+    /// What a layer costs is quinn's arithmetic: measured, without looking for larger packets.
+    #[tokio::test]
+    async fn a_layer_costs_what_is_written_above() {
+        for layer in [Layer::Outer, Layer::Nested] {
+            let (server_secret, client_secret) =
+                (TransportSecret::from_bytes([1; 32]), TransportSecret::from_bytes([2; 32]));
+            let fixed = |mut transport: TransportConfig| {
+                transport.mtu_discovery_config(None);
+                transport
+            };
+            let server = config::server(&server_secret, ALPN, fixed(from_router(layer))).unwrap();
+            let at = endpoint::quic(endpoint::open("127.0.0.1:0".parse().unwrap()).unwrap(), server).unwrap();
+            let identity = Identity::with(&client_secret, ALPN, fixed(from_client(layer))).unwrap();
+            let (key, to) = (server_secret.public(), at.local_addr().unwrap());
+            let answered = async { at.accept().await.unwrap().await.unwrap() };
+            let (client, server) = tokio::join!(dial(&at, &identity, to, &key), answered);
+            for side in [client.unwrap(), server] {
+                assert_eq!(side.max_datagram_size(), Some(layer.datagram()));
+            }
         }
     }
 }
