@@ -1,5 +1,6 @@
 //! How much a router costs: the same answers and the same bytes over a direct link, through one router and through two, on
-//! loopback and in one run. The last line is one JSON object of ratios to the direct link.
+//! loopback and in one run. The last line is one JSON object of ratios to the direct link. `bulk` is bound by the processor, which has
+//! all parties on it; `line` is the same over a line of 100 Mbit/s and 20 ms at the asker.
 //!
 //! `cargo run --release --example router -p ainonymous-transport`
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement prints, and may fail by panicking")]
@@ -10,7 +11,9 @@ use ainonymous_transport::{
 };
 use ainonymous_types::*;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Answers at once.
@@ -21,6 +24,49 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Largest chunks, one after another.
 const BULK_CHUNKS: u32 = 2_000;
 const ROUNDS: usize = 3;
+/// The asker's line: bytes a second in each direction, how long they take, and how long they may queue.
+const LINE_BYTES_PER_S: f64 = 12.5e6;
+const LINE_DELAY: Duration = Duration::from_millis(10);
+const LINE_QUEUE: Duration = Duration::from_millis(20);
+
+/// A line to one address; only one socket is behind it.
+async fn line(far: SocketAddr) -> SocketAddr {
+    let bind = || async { Arc::new(UdpSocket::bind(LOOPBACK).await.unwrap()) };
+    let (near, there) = (bind().await, bind().await);
+    let (at, client) = (near.local_addr().unwrap(), Arc::new(Mutex::new(None)));
+    tokio::spawn(one_way(near.clone(), there.clone(), client.clone(), Some(far)));
+    tokio::spawn(one_way(there, near, client, None));
+    at
+}
+
+async fn one_way(
+    from: Arc<UdpSocket>,
+    out: Arc<UdpSocket>,
+    client: Arc<Mutex<Option<SocketAddr>>>,
+    far: Option<SocketAddr>,
+) {
+    let (queue, mut queued) = tokio::sync::mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let to = client.clone();
+    tokio::spawn(async move {
+        while let Some((at, packet)) = queued.recv().await {
+            tokio::time::sleep_until(at.into()).await;
+            let to = far.or(*to.lock().unwrap());
+            let _ = out.send_to(&packet, to.unwrap()).await;
+        }
+    });
+    let (mut packet, mut free) = (vec![0; 65_536], Instant::now());
+    while let Ok((len, sender)) = from.recv_from(&mut packet).await {
+        if far.is_some() {
+            *client.lock().unwrap() = Some(sender);
+        }
+        let now = Instant::now();
+        let departs = free.max(now) + Duration::from_secs_f64(len as f64 / LINE_BYTES_PER_S);
+        if departs - now <= LINE_QUEUE {
+            free = departs;
+            let _ = queue.send((departs + LINE_DELAY, packet[..len].to_vec()));
+        }
+    }
+}
 
 fn secret(seed: u8) -> TransportSecret {
     TransportSecret::from_bytes([seed; 32])
@@ -151,13 +197,31 @@ async fn main() {
             [of(|r| r.0), of(|r| r.1), of(|r| r.2)]
         })
         .collect();
+    let mut lines = [0.0; 2];
+    for (hide, speed) in [Hide::NoRouters, Hide::OneRouter].into_iter().zip(&mut lines) {
+        let address = match hide {
+            Hide::OneRouter => format!("quic://{}/via/{}", line(last.local_addr().unwrap()).await, last.key()),
+            _ => format!("quic://{}", line(provider.local_addr().unwrap()).await),
+        };
+        let way = Way { addresses: &[address.parse().unwrap()], hide, routers: &[] };
+        let link = Pool::new(endpoint(3)).link_by(&provider.key(), &way, || secret(8)).await.unwrap();
+        let mut speeds = Vec::new();
+        for _ in 0..ROUNDS {
+            let begun = Instant::now();
+            let (bytes, _) = read(link.clone(), 0).await;
+            speeds.push(bytes as f64 / 1e6 / begun.elapsed().as_secs_f64());
+        }
+        println!("{hide:?} over the line: {speeds:.2?} MB/s");
+        *speed = median(speeds);
+    }
     let ratio = |hops: usize, which: usize| medians[hops][which] / medians[0][which];
     println!("{:?} {:?}", first.counts(), last.counts());
     println!(
-        "{{\"router_ratio\":{:.4},\"two_routers_ratio\":{:.4},\"router_bulk_ratio\":{:.4},\"two_routers_bulk_ratio\":{:.4}}}",
+        "{{\"router_ratio\":{:.4},\"two_routers_ratio\":{:.4},\"router_bulk_ratio\":{:.4},\"two_routers_bulk_ratio\":{:.4},\"router_line_ratio\":{:.4}}}",
         ratio(1, 0),
         ratio(2, 0),
         ratio(1, 2),
         ratio(2, 2),
+        lines[1] / lines[0],
     );
 }

@@ -269,6 +269,26 @@ async fn a_path_that_is_too_narrow_is_named() {
 }
 
 #[tokio::test]
+async fn a_path_that_narrows_in_mid_answer_carries_on() {
+    let (provider, asker, first, last) = (endpoint(1), endpoint(2), router(11), router(12));
+    let _keys = serve(&provider, 20, Duration::ZERO);
+    let place = register(&provider, &last, false).await;
+    let wire = Wire::to(first.local_addr().unwrap()).await;
+    let between = registered(last.register(wire.at, first.key()).unwrap()).await;
+    let entries = [RouterEntry { router: last.key(), addresses: vec![between.address()] }];
+    let way = Way { addresses: &[place.address()], hide: Hide::TwoRouters, routers: &entries };
+    let link = hidden(&Pool::new(asker), &provider, &way).await.unwrap();
+    for carries in [usize::MAX, 1_284] {
+        // All layers have found larger packets by the first, and must find back to what is taken for granted.
+        wire.narrow(carries);
+        let question = "x".repeat(300_000);
+        let reading = read_all(&link, &question);
+        let answer = tokio::time::timeout(Duration::from_secs(60), reading).await.expect("in time").unwrap();
+        assert_eq!(answer, (0..20).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_lost_its_router_registers_again() {
     let (provider, asker, first) = (endpoint(1), endpoint(2), router(11));
     let _keys = serve(&provider, 1, Duration::ZERO);

@@ -109,6 +109,8 @@ fn between(layer: Layer, queue: usize) -> TransportConfig {
         .datagram_receive_buffer_size(Some(queue))
         .datagram_send_buffer_size(queue)
         .initial_mtu(layer.mtu())
+        // Under many losses QUIC falls back to this size; below it nothing inside would pass any more.
+        .min_mtu(layer.mtu())
         .mtu_discovery_config(Some(discovery))
         .max_idle_timeout(IdleTimeout::try_from(ROUTER_IDLE_MAX).ok());
     transport

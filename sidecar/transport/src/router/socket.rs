@@ -103,15 +103,15 @@ impl AsyncUdpSocket for FlowSocket {
         let mut receiving = lock(&self.receiving);
         let mut received = 0;
         while received < bufs.len().min(meta.len()) {
-            let datagram = match receiving.datagram.as_mut().poll(cx) {
-                Poll::Ready(Ok(datagram)) => datagram,
-                // Not `ConnectionReset`: QUIC passes over that one and would ask for ever.
-                Poll::Ready(Err(e)) if received == 0 => {
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, e)));
-                }
-                Poll::Ready(Err(_)) | Poll::Pending => break,
-            };
+            let Poll::Ready(read) = receiving.datagram.as_mut().poll(cx) else { break };
             receiving.datagram = reading(&self.connection);
+            let datagram = match read {
+                Ok(datagram) => datagram,
+                // What came before it first; the error comes again.
+                Err(_) if received > 0 => break,
+                // Not `ConnectionReset`: QUIC passes over that one and would ask for ever.
+                Err(e) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, e))),
+            };
             let Some((flow, packet)) = flow::split(datagram).filter(|(flow, _)| self.is_wanted(*flow)) else {
                 continue;
             };
