@@ -49,6 +49,9 @@ pub struct RouterEntry {
 }
 
 /// What is known of the ways to a peer, and what is demanded.
+///
+/// A peer names the routers that lead to it, and may own them: whoever hides should leave out addresses at routers that he has no
+/// reason to believe in. At the least the first router must not be the peer's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Way<'a> {
     /// The peer's addresses.

@@ -24,9 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-#[path = "../../tests/common/mod.rs"]
-mod common;
-use common::*;
+use super::common::*;
 
 /// What becomes of the nth datagram in one direction: which earlier ones are sent (0 is this one), and after which time.
 type Mischief = Arc<dyn Fn(u64) -> Vec<(usize, Duration)> + Send + Sync>;

@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-#[path = "../../tests/common/mod.rs"]
-mod common;
-use common::*;
+use super::common::*;
 
 /// Lets packets in from where packets have gone to, as a firewall does, or a NAT that keeps ports.
 #[derive(Debug)]
