@@ -224,6 +224,23 @@ async fn a_router_that_dies_in_mid_answer_breaks_the_link_in_time() {
 }
 
 #[tokio::test]
+async fn an_answer_through_a_router_goes_on_when_either_side_changes_its_address() {
+    let (provider, asker, router) = (endpoint(1), endpoint(2), router(11));
+    let _keys = serve(&provider, 300, Duration::from_millis(2));
+    let place = register(&provider, &router, false).await;
+    let link = hidden(&Pool::new(asker.clone()), &provider, &one(&[place.address()])).await.unwrap();
+    let reading = tokio::spawn(async move { read_all(&link, "hello").await });
+    for moving in [&asker, &provider] {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let before = moving.local_addr().unwrap();
+        moving.rebind(LOOPBACK).unwrap();
+        assert_ne!(moving.local_addr().unwrap(), before);
+    }
+    assert_eq!(reading.await.unwrap().unwrap(), (0..300).collect::<Vec<_>>(), "not a token lost or doubled");
+    assert!(matches!(place.state(), RegistrationState::Registered { .. }));
+}
+
+#[tokio::test]
 async fn a_link_through_two_breaks_with_either() {
     for dies in 0..2 {
         let (provider, asker) = (endpoint(1), endpoint(2));
