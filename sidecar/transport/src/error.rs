@@ -1,6 +1,8 @@
 //! What goes wrong on a link, each with what it means for the question on it.
 
 use crate::frame::FrameError;
+use crate::route::Hide;
+use crate::router::RouterRefusal;
 use std::time::Duration;
 
 /// Why there is no link.
@@ -37,6 +39,24 @@ pub enum ConnectError {
     Refused {
         /// In the words of QUIC.
         reason: String,
+    },
+    /// None of the peer's addresses is what was demanded.
+    #[error("the peer cannot be reached {}", demanded.in_words())]
+    NoWay {
+        /// The demand.
+        demanded: Hide,
+    },
+    /// A router does not do what was asked.
+    #[error("the router refused: {reason}")]
+    Router {
+        /// In its words.
+        reason: RouterRefusal,
+    },
+    /// The way to a router does not carry packets of the size that sealed packets inside them need.
+    #[error("the network path to the router does not carry UDP packets of {need} bytes")]
+    NarrowPath {
+        /// Bytes that are needed, without the headers of UDP and IP.
+        need: u16,
     },
     /// This endpoint is closed.
     #[error("this node is stopping")]
@@ -79,6 +99,9 @@ impl ConnectError {
             Self::Silent { .. } => "transport_silent",
             Self::WrongKey => "transport_wrong_key",
             Self::Refused { .. } => "transport_refused",
+            Self::NoWay { .. } => "transport_no_way",
+            Self::Router { .. } => "transport_router_refused",
+            Self::NarrowPath { .. } => "transport_narrow_path",
             Self::Closed => "transport_closed",
         }
     }
@@ -94,6 +117,11 @@ impl ConnectError {
             Self::Silent { .. } => "the peer may be off, or a firewall drops UDP; it is reached by signals instead",
             Self::WrongKey => "the peer's address is stale or somebody else uses it; nothing was sent there",
             Self::Refused { .. } => "the peer is busy or speaks another version; it is reached by signals instead",
+            Self::NoWay { .. } => "ask without that demand, or wait until a peer offers such a way",
+            Self::Router { reason } => reason.hint(),
+            Self::NarrowPath { .. } => {
+                "raise the MTU of the tunnel or VPN that this machine uses to 1332 or more, or use another router"
+            }
             Self::Closed => "start the node again",
         }
     }

@@ -1,6 +1,6 @@
 //! What goes over a stream: frames of a length (4 bytes, little-endian) and a body in postcard's encoding.
 //!
-//! The order of variants and fields is the format: it changes only together with [`crate::endpoint::ALPN`], and
+//! The order of variants and fields is the format: it changes only together with [`crate::config::ALPN`], and
 //! `tests/frames.json` beside this crate holds it still. The question that a frame is about is implied by its stream, except where a
 //! stream begins.
 

@@ -1,7 +1,9 @@
 //! The secret half of a transport key. The public half is a `Bytes32`, as capability entries name it.
 
+use crate::error::ConnectError;
 use ainonymous_types::Bytes32;
 use ed25519_dalek::SigningKey;
+use rustls::crypto::aws_lc_rs;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -18,6 +20,14 @@ impl TransportSecret {
     /// A secret from 32 random bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
+    }
+
+    /// A secret that nobody has seen and that is not kept.
+    pub(crate) fn fresh() -> Result<Self, ConnectError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let filled = aws_lc_rs::default_provider().secure_random.fill(&mut *bytes);
+        filled.map_err(|_| ConnectError::Key { reason: "the system gives no random bytes".into() })?;
+        Ok(Self(bytes))
     }
 
     /// The bytes, to be kept where nobody else reads.

@@ -5,14 +5,25 @@
 //! the protocol's name. This crate is the only one that knows quinn; it must not know models, conductors or how a provider is
 //! chosen.
 
+// Tests inside the crate share their helpers with those beside it.
+#[cfg(test)]
+extern crate self as ainonymous_transport;
+
 mod address;
+mod config;
+mod connect;
+mod dial;
+mod door;
 mod endpoint;
 mod error;
 mod frame;
 mod key;
 mod link;
 mod pool;
+mod route;
+mod router;
 mod stream;
+mod sync;
 mod tls;
 
 pub use address::{Address, AddressError};
@@ -22,4 +33,6 @@ pub use frame::{Frame, FrameError, Load, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
 pub use key::TransportSecret;
 pub use link::{CloseReason, Link};
 pub use pool::Pool;
+pub use route::{Hide, Route, RouterEntry, Way};
+pub use router::{Registration, RegistrationState, Router, RouterCounts, RouterLimits, RouterOptions, RouterRefusal};
 pub use stream::{FrameReceiver, FrameSender, Stream};

@@ -1,17 +1,21 @@
 //! Links that are kept: the next question to the same peer begins without a handshake.
 //!
 //! To each peer this node shows another key, made when it first connects: two providers cannot tell by keys that they
-//! answer the same person.
+//! answer the same person. Nor can one provider tell that whoever comes through a router has come directly before: each demand
+//! on the way ([`Hide`]) has links and a key of its own.
 
 use crate::address::Address;
-use crate::endpoint::{Endpoint, Identity};
+use crate::config::Identity;
+use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
 use crate::frame::Load;
 use crate::key::TransportSecret;
 use crate::link::Link;
+use crate::route::{Hide, Way};
+use crate::sync::lock;
 use ainonymous_types::{Bytes32, EntryHash};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Peers remembered; the longest unused gives way.
@@ -21,7 +25,7 @@ const PEERS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct Pool {
     endpoint: Endpoint,
-    peers: Mutex<HashMap<Bytes32, Arc<Peer>>>,
+    peers: Mutex<HashMap<(Bytes32, Hide), Arc<Peer>>>,
 }
 
 #[derive(Debug)]
@@ -47,12 +51,22 @@ impl Pool {
         addresses: &[Address],
         secret: impl FnOnce() -> TransportSecret,
     ) -> Result<Link, ConnectError> {
-        let peer = self.peer(key, secret)?;
+        self.link_by(key, &Way { addresses, ..Way::default() }, secret).await
+    }
+
+    /// The same with demands on the way.
+    pub async fn link_by(
+        &self,
+        key: &Bytes32,
+        way: &Way<'_>,
+        secret: impl FnOnce() -> TransportSecret,
+    ) -> Result<Link, ConnectError> {
+        let peer = self.peer(key, way.hide, secret)?;
         let mut link = peer.link.lock().await;
         if let Some(open) = link.as_ref().filter(|link| link.is_open()) {
             return Ok(open.clone());
         }
-        let new = self.endpoint.connect(&peer.identity, key, addresses).await?;
+        let new = self.endpoint.connect(&peer.identity, key, way).await?;
         *link = Some(new.clone());
         Ok(new)
     }
@@ -66,12 +80,23 @@ impl Pool {
         spec: EntryHash,
         secret: impl FnOnce() -> TransportSecret,
     ) -> Result<(Load, Duration), ConnectError> {
-        let peer = self.peer(key, secret)?;
+        self.probe_by(key, &Way { addresses, ..Way::default() }, spec, secret).await
+    }
+
+    /// The same with demands on the way.
+    pub async fn probe_by(
+        &self,
+        key: &Bytes32,
+        way: &Way<'_>,
+        spec: EntryHash,
+        secret: impl FnOnce() -> TransportSecret,
+    ) -> Result<(Load, Duration), ConnectError> {
+        let peer = self.peer(key, way.hide, secret)?;
         let begun = Instant::now();
         let mut link = peer.link.lock().await;
         let (open, early) = match link.as_ref().filter(|link| link.is_open()) {
             Some(open) => (open.clone(), None),
-            None => self.endpoint.connect_early(&peer.identity, key, addresses).await?,
+            None => self.endpoint.connect_early(&peer.identity, key, way).await?,
         };
         let probed = open.probe(spec).await;
         if let Some(early) = early {
@@ -82,21 +107,26 @@ impl Pool {
         Ok((load, begun.elapsed()))
     }
 
-    /// The open link to a peer, if there is one.
+    /// The open link to a peer that was reached without demands, if there is one.
     pub fn open(&self, key: &Bytes32) -> Option<Link> {
-        let peer = lock(&self.peers).get(key).cloned()?;
+        let peer = lock(&self.peers).get(&(*key, Hide::No)).cloned()?;
         let link = peer.link.try_lock().ok()?;
         link.as_ref().filter(|link| link.is_open()).cloned()
     }
 
-    /// The key that this node shows to a peer that it has met.
-    pub fn shown_to(&self, key: &Bytes32) -> Option<Bytes32> {
-        lock(&self.peers).get(key).map(|peer| peer.key)
+    /// The key that this node shows to a peer that it has met, by such a way.
+    pub fn shown_to(&self, key: &Bytes32, hide: Hide) -> Option<Bytes32> {
+        lock(&self.peers).get(&(*key, hide)).map(|peer| peer.key)
     }
 
-    fn peer(&self, key: &Bytes32, secret: impl FnOnce() -> TransportSecret) -> Result<Arc<Peer>, ConnectError> {
+    fn peer(
+        &self,
+        key: &Bytes32,
+        hide: Hide,
+        secret: impl FnOnce() -> TransportSecret,
+    ) -> Result<Arc<Peer>, ConnectError> {
         let mut peers = lock(&self.peers);
-        if let Some(peer) = peers.get(key) {
+        if let Some(peer) = peers.get(&(*key, hide)) {
             *lock(&peer.used) = Instant::now();
             return Ok(peer.clone());
         }
@@ -111,11 +141,7 @@ impl Pool {
             link: tokio::sync::Mutex::new(None),
             used: Mutex::new(Instant::now()),
         });
-        peers.insert(*key, peer.clone());
+        peers.insert((*key, hide), peer.clone());
         Ok(peer)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

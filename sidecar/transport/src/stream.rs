@@ -130,7 +130,7 @@ pub(crate) fn from_connection(e: &quinn::ConnectionError) -> LinkError {
     }
 }
 
-fn on_write(e: WriteError) -> LinkError {
+pub(crate) fn on_write(e: WriteError) -> LinkError {
     match e {
         WriteError::Stopped(_) => LinkError::Ended,
         WriteError::ConnectionLost(e) => from_connection(&e),
@@ -138,7 +138,7 @@ fn on_write(e: WriteError) -> LinkError {
     }
 }
 
-fn on_read(e: ReadError) -> LinkError {
+pub(crate) fn on_read(e: ReadError) -> LinkError {
     match e {
         ReadError::Reset(_) => LinkError::Ended,
         ReadError::ConnectionLost(e) => from_connection(&e),

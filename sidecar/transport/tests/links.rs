@@ -1,113 +1,15 @@
 //! Links between two endpoints on loopback: who is let in, what passes, what survives.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may fail by panicking.
 
+mod common;
+
 use ainonymous_transport::{
-    Address, CloseReason, ConnectError, Endpoint, EndpointOptions, Frame, FrameError, Link, LinkError, Load, Pool,
-    TransportSecret, REPLY_BYTES_MAX,
+    Address, CloseReason, ConnectError, Frame, FrameError, Hide, LinkError, Load, Pool, REPLY_BYTES_MAX,
 };
 use ainonymous_types::*;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use common::*;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-fn secret(seed: u8) -> TransportSecret {
-    TransportSecret::from_bytes([seed; 32])
-}
-
-fn endpoint(seed: u8) -> Endpoint {
-    Endpoint::bind(&EndpointOptions { listen: LOOPBACK, secret: secret(seed) }).unwrap()
-}
-
-fn at(endpoint: &Endpoint) -> Vec<Address> {
-    vec![Address::Direct(endpoint.local_addr().unwrap())]
-}
-
-fn spec() -> EntryHash {
-    EntryHash::from_raw_36(vec![7; 36])
-}
-
-fn ask(text: &str) -> Ask {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: text.into() }];
-    Ask {
-        id: RequestId([1; 16]),
-        spec: spec(),
-        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 0, stop: vec![] },
-        salt: Bytes32([2; 32]),
-        session_key: Bytes32([3; 32]),
-        signature: Bytes64([4; 64]),
-    }
-}
-
-fn tokens(chunk: u32) -> Frame {
-    Frame::Tokens { chunk, text: format!("{chunk} "), tokens: vec![chunk] }
-}
-
-/// Answers each question with `count` chunks, `pause` apart, and probes with a load; says which keys came.
-fn serve(
-    endpoint: &Endpoint,
-    count: u32,
-    pause: Duration,
-) -> (tokio::sync::mpsc::UnboundedReceiver<Bytes32>, Arc<AtomicUsize>) {
-    let (came, keys) = tokio::sync::mpsc::unbounded_channel();
-    let early = Arc::new(AtomicUsize::new(0));
-    let (endpoint, seen) = (endpoint.clone(), early.clone());
-    tokio::spawn(async move {
-        while let Some(arriving) = endpoint.accept().await {
-            let (came, seen) = (came.clone(), seen.clone());
-            tokio::spawn(async move {
-                let load = |_: &EntryHash| {
-                    seen.fetch_add(1, Ordering::Relaxed);
-                    Load { serves: true, slots: 4, ..Load::default() }
-                };
-                let Some((link, departed)) = arriving.establish(&load).await else { return };
-                let _ = came.send(link.peer());
-                while let Ok(mut stream) = link.accept().await {
-                    assert!(!stream.receiver.is_early());
-                    tokio::spawn(async move {
-                        let frame = stream.receiver.recv().await;
-                        match frame {
-                            Ok(Some(Frame::Ask(_))) => {
-                                for chunk in 0..count {
-                                    if stream.sender.send(&tokens(chunk)).await.is_err() {
-                                        return;
-                                    }
-                                    tokio::time::sleep(pause).await;
-                                }
-                                stream.sender.finish();
-                            }
-                            Ok(Some(Frame::Probe { .. })) => {
-                                let load = Load { serves: true, slots: 4, ..Load::default() };
-                                stream.sender.send(&Frame::Load(load)).await.unwrap();
-                                stream.sender.finish();
-                            }
-                            _ => {}
-                        }
-                    });
-                }
-                drop(departed);
-            });
-        }
-    });
-    (keys, early)
-}
-
-async fn link(pool: &Pool, to: &Endpoint) -> Result<Link, ConnectError> {
-    pool.link(&to.key(), &at(to), || secret(99)).await
-}
-
-async fn read_all(link: &Link, text: &str) -> Result<Vec<u32>, LinkError> {
-    let mut stream = link.open().await?;
-    stream.sender.send(&Frame::Ask(Box::new(ask(text)))).await?;
-    let mut chunks = Vec::new();
-    while let Some(frame) = stream.receiver.recv().await? {
-        let Frame::Tokens { chunk, .. } = frame else { panic!("{frame:?}") };
-        chunks.push(chunk);
-    }
-    Ok(chunks)
-}
 
 #[tokio::test]
 async fn both_ends_prove_their_keys_and_a_link_is_used_again() {
@@ -121,7 +23,7 @@ async fn both_ends_prove_their_keys_and_a_link_is_used_again() {
     assert_eq!(read_all(&second, &"x".repeat(limits::PROMPT_BYTES_MAX)).await.unwrap(), [0, 1, 2]);
     assert_eq!(keys.recv().await.unwrap(), secret(99).public(), "the key made for this peer, not the endpoint's");
     assert!(keys.try_recv().is_err(), "one link for both");
-    assert_eq!(pool.shown_to(&provider.key()), Some(secret(99).public()));
+    assert_eq!(pool.shown_to(&provider.key(), Hide::No), Some(secret(99).public()));
 }
 
 #[tokio::test]
