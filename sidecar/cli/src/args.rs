@@ -137,6 +137,19 @@ pub(crate) struct Up {
     /// Keep the models for this node: peers cannot use them.
     #[arg(long)]
     pub(crate) no_share: bool,
+    /// An agent (uhCAk…) whose machine is yours: it is asked before all others; can be given again.
+    #[arg(long, value_name = "AGENT", action = clap::ArgAction::Append)]
+    pub(crate) own: Vec<String>,
+    /// An agent whom you know: it is asked before strangers; can be given again.
+    #[arg(long, value_name = "AGENT", action = clap::ArgAction::Append)]
+    pub(crate) friend: Vec<String>,
+    /// An agent that is neither asked nor served; can be given again.
+    #[arg(long, value_name = "AGENT", action = clap::ArgAction::Append)]
+    pub(crate) block: Vec<String>,
+    /// Serve this agent and nobody whom you do not name; can be given again. Direct connections do not tell who asks, so
+    /// the node is asked by signals then.
+    #[arg(long, value_name = "AGENT", action = clap::ArgAction::Append)]
+    pub(crate) serve_only: Vec<String>,
     /// Compute threads of each model [default: the physical cores].
     #[arg(long, env = "AINONYMOUS_THREADS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
@@ -273,6 +286,12 @@ pub(crate) struct Whom {
     /// Only this peer.
     #[arg(long, value_name = "uhCAk…")]
     pub(crate) provider: Option<String>,
+    /// Only peers as close as this; if there are none, the question is refused.
+    #[arg(long, value_name = "WHO")]
+    pub(crate) only: Option<Only>,
+    /// No peer that is reached only through a router.
+    #[arg(long)]
+    pub(crate) no_routers: bool,
     /// Most tokens to answer with [default: as many as fit].
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,
@@ -416,6 +435,28 @@ impl Route {
             Self::Direct => "direct",
             Self::Signals => "signals",
             Self::Posted => "posted",
+        }
+    }
+}
+
+/// How close a peer must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Only {
+    /// Own machines (`up --own`).
+    Own,
+    /// These and friends' (`up --friend`).
+    Friends,
+    /// These and machines on the local network.
+    Lan,
+}
+
+impl Only {
+    /// As the API spells it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Friends => "friends",
+            Self::Lan => "lan",
         }
     }
 }

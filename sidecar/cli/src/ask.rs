@@ -43,7 +43,8 @@ pub(crate) fn body(whom: &Whom, posted: bool, config: &Config, messages: Value) 
         "messages": messages,
         "stream": true,
         "stream_options": { "include_usage": true },
-        "ainonymous": { "route": if posted { "posted" } else { route }, "provider": whom.provider },
+        "ainonymous": { "route": if posted { "posted" } else { route }, "provider": whom.provider,
+            "only": whom.only.map(|only| only.name()), "no_routers": whom.no_routers },
     });
     let optional = [
         ("model", json!(whom.model.as_ref().or(config.model.as_ref()))),
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!((&content[1]["image_url"]["url"], &content[2]["text"]), (&json!(images[1]), &json!("What?")));
         let code = |path: PathBuf| {
             let error = shown(&[path]).unwrap_err();
-            error.code()
+            error.code().to_owned()
         };
         assert_eq!(code(file("c.gif", b"GIF89a")), "invalid_value");
         assert_eq!(code(folder.path().join("none.png")), "unreadable_file");

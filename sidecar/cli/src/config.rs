@@ -35,6 +35,14 @@ pub(crate) struct Config {
     pub(crate) serve: Vec<PathBuf>,
     pub(crate) models_dir: Option<PathBuf>,
     pub(crate) no_share: Option<bool>,
+    #[serde(default)]
+    pub(crate) own: Vec<String>,
+    #[serde(default)]
+    pub(crate) friend: Vec<String>,
+    #[serde(default)]
+    pub(crate) block: Vec<String>,
+    #[serde(default)]
+    pub(crate) serve_only: Vec<String>,
     pub(crate) threads: Option<u32>,
     pub(crate) gpu_layers: Option<Layers>,
     pub(crate) context: Option<u32>,
@@ -150,7 +158,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 32);
+        assert_eq!(known.len(), 36);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

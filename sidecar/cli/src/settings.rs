@@ -7,8 +7,8 @@ use crate::{models, paths};
 use ainonymous_api::DEFAULT_PORT;
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
-use ainonymous_node::{DraftOptions, GpuLayers, Habits, Library, QuicOptions, ServeOptions};
-use ainonymous_types::KvType;
+use ainonymous_node::{DraftOptions, GpuLayers, Habits, Library, Peers, QuicOptions, ServeOptions};
+use ainonymous_types::{AgentPubKey, KvType};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +60,7 @@ impl Settings {
         let must_serve = !models.is_empty();
         let network = network(&flags, config);
         let quic = quic(&flags, config, &network)?;
+        let peers = peers(&flags, config)?;
         let files = model_files(models, &flags, config);
         let find = |model| find_model(model, &flags.models, config);
         let no_share = flags.no_share || config.no_share.unwrap_or(false);
@@ -121,6 +122,7 @@ impl Settings {
                 poll_interval: POLL_INTERVAL,
                 idle_unload: flags.idle_unload_s.or(config.idle_unload_s).map(Duration::from_secs),
                 library: Some(library),
+                peers,
             },
             models,
             must_serve,
@@ -143,6 +145,27 @@ fn network(flags: &Up, config: &Config) -> Network {
     // A relay without TLS works with the tuning for private networks only.
     let fitting = if relay.starts_with("http://") { Tuning::Lan } else { Tuning::Default };
     Network::Joined { bootstrap, relay, tuning: tuning.unwrap_or(fitting) }
+}
+
+/// Agents that are not like all others.
+fn peers(flags: &Up, config: &Config) -> Result<Peers, CliError> {
+    let agents = |what: &'static str, flags: &[String], file: &[String]| {
+        let agent = |text: &String| {
+            AgentPubKey::try_from(text.as_str()).map_err(|_| CliError::Value {
+                value: text.clone(),
+                what,
+                problem: "it must be an agent key that begins with uhCAk; `ainonymous status` shows a node's own"
+                    .into(),
+            })
+        };
+        if flags.is_empty() { file } else { flags }.iter().map(agent).collect::<Result<_, _>>()
+    };
+    Ok(Peers {
+        own: agents("--own", &flags.own, &config.own)?,
+        friends: agents("--friend", &flags.friend, &config.friend)?,
+        blocked: agents("--block", &flags.block, &config.block)?,
+        serve_only: agents("--serve-only", &flags.serve_only, &config.serve_only)?,
+    })
 }
 
 /// Where direct connections come in, and what peers are told.
@@ -362,7 +385,7 @@ mod tests {
         let config = Config { mmproj: Some("/p/file.gguf".into()), ..Config::default() };
         let one = settings("up --serve ./m.gguf", &config);
         assert_eq!(one.models[0].mmproj, Some("/p/file.gguf".into()));
-        assert_eq!(one.library.serve.mmproj, None, "of other models on disk");
+        assert_eq!(one.habits.library.unwrap().serve.mmproj, None, "of other models on disk");
         let flag = settings("up --serve ./m.gguf --mmproj p.gguf", &config);
         assert_eq!(flag.models[0].mmproj, Some("p.gguf".into()));
         let line = "up --serve ./m.gguf --serve ./n.gguf --mmproj p.gguf";

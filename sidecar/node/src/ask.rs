@@ -1,6 +1,6 @@
 //! A question and its answer as the node's callers see them, whichever way they travel.
 
-use crate::AskError;
+use crate::{AskError, Demands};
 use ainonymous_engine::{More, Question};
 use ainonymous_types::{ActionHash, AgentPubKey, FinishReason, RequestId, SignedReceipt, SpecRef};
 use serde::Serialize;
@@ -34,6 +34,8 @@ pub struct AskRequest {
     pub route: Route,
     /// Only this provider.
     pub provider: Option<AgentPubKey>,
+    /// What every provider must fulfil.
+    pub demands: Demands,
 }
 
 /// Known as soon as a provider has taken the question.
@@ -48,6 +50,8 @@ pub struct AnswerHead {
     pub provider: Option<String>,
     /// Which way it went: never `Auto`.
     pub route: Route,
+    /// Why this provider, in one line; none where there was no choice.
+    pub why: Option<String>,
     /// Posted questions: the request's action, as `uhCkk…`; the answer can be fetched with it later.
     pub request: Option<String>,
     /// The model spec; none for the node's own engine before the network is joined.

@@ -2,13 +2,15 @@
 //!
 //! Over a link where there is one, else by signals. The asker notices a change of provider only by who signs the receipt.
 
+use crate::choosing::{self, Chosen};
 use crate::direct::{DirectWay, NoWay};
 use crate::directory::Candidate;
 use crate::node::Node;
 use crate::receipts::{self, Told};
 use crate::routing::{ask_error, done, micros, to_travel, Inbox, Prepared};
-use crate::{AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Route};
+use crate::{AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Route};
 use ainonymous_conductor::Conductor;
+use ainonymous_protocol::history::Outcome;
 use ainonymous_protocol::timing::{DIRECT, SIGNALS};
 use ainonymous_protocol::{Effect, Failure, Handed, Question};
 use ainonymous_types::{AgentPubKey, Ask, ChatInput, PeerSignal, RequestId, SendSignal};
@@ -28,8 +30,12 @@ const SEARCH_MAX: Duration = Duration::from_secs(4);
 pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
     let input = to_travel(&request.question)?;
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
-    let candidates = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
-    let attempts = attempts(candidates, request.route, node.inner.plane.is_some());
+    let found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
+    let chosen = choosing::order(node, found, &input, &request.demands).await?;
+    if chosen.is_empty() {
+        return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
+    }
+    let attempts = attempts(chosen, request.route, node.inner.plane.is_some());
     if attempts.is_empty() {
         return Err(AskError::NoWay { problem: "no provider of the model can be reached directly".into() });
     }
@@ -57,6 +63,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
 #[derive(Debug)]
 struct Attempt {
     candidate: Candidate,
+    why: String,
     by: By,
 }
 
@@ -67,18 +74,16 @@ enum By {
 }
 
 /// Links first, for they are faster; then the same providers by signals, which go where no link does.
-fn attempts(candidates: Vec<Candidate>, route: Route, has_plane: bool) -> VecDeque<Attempt> {
+fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool) -> VecDeque<Attempt> {
     let mut attempts = VecDeque::new();
     for by in [By::Link, By::Signals] {
         let allowed = match by {
             By::Link => has_plane && route != Route::Signals,
             By::Signals => route != Route::Direct,
         };
-        for candidate in candidates.iter().filter(|c| allowed && (by == By::Signals || c.link.is_some())) {
-            let others = attempts.iter().filter(|a: &&Attempt| a.by == by).count();
-            if others < CANDIDATES_MAX {
-                attempts.push_back(Attempt { candidate: candidate.clone(), by });
-            }
+        let fitting = |c: &&Chosen| allowed && (by == By::Signals || c.candidate.link.is_some());
+        for Chosen { candidate, reason } in chosen.iter().filter(fitting).take(CANDIDATES_MAX) {
+            attempts.push_back(Attempt { candidate: candidate.clone(), why: reason.to_string(), by });
         }
     }
     attempts
@@ -99,7 +104,7 @@ struct Asker {
 
 /// How one attempt ended.
 #[derive(Debug)]
-enum Outcome {
+enum Ended {
     /// With an answer.
     Answered,
     /// Nobody waits for it any more.
@@ -112,21 +117,24 @@ impl Asker {
     /// One provider after the other.
     async fn search(mut self, mut attempts: VecDeque<Attempt>) {
         let mut last = None;
-        while let Some(Attempt { candidate, by }) = attempts.pop_front() {
+        while let Some(Attempt { candidate, why, by }) = attempts.pop_front() {
             let searching = self.handed.is_empty();
             if searching && last.is_some() && self.started.elapsed() > SEARCH_MAX {
                 break;
             }
             self.handed.begin_again();
-            match self.attempt(&candidate, by).await {
-                Outcome::Answered | Outcome::Left => return,
-                Outcome::Failed(e) => {
+            choosing::asks(&self.node, &candidate);
+            match self.attempt(&candidate, why, by).await {
+                Ended::Answered | Ended::Left => return,
+                Ended::Failed(e) => {
                     let step = after(&e, self.handed.is_empty());
                     tracing::debug!(code = e.code(), ?by, ?step, "a provider did not answer");
                     if step == Step::GiveUp {
                         return self.fail(e).await;
                     }
-                    self.node.inner.directory.was_silent(&candidate.agent);
+                    if is_failure(&e) {
+                        self.node.inner.chooser.failed(&candidate);
+                    }
                     self.node.inner.counts.retried.fetch_add(1, Ordering::Relaxed);
                     let same_spec = !self.handed.is_empty();
                     attempts.retain(|a| {
@@ -142,7 +150,7 @@ impl Asker {
         self.fail(e).await;
     }
 
-    async fn attempt(&mut self, candidate: &Candidate, by: By) -> Outcome {
+    async fn attempt(&mut self, candidate: &Candidate, why: String, by: By) -> Ended {
         let prepared = Prepared { started: self.started, ..Prepared::new(self.input.clone()) };
         let (ask, asked) = prepared.ask(candidate);
         let mut head = AnswerHead {
@@ -150,6 +158,7 @@ impl Asker {
             model: candidate.model_id.clone(),
             provider: Some(candidate.agent.to_string()),
             route: Route::Signals,
+            why: Some(why),
             request: None,
             spec: Some(candidate.spec.clone()),
         };
@@ -158,7 +167,7 @@ impl Asker {
                 head.route = Route::Direct;
                 match DirectWay::begin(&self.node, link, &ask).await {
                     Ok((way, round_trip)) => (Way::Direct(way), DIRECT.over(micros(round_trip))),
-                    Err(NoWay { problem }) => return Outcome::Failed(AskError::NoWay { problem }),
+                    Err(NoWay { problem }) => return Ended::Failed(AskError::NoWay { problem }),
                 }
             }
             (By::Link | By::Signals, _) => {
@@ -166,12 +175,13 @@ impl Asker {
                 let signal = PeerSignal::Ask(ask.clone());
                 let to = vec![candidate.agent.clone()];
                 if let Err(e) = self.conductor.send_signal(SendSignal { to, signal }).await {
-                    return Outcome::Failed(e.into());
+                    return Ended::Failed(e.into());
                 }
                 (Way::Signals { conductor: self.conductor.clone(), inbox }, SIGNALS)
             }
         };
         let run = Run {
+            candidate: candidate.clone(),
             provider: candidate.agent.clone(),
             ask,
             id: prepared.id,
@@ -208,6 +218,17 @@ enum Step {
     AnotherWay,
 }
 
+/// Whether it says something about the provider, and not about the way to it or how busy it is.
+fn is_failure(e: &AskError) -> bool {
+    matches!(
+        e,
+        AskError::ProviderSilent { .. }
+            | AskError::ProviderGone { .. }
+            | AskError::ProviderBroken { .. }
+            | AskError::NoWay { .. }
+    )
+}
+
 fn after(e: &AskError, nothing_handed: bool) -> Step {
     match e {
         AskError::NoWay { .. } => Step::AnotherWay,
@@ -235,6 +256,7 @@ enum Way {
 #[derive(Debug)]
 struct Run<'a> {
     asker: &'a mut Asker,
+    candidate: Candidate,
     provider: AgentPubKey,
     ask: Ask,
     id: RequestId,
@@ -247,7 +269,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Carries the question to its end.
-    async fn run(mut self) -> Outcome {
+    async fn run(mut self) -> Ended {
         let cut = self.asker.node.inner.cut.clone();
         let events = self.asker.events.clone();
         loop {
@@ -263,11 +285,11 @@ impl Run<'_> {
                 () = cut.cancelled() => {
                     self.cancel().await;
                     self.asker.fail(AskError::Draining).await;
-                    return Outcome::Left;
+                    return Ended::Left;
                 }
                 () = events.closed() => {
                     self.cancel().await;
-                    return Outcome::Left;
+                    return Ended::Left;
                 }
             };
             for effect in effects {
@@ -278,7 +300,7 @@ impl Run<'_> {
         }
     }
 
-    async fn carry_out(&mut self, effect: Effect) -> Option<Outcome> {
+    async fn carry_out(&mut self, effect: Effect) -> Option<Ended> {
         match effect {
             Effect::Resend(from_chunk) => {
                 self.way.send(&self.provider, PeerSignal::Resend { id: self.id, from_chunk }).await
@@ -302,7 +324,7 @@ impl Run<'_> {
                     Err(differs) => {
                         self.cancel().await;
                         let provider = self.provider.to_string();
-                        return Some(Outcome::Failed(AskError::ProviderBroken {
+                        return Some(Ended::Failed(AskError::ProviderBroken {
                             provider,
                             problem: differs.to_string(),
                         }));
@@ -317,17 +339,25 @@ impl Run<'_> {
                     Way::Signals { .. } => Route::Signals,
                 };
                 let done = done(&answered, route, first_text);
-                let Asker { node, conductor, .. } = &*self.asker;
+                let Asker { node, conductor, input, handed, .. } = &*self.asker;
+                let outcome = Outcome::Answered {
+                    first_token_us: micros(first_text),
+                    tokens: done.completion_tokens.saturating_sub(1),
+                    decode_us: done.decode_us,
+                };
+                let tokens = done.prompt_tokens.saturating_add(done.completion_tokens);
+                node.inner.chooser.answered(&self.candidate, outcome, &input.messages, handed.text(), tokens);
+                node.inner.chooser.save(&node.inner.store, false);
                 node.inner.receipts.keep(self.id, answered.receipt);
                 node.spawn(receipts::remind(node.clone(), conductor.clone(), self.id, self.told.clone()));
                 self.emit(AnswerEvent::Done(Box::new(done))).await;
-                return Some(Outcome::Answered);
+                return Some(Ended::Answered);
             }
             Effect::Failed(failure) => {
                 if failure != Failure::Silent {
                     self.way.send(&self.provider, PeerSignal::Cancel { id: self.id }).await;
                 }
-                return Some(Outcome::Failed(ask_error(failure, &self.provider)));
+                return Some(Ended::Failed(ask_error(failure, &self.provider)));
             }
         }
         None
@@ -340,7 +370,12 @@ impl Run<'_> {
     }
 
     fn was_taken(&mut self) {
-        if let (Some(head), Some(taken)) = (self.head.take(), self.asker.taken.take()) {
+        let Some(head) = self.head.take() else { return };
+        if let (Some(provider), Some(why)) = (&head.provider, &head.why) {
+            let (provider, why) = (provider.clone(), why.clone());
+            self.asker.node.inner.chooser.note(ChoiceMade { id: head.id, provider, model: head.model.clone(), why });
+        }
+        if let Some(taken) = self.asker.taken.take() {
             let _ = taken.send(Ok(head));
         }
     }
@@ -376,6 +411,8 @@ impl Way {
 mod tests {
     use super::*;
     use crate::direct::LinkAddress;
+    use crate::Demands;
+    use ainonymous_protocol::{choosing as rules, Speed, RANDOM_BYTES};
     use ainonymous_types::{ActionHash, Bytes32, EntryHash, RefuseReason, SpecRef};
 
     fn candidate(n: u8, has_link: bool) -> Candidate {
@@ -385,13 +422,19 @@ mod tests {
             capability: ActionHash::from_raw_36(hash()),
             spec: SpecRef { entry: EntryHash::from_raw_36(hash()), action: ActionHash::from_raw_36(hash()) },
             model_id: "m:q8_0".into(),
+            claimed_tokens_per_s: 0,
             link: has_link.then(|| LinkAddress { key: Bytes32([n; 32]), addresses: vec![] }),
         }
     }
 
     fn plan(route: Route, has_plane: bool) -> Vec<(u8, By)> {
-        let candidates = vec![candidate(1, false), candidate(2, true), candidate(3, true)];
-        let attempts = attempts(candidates, route, has_plane);
+        let candidates = [candidate(1, false), candidate(2, true), candidate(3, true)];
+        let known: Vec<_> =
+            candidates.iter().map(|c| rules::Candidate::stranger(&c.agent, Speed::tokens_per_s(9))).collect();
+        let need = rules::Need { prompt_tokens: 1, answer_tokens: 1 };
+        let reason = rules::choose(need, &Demands::NONE, &known, 0, &[0; RANDOM_BYTES]).unwrap().reasons[0];
+        let chosen = candidates.into_iter().map(|candidate| Chosen { candidate, reason }).collect();
+        let attempts = attempts(chosen, route, has_plane);
         attempts.iter().map(|a| (a.candidate.agent.get_raw_32()[0], a.by)).collect()
     }
 

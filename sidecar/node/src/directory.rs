@@ -15,8 +15,6 @@ use tokio::sync::watch;
 const FRESH_FOR: Duration = Duration::from_secs(10);
 /// A fruitless search is not repeated sooner.
 const SEARCH_EVERY: Duration = Duration::from_millis(500);
-/// A provider that did not answer is asked last for this long.
-const SILENT_FOR: Duration = Duration::from_secs(60);
 /// A question waits this long for a first provider to be found.
 const SEARCH_MAX: Duration = Duration::from_secs(4);
 
@@ -27,6 +25,8 @@ pub(crate) struct Candidate {
     pub(crate) capability: ainonymous_types::ActionHash,
     pub(crate) spec: SpecRef,
     pub(crate) model_id: String,
+    /// Decode speed of one stream, by its own word.
+    pub(crate) claimed_tokens_per_s: u32,
     /// How its data plane is reached, if it has one.
     pub(crate) link: Option<LinkAddress>,
 }
@@ -35,7 +35,6 @@ pub(crate) struct Candidate {
 struct Seen {
     models: HashMap<EntryHash, ModelSpec>,
     providers: Vec<ProviderRecord>,
-    silent: HashMap<AgentPubKey, Instant>,
     at: Option<Instant>,
 }
 
@@ -68,7 +67,7 @@ impl Directory {
         self.refresh(node, FRESH_FOR).await;
     }
 
-    /// Providers that can answer, in random order: nobody can aim at being first. Waits a bounded time for the first.
+    /// Providers that can answer, in no order. Waits a bounded time for the first.
     pub(crate) async fn candidates(
         &self,
         node: &Node,
@@ -78,10 +77,8 @@ impl Directory {
         let own = node.conductor().ok_or_else(|| node.not_ready())?.agent();
         let asked_at = Instant::now();
         loop {
-            let mut found = self.matching(wanted, provider, &own);
+            let found = self.matching(wanted, provider, &own);
             if !found.is_empty() {
-                shuffle(&mut found);
-                self.silent_last(&mut found);
                 self.refresh_later(node);
                 return Ok(found);
             }
@@ -96,18 +93,6 @@ impl Directory {
             }
             self.refresh(node, asked_at.elapsed().min(SEARCH_EVERY)).await;
         }
-    }
-
-    /// A provider did not answer: for a while it is asked only if nobody else is there.
-    pub(crate) fn was_silent(&self, agent: &AgentPubKey) {
-        let mut seen = lock(&self.seen);
-        seen.silent.retain(|_, at| at.elapsed() < SILENT_FOR);
-        seen.silent.insert(agent.clone(), Instant::now());
-    }
-
-    fn silent_last(&self, found: &mut [Candidate]) {
-        let seen = lock(&self.seen);
-        found.sort_by_key(|c| seen.silent.get(&c.agent).is_some_and(|at| at.elapsed() < SILENT_FOR));
     }
 
     /// Own models first, then those of peers.
@@ -158,6 +143,7 @@ impl Directory {
                         capability: record.action.clone(),
                         spec: served.spec.clone(),
                         model_id: model_id(model),
+                        claimed_tokens_per_s: served.tokens_per_s,
                         link: LinkAddress::of(&record.capability),
                     });
                 }
@@ -210,9 +196,4 @@ impl Directory {
             Err(e) => tracing::debug!(error = %e, "providers could not be read"),
         }
     }
-}
-
-fn shuffle(candidates: &mut [Candidate]) {
-    use rand::seq::SliceRandom;
-    candidates.shuffle(&mut rand::rng());
 }

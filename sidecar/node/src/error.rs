@@ -137,6 +137,12 @@ pub enum AskError {
         /// What the question asks for.
         what: &'static str,
     },
+    /// Nobody fulfils what the question demands.
+    #[error("{problem}")]
+    DemandsUnmet {
+        /// Which demand, and how many it cost.
+        problem: String,
+    },
     /// No link to a provider, where one was demanded or before signals are tried.
     #[error("{problem}")]
     NoWay {
@@ -250,6 +256,7 @@ impl AskError {
             Self::NotReady { .. } => "not_ready",
             Self::Invalid { code, .. } | Self::Conductor { code, .. } | Self::LoadFailed { code, .. } => code,
             Self::NotForPeers { .. } => "not_for_peers",
+            Self::DemandsUnmet { .. } => "demands_unmet",
             Self::NoWay { .. } => "no_link",
             Self::ProviderSilent { .. } => "provider_silent",
             Self::ProviderGone { .. } => "provider_gone",
@@ -261,6 +268,7 @@ impl AskError {
                 RefuseReason::Draining => "provider_draining",
                 RefuseReason::EngineFailed => "provider_engine_failed",
                 RefuseReason::UnknownRequest => "request_unknown",
+                RefuseReason::NotAdmitted => "provider_not_admitting",
             },
             Self::ProviderBroken { .. } => "provider_broken",
             Self::AnswerPending { .. } => "answer_pending",
@@ -286,6 +294,7 @@ impl AskError {
             Self::Invalid { .. } => "change the request".into(),
             Self::NotForPeers { .. } => "leave it out, or serve the model on this node (`--serve`)".into(),
             Self::Conductor { hint, .. } | Self::LoadFailed { hint, .. } => hint.clone(),
+            Self::DemandsUnmet { .. } => "demand less, or ask again when such a provider is online".into(),
             Self::NoWay { .. } => {
                 "leave the route to the node (`auto`): it goes by signals where there is no link".into()
             }
@@ -308,7 +317,7 @@ impl AskError {
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {
                 ErrorClass::Unavailable
             }
-            Self::NoWay { .. } => ErrorClass::Unavailable,
+            Self::NoWay { .. } | Self::DemandsUnmet { .. } => ErrorClass::Unavailable,
             Self::ProviderSilent { .. } | Self::AnswerPending { .. } => ErrorClass::Timeout,
             Self::ProviderGone { .. } | Self::ProviderBroken { .. } => ErrorClass::BadGateway,
             Self::Refused { reason, .. } => match reason {
@@ -317,7 +326,8 @@ impl AskError {
                 RefuseReason::UnknownModel
                 | RefuseReason::Draining
                 | RefuseReason::EngineFailed
-                | RefuseReason::UnknownRequest => ErrorClass::BadGateway,
+                | RefuseReason::UnknownRequest
+                | RefuseReason::NotAdmitted => ErrorClass::BadGateway,
             },
             Self::Engine(e) => engine_class(e),
             Self::Conductor { .. } => ErrorClass::Unavailable,
@@ -370,6 +380,7 @@ fn refusal_text(reason: RefuseReason) -> &'static str {
         RefuseReason::Draining => "it is shutting down",
         RefuseReason::EngineFailed => "its engine failed",
         RefuseReason::UnknownRequest => "it does not know the question any more",
+        RefuseReason::NotAdmitted => "it does not hold this node for a member of the network",
     }
 }
 
@@ -378,6 +389,9 @@ fn refusal_hint(reason: RefuseReason) -> &'static str {
         RefuseReason::Busy => "ask again in a moment",
         RefuseReason::PromptTooLong => "shorten the prompt, or choose a model with a larger context",
         RefuseReason::Malformed => "check that both nodes run the same version",
+        RefuseReason::NotAdmitted => {
+            "ask a founder whether this node was revoked; a node that has just joined asks again in a moment"
+        }
         RefuseReason::UnknownModel
         | RefuseReason::Draining
         | RefuseReason::EngineFailed

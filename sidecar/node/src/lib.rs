@@ -7,6 +7,7 @@ mod announce;
 mod answering;
 mod ask;
 mod asking;
+mod choosing;
 mod direct;
 mod directory;
 mod engines;
@@ -27,12 +28,13 @@ mod slot;
 mod status;
 mod store;
 
+pub use ainonymous_protocol::choosing::{Demands, Kinship};
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
-pub use options::{Habits, KeepAlive, Library, NodeOptions, QuicOptions, ServeOptions};
+pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, ServeOptions};
 pub use status::{
-    Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus, Status,
+    ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus, Status,
 };
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};

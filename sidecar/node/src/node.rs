@@ -1,5 +1,6 @@
 //! The node itself: what it owns, how it starts, what runs beside it, how it stops.
 
+use crate::choosing::Chooser;
 use crate::directory::Directory;
 use crate::engines::Engines;
 use crate::plane::DataPlane;
@@ -64,6 +65,7 @@ pub(crate) struct Inner {
     pub(crate) receipts: Receipts,
     /// Direct connections; none if they are off.
     pub(crate) plane: Option<DataPlane>,
+    pub(crate) chooser: Chooser,
     pub(crate) store: Store,
     pub(crate) counts: Counts,
 }
@@ -119,6 +121,7 @@ impl Node {
             posted: posted::Posted::default(),
             receipts: Receipts::default(),
             plane,
+            chooser: Chooser::new(&store),
             store,
             counts: Counts::default(),
             stop,
@@ -166,6 +169,7 @@ impl Node {
             share: inner.habits.share,
             quic: inner.plane.as_ref().map(DataPlane::status),
             models: inner.engines.status(),
+            choices: inner.chooser.made(),
             zome_calls: conductor.as_ref().map(Conductor::calls).unwrap_or_default(),
             counters: inner.counts.snapshot(),
             uptime_s: inner.started_at.elapsed().as_secs(),
@@ -250,6 +254,7 @@ impl Node {
         if let Some(plane) = &inner.plane {
             let _ = tokio::time::timeout(GOODBYE_MAX, plane.endpoint.close(CloseReason::Leaving)).await;
         }
+        inner.chooser.save(&inner.store, true);
         inner.stop.cancel();
         inner.tasks.close();
         let _ = tokio::time::timeout(STOP_MAX, inner.tasks.wait()).await;

@@ -4,7 +4,8 @@ use ainonymous_conductor::ConductorOptions;
 use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, ProjectorOptions, WorkerCommand};
 use ainonymous_models::{projector_beside, Store};
 use ainonymous_transport::Address;
-use ainonymous_types::KvType;
+use ainonymous_types::{AgentPubKey, KvType};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +40,28 @@ pub struct Habits {
     pub idle_unload: Option<Duration>,
     /// Models on disk that a question of this node may name: they are loaded for it.
     pub library: Option<Library>,
+    /// Whom this node prefers, serves and leaves alone.
+    pub peers: Peers,
+}
+
+/// Agents that are not like all others.
+#[derive(Clone, Debug, Default)]
+pub struct Peers {
+    /// Machines of one's own.
+    pub own: HashSet<AgentPubKey>,
+    /// Friends'.
+    pub friends: HashSet<AgentPubKey>,
+    /// Neither asked nor served.
+    pub blocked: HashSet<AgentPubKey>,
+    /// If there are any, nobody else is served; and nobody by direct connections, which do not tell who asks.
+    pub serve_only: HashSet<AgentPubKey>,
+}
+
+impl Peers {
+    /// Whether questions of this agent are answered here.
+    pub(crate) fn serves(&self, agent: &AgentPubKey) -> bool {
+        !self.blocked.contains(agent) && (self.serve_only.is_empty() || self.serve_only.contains(agent))
+    }
 }
 
 /// How this node takes part in direct connections.

@@ -1,6 +1,7 @@
 //! Questions that wait on the DHT: for peers that are not online at the same time. The requester writes a sealed
 //! request for one provider; the provider finds it by polling or by signal, and writes the sealed answer.
 
+use crate::choosing::{self, Chosen};
 use crate::node::{lock, Node};
 use crate::requester::Requester;
 use crate::routing::to_travel;
@@ -59,9 +60,13 @@ pub(crate) fn waiting_id(node: &Node, request: &ActionHash) -> Option<RequestId>
 /// Posts a question to one provider.
 pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
-    let candidates = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
-    let candidate = &candidates[0];
-    let prepared = Prepared::new(to_travel(&request.question)?);
+    let found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
+    let input = to_travel(&request.question)?;
+    let chosen = choosing::order(node, found, &input, &request.demands).await?;
+    let Some(Chosen { candidate, reason }) = chosen.first() else {
+        return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
+    };
+    let prepared = Prepared::new(input);
     let inbox = Inbox::open(node, prepared.id);
     let (ask, asked) = prepared.ask(candidate);
     let question = PostedQuestion {
@@ -86,6 +91,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         model: candidate.model_id.clone(),
         provider: Some(candidate.agent.to_string()),
         route: Route::Posted,
+        why: Some(reason.to_string()),
         request: Some(action.to_string()),
         spec: Some(candidate.spec.clone()),
     };
@@ -335,7 +341,10 @@ fn is_final(node: &Node, action: &ActionHash, reason: RefuseReason) -> bool {
     match reason {
         RefuseReason::Malformed | RefuseReason::PromptTooLong => true,
         RefuseReason::Busy | RefuseReason::Draining => false,
-        RefuseReason::UnknownModel | RefuseReason::EngineFailed | RefuseReason::UnknownRequest => {
+        RefuseReason::UnknownModel
+        | RefuseReason::EngineFailed
+        | RefuseReason::UnknownRequest
+        | RefuseReason::NotAdmitted => {
             let mut attempts = lock(&node.inner.posted.attempts);
             if attempts.len() >= ATTEMPTS_KEPT_MAX {
                 attempts.clear();

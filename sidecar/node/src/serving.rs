@@ -199,6 +199,14 @@ pub(crate) fn accept(
     if node.inner.draining.is_cancelled() {
         return Err(no(RefuseReason::Draining));
     }
+    let peers = &node.inner.habits.peers;
+    let welcome = match &requester {
+        Requester::Agent(agent) => peers.serves(agent),
+        Requester::Link(_) => peers.serve_only.is_empty(),
+    };
+    if !welcome {
+        return Err(no(RefuseReason::NotAdmitted));
+    }
     chat::bounds(&input).map_err(|b| (RefuseReason::Malformed, b.to_string()))?;
     let commitment = commit::input(&salt, &input);
     verify_ask(&id, &spec, &commitment, &session_key, &signature)

@@ -2,6 +2,7 @@
 
 use ainonymous_conductor::NetworkState;
 use ainonymous_engine::{EngineStatus, ModelInfo};
+use ainonymous_types::RequestId;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -26,12 +27,28 @@ pub struct Status {
     pub models: Vec<LocalModel>,
     /// Counts since the start.
     pub counters: Counters,
+    /// The last choices of whom to ask, oldest first.
+    pub choices: Vec<ChoiceMade>,
     /// How often each zome function was called: none of them while an answer travels over a link.
     pub zome_calls: BTreeMap<&'static str, u64>,
     /// Seconds since the start.
     pub uptime_s: u64,
     /// Resident memory of this process (without workers), in bytes.
     pub rss_bytes: Option<u64>,
+}
+
+/// Why somebody was asked.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChoiceMade {
+    /// The question.
+    #[serde(serialize_with = "crate::ask::as_display")]
+    pub id: RequestId,
+    /// Who, as `uhCAk…`.
+    pub provider: String,
+    /// `name:quantisation`.
+    pub model: String,
+    /// In one line.
+    pub why: String,
 }
 
 /// The node's part in direct connections.

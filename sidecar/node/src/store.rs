@@ -3,6 +3,7 @@
 
 use crate::requester::Requester;
 use crate::NodeError;
+use ainonymous_protocol::history::HistoryRow;
 use ainonymous_protocol::PendingReceipt;
 use ainonymous_types::{ActionHash, AgentPubKey, BatchProof, Bytes32, RequestId, SignedReceipt, SpecRef};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
@@ -19,6 +20,8 @@ const POSTED: Helpful = Helpful::new("posted_questions", "posted_questions_order
 const SETTLED: Helpful = Helpful::new("settled_requests", "settled_requests_order");
 /// What this node is on the data plane; one row.
 const TRANSPORT: TableDefinition<'_, (), &[u8]> = TableDefinition::new("transport");
+/// What was seen of peers; one row.
+const HISTORY: TableDefinition<'_, (), &[u8]> = TableDefinition::new("history");
 /// Most rows in a table that only helps: the oldest give way.
 const HELPFUL_ROWS_MAX: u64 = 8_192;
 
@@ -199,6 +202,25 @@ impl Store {
         })
     }
 
+    /// What was seen of peers.
+    pub(crate) fn history(&self) -> Result<Vec<HistoryRow>, NodeError> {
+        self.with(|db| {
+            let read = db.begin_read()?;
+            let row = read.open_table(HISTORY)?.get(())?;
+            Ok(row.and_then(|bytes| decode(bytes.value())).unwrap_or_default())
+        })
+    }
+
+    /// Writes down what was seen of peers.
+    pub(crate) fn put_history(&self, rows: &[HistoryRow]) -> Result<(), NodeError> {
+        self.with(|db| {
+            let write = db.begin_write()?;
+            write.open_table(HISTORY)?.insert((), encode(&rows).as_slice())?;
+            write.commit()?;
+            Ok(())
+        })
+    }
+
     fn put_helpful(&self, table: &Helpful, key: &[u8], value: &[u8]) -> Result<(), NodeError> {
         self.with(|db| {
             let write = db.begin_write()?;
@@ -227,6 +249,7 @@ impl Store {
             let write = db.begin_write()?;
             write.open_table(PENDING)?;
             write.open_table(TRANSPORT)?;
+            write.open_table(HISTORY)?;
             for table in [PUBLISHED, POSTED, SETTLED] {
                 table.create(&write)?;
             }

@@ -26,6 +26,11 @@ impl Handed {
         self.text.is_empty() && self.tokens == 0
     }
 
+    /// The text in the asker's hand.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Tokens in the asker's hand.
     pub fn tokens(&self) -> u32 {
         self.tokens

@@ -4,7 +4,7 @@
 //! asked beside it; the first to accept wins and the other is cancelled. Never more than two at once, never more than four
 //! in all: hedging must not become a flood. It sends nothing itself and has no clock.
 
-use crate::timing::{ACKNOWLEDGE_US, SILENCE_US};
+use crate::timing::SIGNALS;
 
 /// Most candidates that are asked at the same time.
 pub const HEDGE_PARALLEL_MAX: usize = 2;
@@ -18,7 +18,7 @@ pub const PATIENCE_US_MAX: u64 = 600_000;
 /// How long a candidate gets to accept before the next is asked: twice what its round trip and the provider's
 /// acknowledgement take, within bounds.
 pub fn patience_us(round_trips_us: u64) -> u64 {
-    round_trips_us.saturating_add(ACKNOWLEDGE_US).saturating_mul(2).clamp(PATIENCE_US_MIN, PATIENCE_US_MAX)
+    round_trips_us.saturating_add(SIGNALS.acknowledge_us).saturating_mul(2).clamp(PATIENCE_US_MIN, PATIENCE_US_MAX)
 }
 
 /// A first token that is this much later than expected is late beyond what queues are uncertain by.
@@ -110,7 +110,7 @@ impl Hedge {
         if self.ended {
             return steps;
         }
-        let silent = |a: &Asked| now_us.saturating_sub(a.at_us) >= SILENCE_US;
+        let silent = |a: &Asked| now_us.saturating_sub(a.at_us) >= SIGNALS.silence_us;
         steps.extend(self.asked.iter().filter(|a| silent(a)).map(|a| Step::Cancel(a.candidate)));
         self.asked.retain(|a| !silent(a));
         if self.next.len() > 0 && self.asked.iter().all(|a| now_us.saturating_sub(a.at_us) >= a.patience_us) {
@@ -125,7 +125,7 @@ impl Hedge {
 
     /// When `on_tick` has something to do at the earliest; nothing once it has ended.
     pub fn next_tick_us(&self) -> Option<u64> {
-        let silence_us = self.asked.iter().map(|a| a.at_us.saturating_add(SILENCE_US)).min();
+        let silence_us = self.asked.iter().map(|a| a.at_us.saturating_add(SIGNALS.silence_us)).min();
         let patience_us = self.asked.iter().map(|a| a.at_us.saturating_add(a.patience_us)).max();
         let due_us = if self.next.len() > 0 { patience_us.min(silence_us) } else { silence_us };
         due_us.filter(|_| !self.ended)
@@ -185,7 +185,7 @@ mod tests {
         Hedge::new((0..candidates).map(|candidate| Hedged { candidate, round_trips_us: 100_000 }))
     }
 
-    const PATIENCE: u64 = 2 * (100_000 + ACKNOWLEDGE_US);
+    const PATIENCE: u64 = 2 * (100_000 + SIGNALS.acknowledge_us);
 
     #[test]
     fn a_quick_first_choice_is_the_only_one_asked() {
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(hedge.next_tick_us(), Some(PATIENCE));
         assert_eq!(hedge.on_tick(PATIENCE - 1), []);
         assert_eq!(hedge.on_accepted(0), [Step::Won { candidate: 0, hedged: false }]);
-        assert_eq!((hedge.on_tick(SILENCE_US), hedge.next_tick_us()), (vec![], None));
+        assert_eq!((hedge.on_tick(SIGNALS.silence_us), hedge.next_tick_us()), (vec![], None));
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(patience_us(0), PATIENCE_US_MIN);
         assert_eq!(patience_us(u64::MAX), PATIENCE_US_MAX);
         assert_eq!((overdue_us(0), overdue_us(u64::MAX)), (OVERDUE_US_MIN, OVERDUE_US_MAX));
-        const { assert!(PATIENCE_US_MAX + 2 * ACKNOWLEDGE_US < 1_000_000) };
+        const { assert!(PATIENCE_US_MAX + 2 * SIGNALS.acknowledge_us < 1_000_000) };
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         let mut given_up = hedge(2);
         given_up.start(0);
         assert_eq!(given_up.cancel(), [Step::Cancel(0)]);
-        assert_eq!((given_up.on_tick(SILENCE_US), given_up.start(0)), (vec![], vec![]));
+        assert_eq!((given_up.on_tick(SIGNALS.silence_us), given_up.start(0)), (vec![], vec![]));
     }
 
     proptest! {

@@ -115,6 +115,8 @@ pub(crate) fn extension(head: &AnswerHead, done: &AnswerDone) -> Value {
         "provider": done.receipt.as_ref().map(|r| r.receipt.provider.to_string()).or_else(|| head.provider.clone()),
         "model_spec": head.spec.as_ref().map(|spec| spec.entry.to_string()),
         "route": route_name(done.route),
+        // Why this provider; nothing where there was no choice.
+        "why": head.why,
         // Where to ask whether the receipt is on the DHT and was checked.
         "receipt_path": done.receipt.is_some().then(|| format!("/ainonymous/v1/receipts/{}", head.id)),
         "receipt": done.receipt.as_ref().map(SignedReceiptView::from),
@@ -137,6 +139,9 @@ pub(crate) fn headers(head: &AnswerHead, ignored: &[String]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     push(&mut headers, "x-ainonymous-id", &head.id.to_hex());
     push(&mut headers, "x-ainonymous-route", route_name(head.route));
+    if let Some(why) = &head.why {
+        push(&mut headers, "x-ainonymous-why", why);
+    }
     if let Some(provider) = &head.provider {
         push(&mut headers, "x-ainonymous-provider", provider);
     }

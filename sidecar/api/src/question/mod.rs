@@ -11,7 +11,7 @@ pub(crate) mod unsupported;
 use crate::fields::{kind, Fields};
 use crate::ApiError;
 use ainonymous_node::request::{Adjust, Message, Role};
-use ainonymous_node::{Question, Route};
+use ainonymous_node::{Demands, Kinship, Question, Route};
 use ainonymous_types::limits::{
     ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, MODEL_NAME_BYTES_MAX, PROMPT_BYTES_MAX, QUANTIZATION_BYTES_MAX,
     STOP_BYTES_MAX, STOP_STRINGS_MAX,
@@ -54,9 +54,26 @@ pub(crate) fn sampled(fields: &mut Fields, question: Question) -> Result<Questio
     })
 }
 
+/// Where and by whom a question shall be answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// Which way.
+    pub(crate) route: Route,
+    /// Only this provider.
+    pub(crate) provider: Option<AgentPubKey>,
+    /// What every provider must fulfil.
+    pub(crate) demands: Demands,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { route: Route::Auto, provider: None, demands: Demands::NONE }
+    }
+}
+
 /// Where and by whom a question is answered: our own part of the body. Here a field that is not known is a mistake.
-pub(crate) fn extension(fields: &mut Fields) -> Result<(Route, Option<AgentPubKey>), ApiError> {
-    let Some(mut own) = fields.object("ainonymous")? else { return Ok((Route::Auto, None)) };
+pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
+    let Some(mut own) = fields.object("ainonymous")? else { return Ok(Wanted::default()) };
     let route = match own.string("route")?.as_deref() {
         None | Some("auto") => Route::Auto,
         Some("local") => Route::Local,
@@ -72,8 +89,16 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<(Route, Option<AgentPubKe
                 .map_err(|_| ApiError::invalid("ainonymous.provider", "must be an agent key that begins with uhCAk"))?,
         ),
     };
-    own.none_left("route, provider")?;
-    Ok((route, provider))
+    let no_further_than = match own.string("only")?.as_deref() {
+        None => Kinship::Public,
+        Some("own") => Kinship::Own,
+        Some("friends") => Kinship::Friend,
+        Some("lan") => Kinship::Lan,
+        Some(_) => return Err(ApiError::invalid("ainonymous.only", "must be own, friends or lan")),
+    };
+    let no_routers = own.boolean("no_routers")?.unwrap_or(false);
+    own.none_left("route, provider, only, no_routers")?;
+    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, ..Demands::NONE } })
 }
 
 /// The first of these fields that is there; two that differ contradict each other. 0 inside means as many as fit;

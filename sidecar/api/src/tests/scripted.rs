@@ -186,6 +186,7 @@ pub(super) fn status(phase: Phase) -> Status {
         share: true,
         models: vec![LocalModel { id: "tiny-gemma:q8_0".into(), state: LocalModelState::Loading }],
         quic: None,
+        choices: vec![],
         zome_calls: Default::default(),
         counters: Counters::default(),
         uptime_s: 1,
@@ -333,6 +334,7 @@ impl Backend for Scripted {
             id: ID,
             model: "tiny-gemma:q8_0".into(),
             provider: Some(provider().to_string()),
+            why: None,
             route: self.route,
             spec: Some(SpecRef { entry: EntryHash::from_raw_32(vec![1; 32]), action: request_action() }),
         };

@@ -1,0 +1,353 @@
+//! Whom to ask, of those that are known. The rules are those of `protocol::choosing`; this remembers what they decide by, and
+//! probes whom they name.
+
+use crate::directory::Candidate;
+use crate::node::{lock, Node};
+use crate::serving::now_us;
+use crate::store::Store;
+use crate::{AskError, ChoiceMade, Peers};
+use ainonymous_protocol::breaker::Breakers;
+use ainonymous_protocol::choosing::{self, Demands, Kinship, Need, Probed, Reason, PROBE_WAIT_US};
+use ainonymous_protocol::history::{History, HistoryRow, Observed, Outcome};
+use ainonymous_protocol::{Speed, RANDOM_BYTES};
+use ainonymous_transport::{Address, Load, TransportSecret};
+use ainonymous_types::{AgentPubKey, ChatInput, ChatMessage, ChatRole, EntryHash};
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Probed peers remembered.
+const PROBED_MAX: usize = 4_096;
+/// Conversations remembered, with who has their beginning in its cache.
+const CONVERSATIONS_MAX: usize = 1_024;
+/// Choices told to people.
+const MADE_MAX: usize = 32;
+/// After the first reply, others get this long at least, and twice what the first one took.
+const OTHERS_MIN: Duration = Duration::from_millis(10);
+/// Bytes of text that make a token, roughly.
+const BYTES_PER_TOKEN: usize = 4;
+/// Tokens of an answer whose length nobody has bounded.
+const ANSWER_TOKENS_TYPICAL: u32 = 256;
+/// Experience is written down this often at most.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+/// What choices are made by.
+#[derive(Debug)]
+pub(crate) struct Chooser {
+    known: Mutex<Known>,
+    made: Mutex<VecDeque<ChoiceMade>>,
+    /// Makes conversations into numbers that mean nothing elsewhere.
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct Known {
+    breakers: Breakers,
+    history: History,
+    probed: HashMap<(AgentPubKey, EntryHash), (Probed, u32)>,
+    conversations: HashMap<u64, (AgentPubKey, u32)>,
+    conversations_order: VecDeque<u64>,
+    saved: Instant,
+}
+
+/// A candidate in its place, and why it is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) candidate: Candidate,
+    pub(crate) reason: Reason,
+}
+
+impl Chooser {
+    /// With what earlier runs have seen.
+    pub(crate) fn new(store: &Store) -> Self {
+        let rows: Vec<HistoryRow> = store.history().unwrap_or_default();
+        let known = Known {
+            breakers: Breakers::default(),
+            history: History::from(rows),
+            probed: HashMap::new(),
+            conversations: HashMap::new(),
+            conversations_order: VecDeque::new(),
+            saved: Instant::now(),
+        };
+        Self { known: Mutex::new(known), made: Mutex::default(), hasher: RandomState::new() }
+    }
+
+    /// The last choices, oldest first.
+    pub(crate) fn made(&self) -> Vec<ChoiceMade> {
+        lock(&self.made).iter().cloned().collect()
+    }
+
+    /// Remembers a choice for people.
+    pub(crate) fn note(&self, made: ChoiceMade) {
+        let mut all = lock(&self.made);
+        all.push_back(made);
+        while all.len() > MADE_MAX {
+            all.pop_front();
+        }
+    }
+
+    /// A question ended well.
+    pub(crate) fn answered(
+        &self,
+        candidate: &Candidate,
+        outcome: Outcome,
+        messages: &[ChatMessage],
+        text: &str,
+        tokens: u32,
+    ) {
+        let next = ChatMessage { role: ChatRole::Assistant, content: text.to_owned() };
+        let conversation = self.conversation(messages.iter().chain([&next]));
+        let mut known = lock(&self.known);
+        known.history.observe(&candidate.spec.entry, &candidate.agent, outcome, micros_now());
+        known.breakers.on_success(&candidate.agent);
+        if known.conversations.insert(conversation, (candidate.agent.clone(), tokens)).is_none() {
+            known.conversations_order.push_back(conversation);
+        }
+        while known.conversations_order.len() > CONVERSATIONS_MAX {
+            if let Some(oldest) = known.conversations_order.pop_front() {
+                known.conversations.remove(&oldest);
+            }
+        }
+    }
+
+    /// A question ended with silence, or with what no honest peer does.
+    pub(crate) fn failed(&self, candidate: &Candidate) {
+        let mut known = lock(&self.known);
+        known.history.observe(&candidate.spec.entry, &candidate.agent, Outcome::Failed, micros_now());
+        known.breakers.on_failure(&candidate.agent, micros_now());
+    }
+
+    /// Writes experience down, if there is new one and the last time was long ago.
+    pub(crate) fn save(&self, store: &Store, now: bool) {
+        let rows: Vec<HistoryRow> = {
+            let mut known = lock(&self.known);
+            if !now && known.saved.elapsed() < SAVE_EVERY {
+                return;
+            }
+            known.saved = Instant::now();
+            known.history.clone().into()
+        };
+        if let Err(e) = store.put_history(&rows) {
+            tracing::warn!(error = %e, hint = e.hint(), "what was seen of peers cannot be written down");
+        }
+    }
+
+    fn conversation<'a>(&self, messages: impl Iterator<Item = &'a ChatMessage>) -> u64 {
+        let all: Vec<(u8, &str)> = messages.map(|m| (m.role as u8, m.content.trim())).collect();
+        self.hasher.hash_one(all)
+    }
+}
+
+/// Puts candidates in the order in which they shall be asked; the demands are met by all of them.
+pub(crate) async fn order(
+    node: &Node,
+    mut found: Vec<Candidate>,
+    input: &ChatInput,
+    demands: &Demands,
+) -> Result<Vec<Chosen>, AskError> {
+    found.retain(|c| !node.inner.habits.peers.blocked.contains(&c.agent));
+    found.truncate(choosing::CANDIDATES_MAX);
+    if found.is_empty() {
+        return Ok(vec![]);
+    }
+    let need = need(input);
+    let unmet = |refusal: choosing::Refusal| AskError::DemandsUnmet { problem: refusal.to_string() };
+    let probes = with_knowledge(node, &found, input, |candidates, now_us| {
+        choosing::plan(need, demands, candidates, now_us, &dice())
+    })
+    .map_err(unmet)?;
+    let away = probe(node, &found, probes).await;
+    let there: Vec<Candidate> =
+        found.iter().enumerate().filter(|(at, _)| !away.contains(at)).map(|(_, c)| c.clone()).collect();
+    // If all say that they cannot answer, one of them says why.
+    let there = if there.is_empty() { found } else { there };
+    let choice = with_knowledge(node, &there, input, |candidates, now_us| {
+        choosing::choose(need, demands, candidates, now_us, &dice())
+    })
+    .map_err(unmet)?;
+    let ordered = choice.order.into_iter().zip(choice.reasons);
+    Ok(ordered.filter_map(|(at, reason)| Some(Chosen { candidate: there.get(at)?.clone(), reason })).collect())
+}
+
+/// Asks those how busy they are; returns who says that it does not answer questions for that model now.
+async fn probe(node: &Node, found: &[Candidate], probes: Vec<usize>) -> Vec<usize> {
+    let Some(plane) = &node.inner.plane else { return vec![] };
+    let mut replies: FuturesUnordered<_> = probes
+        .into_iter()
+        .filter_map(|at| Some((at, found[at].link.as_ref()?)))
+        .map(|(at, link)| async move {
+            let begun = Instant::now();
+            let fresh = || TransportSecret::from_bytes(rand::random());
+            let spec = found[at].spec.entry.clone();
+            let reply = plane.pool.probe(&link.key, &link.addresses, spec, fresh).await;
+            (at, reply.map(|(load, _)| (load, begun.elapsed())))
+        })
+        .collect();
+    let begun = Instant::now();
+    let mut patience = Duration::from_micros(PROBE_WAIT_US);
+    let (mut away, mut heard) = (vec![], vec![]);
+    while let Ok(Some((at, reply))) =
+        tokio::time::timeout(patience.saturating_sub(begun.elapsed()), replies.next()).await
+    {
+        let mut known = lock(&node.inner.chooser.known);
+        heard.push(at);
+        match reply {
+            Ok((load, round_trip)) => {
+                if !load.serves || load.draining {
+                    away.push(at);
+                }
+                let key = (found[at].agent.clone(), found[at].spec.entry.clone());
+                if known.probed.len() < PROBED_MAX || known.probed.contains_key(&key) {
+                    known.probed.insert(key, (probed(&load, round_trip), 0));
+                } else {
+                    known.probed.clear();
+                }
+                patience = patience.min(begun.elapsed() + OTHERS_MIN.max(round_trip * 2));
+            }
+            Err(e) => {
+                tracing::debug!(error = %e, "a provider could not be probed");
+                known.breakers.on_failure(&found[at].agent, micros_now());
+            }
+        }
+    }
+    away
+}
+
+fn probed(load: &Load, round_trip: Duration) -> Probed {
+    Probed {
+        at_us: micros_now(),
+        round_trip_us: crate::routing::micros(round_trip),
+        queue_depth: load.queued,
+        slots: load.slots.max(1),
+        free_slots: load.slots.saturating_sub(load.running),
+        speed: Speed::from(load.milli_tokens_per_s),
+        price: None,
+    }
+}
+
+/// Hands what is known of the candidates to a rule.
+fn with_knowledge<T>(
+    node: &Node,
+    found: &[Candidate],
+    input: &ChatInput,
+    rule: impl FnOnce(&[choosing::Candidate<'_>], u64) -> T,
+) -> T {
+    let chooser = &node.inner.chooser;
+    let earlier = input.messages.split_last().map(|(_, earlier)| chooser.conversation(earlier.iter()));
+    let known = lock(&chooser.known);
+    let now_us = micros_now();
+    let session = earlier.and_then(|earlier| known.conversations.get(&earlier));
+    let candidates: Vec<choosing::Candidate<'_>> = found
+        .iter()
+        .map(|c| {
+            let own: Option<&Observed> = known.history.of(&c.spec.entry, &c.agent);
+            let probed = known.probed.get(&(c.agent.clone(), c.spec.entry.clone()));
+            let open = c.link.as_ref().and_then(|l| node.inner.plane.as_ref()?.pool.open(&l.key));
+            choosing::Candidate {
+                kinship: kinship(&node.inner.habits.peers, c),
+                routed: c.link.as_ref().is_some_and(|l| l.addresses.iter().all(|a| !matches!(a, Address::Direct(_)))),
+                own,
+                probed: probed.map(|(probed, _)| *probed),
+                asked_since: probed.map_or(0, |(_, asked)| *asked),
+                breaker: known.breakers.state(&c.agent, now_us),
+                warm: open.is_some(),
+                prefix_tokens: session.filter(|(agent, _)| *agent == c.agent).map_or(0, |(_, tokens)| *tokens),
+                ..choosing::Candidate::stranger(&c.agent, Speed::tokens_per_s(c.claimed_tokens_per_s))
+            }
+        })
+        .collect();
+    rule(&candidates, now_us)
+}
+
+/// A question is about to go to a candidate: what its last reply said of its queue is that much less true.
+pub(crate) fn asks(node: &Node, candidate: &Candidate) {
+    let mut known = lock(&node.inner.chooser.known);
+    if let Some((_, asked)) = known.probed.get_mut(&(candidate.agent.clone(), candidate.spec.entry.clone())) {
+        *asked = asked.saturating_add(1);
+    }
+    known.breakers.try_pass(&candidate.agent, micros_now());
+}
+
+fn kinship(peers: &Peers, candidate: &Candidate) -> Kinship {
+    let near = |address: &Address| match address {
+        Address::Direct(at) => is_local(at.ip()),
+        Address::Routed { .. } => false,
+    };
+    if peers.own.contains(&candidate.agent) {
+        Kinship::Own
+    } else if peers.friends.contains(&candidate.agent) {
+        Kinship::Friend
+    } else if candidate.link.as_ref().is_some_and(|link| link.addresses.iter().any(near)) {
+        Kinship::Lan
+    } else {
+        Kinship::Public
+    }
+}
+
+/// Addresses that only machines nearby can have.
+fn is_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+fn need(input: &ChatInput) -> Need {
+    let bytes: usize = input.messages.iter().map(|m| m.content.len()).sum();
+    let answer_tokens = if input.max_tokens == 0 { ANSWER_TOKENS_TYPICAL } else { input.max_tokens };
+    Need { prompt_tokens: u32::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX), answer_tokens }
+}
+
+fn dice() -> [u8; RANDOM_BYTES] {
+    rand::random()
+}
+
+fn micros_now() -> u64 {
+    u64::try_from(now_us()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_addresses_are_those_of_networks_at_home() {
+        for ip in ["192.168.1.5", "10.0.0.1", "127.0.0.1", "169.254.1.1", "::1", "fd00::1", "fe80::1"] {
+            assert!(is_local(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["203.0.113.7", "8.8.8.8", "2001:db8::1"] {
+            assert!(!is_local(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn the_next_turn_of_a_conversation_finds_who_has_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let chooser = Chooser::new(&Store::open(&dir.path().join("node.redb")).unwrap());
+        let say = |role, content: &str| ChatMessage { role, content: content.into() };
+        let first = vec![say(ChatRole::User, "Hello")];
+        let hash = || vec![1; 36];
+        let candidate = Candidate {
+            agent: AgentPubKey::from_raw_36(hash()),
+            capability: ainonymous_types::ActionHash::from_raw_36(hash()),
+            spec: ainonymous_types::SpecRef {
+                entry: EntryHash::from_raw_36(hash()),
+                action: ainonymous_types::ActionHash::from_raw_36(hash()),
+            },
+            model_id: "m:q8_0".into(),
+            claimed_tokens_per_s: 0,
+            link: None,
+        };
+        let outcome = Outcome::Answered { first_token_us: 1_000, tokens: 5, decode_us: 1_000 };
+        chooser.answered(&candidate, outcome, &first, "Hi there. ", 12);
+        // Clients trim what they send back.
+        let turns = [first[0].clone(), say(ChatRole::Assistant, "Hi there.")];
+        let known = chooser.conversation(turns.iter());
+        assert_eq!(lock(&chooser.known).conversations.get(&known), Some(&(candidate.agent.clone(), 12)));
+        let other = [first[0].clone(), say(ChatRole::Assistant, "Hi!")];
+        assert_eq!(lock(&chooser.known).conversations.get(&chooser.conversation(other.iter())), None);
+    }
+}
