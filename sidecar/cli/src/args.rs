@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// Talk, line by line.
     Chat(Chat),
     /// What the running node is doing.
-    Status(Api),
+    Status(Status),
     /// Models that can be asked; with a subcommand, models on this machine.
     Models(Models),
     /// Fetch a model: the same as `models pull`.
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Keys(Keys),
     /// Run a bootstrap and relay server for a network of one's own.
     Bootstrap(Bootstrap),
+    /// Forward sealed direct connections between nodes that cannot reach each other, or do not want to show their address.
+    Router(Router),
     /// This help, as Markdown.
     #[command(hide = true)]
     MarkdownHelp,
@@ -79,7 +81,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether `--json` means one JSON object a line as things happen, not one object at the end.
     pub(crate) fn speaks_in_events(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Serve(_) | Self::Bootstrap(_))
+        matches!(self, Self::Up(_) | Self::Serve(_) | Self::Bootstrap(_) | Self::Router(_))
     }
 }
 
@@ -122,6 +124,10 @@ pub(crate) struct Up {
     /// listens; can be given again [default: the address by which this machine reaches the bootstrap server].
     #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
     pub(crate) quic_address: Vec<String>,
+    /// A router that leads to this node, as `ainonymous router` prints it; can be given again. For nodes that nobody
+    /// reaches directly.
+    #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    pub(crate) via: Vec<String>,
     /// Programs of this machine need an API key too.
     #[arg(long)]
     pub(crate) require_key: bool,
@@ -292,6 +298,9 @@ pub(crate) struct Whom {
     /// No peer that is reached only through a router.
     #[arg(long)]
     pub(crate) no_routers: bool,
+    /// Through a router only: the provider does not learn this machine's address, nor who asks.
+    #[arg(long, conflicts_with = "no_routers")]
+    pub(crate) hide: bool,
     /// Most tokens to answer with [default: as many as fit].
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,
@@ -335,6 +344,17 @@ pub(crate) struct Ask {
 pub(crate) struct Chat {
     #[command(flatten)]
     pub(crate) whom: Whom,
+}
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) api: Api,
+    /// Say of the last questions why which peer was asked.
+    #[arg(long)]
+    pub(crate) why: bool,
 }
 
 /// Flags of `doctor`: what `up` would be started with.
@@ -391,6 +411,27 @@ pub(crate) struct KeyLimits {
     pub(crate) expires_days: Option<u32>,
 }
 
+/// Flags of `router`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Router {
+    /// Where to listen (UDP); port 0 takes a free one.
+    #[arg(long, env = "AINONYMOUS_ROUTER_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:4243")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The address by which other machines reach this one, if it is not the one listened on.
+    #[arg(long, value_name = "IP")]
+    pub(crate) public_ip: Option<std::net::IpAddr>,
+    /// Folder of the router's key [default: ainonymous in the folder for data].
+    #[arg(long, env = "AINONYMOUS_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Most nodes that are reached here at once.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) nodes: u32,
+    /// Most that one peer may send through, in MiB a second.
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) mib_per_s: u32,
+}
+
 /// Flags of `bootstrap`.
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
@@ -418,7 +459,7 @@ pub(crate) enum Route {
     Auto,
     /// Only the node's own model.
     Local,
-    /// A peer, over a direct connection.
+    /// A peer, over a connection between the nodes.
     Direct,
     /// A peer, by remote signals.
     Signals,

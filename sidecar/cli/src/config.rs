@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) quic: Option<String>,
     #[serde(default)]
     pub(crate) quic_address: Vec<String>,
+    #[serde(default)]
+    pub(crate) via: Vec<String>,
     pub(crate) require_key: Option<bool>,
     #[serde(default)]
     pub(crate) cors_origin: Vec<String>,
@@ -158,7 +160,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 36);
+        assert_eq!(known.len(), 37);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

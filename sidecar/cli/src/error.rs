@@ -6,6 +6,7 @@ use ainonymous_api::{ListenError, SiteError};
 use ainonymous_conductor::ConductorError;
 use ainonymous_models::{ModelError, PullError};
 use ainonymous_node::NodeError;
+use ainonymous_transport::ConnectError;
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
@@ -34,6 +35,9 @@ pub(crate) enum CliError {
         /// Which key, which line.
         problem: String,
     },
+    /// A router cannot listen, or its key cannot be used.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// A value makes no sense.
     #[error("'{value}' cannot be used as {what}: {problem}")]
     Value {
@@ -170,6 +174,7 @@ impl CliError {
             Self::Key(e) => e.code(),
             Self::Site(e) => e.code(),
             Self::Node(e) => e.code(),
+            Self::Connect(e) => e.code(),
             Self::Conductor(e) => e.code(),
             Self::Model(e) => e.code(),
             Self::ApiStopped { .. } => "api_stopped",
@@ -205,6 +210,7 @@ impl CliError {
             Self::Key(e) => e.hint(),
             Self::Site(e) => e.hint().into(),
             Self::Node(e) => e.hint(),
+            Self::Connect(e) => e.hint().into(),
             Self::Conductor(e) => e.hint(),
             Self::Model(e) => e.hint(),
             Self::ApiStopped { .. } => "start the node again".into(),
@@ -235,6 +241,7 @@ impl CliError {
                 exit => exit,
             },
             Self::Node(e) => Exit::of_code(e.code()),
+            Self::Connect(e) => Exit::of_code(e.code()),
             Self::Model(ModelError::Pull(e)) => Exit::of_code(e.code()),
             Self::NoModelLoaded { .. } | Self::Model(_) => Exit::BadModel,
             Self::NoNode { .. } | Self::NotANode { .. } | Self::Broken { .. } => Exit::NotReady,

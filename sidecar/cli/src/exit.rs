@@ -58,7 +58,7 @@ impl Exit {
             | "database"
             | "models_disk_full"
             | "models_unwritable" => Self::DataDir,
-            "port_in_use" => Self::PortInUse,
+            "port_in_use" | "transport_bind" => Self::PortInUse,
             "not_loopback" | "invalid_url" | "model_name_invalid" | "model_not_pullable" | "model_not_ours" => {
                 Self::Usage
             }
@@ -66,7 +66,9 @@ impl Exit {
             "model_not_on_disk" => Self::BadModel,
             "pull_cancelled" => Self::Interrupted,
             "not_ready" | "draining" | "model_loading" => Self::NotReady,
-            "model_not_found" | "no_provider" | "answer_pending" | "answer_not_found" => Self::NoProvider,
+            "model_not_found" | "no_provider" | "demands_unmet" | "no_link" | "answer_pending" | "answer_not_found" => {
+                Self::NoProvider
+            }
             code if code.starts_with("provider_") => Self::NoProvider,
             "no_conductor"
             | "origin_refused"

@@ -21,6 +21,7 @@ mod out;
 mod passphrase;
 mod paths;
 mod reference;
+mod router;
 mod settings;
 mod show;
 mod signals;
@@ -74,6 +75,7 @@ fn run(cli: Cli, out: &Out) -> Result<Exit, CliError> {
         Command::Up(flags) => wide(up::run(Settings::resolve(flags, Vec::new(), &config)?, out)),
         Command::Serve(args::Serve { models, flags }) => wide(up::run(Settings::resolve(flags, models, &config)?, out)),
         Command::Bootstrap(flags) => wide(bootstrap::run(&flags, out)),
+        Command::Router(flags) => wide(router::run(&flags, out)),
         Command::Ask(flags) => narrow(ask::run(flags, &config, out)),
         Command::Chat(flags) => narrow(chat::run(flags, &config, out)),
         Command::Status(flags) => narrow(status::status(&flags, &config, out)),

@@ -7,7 +7,7 @@ use crate::{models, paths};
 use ainonymous_api::DEFAULT_PORT;
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
-use ainonymous_node::{DraftOptions, GpuLayers, Habits, Library, Peers, QuicOptions, ServeOptions};
+use ainonymous_node::{Address, DraftOptions, GpuLayers, Habits, Library, Peers, QuicOptions, ServeOptions};
 use ainonymous_types::{AgentPubKey, KvType};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -186,15 +186,22 @@ fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOpt
         None => None,
     };
     let given = if flags.quic_address.is_empty() { &config.quic_address } else { &flags.quic_address };
-    let address = |text: &String| {
-        text.parse().map_err(|e: ainonymous_node::AddressError| CliError::Value {
-            value: text.clone(),
-            what: "--quic-address",
-            problem: e.to_string(),
-        })
+    let parse = |what: &'static str, texts: &[String]| {
+        let address = |text: &String| {
+            let invalid = |problem: String| CliError::Value { value: text.clone(), what, problem };
+            let address = text.parse::<Address>().map_err(|e| invalid(e.to_string()))?;
+            match (what, address) {
+                ("--via", Address::Direct(_)) => {
+                    Err(invalid("it must be a router's address, as `ainonymous router` prints it".into()))
+                }
+                _ => Ok(address),
+            }
+        };
+        texts.iter().map(address).collect::<Result<Vec<_>, _>>()
     };
-    let addresses = given.iter().map(address).collect::<Result<_, _>>()?;
-    Ok(Some(QuicOptions { listen, addresses, reach }))
+    let addresses = parse("--quic-address", given)?;
+    let via = parse("--via", if flags.via.is_empty() { &config.via } else { &flags.via })?;
+    Ok(Some(QuicOptions { listen, addresses, via, reach }))
 }
 
 /// `host:port` of an address of the web.
@@ -337,7 +344,12 @@ mod tests {
             quic("up --bootstrap http://b:1 --quic 0.0.0.0:4242 --quic-address quic://203.0.113.7:4242").unwrap();
         assert_eq!(told.listen.unwrap().port(), 4242);
         assert_eq!(told.addresses[0].to_string(), "quic://203.0.113.7:4242");
-        for line in ["--quic 4242", "--quic-address 203.0.113.7:4242", "--quic-address quic://0.0.0.0:1"] {
+        for line in [
+            "--quic 4242",
+            "--quic-address 203.0.113.7:4242",
+            "--quic-address quic://0.0.0.0:1",
+            "--via quic://203.0.113.7:4242",
+        ] {
             let line = format!("up --bootstrap http://b:1 {line}");
             let error = Settings::resolve(flags(&line), Vec::new(), &none).unwrap_err();
             assert_eq!(error.exit(), Exit::Usage, "{line}");

@@ -1,6 +1,6 @@
 //! What the running node says about itself: `status`, `models` and `ps`.
 
-use crate::args::Api;
+use crate::args::{Api, Status};
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::CliError;
@@ -10,11 +10,21 @@ use crate::show::{bytes, confinement, count, thousands};
 use serde_json::{json, Value};
 
 /// `ainonymous status`.
-pub(crate) async fn status(flags: &Api, config: &Config, out: &Out) -> Result<Exit, CliError> {
-    let client = Client::new(flags, config)?;
+pub(crate) async fn status(flags: &Status, config: &Config, out: &Out) -> Result<Exit, CliError> {
+    let client = Client::new(&flags.api, config)?;
     let status = client.get("/ainonymous/v1/status").await?;
     if out.is_json() {
         out.object(&status);
+        return Ok(Exit::Ok);
+    }
+    if flags.why {
+        let choices = status["choices"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if choices.is_empty() {
+            out.talk("this node has asked no peer yet");
+        }
+        for line in choices.iter().map(why_line) {
+            out.line(&line);
+        }
         return Ok(Exit::Ok);
     }
     out.line(&format!("node     {}", client.base()));
@@ -56,6 +66,11 @@ pub(crate) async fn ps(flags: &Api, config: &Config, out: &Out) -> Result<Exit, 
         out.line(&line);
     }
     Ok(Exit::Ok)
+}
+
+fn why_line(choice: &Value) -> String {
+    let short: String = text(&choice["provider"]).chars().take(12).collect();
+    format!("{short}…  {}  {}", text(&choice["model"]), text(&choice["why"]))
 }
 
 fn loaded_line(model: &Value) -> String {
@@ -104,6 +119,11 @@ fn status_lines(status: &Value) -> Vec<String> {
     lines.push(format!("network  {}", network(&status["network"])));
     lines.push(format!("dna      {}", status["dna_hash"].as_str().unwrap_or("not known yet")));
     lines.push(format!("agent    {}", status["agent"].as_str().unwrap_or("not known yet")));
+    if let Some(quic) = status["quic"].as_object() {
+        let told: Vec<&str> = quic["announced"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let told = if told.is_empty() { "told to nobody".to_owned() } else { format!("told as {}", told.join(", ")) };
+        lines.push(format!("direct   {}, {told}", text(&quic["listens"])));
+    }
     for model in status["models"].as_array().into_iter().flatten() {
         let shared = if status["share"].as_bool().unwrap_or(false) { ", shared" } else { "" };
         lines.push(format!("model    {} {}{shared}", text(&model["id"]), text(&model["state"])));

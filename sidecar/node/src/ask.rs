@@ -17,6 +17,8 @@ pub enum Route {
     Local,
     /// A peer, over a link between the two nodes.
     Direct,
+    /// A peer, over a link through a router. Not to be chosen: `AskRequest::hide` is.
+    Routed,
     /// A peer, by remote signals through the conductor.
     Signals,
     /// A peer, by a request entry on the DHT.
@@ -36,6 +38,8 @@ pub struct AskRequest {
     pub provider: Option<AgentPubKey>,
     /// What every provider must fulfil.
     pub demands: Demands,
+    /// Only through a router, so that the provider does not learn who asks: not the address, and not the agent.
+    pub hide: bool,
 }
 
 /// Known as soon as a provider has taken the question.

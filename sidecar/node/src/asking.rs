@@ -13,6 +13,7 @@ use ainonymous_conductor::Conductor;
 use ainonymous_protocol::history::Outcome;
 use ainonymous_protocol::timing::{DIRECT, SIGNALS};
 use ainonymous_protocol::{Effect, Failure, Handed, Question};
+use ainonymous_transport::Hide;
 use ainonymous_types::{AgentPubKey, Ask, ChatInput, PeerSignal, RequestId, SendSignal};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -30,12 +31,20 @@ const SEARCH_MAX: Duration = Duration::from_secs(4);
 pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
     let input = to_travel(&request.question)?;
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
-    let found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
+    let mut found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
+    let hide = match (request.hide, request.demands.no_routers) {
+        (true, _) => Hide::OneRouter,
+        (false, true) => Hide::NoRouters,
+        (false, false) => Hide::No,
+    };
+    found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.hide = hide);
+    // A signal tells who asks: whoever hides does without.
+    let route = if request.hide { Route::Direct } else { request.route };
     let chosen = choosing::order(node, found, &input, &request.demands).await?;
     if chosen.is_empty() {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     }
-    let attempts = attempts(chosen, request.route, node.inner.plane.is_some());
+    let attempts = attempts(chosen, route, node.inner.plane.is_some());
     if attempts.is_empty() {
         return Err(AskError::NoWay { problem: "no provider of the model can be reached directly".into() });
     }
@@ -163,13 +172,13 @@ impl Asker {
             spec: Some(candidate.spec.clone()),
         };
         let (way, timing) = match (by, &candidate.link) {
-            (By::Link, Some(link)) => {
-                head.route = Route::Direct;
-                match DirectWay::begin(&self.node, link, &ask).await {
-                    Ok((way, round_trip)) => (Way::Direct(way), DIRECT.over(micros(round_trip))),
-                    Err(NoWay { problem }) => return Ended::Failed(AskError::NoWay { problem }),
+            (By::Link, Some(link)) => match DirectWay::begin(&self.node, link, &ask).await {
+                Ok((way, round_trip)) => {
+                    head.route = way.route();
+                    (Way::Direct(way), DIRECT.over(micros(round_trip)))
                 }
-            }
+                Err(NoWay { problem }) => return Ended::Failed(AskError::NoWay { problem }),
+            },
             (By::Link | By::Signals, _) => {
                 let inbox = Inbox::open(&self.node, prepared.id);
                 let signal = PeerSignal::Ask(ask.clone());
@@ -335,7 +344,7 @@ impl Run<'_> {
                 self.was_taken();
                 let first_text = self.asker.first_text.unwrap_or_else(|| self.asker.started.elapsed());
                 let route = match self.way {
-                    Way::Direct(_) => Route::Direct,
+                    Way::Direct(ref way) => way.route(),
                     Way::Signals { .. } => Route::Signals,
                 };
                 let done = done(&answered, route, first_text);
@@ -423,7 +432,7 @@ mod tests {
             spec: SpecRef { entry: EntryHash::from_raw_36(hash()), action: ActionHash::from_raw_36(hash()) },
             model_id: "m:q8_0".into(),
             claimed_tokens_per_s: 0,
-            link: has_link.then(|| LinkAddress { key: Bytes32([n; 32]), addresses: vec![] }),
+            link: has_link.then(|| LinkAddress { key: Bytes32([n; 32]), addresses: vec![], hide: Hide::No }),
         }
     }
 

@@ -182,7 +182,7 @@ async fn probe(node: &Node, found: &[Candidate], probes: Vec<usize>) -> Vec<usiz
             let begun = Instant::now();
             let fresh = || TransportSecret::from_bytes(rand::random());
             let spec = found[at].spec.entry.clone();
-            let reply = plane.pool.probe(&link.key, &link.addresses, spec, fresh).await;
+            let reply = plane.pool.probe_by(&link.key, &link.way(), spec, fresh).await;
             (at, reply.map(|(load, _)| (load, begun.elapsed())))
         })
         .collect();

@@ -3,7 +3,8 @@
 //! A stream that breaks is taken up again where it ended, on a new link to the same provider: it keeps the answer for a while.
 
 use crate::node::Node;
-use ainonymous_transport::{Address, Frame, Link, LinkError, Stream, TransportSecret};
+use crate::Route;
+use ainonymous_transport::{Address, Frame, Hide, Link, LinkError, Stream, TransportSecret, Way};
 use ainonymous_types::{limits, Ask, BatchProof, Bytes32, Capability, PeerSignal, RequestId};
 use futures::future::BoxFuture;
 use std::fmt;
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 /// Longest wait for a link before another way is tried.
 const CONNECT_MAX: Duration = Duration::from_millis(800);
+/// The same where it must go through routers, which takes several round trips.
+const CONNECT_ROUTED_MAX: Duration = Duration::from_secs(3);
 /// Longest wait for the provider's word about a receipt.
 const RECEIPT_MAX: Duration = Duration::from_secs(5);
 
@@ -19,6 +22,8 @@ const RECEIPT_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct LinkAddress {
     pub(crate) key: Bytes32,
     pub(crate) addresses: Vec<Address>,
+    /// What whoever asks demands of the way.
+    pub(crate) hide: Hide,
 }
 
 /// Why there is no link.
@@ -32,6 +37,7 @@ pub(crate) struct DirectWay {
     node: Node,
     to: LinkAddress,
     id: RequestId,
+    route: Route,
     stream: Option<Stream>,
     coming_back: Option<BoxFuture<'static, Option<Stream>>>,
 }
@@ -41,7 +47,14 @@ impl LinkAddress {
     pub(crate) fn of(capability: &Capability) -> Option<Self> {
         let key = capability.transport_key?;
         let addresses: Vec<Address> = capability.addresses.iter().filter_map(|text| text.parse().ok()).collect();
-        (!addresses.is_empty()).then_some(Self { key, addresses })
+        (!addresses.is_empty()).then_some(Self { key, addresses, hide: Hide::No })
+    }
+}
+
+impl LinkAddress {
+    /// The ways that may be tried.
+    pub(crate) fn way(&self) -> Way<'_> {
+        Way { addresses: &self.addresses, hide: self.hide, ..Way::default() }
     }
 }
 
@@ -52,12 +65,23 @@ impl DirectWay {
         let began = async {
             let link = link(node, to).await?;
             let stream = begin_with(&link, &Frame::Ask(Box::new(ask.clone()))).await.map_err(|e| no(e.to_string()))?;
-            Ok((stream, link.rtt()))
+            let route = match link.route() {
+                ainonymous_transport::Route::Direct => Route::Direct,
+                ainonymous_transport::Route::Routed { .. } => Route::Routed,
+            };
+            Ok((stream, route, link.rtt()))
         };
-        let in_time = tokio::time::timeout(CONNECT_MAX, began).await;
-        let (stream, round_trip) = in_time.unwrap_or_else(|_| Err(no("no link in time".into())))?;
-        let way = Self { node: node.clone(), to: to.clone(), id: ask.id, stream: Some(stream), coming_back: None };
+        let patience = if to.hide == Hide::No { CONNECT_MAX } else { CONNECT_ROUTED_MAX };
+        let in_time = tokio::time::timeout(patience, began).await;
+        let (stream, route, round_trip) = in_time.unwrap_or_else(|_| Err(no("no link in time".into())))?;
+        let way =
+            Self { node: node.clone(), to: to.clone(), id: ask.id, route, stream: Some(stream), coming_back: None };
         Ok((way, round_trip))
+    }
+
+    /// How it goes.
+    pub(crate) fn route(&self) -> Route {
+        self.route
     }
 
     /// What arrives next; none if the provider has said all, or cannot be reached any more. Cancel-safe.
@@ -99,7 +123,7 @@ impl DirectWay {
 
 impl fmt::Debug for DirectWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { node: _, to, id, stream, coming_back: _ } = self;
+        let Self { node: _, to, id, route: _, stream, coming_back: _ } = self;
         f.debug_struct("DirectWay").field("to", to).field("id", id).field("open", &stream.is_some()).finish()
     }
 }
@@ -130,7 +154,7 @@ async fn link(node: &Node, to: &LinkAddress) -> Result<Link, NoWay> {
         return Err(NoWay { problem: "direct connections are off".into() });
     };
     let fresh = || TransportSecret::from_bytes(rand::random());
-    plane.pool.link(&to.key, &to.addresses, fresh).await.map_err(|e| NoWay { problem: e.to_string() })
+    plane.pool.link_by(&to.key, &to.way(), fresh).await.map_err(|e| NoWay { problem: e.to_string() })
 }
 
 async fn begin_with(link: &Link, frame: &Frame) -> Result<Stream, LinkError> {

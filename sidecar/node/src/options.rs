@@ -71,6 +71,8 @@ pub struct QuicOptions {
     pub listen: Option<SocketAddr>,
     /// Where peers reach this node, if that is not where it listens.
     pub addresses: Vec<Address>,
+    /// Routers that lead to this node, for peers that cannot reach it or do not want to be seen.
+    pub via: Vec<Address>,
     /// `host:port` that this machine reaches by the address that peers shall use: the network's meeting point.
     pub reach: Option<String>,
 }

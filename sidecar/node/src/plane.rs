@@ -7,17 +7,21 @@ use crate::serving::{self, Order};
 use crate::store::{Store, TransportRecord};
 use crate::{NodeError, QuicStatus};
 use ainonymous_transport::{
-    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Stream,
-    TransportSecret,
+    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Registration,
+    RegistrationState, Stream, TransportSecret,
 };
 use ainonymous_types::{limits, Bytes32, EntryHash, RefuseReason, RequestId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
 /// A stream must say within this what it is about.
 const FIRST_FRAME_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for a router's answer before the network is told what there is.
+const REGISTER_MAX: Duration = Duration::from_secs(3);
+/// Pause between two looks at that.
+const REGISTER_PAUSE: Duration = Duration::from_millis(50);
 /// A link on which nothing is asked for this long is closed.
 const LINK_IDLE_MAX: Duration = Duration::from_secs(600);
 
@@ -27,6 +31,7 @@ pub(crate) struct DataPlane {
     pub(crate) endpoint: Endpoint,
     pub(crate) pool: Pool,
     given: Vec<Address>,
+    registrations: Vec<Registration>,
     reach: Option<String>,
     announced: Mutex<Vec<Address>>,
 }
@@ -34,7 +39,7 @@ pub(crate) struct DataPlane {
 impl DataPlane {
     /// Opens the socket: where it was told to, else where it was last time, so that what peers know stays true.
     pub(crate) fn open(options: QuicOptions, store: &Store) -> Result<Self, NodeError> {
-        let QuicOptions { listen, addresses, reach } = options;
+        let QuicOptions { listen, addresses, via, reach } = options;
         let known = store.transport()?;
         let secret = known.as_ref().map_or_else(rand::random, |known| known.secret);
         let secret = TransportSecret::from_bytes(secret);
@@ -56,7 +61,13 @@ impl DataPlane {
         let port = endpoint.local_addr().map_or(0, |at| at.port());
         store.put_transport(&TransportRecord { secret: *secret.to_bytes(), port })?;
         let pool = Pool::new(endpoint.clone());
-        Ok(Self { endpoint, pool, given: addresses, reach, announced: Mutex::default() })
+        let mut registrations = Vec::new();
+        for address in via {
+            if let Address::Routed { at, router } = address {
+                registrations.push(endpoint.register(at, router, true)?);
+            }
+        }
+        Ok(Self { endpoint, pool, given: addresses, registrations, reach, announced: Mutex::default() })
     }
 
     /// The key that the network is told.
@@ -67,7 +78,7 @@ impl DataPlane {
     /// Where peers reach this node: as it was told, else where it listens, else by which address this machine reaches the
     /// network's meeting point.
     pub(crate) async fn addresses(&self) -> Vec<Address> {
-        let found = match (self.given.is_empty(), self.endpoint.local_addr()) {
+        let mut found = match (self.given.is_empty(), self.endpoint.local_addr()) {
             (false, _) => self.given.clone(),
             (true, Some(at)) if !at.ip().is_unspecified() => vec![Address::Direct(at)],
             (true, Some(at)) => {
@@ -76,8 +87,21 @@ impl DataPlane {
             }
             (true, None) => vec![],
         };
+        found.extend(self.routed().await);
         lock(&self.announced).clone_from(&found);
         found
+    }
+
+    /// Where peers reach this node through routers; waits a while for those that have not answered yet.
+    async fn routed(&self) -> Vec<Address> {
+        let begun = Instant::now();
+        while begun.elapsed() < REGISTER_MAX
+            && self.registrations.iter().any(|r| r.state() == RegistrationState::Connecting)
+        {
+            tokio::time::sleep(REGISTER_PAUSE).await;
+        }
+        let registered = |r: &&Registration| matches!(r.state(), RegistrationState::Registered { .. });
+        self.registrations.iter().filter(registered).map(Registration::address).collect()
     }
 
     /// For people.

@@ -98,7 +98,8 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         return Err(AskError::Draining);
     }
     let wanted = request.model.as_deref();
-    let may_be_local = request.provider.is_none() && matches!(request.route, Route::Auto | Route::Local);
+    let may_be_local =
+        !request.hide && request.provider.is_none() && matches!(request.route, Route::Auto | Route::Local);
     if may_be_local {
         if let Some(loaded) = local::find(node, wanted).await? {
             return local::ask(node, &loaded, request.question);
@@ -107,7 +108,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     match request.route {
         Route::Local => Err(local::unknown_here(node, wanted)),
         Route::Posted => posted::ask(node, request).await,
-        Route::Auto | Route::Direct | Route::Signals => asking::ask(node, request).await,
+        Route::Auto | Route::Direct | Route::Routed | Route::Signals => asking::ask(node, request).await,
     }
 }
 

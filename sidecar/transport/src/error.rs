@@ -109,7 +109,7 @@ impl ConnectError {
     /// What one can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Bind { .. } => "choose another address with --quic, or stop what uses it",
+            Self::Bind { .. } => "choose another address (`--quic`, `--listen`), or stop what uses it",
             Self::Key { .. } => {
                 "delete the file transport.key in the data folder; peers learn the new key from the network"
             }

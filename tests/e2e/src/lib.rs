@@ -16,7 +16,7 @@ mod vanish;
 
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use failover::{dies_before_the_first_word, dies_in_mid_answer, Providers};
-pub use node::{Bootstrap, Node, NodeSpec};
+pub use node::{Bootstrap, Node, NodeSpec, Router};
 pub use observer::{happ, run, Observer};
 pub use path::{Path as NetworkPath, Weather};
 pub use slow::{Held, Slow};

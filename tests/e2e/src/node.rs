@@ -115,6 +115,36 @@ impl Bootstrap {
     }
 }
 
+/// A router on loopback.
+#[derive(Debug)]
+pub struct Router {
+    process: Process,
+    _dir: TempDir,
+}
+
+impl Router {
+    /// Starts one on a free port.
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut command = Command::new(binary());
+        command.args(["router", "--listen", "127.0.0.1:0", "--json", "--data-dir"]).arg(dir.path());
+        let process = Process::start(command, dir.path().join("log"));
+        Self { process, _dir: dir }
+    }
+
+    /// Its address, as nodes are given it with `--via`.
+    pub fn address(&mut self) -> String {
+        let event = self.process.event("listening", Duration::from_secs(20));
+        event["address"].as_str().expect("an address").to_string()
+    }
+
+    /// Stops it; says how many packets it has forwarded.
+    pub fn stop(mut self) -> u64 {
+        self.process.stop();
+        self.process.event("stopped", Duration::from_secs(5))["packets"].as_u64().expect("a count")
+    }
+}
+
 /// What a node is started with.
 #[derive(Clone, Debug, Default)]
 pub struct NodeSpec {

@@ -4,7 +4,7 @@
 
 use ainonymous_e2e::{
     dies_before_the_first_word, dies_in_mid_answer, tiny_model, Bootstrap, Client, NetworkPath, Node, NodeSpec,
-    Providers, Slow, Weather,
+    Providers, Router, Slow, Weather,
 };
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
@@ -70,7 +70,15 @@ async fn an_answer_over_a_link_needs_no_zome_call() {
     assert_eq!(answered.get("send_signal"), None, "{answered:?}");
     assert_eq!(answered.get("sign_receipt"), Some(&questions), "one, after the last token");
 
-    let answer = here.stream(body).await.expect("an answer");
+    let answer = here.stream(body.clone()).await.expect("an answer");
+    let why = own(&answer.last)["why"].as_str().unwrap_or_default();
+    assert!(why.contains("local network") && why.contains("the only candidate"), "{why}");
+    assert!(answer.headers["x-ainonymous-why"].to_str().is_ok_and(|header| header == why));
+    assert_eq!(status(&here).await["choices"].as_array().expect("choices").len(), questions as usize + 1);
+    body["ainonymous"] = json!({ "only": "own" });
+    let refused = here.ask(body).await.expect_err("nobody's machine is ours");
+    assert_eq!(refused.code(), "demands_unmet");
+    refused.assert_helpful(Duration::from_secs(5));
     let id = own(&answer.last)["id"].as_str().expect("an id").to_owned();
     let receipt = here.receipt(&id, SOON).await;
     assert_eq!(receipt["checked"], true, "{receipt}");
@@ -141,6 +149,34 @@ async fn an_answer_survives_bad_weather_and_a_new_address() {
         assert!(changed && path.forwarded() > before);
     }
     drop(slow);
+}
+
+/// Through a router the provider learns neither the asker's address nor who asks, and nothing goes another way instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_brings_what_must_not_be_seen() {
+    let mut bootstrap = Bootstrap::start();
+    let (url, mut router) = (bootstrap.url(), Router::start());
+    let via = router.address();
+    let mut routed = Node::start(NodeSpec::new(&url).serving(&tiny_model()).with(&["--via", &via]));
+    let mut asker = Node::start(NodeSpec::new(&url));
+    routed.wait_ready();
+    asker.wait_ready();
+    let (there, here) = (routed.client(), asker.client());
+    here.wait_for_providers(1, SOON).await;
+    let alone = there.ask(Client::body(STORY)).await.expect("an answer").text;
+    let mut body = Client::body(STORY);
+    body["ainonymous"] = json!({ "hide": true });
+    let answer = here.stream(body.clone()).await.expect("an answer through the router");
+    assert_eq!(answer.text, alone);
+    assert_eq!(own(&answer.last)["route"], "routed");
+    let id = own(&answer.last)["id"].as_str().expect("an id").to_owned();
+    assert_eq!(here.receipt(&id, SOON).await["checked"], true);
+    assert_eq!(status(&there).await["zome_calls"].get("send_signal"), None, "nothing went by signals");
+    assert!(router.stop() > 20, "the router has carried it");
+    let refused = here.ask(body).await.expect_err("no router, no hiding");
+    refused.assert_helpful(Duration::from_secs(10));
+    let answer = here.stream(Client::body(STORY)).await.expect("whoever does not hide goes directly");
+    assert_eq!((answer.text, own(&answer.last)["route"].as_str()), (alone, Some("direct")));
 }
 
 fn free_port() -> u16 {

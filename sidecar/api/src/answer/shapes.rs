@@ -129,6 +129,7 @@ pub(crate) fn route_name(route: Route) -> &'static str {
         Route::Auto => "auto",
         Route::Local => "local",
         Route::Direct => "direct",
+        Route::Routed => "routed",
         Route::Signals => "signals",
         Route::Posted => "posted",
     }

@@ -63,11 +63,13 @@ pub(crate) struct Wanted {
     pub(crate) provider: Option<AgentPubKey>,
     /// What every provider must fulfil.
     pub(crate) demands: Demands,
+    /// Only through a router.
+    pub(crate) hide: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { route: Route::Auto, provider: None, demands: Demands::NONE }
+        Self { route: Route::Auto, provider: None, demands: Demands::NONE, hide: false }
     }
 }
 
@@ -97,8 +99,15 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
         Some(_) => return Err(ApiError::invalid("ainonymous.only", "must be own, friends or lan")),
     };
     let no_routers = own.boolean("no_routers")?.unwrap_or(false);
-    own.none_left("route, provider, only, no_routers")?;
-    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, ..Demands::NONE } })
+    let hide = own.boolean("hide")?.unwrap_or(false);
+    if hide && (no_routers || !matches!(route, Route::Auto | Route::Direct)) {
+        return Err(ApiError::invalid(
+            "ainonymous.hide",
+            "goes through a router: it contradicts no_routers and other routes",
+        ));
+    }
+    own.none_left("route, provider, only, no_routers, hide")?;
+    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, ..Demands::NONE }, hide })
 }
 
 /// The first of these fields that is there; two that differ contradict each other. 0 inside means as many as fit;
