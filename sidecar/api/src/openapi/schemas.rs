@@ -147,6 +147,7 @@ const OLLAMA_CHAT: &[Field] = &[
 const OLLAMA_GENERATE: &[Field] = &[
     ("prompt", "string", "what is asked, or continued"),
     ("system", "string", "instructions before it"),
+    ("images", "[string]", "PNG or JPEG images in base64"),
     ("raw", "boolean", "continue the prompt as it is"),
 ];
 const OLLAMA_EMBED: &[Field] = &[
