@@ -139,6 +139,8 @@ pub enum RefuseReason {
     EngineFailed,
     /// It knows no such question (any more).
     UnknownRequest,
+    /// The requester is no member of this network, or was revoked.
+    NotAdmitted,
 }
 
 /// What the coordinator emits to the websockets of its own cell.
