@@ -70,7 +70,9 @@ fn revocations(network: &Network) -> ExternResult<Vec<RevocationRecord>> {
     }
     for link in links(anchor(Anchor::Revocations)?, LinkTypes::AllRevocations)? {
         // Only what founders drew is fetched: what others draw is refused, but may be seen for a moment.
-        let Some(action) = link.target.into_action_hash().filter(|_| network.is_founder(&link.author)) else { continue };
+        let Some(action) = link.target.into_action_hash().filter(|_| network.is_founder(&link.author)) else {
+            continue;
+        };
         let Some(known) = valid_known(&action)? else { continue };
         if let Some((_, revocation)) = known.revocation() {
             let target = revocation.target.clone();
