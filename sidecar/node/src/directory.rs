@@ -2,6 +2,7 @@
 //! the background; a question never waits for a renewal unless nothing fitting is known.
 
 use crate::engines::{is_named, model_id};
+use crate::members::Verdict;
 use crate::node::{lock, Node};
 use crate::{AskError, ModelEntry};
 use ainonymous_types::{AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, SpecRef};
@@ -76,6 +77,7 @@ impl Directory {
         let asked_at = Instant::now();
         loop {
             let mut found = self.matching(wanted, provider, &own);
+            found.retain(|candidate| node.inner.members.verdict(&candidate.agent) != Verdict::Refused);
             if !found.is_empty() {
                 shuffle(&mut found);
                 self.silent_last(&mut found);

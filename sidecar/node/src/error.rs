@@ -248,6 +248,7 @@ impl AskError {
                 RefuseReason::Draining => "provider_draining",
                 RefuseReason::EngineFailed => "provider_engine_failed",
                 RefuseReason::UnknownRequest => "request_unknown",
+                RefuseReason::NotAdmitted => "provider_not_admitting",
             },
             Self::ProviderBroken { .. } => "provider_broken",
             Self::AnswerPending { .. } => "answer_pending",
@@ -300,7 +301,8 @@ impl AskError {
                 RefuseReason::UnknownModel
                 | RefuseReason::Draining
                 | RefuseReason::EngineFailed
-                | RefuseReason::UnknownRequest => ErrorClass::BadGateway,
+                | RefuseReason::UnknownRequest
+                | RefuseReason::NotAdmitted => ErrorClass::BadGateway,
             },
             Self::Engine(e) => engine_class(e),
             Self::Conductor { .. } => ErrorClass::Unavailable,
@@ -349,6 +351,7 @@ fn refusal_text(reason: RefuseReason) -> &'static str {
         RefuseReason::Draining => "it is shutting down",
         RefuseReason::EngineFailed => "its engine failed",
         RefuseReason::UnknownRequest => "it does not know the question any more",
+        RefuseReason::NotAdmitted => "it does not hold this node for a member of the network",
     }
 }
 
@@ -357,6 +360,9 @@ fn refusal_hint(reason: RefuseReason) -> &'static str {
         RefuseReason::Busy => "ask again in a moment",
         RefuseReason::PromptTooLong => "shorten the prompt, or choose a model with a larger context",
         RefuseReason::Malformed => "check that both nodes run the same version",
+        RefuseReason::NotAdmitted => {
+            "ask a founder whether this node was revoked; a node that has just joined asks again in a moment"
+        }
         RefuseReason::UnknownModel
         | RefuseReason::Draining
         | RefuseReason::EngineFailed

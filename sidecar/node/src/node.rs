@@ -2,7 +2,9 @@
 
 use crate::directory::Directory;
 use crate::engines::{Engines, Slot};
+use crate::members::{self, Members};
 use crate::receipts::Receipts;
+use crate::revocations::Revocations;
 use crate::serving::Serving;
 use crate::store::Store;
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings};
-use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
+use ainonymous_types::{ActionHash, NetworkKind, PostedAnswer, RequestId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -56,6 +58,8 @@ pub(crate) struct Inner {
     start_error: Mutex<Option<NodeError>>,
     pub(crate) engines: Engines,
     pub(crate) directory: Directory,
+    pub(crate) members: Members,
+    pub(crate) revocations: Revocations,
     pub(crate) routing: routing::Questions,
     pub(crate) serving: Serving,
     pub(crate) posted: posted::Posted,
@@ -92,6 +96,7 @@ impl Node {
     pub fn start(options: NodeOptions) -> Result<Self, NodeError> {
         let NodeOptions {
             data_dir,
+            hashes,
             conductor,
             models,
             share,
@@ -103,6 +108,8 @@ impl Node {
         } = options;
         create_private_dir(&data_dir)?;
         let store = Store::open(&data_dir.join("node.redb"))?;
+        let kind = conductor.network.as_ref().map(|network| network.properties.kind);
+        let by_invitation = kind.is_some_and(|kind| kind != NetworkKind::Public);
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
             share,
@@ -119,8 +126,10 @@ impl Node {
             publishing: tokio::sync::Mutex::default(),
             conductor: watch::Sender::new(ConductorSlot::Starting),
             start_error: Mutex::new(None),
-            engines: Engines::new(worker, data_dir.join("hashes.json"), models),
+            engines: Engines::new(worker, hashes, models),
             directory: Directory::default(),
+            members: Members::new(by_invitation),
+            revocations: Revocations::of(&data_dir),
             routing: routing::Questions::default(),
             serving: Serving::default(),
             posted: posted::Posted::default(),
@@ -334,6 +343,7 @@ impl Node {
                 node.inner.conductor.send_replace(ConductorSlot::Running(conductor.clone()));
                 node.spawn(routing::listen(node.clone(), signals));
                 node.spawn(publishing::run(node.clone(), conductor.clone()));
+                node.spawn(members::watch(node.clone(), conductor.clone()));
                 node.spawn(posted::poll(node.clone(), conductor));
             }
             Err(e) => {

@@ -333,7 +333,10 @@ fn is_final(node: &Node, action: &ActionHash, reason: RefuseReason) -> bool {
     match reason {
         RefuseReason::Malformed | RefuseReason::PromptTooLong => true,
         RefuseReason::Busy | RefuseReason::Draining => false,
-        RefuseReason::UnknownModel | RefuseReason::EngineFailed | RefuseReason::UnknownRequest => {
+        RefuseReason::UnknownModel
+        | RefuseReason::EngineFailed
+        | RefuseReason::UnknownRequest
+        | RefuseReason::NotAdmitted => {
             let mut attempts = lock(&node.inner.posted.attempts);
             if attempts.len() >= ATTEMPTS_KEPT_MAX {
                 attempts.clear();
@@ -355,6 +358,9 @@ async fn answer_question(
 ) -> Result<(), (RefuseReason, String)> {
     let PostedQuestion { id, input, salt, session_key, signature } = question;
     let arrived = Arrived { id, spec, input, salt, session_key, signature };
+    if !node.inner.members.admits(conductor, &requester).await {
+        return Err((RefuseReason::NotAdmitted, String::new()));
+    }
     let mut taken = accept(node, requester, arrived)?;
     let end = run_to_end(&mut taken).await?;
     let one_at_a_time = node.inner.publishing.lock().await;

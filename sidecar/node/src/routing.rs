@@ -211,7 +211,12 @@ async fn by_signals(node: &Node, request: AskRequest) -> Result<AnswerStream, As
 fn another_may_help(e: &AskError) -> bool {
     matches!(
         e.code(),
-        "provider_silent" | "provider_busy" | "provider_draining" | "provider_lost_model" | "provider_engine_failed"
+        "provider_silent"
+            | "provider_busy"
+            | "provider_draining"
+            | "provider_lost_model"
+            | "provider_engine_failed"
+            | "provider_not_admitting"
     )
 }
 

@@ -1,6 +1,7 @@
 //! Questions of peers: checked at the door, answered by an engine, signed, and kept until nobody can miss a part.
 
 use crate::engines::{Announced, Found};
+use crate::members::Verdict;
 use crate::node::{lock, Node};
 use crate::routing::micros;
 use crate::store::Pending;
@@ -60,6 +61,13 @@ impl Serving {
     /// Stops an answer, if it is for that requester.
     pub(crate) fn cancel(&self, from: &AgentPubKey, id: RequestId) {
         self.order(from, id, Order::Cancel);
+    }
+
+    /// Stops the answers to these requesters.
+    pub(crate) fn cancel_all(&self, of: impl Fn(&AgentPubKey) -> bool) {
+        for h in lock(&self.in_hand).values().filter(|h| of(&h.requester)) {
+            let _ = h.orders.try_send(Order::Cancel);
+        }
     }
 
     /// Resolves when no answer is in the making.
@@ -141,8 +149,24 @@ pub(crate) struct Arrived {
     pub(crate) signature: Bytes64,
 }
 
-/// A peer asks.
+/// A peer asks. Who is not known to be a member is looked up first.
 pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: AgentPubKey, ask: Ask) {
+    match node.inner.members.verdict(&from) {
+        Verdict::Admitted => take(node, conductor, from, ask),
+        Verdict::Refused => refuse(node, conductor, from, ask.id, RefuseReason::NotAdmitted, String::new()),
+        Verdict::Unknown => {
+            let asked = node.clone();
+            node.spawn_signal_work(async move {
+                match asked.inner.members.admits(&conductor, &from).await {
+                    true => take(&asked, conductor, from, ask),
+                    false => refuse(&asked, conductor, from, ask.id, RefuseReason::NotAdmitted, String::new()),
+                }
+            });
+        }
+    }
+}
+
+fn take(node: &Node, conductor: Conductor, from: AgentPubKey, ask: Ask) {
     let Ask { id, spec, input, salt, session_key, signature } = ask;
     let arrived = Arrived { id, spec, input, salt, session_key, signature };
     let (serial, orders) = match node.inner.serving.take(id, &from) {
