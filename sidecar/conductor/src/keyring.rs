@@ -5,10 +5,15 @@
 use crate::embedded::{KEYSTORE, STARTED};
 use crate::lock::private_dir;
 use crate::{keystore, ConductorError, Passphrase};
-use ainonymous_types::{AgentPubKey, Bytes32, Bytes64, InviteTerms, MembershipProof};
+use ainonymous_types::{AgentPubKey, Bytes32, Bytes64, InviteTerms, MembershipProof, RequestId, TimestampUs};
 use ainonymous_verify::invite::{self, Pass};
+use ainonymous_verify::network::Network;
+use ainonymous_verify::{rules, Breach};
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::Engine as _;
 use ed25519_dalek::{Signer, SigningKey};
 use holochain_keystore::MetaLairClient;
+use holochain_serialized_bytes::{decode, encode};
 use std::path::{Path, PathBuf};
 
 /// An open keystore.
@@ -24,7 +29,7 @@ pub struct InviteWish {
     /// The founder, whose key the keystore has.
     pub founder: AgentPubKey,
     /// When it ends. Microseconds since the epoch.
-    pub expires_at: i64,
+    pub expires_at: TimestampUs,
     /// The only agent that may use it.
     pub agent: Option<AgentPubKey>,
 }
@@ -65,15 +70,39 @@ impl Keyring {
     }
 }
 
-/// What an agent shows that takes up an invite.
-pub fn accept(pass: &Pass, agent: &AgentPubKey) -> MembershipProof {
+/// A seed that no other network has.
+pub fn new_seed() -> String {
+    RequestId(rand::random()).to_hex()
+}
+
+/// What an agent shows that takes up an invite now; or which rule everybody else would refuse it by.
+pub fn accept(
+    network: &Network,
+    pass: &Pass,
+    agent: &AgentPubKey,
+    now: TimestampUs,
+) -> Result<MembershipProof, Breach> {
     let Pass { terms, founder_signature, secret } = pass;
     let joiner = SigningKey::from_bytes(&secret.0).sign(&invite::joining(terms, agent));
-    MembershipProof {
+    let proof = MembershipProof {
         terms: terms.clone(),
         founder_signature: *founder_signature,
         joiner_signature: Bytes64(joiner.to_bytes()),
-    }
+    };
+    let bytes = encode(&proof).map_err(|_| Breach::Undecodable { what: "the membership proof" })?;
+    rules::membership(network, agent, Some(now), Some(&bytes))?;
+    Ok(proof)
+}
+
+/// A proof as text, for files.
+pub fn proof_to_text(proof: &MembershipProof) -> String {
+    // Its fields are all of fixed length: there is nothing that could fail to encode.
+    STANDARD_NO_PAD.encode(encode(proof).unwrap_or_default())
+}
+
+/// A proof from such a text.
+pub fn proof_from_text(text: &str) -> Option<MembershipProof> {
+    decode(&STANDARD_NO_PAD.decode(text).ok()?).ok()
 }
 
 fn failed(problem: impl std::fmt::Display) -> ConductorError {
@@ -90,8 +119,6 @@ impl std::fmt::Debug for Keyring {
 mod tests {
     use super::*;
     use ainonymous_types::{NetworkKind, NetworkProperties, NETWORK_VERSION};
-    use ainonymous_verify::network::Network;
-    use ainonymous_verify::rules;
 
     const NOW: i64 = 1_760_000_000_000_000;
 
@@ -113,16 +140,15 @@ mod tests {
         };
         let network = Network::new(properties, "seed").unwrap();
         let wish = |agent| InviteWish { network: network.id, founder: founder.clone(), expires_at: NOW, agent };
-        let judged = |proof: &MembershipProof, agent: &AgentPubKey| {
-            let proof = holochain_serialized_bytes::encode(proof).unwrap();
-            rules::membership(&network, agent, Some(NOW - 1), Some(&proof)).map_err(|breach| breach.code())
-        };
         let pass = keyring.invite(wish(None)).await.unwrap();
-        assert_eq!(judged(&accept(&pass, &joiner), &joiner), Ok(Some(pass.terms.key)));
-        assert_eq!(judged(&accept(&pass, &joiner), &other), Err("signature"));
+        let proof = accept(&network, &pass, &joiner, NOW - 1).unwrap();
+        assert_eq!(proof_from_text(&proof_to_text(&proof)), Some(proof.clone()));
+        let copied = rules::membership(&network, &other, None, Some(&encode(&proof).unwrap()));
+        assert_eq!(copied, Err(Breach::Signature { what: "the membership proof" }));
+        assert_eq!(accept(&network, &pass, &joiner, NOW), Err(Breach::InviteExpired));
         let bound = keyring.invite(wish(Some(joiner.clone()))).await.unwrap();
-        assert!(judged(&accept(&bound, &joiner), &joiner).is_ok());
-        assert_eq!(judged(&accept(&bound, &other), &other), Err("invited_other"));
+        assert!(accept(&network, &bound, &joiner, 0).is_ok());
+        assert_eq!(accept(&network, &bound, &other, 0), Err(Breach::InvitedOther));
         let wrong = Keyring::open(dir.path(), &Passphrase::cheap("q")).await.unwrap_err();
         assert_eq!(wrong.code(), "wrong_passphrase");
     }

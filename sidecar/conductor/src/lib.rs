@@ -44,7 +44,8 @@ pub use conductor::Conductor;
 pub use credentials::{UiCredentials, UiKeyPair, UI_FUNCTIONS};
 pub use error::ConductorError;
 pub use options::{
-    AttachOptions, ConductorOptions, EmbeddedOptions, FoundedNetwork, Mode, NetworkTuning, Passphrase, CALL_TIMEOUT_DEFAULT,
+    AttachOptions, ConductorOptions, EmbeddedOptions, FoundedNetwork, Mode, NetworkTuning, Passphrase,
+    CALL_TIMEOUT_DEFAULT,
 };
 pub use state::{JoinStage, NetworkState};
 pub use stats::{DhtStats, KindStats};

@@ -158,14 +158,20 @@ impl Invite {
         Network::new(self.properties.clone(), &self.seed)
     }
 
+    /// Whether an invite can hold the addresses of the servers.
+    pub fn addresses(&self) -> Result<(), Breach> {
+        text::name("bootstrap", &self.bootstrap, limits::SERVER_URL_BYTES_MAX)?;
+        match &self.relay {
+            Some(relay) => text::name("relay", relay, limits::SERVER_URL_BYTES_MAX),
+            None => Ok(()),
+        }
+    }
+
     fn bounds(&self) -> Result<(), Breach> {
-        let Self { properties, seed, bootstrap, relay, pass } = self;
+        let Self { properties, seed, bootstrap: _, relay: _, pass } = self;
         network::bounds(properties)?;
         text::name("seed", seed, limits::NETWORK_SEED_BYTES_MAX)?;
-        text::name("bootstrap", bootstrap, limits::SERVER_URL_BYTES_MAX)?;
-        if let Some(relay) = relay {
-            text::name("relay", relay, limits::SERVER_URL_BYTES_MAX)?;
-        }
+        self.addresses()?;
         match (properties.kind, pass) {
             (NetworkKind::Public, None) => Ok(()),
             (NetworkKind::Public, Some(_)) => Err(Breach::Unsupported { what: "invites to a public network" }),
