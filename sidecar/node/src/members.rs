@@ -5,8 +5,9 @@
 
 use crate::node::{lock, Node};
 use crate::revocations::State;
+use crate::serving;
 use ainonymous_conductor::{Conductor, ConductorError};
-use ainonymous_types::{AgentPubKey, Bytes32, Membership, Revocation, Revoked};
+use ainonymous_types::{AgentPubKey, Ask, Bytes32, Membership, RefuseReason, RequestId, Revocation, Revoked};
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -106,6 +107,27 @@ impl Members {
         *before = revoked;
         changed
     }
+}
+
+/// A peer asks. How it joined is looked up first if that is not known.
+pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: AgentPubKey, ask: Ask) {
+    match node.inner.members.verdict(&from) {
+        Verdict::Admitted => serving::on_ask(node, conductor, from, ask),
+        Verdict::Refused => refuse(node, conductor, from, ask.id),
+        Verdict::Unknown => {
+            let asked = node.clone();
+            node.spawn_signal_work(async move {
+                match asked.inner.members.admits(&conductor, &from).await {
+                    true => serving::on_ask(&asked, conductor, from, ask),
+                    false => refuse(&asked, conductor, from, ask.id),
+                }
+            });
+        }
+    }
+}
+
+fn refuse(node: &Node, conductor: Conductor, to: AgentPubKey, id: RequestId) {
+    serving::refuse(node, conductor, to, id, RefuseReason::NotAdmitted, String::new());
 }
 
 /// Keeps revocations known and carries out those that this node's person wishes, until the node stops.

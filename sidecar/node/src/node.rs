@@ -179,7 +179,7 @@ impl Node {
             models: inner.engines.status(),
             counters: inner.counts.snapshot(),
             uptime_s: inner.started_at.elapsed().as_secs(),
-            rss_bytes: resident_bytes(),
+            rss_bytes: crate::status::resident_bytes(),
         }
     }
 
@@ -397,11 +397,4 @@ fn create_private_dir(path: &std::path::Path) -> Result<(), NodeError> {
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(storage)?;
     }
     Ok(())
-}
-
-/// Resident memory of this process, where the system tells (`/proc/self/statm`, Linux).
-fn resident_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * 4_096)
 }

@@ -4,7 +4,8 @@
 use crate::directory::Candidate;
 use crate::node::{lock, Node};
 use crate::{
-    local, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Route,
+    local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest,
+    Route,
 };
 use ainonymous_conductor::Conductor;
 use ainonymous_engine as engine;
@@ -145,7 +146,7 @@ pub(crate) async fn listen(node: Node, mut signals: broadcast::Receiver<LocalSig
 fn dispatch(node: &Node, from: AgentPubKey, signal: PeerSignal) {
     let Some(conductor) = node.conductor() else { return };
     match signal {
-        PeerSignal::Ask(ask) => serving::on_ask(node, conductor, from, ask),
+        PeerSignal::Ask(ask) => members::on_ask(node, conductor, from, ask),
         PeerSignal::Cancel { id } => node.inner.serving.cancel(&from, id),
         PeerSignal::Resend { id, from_chunk } => serving::on_resend(node, conductor, from, id, from_chunk),
         PeerSignal::RequestPosted { request } => posted::on_posted(node, conductor, request),

@@ -1,7 +1,6 @@
 //! Questions of peers: checked at the door, answered by an engine, signed, and kept until nobody can miss a part.
 
 use crate::engines::{Announced, Found};
-use crate::members::Verdict;
 use crate::node::{lock, Node};
 use crate::routing::micros;
 use crate::store::Pending;
@@ -149,24 +148,8 @@ pub(crate) struct Arrived {
     pub(crate) signature: Bytes64,
 }
 
-/// A peer asks. Who is not known to be a member is looked up first.
+/// A peer asks that may ask.
 pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: AgentPubKey, ask: Ask) {
-    match node.inner.members.verdict(&from) {
-        Verdict::Admitted => take(node, conductor, from, ask),
-        Verdict::Refused => refuse(node, conductor, from, ask.id, RefuseReason::NotAdmitted, String::new()),
-        Verdict::Unknown => {
-            let asked = node.clone();
-            node.spawn_signal_work(async move {
-                match asked.inner.members.admits(&conductor, &from).await {
-                    true => take(&asked, conductor, from, ask),
-                    false => refuse(&asked, conductor, from, ask.id, RefuseReason::NotAdmitted, String::new()),
-                }
-            });
-        }
-    }
-}
-
-fn take(node: &Node, conductor: Conductor, from: AgentPubKey, ask: Ask) {
     let Ask { id, spec, input, salt, session_key, signature } = ask;
     let arrived = Arrived { id, spec, input, salt, session_key, signature };
     let (serial, orders) = match node.inner.serving.take(id, &from) {
@@ -387,7 +370,15 @@ async fn keep(conductor: &Conductor, to: &[AgentPubKey], answering: &Answering, 
     }
 }
 
-fn refuse(node: &Node, conductor: Conductor, to: AgentPubKey, id: RequestId, reason: RefuseReason, detail: String) {
+/// Tells a requester that its question is not answered.
+pub(crate) fn refuse(
+    node: &Node,
+    conductor: Conductor,
+    to: AgentPubKey,
+    id: RequestId,
+    reason: RefuseReason,
+    detail: String,
+) {
     node.inner.counts.refused.fetch_add(1, Ordering::Relaxed);
     tell(node, conductor, to, PeerSignal::Refused { id, reason, detail });
 }

@@ -89,5 +89,3 @@ pub const MEMBERSHIP_PROOF_BYTES_MAX: usize = 1_024;
 pub const SERVER_URL_BYTES_MAX: usize = 128;
 /// Longest text of an invite, with room for line breaks that a mail program puts into it.
 pub const INVITE_TEXT_BYTES_MAX: usize = 4_096;
-/// Latest moment at which an invite can end: ten years after it is made, in microseconds.
-pub const INVITE_TTL_US_MAX: i64 = 3_650 * 24 * 3600 * 1_000_000;

@@ -3,12 +3,14 @@
 use super::file::{Issued, Member};
 use crate::error::CliError;
 use ainonymous_node::revocations::State;
-use ainonymous_types::{limits, Bytes32, NetworkKind, Revoked, TimestampUs};
+use ainonymous_types::{Bytes32, NetworkKind, Revoked, TimestampUs};
 use ainonymous_verify::invite::Invite;
 use serde_json::{json, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const MINUTE_US: i64 = 60 * 1_000_000;
+/// Longest time that an invite can be taken up: ten years.
+const INVITE_US_MAX: i64 = 3_650 * 24 * 60 * MINUTE_US;
 
 /// Everything of an invite but what admits.
 pub(super) fn sample(member: &Member) -> Invite {
@@ -97,7 +99,7 @@ pub(super) fn duration_us(text: &str) -> Result<i64, CliError> {
     };
     let number: Option<i64> = text.get(..text.len().saturating_sub(1)).and_then(|number| number.parse().ok());
     let lasts_us = number.and_then(|number| number.checked_mul(unit_us));
-    lasts_us.filter(|us| (1..=limits::INVITE_TTL_US_MAX).contains(us)).ok_or_else(|| CliError::Value {
+    lasts_us.filter(|us| (1..=INVITE_US_MAX).contains(us)).ok_or_else(|| CliError::Value {
         value: text.to_owned(),
         what: "--expires",
         problem: "it must be a number of minutes, hours or days, for example 30m, 12h or 7d, at most 3650d".into(),

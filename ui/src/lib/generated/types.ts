@@ -50,7 +50,6 @@ export const limits = {
   MEMBERSHIP_PROOF_BYTES_MAX: 1024,
   SERVER_URL_BYTES_MAX: 128,
   INVITE_TEXT_BYTES_MAX: 4096,
-  INVITE_TTL_US_MAX: 315360000000000,
 } as const;
 
 /** Who speaks in a message. */
