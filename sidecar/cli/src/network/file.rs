@@ -96,11 +96,15 @@ impl Member {
         }
     }
 
-    /// Chooses a name for a new network: its own, with digits of its identity if another one has that.
+    /// Chooses a name for a new network: its own, with digits of its identity if another one has that. A membership whose
+    /// invite ended before it was used gives way to a new one.
     pub(crate) fn place(data_dir: &Path, network: &Network) -> Result<(String, PathBuf), CliError> {
         let all = Self::all(data_dir)?;
         if let Some(same) = all.iter().find(|member| member.network.id == network.id) {
-            return Err(NetworkError::AlreadyMember { name: same.label.clone() }.into());
+            return match same.may_start() {
+                Ok(()) => Err(NetworkError::AlreadyMember { name: same.label.clone() }.into()),
+                Err(_) => Ok((same.label.clone(), same.folder.clone())),
+            };
         }
         let mut label = to_label(&network.properties.name);
         if all.iter().any(|member| member.label == label) {
@@ -209,7 +213,7 @@ fn labels(data_dir: &Path) -> Result<Vec<String>, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ainonymous_types::NETWORK_VERSION;
+    use ainonymous_types::{Bytes32, Bytes64, InviteTerms, NETWORK_VERSION};
 
     const AGENT: &str = "uhCAkcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxhKJJ";
 
@@ -242,6 +246,23 @@ mod tests {
         }
         let same = member(dir.path(), "Reading circle", "1").unwrap_err();
         assert_eq!(same.code(), "already_member");
+        // An invite that was never used and has ended gives way; one that was used does not.
+        let mut ended = found.clone();
+        let terms = InviteTerms {
+            network: found.network.id,
+            founder: found.agent.clone(),
+            key: Bytes32([1; 32]),
+            expires_at: 1,
+            agent: None,
+        };
+        let (founder_signature, joiner_signature) = (Bytes64([1; 64]), Bytes64([2; 64]));
+        ended.proof = Some(MembershipProof { terms, founder_signature, joiner_signature });
+        ended.save().unwrap();
+        assert_eq!(Member::find(dir.path(), None).unwrap().proof, ended.proof);
+        assert_eq!(ended.may_start().unwrap_err().code(), "invite_expired");
+        assert_eq!(member(dir.path(), "Reading circle", "1").unwrap().label, "reading-circle");
+        std::fs::write(ended.folder.join(JOINED), "").unwrap();
+        assert_eq!(member(dir.path(), "Reading circle", "1").unwrap_err().code(), "already_member");
         let second = member(dir.path(), "Reading circle", "2").unwrap();
         second.save().unwrap();
         assert!(second.label.starts_with("reading-circle-"), "{}", second.label);

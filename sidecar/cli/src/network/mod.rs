@@ -75,7 +75,7 @@ impl Home<'_> {
             relay.as_deref().map_or(Ok(()), |relay| lan::check_server("relay", relay))?;
         }
         let others = founder.iter().map(|text| parse_agent(text, "--founder")).collect::<Result<Vec<_>, _>>()?;
-        network::bounds(&network::public(&name)).map_err(CliError::from)?;
+        network::bounds(&network::public(&name))?;
         let label = file::to_label(&name);
         if Member::all(&self.data_dir)?.iter().any(|member| member.label == label) {
             return Err(NetworkError::Exists { name: label }.into());
@@ -177,7 +177,10 @@ impl Home<'_> {
         let agent = match pass.as_ref().and_then(|pass| pass.terms.agent.clone()) {
             Some(agent) if keyring.has(&agent).await? => agent,
             Some(agent) => return Err(NetworkError::NotForUs { agent: agent.to_string() }.into()),
-            None => self.own_founder(&keyring, &network).await?.unwrap_or(keyring.new_agent().await?),
+            None => match self.own_founder(&keyring, &network).await? {
+                Some(founder) => founder,
+                None => keyring.new_agent().await?,
+            },
         };
         let now = words::now_us();
         let proof = pass.map(|pass| keyring::accept(&network, &pass, &agent, now)).transpose()?;
