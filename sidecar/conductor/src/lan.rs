@@ -4,16 +4,14 @@
 
 use crate::ConductorError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use url2::{Host, Url2};
+use url2::Url2;
 
 /// Refuses a server whose address is not private. `what` names it (`bootstrap`, `relay`).
 pub fn check_server(what: &'static str, url: &str) -> Result<(), ConductorError> {
-    let private = match Url2::try_parse(url).ok().as_ref().and_then(|url| url.host()) {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => is_private(address.into()),
-        Some(Host::Ipv6(address)) => is_private(address.into()),
-        None => false,
-    };
+    let parsed = Url2::try_parse(url).ok();
+    let host = parsed.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+    let digits = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let private = host == "localhost" || digits.is_ok_and(is_private);
     let problem = "a LAN-only network needs a private address in digits, for example http://192.168.1.10:4000";
     private.then_some(()).ok_or_else(|| ConductorError::InvalidUrl { what, url: url.to_string(), problem })
 }
