@@ -160,7 +160,7 @@ fn members_are_let_in_strangers_are_not_and_the_revoked_are_shut_out() {
         assert!(standing.warrants.iter().any(|reason| reason.starts_with("invite_expired")), "{standing:?}");
         let judged = alice.get_membership(late.agent.clone()).await.unwrap();
         assert!(!matches!(judged, Membership::Member { .. }), "{judged:?}");
-        assert_eq!(providers(&alice).await, [member.agent.clone()]);
+        assert_eq!(providers(&alice).await, std::slice::from_ref(&member.agent));
         mallory.shutdown().await.unwrap();
 
         // Only a founder revokes; then nobody is shown the revoked any more.

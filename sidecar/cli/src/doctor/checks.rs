@@ -6,7 +6,6 @@ use crate::key_file::KeyFile;
 use crate::passphrase::VARIABLE;
 use crate::settings::{Network, Settings};
 use crate::show::{bytes, count};
-use ainonymous_conductor::pack;
 use std::fs::TryLockError;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;

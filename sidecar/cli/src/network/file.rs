@@ -90,7 +90,7 @@ impl Member {
             };
         };
         let label = to_label(name);
-        match known.iter().any(|known| *known == label) {
+        match known.contains(&label) {
             true => Self::load(data_dir, label),
             false => Err(NetworkError::Unknown { name: name.to_owned(), known }.into()),
         }
