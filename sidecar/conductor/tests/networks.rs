@@ -151,7 +151,6 @@ fn members_are_let_in_strangers_are_not_and_the_revoked_are_shut_out() {
             embedded.self_validation = false;
         }
         let mallory = Conductor::start(blind).await.unwrap();
-        offer(&mallory).await;
         let standing = eventually("a warrant", || async {
             let standing = alice.get_agent_standing(late.agent.clone()).await.unwrap();
             (!standing.warrants.is_empty()).then_some(standing)

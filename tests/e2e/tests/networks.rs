@@ -9,6 +9,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// Longest time until nodes that have just started know of each other.
+const JOINED_WITHIN: Duration = Duration::from_secs(30);
 /// Longest time until a revocation is known to every node.
 const REVOKED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,19 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 fn up(home: TempDir, serve: Option<&Path>) -> Node {
     let spec = NodeSpec { network: Some("circle".into()), ..NodeSpec::default() };
     Node::start_in(home, serve.into_iter().fold(spec, NodeSpec::serving))
+}
+
+/// Waits until the model of another node can be asked: both have joined a moment ago.
+async fn known_by(client: &Client) {
+    let deadline = Instant::now() + JOINED_WITHIN;
+    loop {
+        let (_, models) = client.get("/ainonymous/v1/models").await;
+        if models["models"].as_array().is_some_and(|models| !models.is_empty()) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "nobody serves anything: {models}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,6 +94,7 @@ async fn a_circle_of_friends_is_made_joined_asked_in_and_left() {
     member.wait_ready();
     assert_eq!(member.agent(), text(&joined, "agent"));
     let client = member.client();
+    known_by(&client).await;
     let answer = client.ask(Client::body("What is the capital of France?")).await.expect("an answer");
     assert!(answer.text.contains("Paris"), "{answer:?}");
 
