@@ -1,5 +1,8 @@
 //! Puts the packed hApp and chat page into the executable, if they are packed; otherwise an empty file, which
-//! `ainonymous up` explains.
+//! `ainonymous up` explains. And, as for every crate that links the engine, tells where llama.cpp's libraries are.
+
+#[path = "../engine/build.rs"]
+mod libraries;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -7,6 +10,7 @@ use std::{env, fs, io};
 const VARIABLE: &str = "AINONYMOUS_WEBHAPP";
 
 fn main() -> io::Result<()> {
+    libraries::main()?;
     println!("cargo:rerun-if-env-changed={VARIABLE}");
     let manifest_dir = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
     let workdir = manifest_dir.join("../../workdir");

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 const LINK_ARGS: [&str; 2] =
     ["-Wl,--disable-new-dtags", "-Wl,-rpath,$ORIGIN/lib/ainonymous:$ORIGIN/../lib/ainonymous:$ORIGIN"];
 
-fn main() -> io::Result<()> {
+/// All of it; the command line's own script calls it as well.
+pub(crate) fn main() -> io::Result<()> {
     // Any file that each of the packages has: with this, and when the script itself changes, it runs again.
     println!("cargo:rerun-if-changed=Cargo.toml");
     println!("cargo:rustc-check-cfg=cfg(dispatch)");

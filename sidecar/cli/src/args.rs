@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Make, list and revoke keys of the API.
     Keys(Keys),
+    /// Networks of one's own: make them, invite, join, revoke.
+    Network(crate::network::args::Network),
     /// Run a bootstrap and relay server for a network of one's own.
     Bootstrap(Bootstrap),
     /// Forward sealed direct connections between nodes that cannot reach each other, or do not want to show their address.
@@ -107,7 +109,10 @@ pub(crate) struct Up {
     /// A network of this machine alone: nobody is looked for, whatever else says where.
     #[arg(long)]
     pub(crate) offline: bool,
-    /// A network of one's own: nodes with another seed are in another network.
+    /// One of the networks that `network list` shows [default: the public network].
+    #[arg(long, env = "AINONYMOUS_NETWORK", value_name = "NAME")]
+    pub(crate) network: Option<String>,
+    /// Another public network: nodes with another seed are in another one.
     #[arg(long, env = "AINONYMOUS_NETWORK_SEED", value_name = "TEXT")]
     pub(crate) network_seed: Option<String>,
     /// Pace of gossip; `lan` also allows a relay without TLS [default: lan if the relay is http://, else default].

@@ -1,12 +1,15 @@
 //! Everything that can end the program, with a stable code, a hint and an exit code.
 
 use crate::exit::Exit;
+use crate::network::NetworkError;
 use ainonymous_api::keys::KeyError;
 use ainonymous_api::{ListenError, SiteError};
 use ainonymous_conductor::ConductorError;
 use ainonymous_models::{ModelError, PullError};
 use ainonymous_node::NodeError;
 use ainonymous_transport::ConnectError;
+use ainonymous_verify::invite::InviteTextError;
+use ainonymous_verify::Breach;
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
@@ -72,6 +75,15 @@ pub(crate) enum CliError {
     /// API keys.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The text of an invite.
+    #[error(transparent)]
+    Invite(#[from] InviteTextError),
+    /// A rule of networks, invites or entries.
+    #[error(transparent)]
+    Breach(#[from] Breach),
+    /// A network of this node.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The chat page.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -172,6 +184,9 @@ impl CliError {
             Self::PassphrasesDiffer => "passphrases_differ",
             Self::Listen(e) => e.code(),
             Self::Key(e) => e.code(),
+            Self::Invite(e) => e.code(),
+            Self::Breach(e) => e.code(),
+            Self::Network(e) => e.code(),
             Self::Site(e) => e.code(),
             Self::Node(e) => e.code(),
             Self::Connect(e) => e.code(),
@@ -208,6 +223,9 @@ impl CliError {
             Self::PassphrasesDiffer => "start again and type the same one twice".into(),
             Self::Listen(e) => e.hint(),
             Self::Key(e) => e.hint(),
+            Self::Invite(e) => e.hint().into(),
+            Self::Breach(e) => e.hint().into(),
+            Self::Network(e) => e.hint(),
             Self::Site(e) => e.hint().into(),
             Self::Node(e) => e.hint(),
             Self::Connect(e) => e.hint().into(),
@@ -231,6 +249,8 @@ impl CliError {
             Self::Usage { .. } | Self::File { .. } | Self::Config { .. } | Self::Value { .. } | Self::NoBootstrap => {
                 Exit::Usage
             }
+            Self::Invite(_) | Self::Breach(_) => Exit::Usage,
+            Self::Network(e) => e.exit(),
             Self::NoHome => Exit::DataDir,
             Self::NoPassphrase | Self::EmptyPassphrase | Self::PassphrasesDiffer => Exit::Passphrase,
             Self::Listen(e) => Exit::of_code(e.code()),

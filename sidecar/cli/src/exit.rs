@@ -53,6 +53,7 @@ impl Exit {
             "data_dir_in_use"
             | "data_dir_of_another_network"
             | "keystore_damaged"
+            | "keystore_failed"
             | "storage"
             | "disk_full"
             | "database"

@@ -2,9 +2,10 @@
 //! changed, so a key counts from the moment it is made to the moment it is revoked.
 
 use crate::error::CliError;
+use crate::private;
 use ainonymous_api::keys::KeyRing;
 use ainonymous_api::KeySource;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -54,17 +55,8 @@ impl KeyFile {
     /// Writes the keys beside the file, then in its place: a reader sees the old list or the new one. Only the owner
     /// can read it.
     pub(crate) fn save(&self, keys: &KeyRing) -> Result<(), CliError> {
-        let write = || {
-            if let Some(folder) = self.path.parent() {
-                make_private(folder)?;
-            }
-            let beside = self.path.with_extension(format!("{}.new", std::process::id()));
-            let mut file = create_private(&beside)?;
-            file.write_all(keys.to_json().as_bytes())?;
-            file.sync_all()?;
-            fs_err::rename(&beside, &self.path)
-        };
-        write().map_err(|source| CliError::File { path: self.path.clone(), source })
+        private::replace(&self.path, keys.to_json().as_bytes())
+            .map_err(|source| CliError::File { path: self.path.clone(), source })
     }
 
     fn stamp(&self) -> Option<Stamp> {
@@ -94,22 +86,6 @@ impl KeySource for KeyFile {
         }
         Arc::clone(&seen.keys)
     }
-}
-
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-fn create_private(path: &Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]

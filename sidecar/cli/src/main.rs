@@ -17,9 +17,11 @@ mod keys;
 mod logging;
 mod meter;
 mod models;
+mod network;
 mod out;
 mod passphrase;
 mod paths;
+mod private;
 mod reference;
 mod router;
 mod settings;
@@ -85,6 +87,7 @@ fn run(cli: Cli, out: &Out) -> Result<Exit, CliError> {
         Command::Ps(flags) => narrow(status::ps(&flags, &config, out)),
         Command::Doctor(flags) => wide(doctor::run(flags, &config, out)),
         Command::Keys(flags) => keys::run(flags, &config, out),
+        Command::Network(flags) => wide(network::run(flags, &config, out)),
         Command::OpenApi => {
             // Written as people read it: it is kept in the documentation.
             let text = serde_json::to_string_pretty(&ainonymous_api::openapi::document()).unwrap_or_default();

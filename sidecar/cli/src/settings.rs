@@ -3,12 +3,14 @@
 use crate::args::{Folder, Layers, Tuning, Up};
 use crate::config::Config;
 use crate::error::CliError;
+use crate::network::{Member, NetworkError};
 use crate::{models, paths};
 use ainonymous_api::DEFAULT_PORT;
+use ainonymous_conductor::{pack, ConductorError};
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
 use ainonymous_node::{Address, DraftOptions, GpuLayers, Habits, Library, Peers, QuicOptions, ServeOptions};
-use ainonymous_types::{AgentPubKey, KvType};
+use ainonymous_types::{AgentPubKey, DnaHash, KvType};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) network: Network,
     pub(crate) network_seed: Option<String>,
+    /// A network that somebody founded; none in the public one.
+    pub(crate) member: Option<Member>,
     pub(crate) api: SocketAddr,
     /// Direct connections, unless they are off.
     pub(crate) quic: Option<QuicOptions>,
@@ -58,7 +62,17 @@ impl Settings {
     /// Flags and environment, then the file, then defaults. `models` are those of `serve`.
     pub(crate) fn resolve(flags: Up, models: Vec<PathBuf>, config: &Config) -> Result<Self, CliError> {
         let must_serve = !models.is_empty();
-        let network = network(&flags, config);
+        let data_dir = match flags.data_dir.clone().or_else(|| config.data_dir.clone()) {
+            Some(path) => path,
+            None => paths::data_dir()?,
+        };
+        let member = flags.network.as_deref().or(config.network.as_deref()).filter(|name| !name.is_empty());
+        let member = member.map(|name| Member::find(&data_dir, Some(name))).transpose()?;
+        let network = network(&flags, config, member.as_ref());
+        if member.is_some() && matches!(network, Network::Attached { .. }) {
+            return Err(NetworkError::Attached.into());
+        }
+        let seed = flags.network_seed.clone().or_else(|| config.network_seed.clone()).filter(|seed| !seed.is_empty());
         let quic = quic(&flags, config, &network)?;
         let peers = peers(&flags, config)?;
         let files = model_files(models, &flags, config);
@@ -105,13 +119,11 @@ impl Settings {
         let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();
         let receipt_interval_ms = flags.receipt_interval_ms.or(config.receipt_interval_ms).unwrap_or(5_000);
         Ok(Self {
-            data_dir: match flags.data_dir.or_else(|| config.data_dir.clone()) {
-                Some(path) => path,
-                None => paths::data_dir()?,
-            },
+            data_dir,
             passphrase_file: flags.passphrase_file.or_else(|| config.passphrase_file.clone()),
             network,
-            network_seed: flags.network_seed.or_else(|| config.network_seed.clone()).filter(|seed| !seed.is_empty()),
+            network_seed: member.as_ref().map(|member| member.seed.clone()).or(seed),
+            member,
             quic,
             require_key: flags.require_key || config.require_key.unwrap_or(false),
             cors_origins: origins(if flags.cors_origin.is_empty() { &config.cors_origin } else { &flags.cors_origin })?,
@@ -129,18 +141,28 @@ impl Settings {
             happ: flags.happ.or_else(|| config.happ.clone()),
         })
     }
+
+    /// The DNA hash that a hApp has with these settings.
+    pub(crate) async fn dna_hash(&self, happ: &[u8]) -> Result<DnaHash, ConductorError> {
+        let properties = self.member.as_ref().map(|member| &member.network.properties);
+        pack::dna_hash_of(happ, self.network_seed.as_deref(), properties).await
+    }
 }
 
-fn network(flags: &Up, config: &Config) -> Network {
+/// What a network agreed on goes before the file, which is for all networks.
+fn network(flags: &Up, config: &Config, member: Option<&Member>) -> Network {
     if let Some(admin_url) = flags.conductor.clone().or_else(|| config.conductor.clone()) {
         return Network::Attached { admin_url };
     }
-    let bootstrap = flags.bootstrap.clone().or_else(|| config.bootstrap.clone());
+    let agreed = member.map(|member| member.bootstrap.clone());
+    let bootstrap = flags.bootstrap.clone().or(agreed).or_else(|| config.bootstrap.clone());
     if flags.offline || (flags.bootstrap.is_none() && config.offline.unwrap_or(false)) {
         return Network::Offline;
     }
     let Some(bootstrap) = bootstrap else { return Network::Unsaid };
-    let relay = flags.relay.clone().or_else(|| config.relay.clone()).unwrap_or_else(|| bootstrap.clone());
+    let agreed = member.map(|member| member.relay.clone().unwrap_or_else(|| member.bootstrap.clone()));
+    let agreed = agreed.filter(|_| flags.bootstrap.is_none());
+    let relay = flags.relay.clone().or(agreed).or_else(|| config.relay.clone()).unwrap_or_else(|| bootstrap.clone());
     let tuning = flags.network_tuning.or(config.network_tuning);
     // A relay without TLS works with the tuning for private networks only.
     let fitting = if relay.starts_with("http://") { Tuning::Lan } else { Tuning::Default };

@@ -5,11 +5,13 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::happ::{self, Bundle};
 use crate::key_file::KeyFile;
+use crate::network::Member;
 use crate::out::Out;
 use crate::settings::{Network, Settings};
 use crate::{passphrase, signals};
 use ainonymous_api::{Access, Api, Listener};
 use ainonymous_conductor::bootstrap::Bootstrap;
+use ainonymous_conductor::keyring::Keyring;
 use ainonymous_conductor::{
     AttachOptions, ConductorOptions, EmbeddedOptions, Mode, NetworkTuning, CALL_TIMEOUT_DEFAULT,
 };
@@ -39,6 +41,7 @@ pub(crate) async fn run(settings: Settings, out: &Out) -> Result<Exit, CliError>
     if settings.network == Network::Unsaid {
         return Err(CliError::NoBootstrap);
     }
+    settings.member.as_ref().map_or(Ok(()), Member::may_start)?;
     let Bundle { happ, site } = happ::load(settings.happ.as_deref())?;
     let must_serve = settings.must_serve;
     let access = access(&settings, keys, has_keys, out);
@@ -133,6 +136,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         passphrase_file,
         network,
         network_seed,
+        member,
         api: _,
         quic,
         require_key: _,
@@ -143,11 +147,15 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         happ: _,
     } = settings;
     let mut alone = None;
+    // Networks share the keystore, and what is known of models; everything else is of one network.
+    let hashes = data_dir.join("hashes.json");
+    let keystore = member.as_ref().map(|_| Keyring::folder(&data_dir));
+    let is_new = !Keyring::folder(&data_dir).exists();
+    let home = member.as_ref().map_or(data_dir, |member| member.folder.clone());
     let mode = match network {
         Network::Attached { admin_url } => Mode::Attach(AttachOptions { admin_url, origin: ORIGIN.into() }),
         Network::Unsaid => return Err(CliError::NoBootstrap),
         Network::Joined { .. } | Network::Offline => {
-            let is_new = !data_dir.join("keystore").exists();
             let passphrase = passphrase::read(passphrase_file.as_deref(), is_new, out)?;
             let (bootstrap_url, relay_url, tuning) = match network {
                 Network::Joined { bootstrap, relay, tuning } => (bootstrap, relay, tuning),
@@ -161,7 +169,8 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
                 Tuning::Lan => NetworkTuning::Lan,
             };
             Mode::Embedded(EmbeddedOptions {
-                data_dir: data_dir.clone(),
+                data_dir: home.clone(),
+                keystore,
                 passphrase,
                 bootstrap_url,
                 relay_url,
@@ -170,10 +179,16 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
             })
         }
     };
-    let conductor =
-        ConductorOptions { mode, happ, network_seed, app_id: APP_ID.into(), call_timeout: CALL_TIMEOUT_DEFAULT };
+    let conductor = ConductorOptions {
+        mode,
+        happ,
+        network_seed,
+        network: member.as_ref().map(Member::founded),
+        app_id: member.as_ref().map_or_else(|| APP_ID.into(), Member::app_id),
+        call_timeout: CALL_TIMEOUT_DEFAULT,
+    };
     let worker = worker()?;
-    Ok((NodeOptions { data_dir, conductor, models, worker, habits, quic }, alone))
+    Ok((NodeOptions { data_dir: home, hashes, conductor, models, worker, habits, quic }, alone))
 }
 
 /// How a worker is started: by this program, which is also the worker's.

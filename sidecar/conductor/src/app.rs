@@ -1,11 +1,16 @@
 //! Our hApp in a conductor: found or installed, of the right network, enabled.
 
+use crate::calls::essence;
 use crate::link::{wire_text, AdminLink, LinkError, ADMIN_TIMEOUT};
-use crate::ConductorError;
+use crate::{pack, ConductorError, FoundedNetwork};
 use ainonymous_types::{DnaHash, ROLE_NAME};
 use holochain_conductor_api::{AdminRequest, AdminResponse, AppInfo, CellInfo};
-use holochain_types::app::{AppBundleSource, AppStatus, InstallAppPayload};
-use holochain_types::prelude::CellId;
+use holochain_types::app::{AppBundleSource, AppStatus, InstallAppPayload, RoleSettings};
+use holochain_types::prelude::{CellId, SerializedBytes};
+use std::sync::Arc;
+
+/// How Holochain calls the failure of an agent's first actions.
+const GENESIS: &str = "enesis";
 
 /// Which app of which network.
 #[derive(Debug)]
@@ -13,6 +18,7 @@ pub(crate) struct AppSpec {
     pub(crate) app_id: String,
     pub(crate) happ: Vec<u8>,
     pub(crate) network_seed: Option<String>,
+    pub(crate) network: Option<FoundedNetwork>,
     pub(crate) dna: DnaHash,
 }
 
@@ -45,25 +51,44 @@ async fn find(admin: &AdminLink, spec: &AppSpec) -> Result<Option<AppInfo>, Cond
     }
 }
 
-/// Installs it under a new agent key.
+/// Installs it under the agent key that the network knows us by, or a new one.
 async fn install(admin: &AdminLink, spec: &AppSpec) -> Result<AppInfo, ConductorError> {
+    let role = spec.network.as_ref().map(role_settings).transpose()?;
     let request = AdminRequest::InstallApp(Box::new(InstallAppPayload {
         source: AppBundleSource::Bytes(spec.happ.clone().into()),
-        agent_key: None,
+        agent_key: spec.network.as_ref().and_then(|network| network.agent.clone()),
         installed_app_id: Some(spec.app_id.clone()),
         network_seed: spec.network_seed.clone(),
-        roles_settings: None,
+        roles_settings: role.map(|role| [(ROLE_NAME.to_string(), role)].into()),
         ignore_genesis_failure: false,
         restore_from_dht: false,
     }));
     tracing::info!(app = %spec.app_id, network = %spec.dna, "installing the app");
     match admin.request(request, ADMIN_TIMEOUT).await {
         Ok(AdminResponse::AppInstalled(info)) => Ok(info),
-        Err(LinkError::Refused(error)) => {
-            Err(ConductorError::AppNotInstalled { app_id: spec.app_id.clone(), problem: wire_text(error) })
-        }
+        Err(LinkError::Refused(error)) => Err(refused(spec, wire_text(error))),
         Ok(_) => Err(ConductorError::ConductorTooOld { request: "install app" }),
         Err(error) => Err(error.into_admin("install app")),
+    }
+}
+
+/// Properties and membrane proof.
+fn role_settings(network: &FoundedNetwork) -> Result<RoleSettings, ConductorError> {
+    let FoundedNetwork { properties, agent: _, proof } = network;
+    let invalid = |problem: String| ConductorError::InvalidHapp { problem };
+    let proof = proof.as_ref().map(SerializedBytes::try_from).transpose().map_err(|e| invalid(e.to_string()))?;
+    Ok(RoleSettings::Provisioned {
+        membrane_proof: proof.map(Arc::new),
+        modifiers: Some(pack::modifiers(properties)?),
+        init_properties: None,
+    })
+}
+
+/// The own conductor asks the zome's `genesis_self_check` before it publishes anything.
+fn refused(spec: &AppSpec, problem: String) -> ConductorError {
+    match problem.contains(GENESIS) {
+        true => ConductorError::NotAdmitted { problem: essence(&problem) },
+        false => ConductorError::AppNotInstalled { app_id: spec.app_id.clone(), problem },
     }
 }
 

@@ -8,9 +8,9 @@ use crate::link::{wire_text, LinkError, ZomeCall};
 use crate::session::{self, Session};
 use crate::{Conductor, ConductorError};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AgentStanding, AnswerInput, CapabilityInput, EntryHash, ModelSpec,
+    limits, ActionHash, AgentPubKey, AgentStanding, AnswerInput, CapabilityInput, EntryHash, Membership, ModelSpec,
     ModelSpecRecord, OpenRequest, PostedAnswer, ProviderRecord, Receipt, ReceiptBatch, ReceiptBatchRecord,
-    RequestInput, SendSignal, SignedReceipt, SpecRef, COORDINATOR_ZOME,
+    RequestInput, Revocation, RevocationRecord, SendSignal, SignedReceipt, SpecRef, COORDINATOR_ZOME,
 };
 use holochain_conductor_api::ExternalApiWireError;
 use holochain_types::prelude::ExternIO;
@@ -78,9 +78,12 @@ const IS_HELD_BY_PEERS: Function = read("is_held_by_peers");
 const SEND_SIGNAL: Function =
     Function { name: "send_signal", kind: Kind::Send, max_bytes: limits::SIGNAL_BYTES_MAX + SMALL_BYTES_MAX };
 const GET_AGENT_STANDING: Function = read("get_agent_standing");
+const GET_MEMBERSHIP: Function = read("get_membership");
+const GET_REVOCATIONS: Function = read("get_revocations");
+const CREATE_REVOCATION: Function = write("create_revocation", SMALL_BYTES_MAX);
 
 /// Everything that the sidecar calls: what it is granted when it attaches.
-pub(crate) const SIDECAR_FUNCTIONS: [Function; 18] = [
+pub(crate) const SIDECAR_FUNCTIONS: [Function; 21] = [
     CREATE_MODEL_SPEC,
     GET_ALL_MODEL_SPECS,
     PUT_CAPABILITY,
@@ -99,6 +102,9 @@ pub(crate) const SIDECAR_FUNCTIONS: [Function; 18] = [
     IS_HELD_BY_PEERS,
     SEND_SIGNAL,
     GET_AGENT_STANDING,
+    GET_MEMBERSHIP,
+    GET_REVOCATIONS,
+    CREATE_REVOCATION,
 ];
 
 impl Conductor {
@@ -195,6 +201,21 @@ impl Conductor {
     /// What the network knows about an agent.
     pub async fn get_agent_standing(&self, agent: AgentPubKey) -> Result<AgentStanding, ConductorError> {
         self.call(GET_AGENT_STANDING, &agent).await
+    }
+
+    /// How an agent joined this network; says nothing of revocations.
+    pub async fn get_membership(&self, agent: AgentPubKey) -> Result<Membership, ConductorError> {
+        self.call(GET_MEMBERSHIP, &agent).await
+    }
+
+    /// Everybody whom the network's founders have shut out.
+    pub async fn get_revocations(&self) -> Result<Vec<RevocationRecord>, ConductorError> {
+        self.call(GET_REVOCATIONS, &()).await
+    }
+
+    /// Shuts somebody out, if we are a founder. It is for ever.
+    pub async fn create_revocation(&self, revocation: Revocation) -> Result<ActionHash, ConductorError> {
+        self.call(CREATE_REVOCATION, &revocation).await
     }
 
     /// Calls a function and decodes what it gives back.
@@ -333,7 +354,7 @@ fn is_head_moved(problem: &str) -> bool {
 }
 
 /// What a zome or validation said, out of the layers that Holochain wraps around it.
-fn essence(text: &str) -> String {
+pub(crate) fn essence(text: &str) -> String {
     let inner = ["Guest(\"", "InvalidCommit(\""].iter().find_map(|opening| {
         let start = text.find(opening)? + opening.len();
         let rest = &text[start..];

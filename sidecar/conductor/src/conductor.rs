@@ -5,6 +5,8 @@ use crate::credentials::{app_interface, issue_token, revoke_token, Credentials, 
 use crate::session::{Host, Session};
 use crate::signals::SignalHub;
 use crate::{pack, supervisor, ConductorError, ConductorOptions, DhtStats, JoinStage, Mode, NetworkState};
+#[cfg(feature = "embedded")]
+use ainonymous_types::NetworkKind;
 use ainonymous_types::{AgentPubKey, DnaHash, LocalSignal};
 use holochain_types::prelude::CellId;
 use std::collections::{BTreeMap, HashMap};
@@ -55,9 +57,15 @@ impl Conductor {
     ///
     /// The runtime must be multi-threaded with [`crate::WORKER_STACK_BYTES`] of stack for each worker.
     pub async fn start(options: ConductorOptions) -> Result<Self, ConductorError> {
-        let ConductorOptions { mode, happ, network_seed, app_id, call_timeout } = options;
-        let dna = pack::dna_hash_with_seed(&happ, network_seed.as_deref()).await?;
-        let spec = AppSpec { app_id, happ, network_seed, dna };
+        let ConductorOptions { mode, happ, network_seed, network, app_id, call_timeout } = options;
+        let properties = network.as_ref().map(|network| &network.properties);
+        let dna = pack::dna_hash_of(&happ, network_seed.as_deref(), properties).await?;
+        #[cfg(feature = "embedded")]
+        if let (Mode::Embedded(embedded), Some(NetworkKind::Lan)) = (&mode, properties.map(|p| p.kind)) {
+            crate::lan::check_server("bootstrap", &embedded.bootstrap_url)?;
+            crate::lan::check_server("relay", &embedded.relay_url)?;
+        }
+        let spec = AppSpec { app_id, happ, network_seed, network, dna };
         let host = match mode {
             #[cfg(feature = "embedded")]
             Mode::Embedded(options) => {

@@ -12,6 +12,11 @@ use tokio_util::sync::CancellationToken;
 /// Longest time that an orderly end may take; then the process ends without it, which Holochain's databases survive.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Folder of the keystore in a data folder.
+pub(crate) const KEYSTORE: &str = "keystore";
+/// What is in a data folder as soon as a conductor was started there.
+pub(crate) const STARTED: &str = "conductor/databases/conductor.db";
+
 /// A running conductor of our own.
 pub(crate) struct Embedded {
     conductor: ConductorHandle,
@@ -26,12 +31,15 @@ impl Embedded {
         let data_dir = DataDir::open(&options.data_dir)?;
         data_dir.expect_network(dna)?;
         // The database that names agents; compiled zomes alone belong to no keystore.
-        let started_before = data_dir.root().join("conductor/databases/conductor.db").exists();
-        let keystore_dir = data_dir.subdir("keystore")?;
+        let started_before = data_dir.root().join(STARTED).exists();
+        let (keystore_dir, may_create) = match &options.keystore {
+            Some(shared) => (shared.clone(), false),
+            None => (data_dir.subdir(KEYSTORE)?, !started_before),
+        };
         let conductor_dir = data_dir.subdir("conductor")?;
         let config = network::conductor_config(options, &conductor_dir)?;
         let passphrase = &options.passphrase;
-        let keystore = keystore::open(&keystore_dir, data_dir.root(), passphrase, !started_before).await?;
+        let keystore = keystore::open(&keystore_dir, data_dir.root(), passphrase, may_create).await?;
         tracing::debug!("the keystore is open");
         let builder = Conductor::builder()
             .config(config)

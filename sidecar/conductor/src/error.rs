@@ -22,6 +22,18 @@ pub enum ConductorError {
         /// What its reader says.
         problem: String,
     },
+    /// The keystore does not do what it is asked.
+    #[error("the keystore fails: {problem}")]
+    KeystoreFailed {
+        /// What it says.
+        problem: String,
+    },
+    /// The network is by invitation, and what we have to show does not admit us.
+    #[error("this network does not admit us: {problem}")]
+    NotAdmitted {
+        /// The rule that was broken.
+        problem: String,
+    },
     /// The data folder belongs to a network with another DNA.
     #[error("{data_dir} belongs to the network {found}, not to {expected}")]
     DataDirOfAnotherNetwork {
@@ -217,6 +229,8 @@ impl ConductorError {
         match self {
             Self::WrongPassphrase { .. } => "wrong_passphrase",
             Self::KeystoreDamaged { .. } => "keystore_damaged",
+            Self::KeystoreFailed { .. } => "keystore_failed",
+            Self::NotAdmitted { .. } => "not_admitted",
             Self::DataDirOfAnotherNetwork { .. } => "data_dir_of_another_network",
             Self::AppOfAnotherNetwork { .. } => "app_of_another_network",
             Self::DataDirInUse { .. } => "data_dir_in_use",
@@ -254,6 +268,10 @@ impl ConductorError {
                 .into(),
             Self::KeystoreDamaged { path, .. } => {
                 format!("restore {} from a backup; without it the agent key is lost", path.display())
+            }
+            Self::KeystoreFailed { .. } => "try again; if it stays so, restore the keystore from a backup".into(),
+            Self::NotAdmitted { .. } => {
+                "ask a founder for a new invite and take it up with `ainonymous network join`".into()
             }
             Self::DataDirOfAnotherNetwork { .. } => {
                 "choose another folder with --data-dir, or use the hApp and network seed that it was made with".into()

@@ -19,7 +19,11 @@ mod credentials;
 mod embedded;
 mod error;
 #[cfg(feature = "embedded")]
+pub mod keyring;
+#[cfg(feature = "embedded")]
 mod keystore;
+#[cfg(feature = "embedded")]
+pub mod lan;
 mod link;
 #[cfg(feature = "embedded")]
 mod local;
@@ -40,7 +44,8 @@ pub use conductor::Conductor;
 pub use credentials::{UiCredentials, UiKeyPair, UI_FUNCTIONS};
 pub use error::ConductorError;
 pub use options::{
-    AttachOptions, ConductorOptions, EmbeddedOptions, Mode, NetworkTuning, Passphrase, CALL_TIMEOUT_DEFAULT,
+    AttachOptions, ConductorOptions, EmbeddedOptions, FoundedNetwork, Mode, NetworkTuning, Passphrase,
+    CALL_TIMEOUT_DEFAULT,
 };
 pub use state::{JoinStage, NetworkState};
 pub use stats::{DhtStats, KindStats};

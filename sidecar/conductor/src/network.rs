@@ -91,6 +91,7 @@ mod tests {
     fn options(bootstrap: &str, relay: &str, network: NetworkTuning) -> EmbeddedOptions {
         EmbeddedOptions {
             data_dir: "d".into(),
+            keystore: None,
             passphrase: Passphrase::cheap("p"),
             bootstrap_url: bootstrap.into(),
             relay_url: relay.into(),

@@ -1,6 +1,7 @@
 //! What a conductor is started with. Parsed here, so that nothing below meets a value that cannot work.
 
 use crate::ConductorError;
+use ainonymous_types::{AgentPubKey, MembershipProof, NetworkProperties};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,14 +15,27 @@ pub const CALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 pub struct ConductorOptions {
     /// A conductor of our own, or one that runs already.
     pub mode: Mode,
-    /// Bytes of `ainonymous.happ`: with the seed they are the network.
+    /// Bytes of `ainonymous.happ`: with seed and properties they are the network.
     pub happ: Vec<u8>,
-    /// A network of one's own: the same hApp with another seed is another network.
+    /// The same hApp with another seed is another network.
     pub network_seed: Option<String>,
+    /// A network that somebody founded; without, the public network of that seed.
+    pub network: Option<FoundedNetwork>,
     /// Installed app id, usually [`ainonymous_types::APP_ID`].
     pub app_id: String,
     /// Longest time that one call may take.
     pub call_timeout: Duration,
+}
+
+/// A network that somebody founded, and who we are in it.
+#[derive(Clone, Debug)]
+pub struct FoundedNetwork {
+    /// What its founders decided: part of the DNA.
+    pub properties: NetworkProperties,
+    /// The agent to be, whose key the keystore has; without, a new one is made.
+    pub agent: Option<AgentPubKey>,
+    /// What admits that agent.
+    pub proof: Option<MembershipProof>,
 }
 
 /// A conductor of our own, or one that runs already.
@@ -38,6 +52,9 @@ pub enum Mode {
 pub struct EmbeddedOptions {
     /// Holds `conductor/`, `keystore/` and a lock; made with permissions 0700.
     pub data_dir: PathBuf,
+    /// Folder of a keystore that serves several networks and must be there; without, `keystore/` in the data folder,
+    /// made if it is missing.
+    pub keystore: Option<PathBuf>,
     /// Opens the keystore and the databases.
     pub passphrase: Passphrase,
     /// Where peers find each other, `http(s)://host[:port]`.

@@ -1,12 +1,14 @@
 //! Packs zomes into a DNA, the DNA into a hApp, and hApp and web page into a webhapp: the same input, the same bytes.
 
 use crate::ConductorError;
-use ainonymous_types::DnaHash;
+use ainonymous_types::{DnaHash, NetworkKind, NetworkProperties, ROLE_NAME};
 use fs_err as fs;
 use holochain_types::app::{AppBundle, AppManifest};
 use holochain_types::dna::{DnaBundle, ValidatedDnaManifest};
+use holochain_types::prelude::{DnaModifiersOpt, YamlProperties};
 use holochain_types::web_app::{AppManifestLocation, WebAppManifest, WebAppManifestV0, WebUI};
 use mr_bundle::{Bundle, FileSystemBundler};
+use serde::Serialize;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use zip::write::SimpleFileOptions;
@@ -54,18 +56,26 @@ pub fn pack_webhapp(happ: &[u8], ui_dir: &Path, out: &Path) -> Result<Vec<u8>, C
     Ok(bytes)
 }
 
-/// The DNA hash that a hApp has when nobody changes its network seed.
+/// The DNA hash that a hApp has when nobody changes its seed and properties.
 pub async fn dna_hash(happ: &[u8]) -> Result<DnaHash, ConductorError> {
-    dna_hash_with_seed(happ, None).await
+    dna_hash_of(happ, None, None).await
 }
 
-/// The DNA hash that a hApp has with a network seed.
-pub async fn dna_hash_with_seed(happ: &[u8], network_seed: Option<&str>) -> Result<DnaHash, ConductorError> {
+/// The DNA hash that a hApp has with a network seed and properties.
+pub async fn dna_hash_of(
+    happ: &[u8],
+    network_seed: Option<&str>,
+    properties: Option<&NetworkProperties>,
+) -> Result<DnaHash, ConductorError> {
     let invalid = |e: &dyn std::fmt::Display| ConductorError::InvalidHapp { problem: e.to_string() };
     let bundle = AppBundle::unpack(happ).map_err(|e| invalid(&e))?;
     let mut manifest = bundle.manifest().clone();
     if let Some(seed) = network_seed {
         manifest.set_network_seed(seed.to_string());
+    }
+    if let Some(properties) = properties {
+        let modifiers = [(ROLE_NAME.to_string(), modifiers(properties)?)];
+        manifest.override_modifiers(modifiers.into()).map_err(|e| invalid(&e))?;
     }
     let bundle = AppBundle::from(bundle.into_inner().update_manifest(manifest).map_err(|e| invalid(&e))?);
     let cells =
@@ -74,6 +84,22 @@ pub async fn dna_hash_with_seed(happ: &[u8], network_seed: Option<&str>) -> Resu
         [(dna, _)] => Ok(dna.dna_hash().clone()),
         dnas => Err(invalid(&format!("it has {} DNAs where one is expected", dnas.len()))),
     }
+}
+
+/// Properties as they stand in a manifest. Their order and spelling are part of the DNA hash: agents are texts there.
+pub(crate) fn modifiers(properties: &NetworkProperties) -> Result<DnaModifiersOpt<YamlProperties>, ConductorError> {
+    #[derive(Serialize)]
+    struct Manifest<'a> {
+        version: u16,
+        name: &'a str,
+        kind: NetworkKind,
+        founders: Vec<String>,
+    }
+    let NetworkProperties { version, name, kind, founders } = properties;
+    let founders = founders.iter().map(ToString::to_string).collect();
+    let yaml = yaml_serde::to_value(Manifest { version: *version, name, kind: *kind, founders });
+    let yaml = yaml.map_err(|e| ConductorError::InvalidHapp { problem: e.to_string() })?;
+    Ok(DnaModifiersOpt { network_seed: None, properties: Some(YamlProperties::new(yaml)) })
 }
 
 /// Takes a webhapp apart.

@@ -49,6 +49,7 @@ fn options(happ: &[u8], port: u16, origin: &str) -> ConductorOptions {
         mode: Mode::Attach(AttachOptions { admin_url: format!("ws://127.0.0.1:{port}"), origin: origin.into() }),
         happ: happ.to_vec(),
         network_seed: None,
+        network: None,
         app_id: APP_ID.into(),
         call_timeout: Duration::from_secs(30),
     }

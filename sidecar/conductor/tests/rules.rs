@@ -167,11 +167,12 @@ fn the_golden_vectors_hold_in_wasm() {
     });
 }
 
-/// Rules that a peer can break on the DHT; `membership` lets everybody in so far.
-const RULES: [&str; 22] = [
+/// Rules that a peer can break on a public network's DHT; `membership` is for others (`networks.rs`).
+const RULES: [&str; 24] = [
     "agent_to_capability",
     "all_model_specs",
     "all_providers",
+    "all_revocations",
     "answer",
     "answer_request",
     "assignee_to_request",
@@ -188,6 +189,7 @@ const RULES: [&str; 22] = [
     "request_capability",
     "request_time",
     "request_to_answer",
+    "revocation",
     "spec_ref",
     "spec_to_capability",
     "update",

@@ -3,6 +3,7 @@
 
 use crate::direct::LinkAddress;
 use crate::engines::{is_named, model_id};
+use crate::members::Verdict;
 use crate::node::{lock, Node};
 use crate::{AskError, ModelEntry, ModelState};
 use ainonymous_types::{AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, SpecRef};
@@ -77,7 +78,8 @@ impl Directory {
         let own = node.conductor().ok_or_else(|| node.not_ready())?.agent();
         let asked_at = Instant::now();
         loop {
-            let found = self.matching(wanted, provider, &own);
+            let mut found = self.matching(wanted, provider, &own);
+            found.retain(|candidate| node.inner.members.verdict(&candidate.agent) != Verdict::Refused);
             if !found.is_empty() {
                 self.refresh_later(node);
                 return Ok(found);

@@ -3,8 +3,10 @@
 use crate::choosing::Chooser;
 use crate::directory::Directory;
 use crate::engines::Engines;
+use crate::members::{self, Members};
 use crate::plane::DataPlane;
 use crate::receipts::Receipts;
+use crate::revocations::Revocations;
 use crate::serving::Serving;
 use crate::slot::Slot;
 use crate::store::Store;
@@ -15,7 +17,7 @@ use crate::{
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
 use ainonymous_transport::CloseReason;
-use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
+use ainonymous_types::{ActionHash, NetworkKind, PostedAnswer, RequestId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -59,6 +61,8 @@ pub(crate) struct Inner {
     start_error: Mutex<Option<NodeError>>,
     pub(crate) engines: Engines,
     pub(crate) directory: Directory,
+    pub(crate) members: Members,
+    pub(crate) revocations: Revocations,
     pub(crate) routing: routing::Questions,
     pub(crate) serving: Serving,
     pub(crate) posted: posted::Posted,
@@ -97,9 +101,13 @@ impl Node {
     /// Creates the data folder, takes it for this process and returns at once; conductor and models start in the
     /// background. Must be called inside a tokio runtime.
     pub fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        let NodeOptions { data_dir, conductor, models, worker, habits, quic } = options;
+        let NodeOptions { data_dir, hashes, conductor, models, worker, habits, quic } = options;
         create_private_dir(&data_dir)?;
         let store = Store::open(&data_dir.join("node.redb"))?;
+        let kind = conductor.network.as_ref().map(|network| network.properties.kind);
+        let by_invitation = kind.is_some_and(|kind| kind != NetworkKind::Public);
+        // Where only members are served one must know who asks: direct connections do not tell.
+        let quic = quic.filter(|_| !by_invitation);
         let plane = quic.map(|options| DataPlane::open(options, &store)).transpose()?;
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
@@ -114,8 +122,10 @@ impl Node {
             publishing: tokio::sync::Mutex::default(),
             conductor: watch::Sender::new(ConductorSlot::Starting),
             start_error: Mutex::new(None),
-            engines: Engines::new(worker, data_dir.join("hashes.json"), models),
+            engines: Engines::new(worker, hashes, models),
             directory: Directory::default(),
+            members: Members::new(by_invitation),
+            revocations: Revocations::of(&data_dir),
             routing: routing::Questions::default(),
             serving: Serving::default(),
             posted: posted::Posted::default(),
@@ -173,7 +183,7 @@ impl Node {
             zome_calls: conductor.as_ref().map(Conductor::calls).unwrap_or_default(),
             counters: inner.counts.snapshot(),
             uptime_s: inner.started_at.elapsed().as_secs(),
-            rss_bytes: resident_bytes(),
+            rss_bytes: crate::status::resident_bytes(),
         }
     }
 
@@ -353,6 +363,7 @@ impl Node {
                 node.inner.conductor.send_replace(ConductorSlot::Running(conductor.clone()));
                 node.spawn(routing::listen(node.clone(), signals));
                 node.spawn(publishing::run(node.clone(), conductor.clone()));
+                node.spawn(members::watch(node.clone(), conductor.clone()));
                 node.spawn(posted::poll(node.clone(), conductor));
             }
             Err(e) => {
@@ -407,11 +418,4 @@ fn create_private_dir(path: &std::path::Path) -> Result<(), NodeError> {
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(storage)?;
     }
     Ok(())
-}
-
-/// Resident memory of this process, where the system tells (`/proc/self/statm`, Linux).
-fn resident_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * 4_096)
 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct NodeOptions {
     /// Folder of this node; created if missing, used by one process at a time.
     pub data_dir: PathBuf,
+    /// File that remembers the hashes of model files; nodes of several networks may share it.
+    pub hashes: PathBuf,
     /// How the conductor is had.
     pub conductor: ConductorOptions,
     /// Models to load.

@@ -366,6 +366,9 @@ async fn answer_question(
 ) -> Result<(), (RefuseReason, String)> {
     let PostedQuestion { id, input, salt, session_key, signature } = question;
     let arrived = Arrived { id, spec, input, salt, session_key, signature };
+    if !node.inner.members.admits(conductor, &requester).await {
+        return Err((RefuseReason::NotAdmitted, String::new()));
+    }
     let mut taken = accept(node, Requester::Agent(requester), arrived, SIGNALS)?;
     let end = run_to_end(&mut taken).await?;
     let one_at_a_time = node.inner.publishing.lock().await;

@@ -3,7 +3,7 @@
 use crate::directory::Candidate;
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
-use crate::{asking, local, posted, receipts, serving, AnswerDone, AnswerStream, AskError, AskRequest, Route};
+use crate::{asking, local, members, posted, receipts, serving, AnswerDone, AnswerStream, AskError, AskRequest, Route};
 use ainonymous_engine as engine;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Failure};
 use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId};
@@ -136,10 +136,7 @@ pub(crate) async fn listen(node: Node, mut signals: broadcast::Receiver<LocalSig
 fn dispatch(node: &Node, from: AgentPubKey, signal: PeerSignal) {
     let Some(conductor) = node.conductor() else { return };
     match signal {
-        PeerSignal::Ask(ask) => {
-            let reply = Reply::signals(conductor.clone(), from.clone());
-            serving::on_ask(node, conductor, Requester::Agent(from), ask, reply);
-        }
+        PeerSignal::Ask(ask) => members::on_ask(node, conductor, from, ask),
         PeerSignal::Cancel { id } => node.inner.serving.cancel(&Requester::Agent(from), id),
         PeerSignal::Resend { id, from_chunk } => {
             let reply = Reply::signals(conductor, from.clone());

@@ -11,8 +11,8 @@ use ainonymous_protocol::timing::{Timing, DIRECT, SIGNALS};
 use ainonymous_protocol::{verify_ask, Answering};
 use ainonymous_transport::FrameSender;
 use ainonymous_types::{
-    ActionHash, Ask, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason, RequestId,
-    SignedReceipt,
+    ActionHash, AgentPubKey, Ask, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason,
+    RequestId, SignedReceipt,
 };
 use ainonymous_verify::{chat, commit};
 use std::collections::HashMap;
@@ -67,6 +67,14 @@ impl Serving {
     /// Stops an answer, if it is for that requester.
     pub(crate) fn cancel(&self, from: &Requester, id: RequestId) {
         self.order(from, id, Order::Cancel);
+    }
+
+    /// Stops the answers to these requesters.
+    pub(crate) fn cancel_all(&self, of: impl Fn(&AgentPubKey) -> bool) {
+        let is_one = |requester: &Requester| matches!(requester, Requester::Agent(agent) if of(agent));
+        for h in lock(&self.in_hand).values().filter(|h| is_one(&h.requester)) {
+            let _ = h.orders.try_send(Order::Cancel);
+        }
     }
 
     /// Resolves when no answer is in the making.
@@ -149,7 +157,7 @@ pub(crate) struct Arrived {
     pub(crate) signature: Bytes64,
 }
 
-/// A peer asks.
+/// A peer asks that may ask.
 pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: Requester, ask: Ask, reply: Reply) {
     let Ask { id, spec, input, salt, session_key, signature } = ask;
     let arrived = Arrived { id, spec, input, salt, session_key, signature };

@@ -150,6 +150,8 @@ impl Router {
 pub struct NodeSpec {
     /// Address of the bootstrap server; none means offline.
     pub bootstrap: Option<String>,
+    /// A network that the folder is a member of; then nothing is said of bootstrap servers.
+    pub network: Option<String>,
     /// Models to serve.
     pub serve: Vec<PathBuf>,
     /// More arguments of `ainonymous up`.
@@ -198,6 +200,15 @@ impl Node {
         Self { process, spec, dir }
     }
 
+    /// Starts a node in a folder whose `data` was prepared with commands (`network join` and the like).
+    pub fn start_in(dir: TempDir, spec: NodeSpec) -> Self {
+        if let Some(network) = &spec.network {
+            template::apply(&dir.path().join("data/networks").join(network));
+        }
+        let process = Self::spawn(&spec, dir.path());
+        Self { process, spec, dir }
+    }
+
     /// Starts a node in a new data folder that owes nothing to an earlier one.
     pub(crate) fn start_cold(spec: NodeSpec) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -221,9 +232,10 @@ impl Node {
         command.arg("up").arg("--json").arg("--data-dir").arg(dir.join("data"));
         command.arg("--passphrase-file").arg(secret).args(["--network-tuning", "lan"]);
         command.args(["--api", "127.0.0.1:0", "--threads", "1", "--receipt-interval-ms", "500"]);
-        match &spec.bootstrap {
-            Some(url) => command.args(["--bootstrap", url]),
-            None => command.arg("--offline"),
+        match (&spec.network, &spec.bootstrap) {
+            (Some(network), _) => command.args(["--network", network]),
+            (None, Some(url)) => command.args(["--bootstrap", url]),
+            (None, None) => command.arg("--offline"),
         };
         for model in &spec.serve {
             command.arg("--serve").arg(model);

@@ -38,6 +38,7 @@ impl Observer {
         let options = ConductorOptions {
             mode: Mode::Embedded(EmbeddedOptions {
                 data_dir: dir.path().join("data"),
+                keystore: None,
                 passphrase: Passphrase::cheap(PASSPHRASE),
                 bootstrap_url: bootstrap.into(),
                 relay_url: bootstrap.into(),
@@ -46,6 +47,7 @@ impl Observer {
             }),
             happ: happ(),
             network_seed: None,
+            network: None,
             app_id: ainonymous_types::APP_ID.into(),
             call_timeout: CALL_TIMEOUT_DEFAULT,
         };

@@ -125,6 +125,10 @@ export const failureText: Record<FailureCode, FailureText> = {
   draining: { what: "The provider is shutting down.", remedy: "Ask another provider." },
   engine_failed: { what: "The provider’s engine failed.", remedy: "Ask another provider." },
   unknown_request: { what: "The provider has lost the question.", remedy: "Ask again." },
+  not_admitted: {
+    what: "The provider does not hold you for a member of this network.",
+    remedy: "Ask again in a moment, or ask a founder whether you were revoked.",
+  },
 };
 
 export function passedOnText(count: number): string {

@@ -6,6 +6,7 @@
 #![allow(missing_docs)] // Holochain's macros write items that carry no documentation.
 
 mod find;
+pub mod membership;
 pub mod node;
 pub mod receipt;
 pub mod request;

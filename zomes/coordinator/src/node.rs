@@ -1,6 +1,7 @@
 //! Nodes: model specs and what providers offer.
 
 use crate::find::{anchor, links, me, own_links, refuse, valid, valid_known};
+use crate::membership::Gate;
 use crate::seal;
 use ainonymous_types::{
     AgentPubKey, AnyLinkableHash, Bytes32, Capability, CapabilityInput, EntryHash, ModelSpec, ModelSpecRecord,
@@ -73,7 +74,8 @@ pub fn delete_my_capability(_: ()) -> ExternResult<()> {
     places(Some(&current.capability))?.into_iter().try_for_each(|(base, kind)| unlink(base, kind))
 }
 
-/// All providers, each with the newest valid word on what it offers; without those under warrant.
+/// All providers, each with the newest valid word on what it offers; without those under warrant, and those who are no
+/// members or were shut out.
 #[hdk_extern]
 pub fn get_all_providers(_: ()) -> ExternResult<Vec<ProviderRecord>> {
     providers(anchor(Anchor::Providers)?, LinkTypes::AllProviders)
@@ -96,6 +98,7 @@ fn written_spec(base: &EntryHash, entry: &EntryHash) -> ExternResult<Option<Acti
 }
 
 fn providers(base: EntryHash, kind: LinkTypes) -> ExternResult<Vec<ProviderRecord>> {
+    let gate = Gate::open()?;
     let mut seen: HashSet<AgentPubKey> = HashSet::new();
     let mut found = Vec::new();
     for link in links(base, kind)? {
@@ -107,6 +110,7 @@ fn providers(base: EntryHash, kind: LinkTypes) -> ExternResult<Vec<ProviderRecor
         if seen.insert(provider.agent.clone())
             && provider.capability.roles.contains(&Role::Provider)
             && !under_warrant(&provider.agent)?
+            && gate.admits(&provider.agent)?
         {
             found.push(provider);
         }

@@ -5,14 +5,16 @@
 
 #![allow(missing_docs)] // Holochain's macros write items that carry no documentation.
 
-use ainonymous_types::{Answer, Capability, ModelSpec, ReceiptBatch, Request};
+use ainonymous_types::{Answer, Capability, ModelSpec, ReceiptBatch, Request, Revocation};
 use ainonymous_verify::rules::{AppEntry, LinkKind};
 use hdi::prelude::*;
 
+mod network;
 mod records;
 #[cfg(feature = "externs")]
 mod validate;
 
+pub use network::network;
 pub use records::known;
 
 /// Entries, in the order of [`ainonymous_verify::rules::Kind`].
@@ -25,6 +27,7 @@ pub enum EntryTypes {
     Request(Request),
     Answer(Answer),
     ReceiptBatch(ReceiptBatch),
+    Revocation(Revocation),
 }
 
 /// Links, in the order of [`LinkKind`]. All lead to actions and carry no tag.
@@ -37,6 +40,7 @@ pub enum LinkTypes {
     AgentToCapability,
     AssigneeToRequest,
     RequestToAnswer,
+    AllRevocations,
 }
 
 impl From<EntryTypes> for AppEntry {
@@ -47,6 +51,7 @@ impl From<EntryTypes> for AppEntry {
             EntryTypes::Request(e) => Self::Request(e),
             EntryTypes::Answer(e) => Self::Answer(e),
             EntryTypes::ReceiptBatch(e) => Self::ReceiptBatch(e),
+            EntryTypes::Revocation(e) => Self::Revocation(e),
         }
     }
 }
@@ -60,6 +65,7 @@ impl From<LinkTypes> for LinkKind {
             LinkTypes::AgentToCapability => Self::AgentToCapability,
             LinkTypes::AssigneeToRequest => Self::AssigneeToRequest,
             LinkTypes::RequestToAnswer => Self::RequestToAnswer,
+            LinkTypes::AllRevocations => Self::AllRevocations,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! From an operation to its verdict. Every operation of every kind is named here: there is no case for "the rest".
 
+use crate::network::network;
 use crate::records::{known, without_entry};
 use crate::{EntryTypes, LinkTypes, UnitEntryTypes};
 use ainonymous_verify::judge::{self, Header, NewLink, Records, Refusal};
+use ainonymous_verify::network::Network;
 use ainonymous_verify::rules::{self, Anchor, AppEntry, Kind, Known};
 use ainonymous_verify::Breach;
 use hdi::prelude::*;
@@ -30,7 +32,7 @@ fn in_words(verdict: Verdict) -> ExternResult<ValidateCallbackResult> {
 
 /// Whether an agent may join, in Holochain's terms.
 pub(crate) fn admission(data: &GenesisSelfCheckData) -> ExternResult<ValidateCallbackResult> {
-    in_words(membership(&data.agent_key, data.membrane_proof.as_ref()))
+    in_words(membership(&data.agent_key, None, data.membrane_proof.as_ref()))
 }
 
 fn judge_op(op: &Op) -> Verdict {
@@ -75,7 +77,7 @@ fn judge_record(record: OpRecord<EntryTypes, LinkTypes>, bytes: Option<&Entry>) 
         OpRecord::DeleteLink { action } => removed_link(&action),
         OpRecord::CreatePrivateEntry { .. } | OpRecord::UpdatePrivateEntry { .. } => Err(PRIVATE_ENTRIES.into()),
         OpRecord::UpdateAgent { .. } => Err(KEY_CHANGES.into()),
-        OpRecord::AgentValidationPkg { membrane_proof, action } => membership(action.author(), membrane_proof.as_ref()),
+        OpRecord::AgentValidationPkg { membrane_proof, action } => joined(membrane_proof.as_ref(), &action.header),
         OpRecord::CreateAgent { .. }
         | OpRecord::CreateCapClaim { .. }
         | OpRecord::CreateCapGrant { .. }
@@ -111,9 +113,7 @@ fn judge_activity(activity: OpActivity<UnitEntryTypes, LinkTypes>) -> Verdict {
         OpActivity::DeleteLink { action } => removed_link(&action),
         OpActivity::CreatePrivateEntry { .. } | OpActivity::UpdatePrivateEntry { .. } => Err(PRIVATE_ENTRIES.into()),
         OpActivity::UpdateAgent { .. } => Err(KEY_CHANGES.into()),
-        OpActivity::AgentValidationPkg { membrane_proof, action } => {
-            membership(action.author(), membrane_proof.as_ref())
-        }
+        OpActivity::AgentValidationPkg { membrane_proof, action } => joined(membrane_proof.as_ref(), &action.header),
         OpActivity::CreateAgent { .. }
         | OpActivity::CreateCapClaim { .. }
         | OpActivity::CreateCapGrant { .. }
@@ -171,8 +171,14 @@ fn encoding(entry: &EntryTypes, bytes: Option<&Entry>) -> Verdict {
     }
 }
 
-fn membership(agent: &AgentPubKey, proof: Option<&MembraneProof>) -> Verdict {
-    Ok(rules::membership(agent, proof.map(|p| p.bytes().as_slice()))?)
+fn joined(proof: Option<&MembraneProof>, header: &ActionHeader) -> Verdict {
+    membership(&header.author, Some(header.timestamp), proof)
+}
+
+fn membership(agent: &AgentPubKey, joined_at: Option<Timestamp>, proof: Option<&MembraneProof>) -> Verdict {
+    let proof = proof.map(|proof| proof.bytes().as_slice());
+    rules::membership(&HostRecords.network()?, agent, joined_at.map(|at| at.as_micros()), proof)?;
+    Ok(())
 }
 
 fn entry_bytes(op: &Op) -> Option<&Entry> {
@@ -195,6 +201,7 @@ fn kind(unit: UnitEntryTypes) -> Kind {
         UnitEntryTypes::Request => Kind::Request,
         UnitEntryTypes::Answer => Kind::Answer,
         UnitEntryTypes::ReceiptBatch => Kind::ReceiptBatch,
+        UnitEntryTypes::Revocation => Kind::Revocation,
     }
 }
 
@@ -219,5 +226,9 @@ impl Records for HostRecords {
 
     fn anchor(&self, anchor: Anchor) -> Result<EntryHash, WasmError> {
         Path::from(anchor.path()).path_entry_hash()
+    }
+
+    fn network(&self) -> Result<Network, Refusal<WasmError>> {
+        Ok(network().map_err(Refusal::Records)??)
     }
 }

@@ -5,18 +5,19 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use ainonymous_types::{
-    Answer, Backend, Bytes32, Capability, KvType, ModelSpec, ReceiptBatch, Request, Role, ServedModel, SpecRef,
+    Answer, Backend, Bytes32, Capability, KvType, ModelSpec, NetworkKind, NetworkProperties, ReceiptBatch, Request,
+    Revocation, Revoked, Role, ServedModel, SpecRef, NETWORK_VERSION,
 };
 use hdi::prelude::*;
-use inference_integrity::{validate, EntryTypes, LinkTypes};
+use inference_integrity::{genesis_self_check, validate, EntryTypes, LinkTypes};
 use std::collections::HashMap;
 
 const ALICE: u8 = 1;
 const BOB: u8 = 2;
 const NOW: i64 = 1_760_000_000_000_000;
 
-/// The host: one integrity zome with our types, and a DHT.
-struct Host(HashMap<ActionHash, Record>);
+/// The host: one integrity zome with our types, a DHT, and the properties of the DNA.
+struct Host(HashMap<ActionHash, Record>, SerializedBytes);
 
 impl HdiT for Host {
     fn zome_info(&self, (): ()) -> ExternResult<ZomeInfo> {
@@ -27,8 +28,8 @@ impl HdiT for Host {
             EntryDefs(vec![]),
             vec![],
             ScopedZomeTypesSet {
-                entries: ScopedZomeTypes(vec![(ZomeIndex(0), (0..5).map(EntryDefIndex).collect())]),
-                links: ScopedZomeTypes(vec![(ZomeIndex(0), (0..6).map(LinkType).collect())]),
+                entries: ScopedZomeTypes(vec![(ZomeIndex(0), (0..6).map(EntryDefIndex).collect())]),
+                links: ScopedZomeTypes(vec![(ZomeIndex(0), (0..7).map(LinkType).collect())]),
             },
         ))
     }
@@ -48,7 +49,12 @@ impl HdiT for Host {
         Err(missing())
     }
     fn dna_info(&self, (): ()) -> ExternResult<DnaInfo> {
-        Err(missing())
+        Ok(DnaInfo {
+            name: "inference".into(),
+            hash: DnaHash::from_raw_36(vec![0; 36]),
+            modifiers: DnaModifiers { network_seed: String::new(), properties: self.1.clone() },
+            zome_names: vec!["inference_integrity".into()],
+        })
     }
     fn trace(&self, _: TraceMsg) -> ExternResult<()> {
         Ok(())
@@ -113,6 +119,7 @@ fn entry_of(entry: EntryTypes) -> (u8, Entry) {
         EntryTypes::Request(_) => 2,
         EntryTypes::Answer(_) => 3,
         EntryTypes::ReceiptBatch(_) => 4,
+        EntryTypes::Revocation(_) => 5,
     };
     (index, entry.try_into().unwrap())
 }
@@ -180,9 +187,18 @@ impl World {
         let link = linked(BOB, agent(BOB), capability.action_address().clone(), LinkTypes::AgentToCapability, &[]);
         let world = Self { spec, capability, request, answer, link };
         let records = [&world.spec, &world.capability, &world.request, &world.answer, &world.link];
-        set_hdi(Host(records.map(|r| (r.action_address().clone(), r.clone())).into()));
+        set_hdi(Host(
+            records.map(|r| (r.action_address().clone(), r.clone())).into(),
+            properties(NetworkKind::Private),
+        ));
         world
     }
+}
+
+/// A network that Alice founded, or a public one.
+fn properties(kind: NetworkKind) -> SerializedBytes {
+    let founders = if kind == NetworkKind::Public { vec![] } else { vec![agent(ALICE)] };
+    NetworkProperties { version: NETWORK_VERSION, name: "ops".into(), kind, founders }.try_into().unwrap()
 }
 
 fn made(author: u8, entry: EntryTypes) -> Record {
@@ -267,8 +283,16 @@ fn batch(world: &World) -> ReceiptBatch {
     }
 }
 
+fn revocation() -> Revocation {
+    Revocation { target: Revoked::Agent(agent(BOB)) }
+}
+
 fn verdict(op: Op) -> String {
-    match validate(op) {
+    in_short(validate(op))
+}
+
+fn in_short(verdict: ExternResult<ValidateCallbackResult>) -> String {
+    match verdict {
         Ok(ValidateCallbackResult::Valid) => "ok".into(),
         Ok(ValidateCallbackResult::Invalid(reason)) => reason.split(':').next().unwrap().into(),
         Ok(other) => format!("{other:?}"),
@@ -292,6 +316,7 @@ fn what_is_good_is_valid_everywhere() {
         judged(record, "ok", &[]);
     }
     judged(&made(BOB, EntryTypes::ReceiptBatch(batch(&world))), "ok", &[]);
+    judged(&made(ALICE, EntryTypes::Revocation(revocation())), "ok", &[]);
     let better = Capability { backend: Backend::Cuda, ..offer(&world.spec) };
     judged(&updated(BOB, &world.capability, entry_of(EntryTypes::Capability(better)).1), "ok", &[]);
 }
@@ -310,6 +335,7 @@ fn a_bad_entry_is_invalid_with_every_authority_that_sees_it() {
     judged(&made(ALICE, EntryTypes::Request(request)), "expired", but);
     judged(&made(ALICE, EntryTypes::Answer(reply(&world.request))), "not_assignee", but);
     judged(&made(ALICE, EntryTypes::ReceiptBatch(batch(&world))), "not_author", but);
+    judged(&made(BOB, EntryTypes::Revocation(revocation())), "not_founder", but);
 }
 
 #[test]
@@ -323,7 +349,7 @@ fn bytes_that_do_not_decode_are_invalid_and_final() {
     let mut stowaway = good.clone();
     stowaway.push(0xc0);
     let but = &["AgentActivity"];
-    for index in 0..5 {
+    for index in 0..6 {
         judged(&created(ALICE, index, raw(vec![])), "undecodable", but);
         judged(&created(ALICE, index, raw(vec![0xc1, 0xff])), "undecodable", but);
         judged(&created(ALICE, index, raw(vec![0xc0])), "undecodable", but);
@@ -331,7 +357,7 @@ fn bytes_that_do_not_decode_are_invalid_and_final() {
     judged(&created(ALICE, 0, raw(short_hash)), "undecodable", but);
     judged(&created(ALICE, 0, raw(stowaway)), "not_canonical", but);
     judged(&created(ALICE, 1, raw(good.clone())), "undecodable", but);
-    judged(&created(ALICE, 5, raw(good)), "undecodable", &[]);
+    judged(&created(ALICE, 6, raw(good)), "undecodable", &[]);
 }
 
 #[test]
@@ -432,10 +458,57 @@ fn private_entries_and_key_changes_are_refused() {
 #[test]
 fn what_has_not_arrived_is_asked_for_again() {
     let world = World::new();
-    set_hdi(Host(HashMap::new()));
+    set_hdi(Host(HashMap::new(), properties(NetworkKind::Public)));
     for record in [&world.capability, &world.request, &world.answer] {
         for (name, op) in ops(record, None).into_iter().filter(|(name, _)| *name != "AgentActivity") {
             assert!(verdict(op).starts_with("host: "), "{name}");
         }
     }
+}
+
+#[test]
+fn joining_is_judged_before_and_after_it_is_written() {
+    let joined = |author: u8, proof: Option<&[u8]>| {
+        let membrane_proof = proof.map(|p| std::sync::Arc::new(SerializedBytes::from(UnsafeBytes::from(p.to_vec()))));
+        let data = AgentValidationPkgData { membrane_proof: membrane_proof.clone() };
+        let record = Record::new(signed(author, ActionData::AgentValidationPkg(data)), RecordEntry::NA);
+        let check = genesis_self_check(GenesisSelfCheckData { membrane_proof, agent_key: agent(author) });
+        (record, in_short(check))
+    };
+    let cases: [(NetworkKind, u8, Option<&[u8]>, &str); 5] = [
+        (NetworkKind::Public, BOB, None, "ok"),
+        (NetworkKind::Private, ALICE, None, "ok"),
+        (NetworkKind::Private, BOB, None, "not_invited"),
+        (NetworkKind::Lan, BOB, None, "not_invited"),
+        (NetworkKind::Private, BOB, Some(&[0xc0]), "undecodable"),
+    ];
+    for (kind, author, proof, expected) in cases {
+        set_hdi(Host(HashMap::new(), properties(kind)));
+        let (record, check) = joined(author, proof);
+        assert_eq!(check, expected, "{kind:?} {author}");
+        judged(&record, expected, &[]);
+    }
+    // What the properties of a later version mean is not known here: nobody joins.
+    set_hdi(Host(HashMap::new(), SerializedBytes::from(UnsafeBytes::from(vec![0x07]))));
+    let (record, check) = joined(ALICE, None);
+    assert_eq!(check, "undecodable");
+    judged(&record, "undecodable", &[]);
+}
+
+#[test]
+fn only_founders_revoke_and_for_ever() {
+    let _ = World::new();
+    let revocation = made(ALICE, EntryTypes::Revocation(revocation()));
+    judged(&updated(ALICE, &revocation, revocation.entry().as_option().unwrap().clone()), "immutable", &[]);
+    let anchor = Path::from("revoked").path_entry_hash().unwrap();
+    let link = linked(ALICE, anchor.clone(), revocation.action_address().clone(), LinkTypes::AllRevocations, &[]);
+    let stolen = linked(BOB, anchor, revocation.action_address().clone(), LinkTypes::AllRevocations, &[]);
+    let records = [(revocation.action_address().clone(), revocation)];
+    set_hdi(Host(records.into(), properties(NetworkKind::Private)));
+    judged(&link, "ok", &[]);
+    judged(&stolen, "not_author", &[]);
+    // In a public network nobody is shut out.
+    set_hdi(Host(HashMap::new(), properties(NetworkKind::Public)));
+    let alone = Revocation { target: Revoked::Invite(Bytes32([1; 32])) };
+    judged(&made(ALICE, EntryTypes::Revocation(alone)), "unsupported", &["AgentActivity"]);
 }

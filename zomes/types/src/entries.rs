@@ -1,6 +1,6 @@
 //! What stands on the DHT: hashes, small integers, public descriptions, and payloads that only their recipient can open.
 
-use crate::{ActionHash, AgentPubKey, Bytes32, EntryHash, TimestampUs};
+use crate::{ActionHash, AgentPubKey, Bytes32, EntryHash, Revoked, TimestampUs};
 use holochain_serialized_bytes::prelude::*;
 
 /// Makes a shape an entry when the zomes ask for it.
@@ -198,3 +198,11 @@ pub struct ReceiptBatch {
     pub completion_tokens: u64,
 }
 entry!(ReceiptBatch);
+
+/// A founder shuts somebody out. It stays for ever; whoever shall come back joins as a new agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+pub struct Revocation {
+    /// Whom.
+    pub target: Revoked,
+}
+entry!(Revocation);

@@ -9,6 +9,7 @@ mod calls;
 mod chat;
 mod entries;
 pub mod limits;
+mod network;
 mod receipt;
 mod signal;
 
@@ -16,6 +17,7 @@ pub use bytes::{Bytes32, Bytes64, RequestId};
 pub use calls::*;
 pub use chat::*;
 pub use entries::*;
+pub use network::*;
 pub use receipt::*;
 pub use signal::*;
 
@@ -32,3 +34,5 @@ pub const COORDINATOR_ZOME: &str = "inference";
 pub const INTEGRITY_ZOME: &str = "inference_integrity";
 /// Installed app id that the sidecar uses.
 pub const APP_ID: &str = "ainonymous";
+/// Version of [`NetworkProperties`] and of invites that this build understands.
+pub const NETWORK_VERSION: u16 = 1;

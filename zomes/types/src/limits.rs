@@ -76,3 +76,16 @@ pub const DURATION_US_MAX: u64 = 30 * 24 * 3600 * 1_000_000;
 pub const TIMESTAMP_US_MAX: u64 = (1 << 53) - 1;
 /// Most open requests that an assignee is given at once, oldest first.
 pub const OPEN_REQUESTS_MAX: usize = 64;
+
+/// Longest name of a network.
+pub const NETWORK_NAME_BYTES_MAX: usize = 48;
+/// Longest seed of a network that can be invited to.
+pub const NETWORK_SEED_BYTES_MAX: usize = 64;
+/// Most founders of a network.
+pub const FOUNDERS_MAX: usize = 8;
+/// Longest membrane proof, encoded.
+pub const MEMBERSHIP_PROOF_BYTES_MAX: usize = 1_024;
+/// Longest address of a bootstrap or relay server in an invite.
+pub const SERVER_URL_BYTES_MAX: usize = 128;
+/// Longest text of an invite, with room for line breaks that a mail program puts into it.
+pub const INVITE_TEXT_BYTES_MAX: usize = 4_096;

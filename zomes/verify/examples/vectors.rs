@@ -9,6 +9,8 @@
 mod bytes;
 #[path = "vectors/fixtures.rs"]
 mod fixtures;
+#[path = "vectors/networks.rs"]
+mod networks;
 #[path = "vectors/rules.rs"]
 mod rules;
 #[path = "vectors/said.rs"]
@@ -28,6 +30,7 @@ pub fn files() -> Vec<(&'static str, File)> {
         ("entries.json", rules::entries()),
         ("links.json", rules::links()),
         ("changes.json", rules::changes()),
+        ("networks.json", networks::cases()),
     ]
 }
 

@@ -189,6 +189,27 @@ pub enum Breach {
         /// What is signed.
         what: &'static str,
     },
+    /// Joining a network by invitation without an invite.
+    #[error("this network is by invitation, and no invite was shown")]
+    NotInvited,
+    /// An invite to somewhere else.
+    #[error("the invite is to another network")]
+    OtherNetwork,
+    /// An invite that names somebody else.
+    #[error("the invite is for another agent")]
+    InvitedOther,
+    /// An invite that ended before it was used.
+    #[error("the invite had expired when the agent joined")]
+    InviteExpired,
+    /// Only founders can do that.
+    #[error("{what} is not by a founder of this network")]
+    NotFounder {
+        /// What a founder should have written.
+        what: &'static str,
+    },
+    /// Founders cannot be shut out: their keys are part of what the network is.
+    #[error("a founder cannot be revoked")]
+    FounderRevoked,
     /// A Merkle proof that does not lead to the root.
     #[error("the path does not lead from the leaf to the root")]
     ProofMismatch,
@@ -227,6 +248,12 @@ impl Breach {
             Self::Unsupported { .. } => "unsupported",
             Self::CommitmentMismatch { .. } => "commitment_mismatch",
             Self::Signature { .. } => "signature",
+            Self::NotInvited => "not_invited",
+            Self::OtherNetwork => "other_network",
+            Self::InvitedOther => "invited_other",
+            Self::InviteExpired => "invite_expired",
+            Self::NotFounder { .. } => "not_founder",
+            Self::FounderRevoked => "founder_revoked",
             Self::ProofMismatch => "proof_mismatch",
         }
     }
@@ -253,6 +280,12 @@ impl Breach {
             Self::Unsupported { .. } => "do without it",
             Self::CommitmentMismatch { .. } => "commit to exactly what is sent, with the salt that is sent",
             Self::Signature { .. } => "sign exactly what is sent, with the key that is named",
+            Self::NotInvited => "ask a founder of the network for an invite",
+            Self::OtherNetwork => "use the invite to this network, or join the network that it is for",
+            Self::InvitedOther => "ask the founder for an invite for your own agent, or for one that names nobody",
+            Self::InviteExpired => "ask the founder for a new invite, and use it before it ends",
+            Self::NotFounder { .. } => "ask a founder of the network to do it",
+            Self::FounderRevoked => "make a new network without that founder, and invite the others to it",
             Self::ProofMismatch => "ask the provider for the proof again",
         }
     }

@@ -3,6 +3,7 @@
 //! It does not fetch: whoever asks for a verdict brings [`Records`]. In a conductor that is `must_get_valid_record`,
 //! so that a record still missing means "ask again" and a record found invalid means "no"; in tests it is a map.
 
+use crate::network::Network;
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
 use crate::Breach;
 use ainonymous_types::{ActionHash, AgentPubKey, AnyLinkableHash, EntryHash, SpecRef, TimestampUs};
@@ -19,6 +20,8 @@ pub trait Records {
     }
     /// The hash of an anchor.
     fn anchor(&self, anchor: Anchor) -> Result<EntryHash, Self::Error>;
+    /// The network that all of this happens in.
+    fn network(&self) -> Result<Network, Refusal<Self::Error>>;
 }
 
 /// Why an operation is not held valid.
@@ -81,6 +84,7 @@ pub fn entry<R: Records>(header: Header<'_>, entry: &AppEntry, records: &R) -> R
             rules::receipt_batch_sums(batch, &spec_ref(&batch.spec, records)?)?;
             Ok(rules::receipt_batch_capability(batch, header.author, &valid(&batch.capability, records)?)?)
         }
+        AppEntry::Revocation(revocation) => Ok(rules::revocation(&records.network()?, header.author, revocation)?),
     }
 }
 
@@ -117,6 +121,7 @@ pub fn link<R: Records>(author: &AgentPubKey, link: NewLink<'_>, records: &R) ->
         LinkKind::AgentToCapability => rules::agent_to_capability(author, base, &target)?,
         LinkKind::AssigneeToRequest => rules::assignee_to_request(author, base, &target)?,
         LinkKind::RequestToAnswer => rules::request_to_answer(author, base, &target)?,
+        LinkKind::AllRevocations => rules::all_revocations(author, base, &anchor(Anchor::Revocations)?, &target)?,
     }
     Ok(())
 }

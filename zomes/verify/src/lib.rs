@@ -9,11 +9,14 @@ pub mod canonical;
 pub mod chat;
 pub mod chunks;
 pub mod commit;
+pub mod invite;
 pub mod judge;
 pub mod merkle;
+pub mod network;
 pub mod receipt;
 pub mod rules;
 pub mod signal;
+pub mod signature;
 pub mod text;
 #[cfg(feature = "vectors")]
 pub mod vectors;

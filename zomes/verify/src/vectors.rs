@@ -4,11 +4,13 @@
 //! fields and all; byte strings are written in hexadecimal after `0x`.
 
 use crate::judge::{self, Header, NewLink, Records, Refusal};
+use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
-use crate::{ask, chat, chunks, commit, merkle, receipt, signal, Breach};
+use crate::{ask, chat, chunks, commit, invite, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, EntryHash, PeerSignal, Receipt,
-    ReceiptBatch, RequestId, SignedReceipt, TimestampUs,
+    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, EntryHash, InviteTerms, NetworkKind,
+    NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs,
+    NETWORK_VERSION,
 };
 use holochain_serialized_bytes::{decode, encode};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
@@ -182,6 +184,51 @@ pub struct EncodingCase {
     pub again: Vec<u8>,
 }
 
+/// `network.id` and `network.of_dna`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct NetworkCase {
+    pub properties: NetworkProperties,
+    pub seed: String,
+}
+
+/// `network.of_dna`: the modifiers of a DNA.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct DnaCase {
+    #[serde(with = "serde_bytes")]
+    pub properties: Vec<u8>,
+    pub seed: String,
+}
+
+/// `invite.joining`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct JoiningCase {
+    pub terms: InviteTerms,
+    pub agent: AgentPubKey,
+}
+
+/// `rules.membership`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct MembershipCase {
+    pub properties: NetworkProperties,
+    pub seed: String,
+    pub agent: AgentPubKey,
+    pub joined_at: Option<TimestampUs>,
+    pub proof: Option<serde_bytes::ByteBuf>,
+}
+
+/// `rules.revocation`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct RevocationCase {
+    pub properties: NetworkProperties,
+    pub author: AgentPubKey,
+    pub revocation: Revocation,
+}
+
 /// Does what a case says, where these records are valid and no others.
 pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, String> {
     match operation {
@@ -204,6 +251,17 @@ pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, Stri
         }
         "chunks.root" => from_json(with).and_then(|bytes: u32| to_json(&chunk_root(bytes))),
         "chat.bounds" => from_json(with).map(|c: ChatInput| verdict(chat::bounds(&c))),
+        "network.id" => from_json(with).and_then(|c: NetworkCase| to_json(&network::id(&c.properties, &c.seed))),
+        "network.bounds" => from_json(with).map(|c: NetworkProperties| verdict(network::bounds(&c))),
+        "network.of_dna" => {
+            from_json(with).map(|c: DnaCase| verdict(Network::of_dna(&c.properties, &c.seed).map(drop)))
+        }
+        "invite.terms" => from_json(with).map(|c: InviteTerms| hexed(&invite::terms(&c))),
+        "invite.joining" => from_json(with).map(|c: JoiningCase| hexed(&invite::joining(&c.terms, &c.agent))),
+        "rules.membership" => from_json(with).map(|c: MembershipCase| verdict(membership(&c))),
+        "rules.revocation" => from_json(with).map(|c: RevocationCase| {
+            verdict(Network::new(c.properties, "").and_then(|n| rules::revocation(&n, &c.author, &c.revocation)))
+        }),
         "signal.bounds" => from_json(with).map(|c: PeerSignal| verdict(signal::bounds(&c))),
         _ => run_rule(operation, with, records),
     }
@@ -240,6 +298,20 @@ pub fn anchor(anchor: Anchor) -> EntryHash {
     EntryHash::from_raw_36(vec![anchor.path().len() as u8; 36])
 }
 
+/// The network of the vectors about entries and links: by invitation, founded by the first agent.
+pub fn private_network() -> Network {
+    let founders = vec![AgentPubKey::from_raw_36(vec![1; 36])];
+    let (name, kind) = ("vectors".to_owned(), NetworkKind::Private);
+    let properties = NetworkProperties { version: NETWORK_VERSION, name, kind, founders };
+    Network { id: network::id(&properties, ""), properties }
+}
+
+fn membership(case: &MembershipCase) -> Result<(), Breach> {
+    let network = Network::new(case.properties.clone(), &case.seed)?;
+    let proof = case.proof.as_ref().map(|proof| proof.as_slice());
+    rules::membership(&network, &case.agent, case.joined_at, proof).map(drop)
+}
+
 struct Map(Vec<(ActionHash, Known)>);
 
 impl Records for Map {
@@ -252,6 +324,10 @@ impl Records for Map {
 
     fn anchor(&self, which: Anchor) -> Result<EntryHash, ActionHash> {
         Ok(anchor(which))
+    }
+
+    fn network(&self) -> Result<Network, Refusal<ActionHash>> {
+        Ok(private_network())
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use ainonymous_types::*;
+use ainonymous_verify::network::{self, Network};
 use ainonymous_verify::rules::{self, AppEntry, Content, Known};
 use ainonymous_verify::{ask, chat, commit, judge, receipt, signal, Breach};
 use proptest::collection::vec;
@@ -138,6 +139,9 @@ impl judge::Records for Always {
     }
     fn anchor(&self, _: rules::Anchor) -> Result<EntryHash, ()> {
         Ok(EntryHash::from_raw_36(vec![1; 36]))
+    }
+    fn network(&self) -> Result<Network, judge::Refusal<()>> {
+        Ok(Network::new(network::public("x"), "")?)
     }
 }
 

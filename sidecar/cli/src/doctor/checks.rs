@@ -6,7 +6,6 @@ use crate::key_file::KeyFile;
 use crate::passphrase::VARIABLE;
 use crate::settings::{Network, Settings};
 use crate::show::{bytes, count};
-use ainonymous_conductor::pack;
 use std::fs::TryLockError;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -125,7 +124,7 @@ pub(super) async fn happ(settings: &Settings) -> Check {
         Err(error) => return Check::fail(NAME, error.to_string(), error.hint()),
     };
     let source = settings.happ.as_ref().map_or("built in".to_owned(), |path| path.display().to_string());
-    match pack::dna_hash_with_seed(&bundle.happ, settings.network_seed.as_deref()).await {
+    match settings.dna_hash(&bundle.happ).await {
         Ok(hash) if bundle.site.is_none() => {
             Check::warn(NAME, format!("{source}, DNA {hash}"), "it has no chat page; give a .webhapp for that")
         }

@@ -65,6 +65,7 @@ pub fn bare_options(happ: &[u8], data_dir: &Path, url: &str) -> ConductorOptions
     ConductorOptions {
         mode: Mode::Embedded(EmbeddedOptions {
             data_dir: data_dir.to_path_buf(),
+            keystore: None,
             passphrase: Passphrase::cheap("correct horse"),
             bootstrap_url: url.into(),
             relay_url: url.into(),
@@ -73,6 +74,7 @@ pub fn bare_options(happ: &[u8], data_dir: &Path, url: &str) -> ConductorOptions
         }),
         happ: happ.to_vec(),
         network_seed: None,
+        network: None,
         app_id: APP_ID.into(),
         call_timeout: Duration::from_secs(30),
     }

@@ -15,6 +15,7 @@ const SPEC_TO_CAPABILITY: u8 = 2;
 const AGENT_TO_CAPABILITY: u8 = 3;
 const ASSIGNEE_TO_REQUEST: u8 = 4;
 const REQUEST_TO_ANSWER: u8 = 5;
+const ALL_REVOCATIONS: u8 = 6;
 
 /// An act that breaks one rule.
 pub struct Bad {
@@ -228,6 +229,7 @@ fn changes(honest: &Honest, own: &Own) -> Vec<Bad> {
         code,
         act: Act::Update(RawUpdate { original: original.clone(), bytes }),
     };
+    let revocation = Revocation { target: Revoked::Agent(honest.agent.clone()) };
     let delete = |code, action: &ActionHash| Bad { rule: "delete", code, act: Act::Delete(action.clone()) };
     vec![
         update("immutable", &honest.spec.action, bytes(&model_spec("b"))),
@@ -236,6 +238,7 @@ fn changes(honest: &Honest, own: &Own) -> Vec<Bad> {
         delete("undeletable", &own.answer),
         delete("not_author", &honest.capability),
         Bad { rule: "delete_link", code: "not_author", act: Act::Unlink(own.their_link.clone()) },
+        entry("revocation", "unsupported", AnyEntry::Revocation(revocation)),
     ]
 }
 
@@ -273,6 +276,7 @@ fn links(honest: &Honest, own: &Own) -> Vec<Bad> {
         link("assignee_to_request", "link_target", ASSIGNEE_TO_REQUEST, me.clone(), mine),
         link("assignee_to_request", "link_base", ASSIGNEE_TO_REQUEST, honest.agent.clone(), &own.request),
         link("assignee_to_request", "not_author", ASSIGNEE_TO_REQUEST, honest.agent.clone(), &honest.request),
+        link("all_revocations", "link_base", ALL_REVOCATIONS, specs.clone(), mine),
         link("request_to_answer", "link_target", REQUEST_TO_ANSWER, own.request.clone(), mine),
         link("request_to_answer", "link_base", REQUEST_TO_ANSWER, honest.request.clone(), &own.answer),
     ]

@@ -32,6 +32,7 @@ fn one(act: Act) -> ExternResult<ActionHash> {
             AnyEntry::Request(e) => EntryTypes::Request(e),
             AnyEntry::Answer(e) => EntryTypes::Answer(e),
             AnyEntry::ReceiptBatch(e) => EntryTypes::ReceiptBatch(e),
+            AnyEntry::Revocation(e) => EntryTypes::Revocation(e),
         }),
         Act::Update(RawUpdate { original, bytes }) => {
             update(UpdateInput::new(original, app(bytes), ChainTopOrdering::default()))

@@ -1,7 +1,7 @@
 //! What tests send to the rogue coordinator. Plain shapes, so that a native test can include this file by path.
 
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Answer, AnyLinkableHash, Capability, ModelSpec, ReceiptBatch, Request,
+    ActionHash, AgentPubKey, Answer, AnyLinkableHash, Capability, ModelSpec, ReceiptBatch, Request, Revocation,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,8 @@ pub enum AnyEntry {
     Answer(Answer),
     /// See the type.
     ReceiptBatch(ReceiptBatch),
+    /// See the type.
+    Revocation(Revocation),
 }
 
 /// An update of anything by anything ; the type stays that of the original.

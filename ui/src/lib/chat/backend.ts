@@ -52,7 +52,8 @@ export type FailureCode =
   | "malformed"
   | "draining"
   | "engine_failed"
-  | "unknown_request";
+  | "unknown_request"
+  | "not_admitted";
 
 export interface Failure {
   readonly code: FailureCode;

@@ -80,6 +80,7 @@ const refusals: Record<RefuseReason, true> = {
   draining: true,
   engine_failed: true,
   unknown_request: true,
+  not_admitted: true,
 };
 
 function effectsOf(question: Question, arrival: { signal: LocalSignal } | null, nowMs: number): Effect[] {

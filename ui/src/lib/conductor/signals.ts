@@ -28,6 +28,7 @@ const refuseReasons: readonly RefuseReason[] = [
   "draining",
   "engine_failed",
   "unknown_request",
+  "not_admitted",
 ];
 
 /** Reads an emitted signal. Messages that a requester never gets are null too. */

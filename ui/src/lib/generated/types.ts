@@ -44,6 +44,12 @@ export const limits = {
   DURATION_US_MAX: 2592000000000,
   TIMESTAMP_US_MAX: 9007199254740991,
   OPEN_REQUESTS_MAX: 64,
+  NETWORK_NAME_BYTES_MAX: 48,
+  NETWORK_SEED_BYTES_MAX: 64,
+  FOUNDERS_MAX: 8,
+  MEMBERSHIP_PROOF_BYTES_MAX: 1024,
+  SERVER_URL_BYTES_MAX: 128,
+  INVITE_TEXT_BYTES_MAX: 4096,
 } as const;
 
 /** Who speaks in a message. */
@@ -288,7 +294,7 @@ export type Done = {
 };
 
 /** Why a provider does not answer. */
-export type RefuseReason = "unknown_model" | "busy" | "prompt_too_long" | "malformed" | "draining" | "engine_failed" | "unknown_request";
+export type RefuseReason = "unknown_model" | "busy" | "prompt_too_long" | "malformed" | "draining" | "engine_failed" | "unknown_request" | "not_admitted";
 
 /** A message from one peer to another. */
 export type PeerSignal = { "type": "ask" } & Ask | { "type": "accepted",

@@ -93,6 +93,11 @@ pub(crate) fn batch() -> ReceiptBatch {
     }
 }
 
+/// Alice shuts Mallory out.
+pub(crate) fn revocation() -> Revocation {
+    Revocation { target: Revoked::Agent(agent(MALLORY)) }
+}
+
 pub(crate) fn chat() -> ChatInput {
     ChatInput {
         messages: vec![
@@ -126,7 +131,8 @@ fn known(author: u8, n: u8, entry: AppEntry) -> (ActionHash, Known) {
 }
 
 /// The valid records that there are: a spec (20), Bob's capability (30), Alice's request to Bob (40), his answer (50),
-/// his batch (60), a grant of his (70), something else of his (80), and Mallory's capability as auditor (90).
+/// his batch (60), a grant of his (70), something else of his (80), Mallory's capability as auditor (90), and Alice's
+/// revocation of Mallory (100): she founded the network.
 pub(crate) fn records() -> Vec<(ActionHash, Known)> {
     let auditor = with(capability(), |c| {
         c.roles = vec![Role::Auditor];
@@ -141,5 +147,6 @@ pub(crate) fn records() -> Vec<(ActionHash, Known)> {
         (action(70), Known { author: agent(BOB), content: Content::Grant }),
         (action(80), Known { author: agent(BOB), content: Content::Other }),
         known(MALLORY, 90, AppEntry::Capability(auditor)),
+        known(ALICE, 100, AppEntry::Revocation(revocation())),
     ]
 }

@@ -12,12 +12,26 @@ pub(crate) fn entries() -> File {
     cases.extend(requests());
     cases.extend(answers());
     cases.extend(batches());
+    cases.extend(revocations());
     super::file("Entries: alone, and against the records that they refer to.", cases)
 }
 
 fn entry(name: &str, author: u8, entry: AppEntry, expected: &str) -> Case {
     let case = EntryCase { author: agent(author), timestamp: NOW, entry };
     stated(name, "rules.entry", &case, expected)
+}
+
+fn revocations() -> Vec<Case> {
+    let case = |name: &str, author, target, expected: &str| {
+        entry(name, author, AppEntry::Revocation(Revocation { target }), expected)
+    };
+    vec![
+        case("a founder revokes an agent", ALICE, Revoked::Agent(agent(MALLORY)), "ok"),
+        case("a founder revokes an invite", ALICE, Revoked::Invite(b32(0x61)), "ok"),
+        case("somebody else revokes an agent", MALLORY, Revoked::Agent(agent(BOB)), "not_founder"),
+        case("somebody else revokes an invite", BOB, Revoked::Invite(b32(0x61)), "not_founder"),
+        case("a founder revokes a founder", ALICE, Revoked::Agent(agent(ALICE)), "founder_revoked"),
+    ]
 }
 
 fn model_specs() -> Vec<Case> {
@@ -191,6 +205,7 @@ pub(crate) fn links() -> File {
     let to = |n: u8| AnyLinkableHash::from(action(n));
     let specs = || AnyLinkableHash::from(anchor(Anchor::ModelSpecs));
     let providers = || AnyLinkableHash::from(anchor(Anchor::Providers));
+    let revoked = || AnyLinkableHash::from(anchor(Anchor::Revocations));
     let spec = || AnyLinkableHash::from(entry_hash(20));
     let who = |n: u8| AnyLinkableHash::from(agent(n));
     let cases = vec![
@@ -222,6 +237,10 @@ pub(crate) fn links() -> File {
         link("request to somebody else's answer", MALLORY, RequestToAnswer, to(40), to(50), "not_author"),
         link("another request to the answer", BOB, RequestToAnswer, to(41), to(50), "link_base"),
         link("request to a batch", BOB, RequestToAnswer, to(40), to(60), "link_target"),
+        link("anchor to revocation", ALICE, AllRevocations, revoked(), to(100), "ok"),
+        link("anchor to somebody else's revocation", MALLORY, AllRevocations, revoked(), to(100), "not_author"),
+        link("another anchor to a revocation", ALICE, AllRevocations, providers(), to(100), "link_base"),
+        link("anchor of revocations to a request", ALICE, AllRevocations, revoked(), to(40), "link_target"),
         tagged(),
         unlink("remove one's own link", BOB, ALICE, BOB, ALICE, "ok"),
         unlink("remove somebody else's link", MALLORY, ALICE, BOB, ALICE, "not_author"),
@@ -287,6 +306,7 @@ pub(crate) fn changes() -> File {
         update("update a request", ALICE, Kind::Request, 40, "immutable"),
         update("update an answer", BOB, Kind::Answer, 50, "immutable"),
         update("update a receipt batch", BOB, Kind::ReceiptBatch, 60, "immutable"),
+        update("update a revocation", ALICE, Kind::Revocation, 100, "immutable"),
         delete("delete one's capability", BOB, 30, "ok"),
         delete("delete one's grant", BOB, 70, "ok"),
         delete("delete somebody else's capability", MALLORY, 30, "not_author"),
@@ -295,6 +315,7 @@ pub(crate) fn changes() -> File {
         delete("delete a request", ALICE, 40, "undeletable"),
         delete("delete an answer", BOB, 50, "undeletable"),
         delete("delete a receipt batch", BOB, 60, "undeletable"),
+        delete("delete a revocation", ALICE, 100, "undeletable"),
         delete("delete something else", BOB, 80, "undeletable"),
         encoding("an entry in its own bytes", &[0x81, 0xa1], &[0x81, 0xa1], "ok"),
         encoding("an entry with a stowaway", &[0x81, 0xa1, 0x00], &[0x81, 0xa1], "not_canonical"),

@@ -1,4 +1,4 @@
-//! The rules for joining, updates, deletions and encodings: only a capability ever changes, and only by its author.
+//! The rules for updates, deletions and encodings: only a capability ever changes, and only by its author.
 
 use super::{Content, Kind, Known};
 use crate::Breach;
@@ -25,11 +25,6 @@ pub fn delete(author: &AgentPubKey, original: &Known) -> Result<(), Breach> {
         Content::App(..) | Content::Grant => {}
     }
     (original.author == *author).then_some(()).ok_or(Breach::NotAuthor { what: "the original" })
-}
-
-/// Who may join. Open networks take everybody; networks by invitation will look at the proof.
-pub fn membership(_agent: &AgentPubKey, _proof: Option<&[u8]>) -> Result<(), Breach> {
-    Ok(())
 }
 
 /// An entry's bytes are exactly those that its content encodes to: one content, one hash, and no room for stowaways.

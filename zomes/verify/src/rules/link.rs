@@ -20,6 +20,8 @@ pub enum LinkKind {
     AssigneeToRequest,
     /// From a request to its answer.
     RequestToAnswer,
+    /// From the anchor of all revocations to each.
+    AllRevocations,
 }
 
 impl LinkKind {
@@ -32,6 +34,7 @@ impl LinkKind {
             Self::AgentToCapability => "AgentToCapability",
             Self::AssigneeToRequest => "AssigneeToRequest",
             Self::RequestToAnswer => "RequestToAnswer",
+            Self::AllRevocations => "AllRevocations",
         }
     }
 }
@@ -43,6 +46,8 @@ pub enum Anchor {
     ModelSpecs,
     /// All providers.
     Providers,
+    /// All revocations.
+    Revocations,
 }
 
 impl Anchor {
@@ -51,6 +56,7 @@ impl Anchor {
         match self {
             Self::ModelSpecs => "model_specs",
             Self::Providers => "providers",
+            Self::Revocations => "revoked",
         }
     }
 }
@@ -118,6 +124,19 @@ pub fn request_to_answer(author: &AgentPubKey, base: &AnyLinkableHash, target: &
     let link = LinkKind::RequestToAnswer.name();
     let (_, answer) = target.answer().ok_or(Breach::LinkTarget { link, expected: "an answer" })?;
     starts_at(link, base, &answer.request, "the answer's request")?;
+    own(author, target)
+}
+
+/// Anchor → the author's own revocation.
+pub fn all_revocations(
+    author: &AgentPubKey,
+    base: &AnyLinkableHash,
+    anchor: &EntryHash,
+    target: &Known,
+) -> Result<(), Breach> {
+    let link = LinkKind::AllRevocations.name();
+    starts_at(link, base, anchor, "the anchor of revocations")?;
+    target.revocation().ok_or(Breach::LinkTarget { link, expected: "a revocation" })?;
     own(author, target)
 }
 

@@ -6,18 +6,20 @@ pub(crate) mod bounds;
 mod change;
 mod entry;
 mod link;
+mod membership;
 
-pub use change::{delete, entry_encoding, membership, update};
+pub use change::{delete, entry_encoding, update};
 pub use entry::{
     answer, answer_request, capability, model_spec, receipt_batch, receipt_batch_capability, receipt_batch_sums,
     request, request_capability, request_time, spec_ref,
 };
 pub use link::{
-    agent_to_capability, all_model_specs, all_providers, assignee_to_request, delete_link, link_tag, request_to_answer,
-    spec_to_capability, Anchor, LinkKind,
+    agent_to_capability, all_model_specs, all_providers, all_revocations, assignee_to_request, delete_link, link_tag,
+    request_to_answer, spec_to_capability, Anchor, LinkKind,
 };
+pub use membership::{membership, revocation};
 
-use ainonymous_types::{AgentPubKey, Answer, Capability, EntryHash, ModelSpec, ReceiptBatch, Request};
+use ainonymous_types::{AgentPubKey, Answer, Capability, EntryHash, ModelSpec, ReceiptBatch, Request, Revocation};
 
 /// Kinds of entry, in the order of the integrity zome's entry types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +35,8 @@ pub enum Kind {
     Answer,
     /// [`ReceiptBatch`].
     ReceiptBatch,
+    /// [`Revocation`].
+    Revocation,
 }
 
 impl Kind {
@@ -44,6 +48,7 @@ impl Kind {
             Self::Request => "request",
             Self::Answer => "answer",
             Self::ReceiptBatch => "receipt batch",
+            Self::Revocation => "revocation",
         }
     }
 }
@@ -62,6 +67,8 @@ pub enum AppEntry {
     Answer(Answer),
     /// See [`ReceiptBatch`].
     ReceiptBatch(ReceiptBatch),
+    /// See [`Revocation`].
+    Revocation(Revocation),
 }
 
 impl AppEntry {
@@ -73,6 +80,7 @@ impl AppEntry {
             Self::Request(_) => Kind::Request,
             Self::Answer(_) => Kind::Answer,
             Self::ReceiptBatch(_) => Kind::ReceiptBatch,
+            Self::Revocation(_) => Kind::Revocation,
         }
     }
 }
@@ -117,4 +125,5 @@ impl Known {
     content!(capability, Capability, Capability);
     content!(request, Request, Request);
     content!(answer, Answer, Answer);
+    content!(revocation, Revocation, Revocation);
 }

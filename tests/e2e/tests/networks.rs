@@ -1,0 +1,120 @@
+//! A network of one's own as people use it: made, invited to, joined, asked in, and left by those who are revoked.
+
+#![allow(clippy::expect_used, clippy::panic)] // A test may fail by panicking.
+
+use ainonymous_e2e::{binary, tiny_model, Bootstrap, Client, Node, NodeSpec, PASSPHRASE};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Longest time until nodes that have just started know of each other.
+const JOINED_WITHIN: Duration = Duration::from_secs(30);
+/// Longest time until a revocation is known to every node.
+const REVOKED_WITHIN: Duration = Duration::from_secs(30);
+
+fn network(home: &TempDir, args: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.arg("network").args(args).arg("--json").arg("--data-dir").arg(home.path().join("data"));
+    command.env("AINONYMOUS_CONFIG", home.path().join("no-config.toml")).env("AINONYMOUS_PASSPHRASE", PASSPHRASE);
+    command.output().expect("the executable starts")
+}
+
+fn done(home: &TempDir, args: &[&str]) -> Value {
+    let output = network(home, args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one object")
+}
+
+fn refused(home: &TempDir, args: &[&str]) -> String {
+    let output = network(home, args);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+    let error: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert!(error["error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{error}");
+    error["error"]["code"].as_str().expect("a code").to_owned()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("{field} in {value}"))
+}
+
+fn up(home: TempDir, serve: Option<&Path>) -> Node {
+    let spec = NodeSpec { network: Some("circle".into()), ..NodeSpec::default() };
+    Node::start_in(home, serve.into_iter().fold(spec, NodeSpec::serving))
+}
+
+/// Waits until the model of another node can be asked: both have joined a moment ago.
+async fn known_by(client: &Client) {
+    let deadline = Instant::now() + JOINED_WITHIN;
+    loop {
+        let (_, models) = client.get("/ainonymous/v1/models").await;
+        if models["models"].as_array().is_some_and(|models| !models.is_empty()) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "nobody serves anything: {models}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_circle_of_friends_is_made_joined_asked_in_and_left() {
+    let mut server = Bootstrap::start();
+    let url = server.url();
+    let [alice, bob, eve] = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+
+    // Made: nothing is published, no node runs.
+    assert_eq!(refused(&alice, &["invite"]), "network_unsaid");
+    assert_eq!(refused(&alice, &["create", "Circle", "--lan", "--bootstrap", "https://example.org"]), "invalid_url");
+    let made = done(&alice, &["create", "Circle", "--bootstrap", &url]);
+    assert_eq!((text(&made, "network"), text(&made, "kind"), &made["is_founder"]), ("circle", "private", &true.into()));
+    assert_eq!(refused(&alice, &["create", "circle", "--bootstrap", &url]), "network_exists");
+
+    // Invited: the errors that a person can make, each with its name.
+    let invite = done(&alice, &["invite", "--expires", "1h"]);
+    let for_eve = done(&eve, &["agent"]);
+    let bound = done(&alice, &["invite", "--for", text(&for_eve, "agent")]);
+    let (invite, bound) = (text(&invite, "invite"), text(&bound, "invite"));
+    assert!(invite.starts_with("ainonymous-invite:"), "{invite}");
+    assert_eq!(refused(&bob, &["join", &invite[..invite.len() - 1]]), "invite_damaged");
+    assert_eq!(refused(&bob, &["join", "hello"]), "invite_unknown");
+    assert_eq!(refused(&bob, &["join", bound]), "invite_not_for_us");
+    let joined = done(&bob, &["join", invite]);
+    assert_eq!((text(&joined, "id"), &joined["is_founder"]), (text(&made, "id"), &false.into()));
+    assert_eq!(refused(&bob, &["join", invite]), "already_member");
+    assert_eq!(refused(&bob, &["invite"]), "not_a_founder");
+    assert_eq!(refused(&bob, &["revoke", text(&made, "agent")]), "not_a_founder");
+
+    // Asked in: Alice serves, Bob asks.
+    let alices = alice.path().to_owned();
+    let mut provider = up(alice, Some(&tiny_model()));
+    let mut member = up(bob, None);
+    provider.wait_ready();
+    member.wait_ready();
+    assert_eq!(member.agent(), text(&joined, "agent"));
+    let client = member.client();
+    known_by(&client).await;
+    let answer = client.ask(Client::body("What is the capital of France?")).await.expect("an answer");
+    assert!(answer.text.contains("Paris"), "{answer:?}");
+
+    // Left: Alice shuts Bob out while her node runs.
+    let home = Command::new(binary())
+        .args(["network", "revoke", text(&joined, "agent"), "--json", "--data-dir"])
+        .arg(alices.join("data"))
+        .env("AINONYMOUS_CONFIG", alices.join("no-config.toml"))
+        .output()
+        .expect("the executable starts");
+    let revoked: Value = serde_json::from_slice(&home.stdout).expect("one object");
+    assert_eq!(text(&revoked, "state"), "revoked", "{home:?}");
+    let deadline = Instant::now() + REVOKED_WITHIN;
+    let failure = loop {
+        match client.ask(Client::body("What is the capital of Japan?")).await {
+            Err(failure) => break failure,
+            Ok(_) => assert!(Instant::now() < deadline, "the revoked is still served"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    assert!(format!("{failure:?}").contains("provider_not_admitting"), "{failure:?}");
+    let own = provider.client().ask(Client::body("What is the capital of France?")).await.expect("an answer");
+    assert!(own.text.contains("Paris"), "a founder goes on: {own:?}");
+}

@@ -1,0 +1,196 @@
+//! Networks and invites: identities, what is signed, who may join and who may revoke.
+//!
+//! Keys are made from fixed secrets, so that signatures are the same each time.
+
+use super::fixtures::{agent, b32, with, ALICE, BOB, MALLORY, NOW};
+use super::{computed, stated};
+use ainonymous_types::*;
+use ainonymous_verify::vectors::{Case, DnaCase, File, JoiningCase, MembershipCase, NetworkCase, RevocationCase};
+use ainonymous_verify::{invite, network};
+use ed25519_dalek::{Signer, SigningKey};
+use holochain_serialized_bytes::encode;
+
+const SEED: &str = "0123456789abcdef";
+/// An agent as people write it, with the right checksum.
+const SOMEBODY: &str = "uhCAkcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxhKJJ";
+
+fn secret(n: u8) -> SigningKey {
+    SigningKey::from_bytes(&[n; 32])
+}
+
+fn public(n: u8) -> Bytes32 {
+    Bytes32(secret(n).verifying_key().to_bytes())
+}
+
+fn sign(n: u8, bytes: &[u8]) -> Bytes64 {
+    Bytes64(secret(n).sign(bytes).to_bytes())
+}
+
+/// An agent whose key is known; where it stands on the DHT's circle plays no part here.
+fn person(n: u8) -> AgentPubKey {
+    AgentPubKey::from_raw_36([&public(n).0[..], &[n; 4]].concat())
+}
+
+fn founder() -> AgentPubKey {
+    person(0x71)
+}
+
+fn properties() -> NetworkProperties {
+    let founders = vec![founder(), person(0x72)];
+    NetworkProperties { version: NETWORK_VERSION, name: "Reading circle".into(), kind: NetworkKind::Private, founders }
+}
+
+fn terms() -> InviteTerms {
+    InviteTerms {
+        network: network::id(&properties(), SEED),
+        founder: founder(),
+        key: public(0x73),
+        expires_at: NOW + 1,
+        agent: None,
+    }
+}
+
+/// What an invited agent shows, as the founder signed these terms.
+fn proof(terms: InviteTerms, joiner: &AgentPubKey) -> MembershipProof {
+    MembershipProof {
+        founder_signature: sign(0x71, &invite::terms(&terms)),
+        joiner_signature: sign(0x73, &invite::joining(&terms, joiner)),
+        terms,
+    }
+}
+
+pub(crate) fn cases() -> File {
+    let mut cases = identities();
+    cases.extend(joining());
+    cases.extend(revoking());
+    File {
+        about: "Networks and invites: identities, what is signed, who may join, who may revoke.".into(),
+        records: serde_json::Value::Null,
+        cases,
+    }
+}
+
+fn identities() -> Vec<Case> {
+    let id = |name: &str, properties: NetworkProperties, seed: &str| {
+        computed(name, "network.id", &NetworkCase { properties, seed: seed.into() })
+    };
+    let bounds = |name: &str, spoil: &dyn Fn(&mut NetworkProperties), expected: &str| {
+        stated(name, "network.bounds", &with(properties(), |p| spoil(p)), expected)
+    };
+    let many = |count: usize| (0..count).map(|n| agent(n as u8)).collect::<Vec<_>>();
+    let of_dna = |name: &str, bytes: Vec<u8>, expected: &str| {
+        stated(name, "network.of_dna", &DnaCase { properties: bytes, seed: String::new() }, expected)
+    };
+    let mut newer = properties();
+    newer.version = NETWORK_VERSION + 1;
+    // As they stand in a DNA's manifest: agents are texts there.
+    let manifest = serde_json::json!({
+        "version": NETWORK_VERSION, "name": "Reading circle", "kind": "private", "founders": [SOMEBODY],
+    });
+    vec![
+        id("a network", properties(), SEED),
+        id("another seed", properties(), "another"),
+        id("another name", with(properties(), |p| p.name = "Reading circl".into()), SEED),
+        id("another kind", with(properties(), |p| p.kind = NetworkKind::Lan), SEED),
+        id("another founder", with(properties(), |p| p.founders[1] = agent(ALICE)), SEED),
+        id("founders in another order", with(properties(), |p| p.founders.reverse()), SEED),
+        id("a public network", network::public("Everybody"), SEED),
+        bounds("a private network", &|_| (), "ok"),
+        bounds("a network on a LAN", &|p| p.kind = NetworkKind::Lan, "ok"),
+        bounds("longest name", &|p| p.name = "n".repeat(limits::NETWORK_NAME_BYTES_MAX), "ok"),
+        bounds("name one byte past", &|p| p.name = "n".repeat(limits::NETWORK_NAME_BYTES_MAX + 1), "too_long"),
+        bounds("no name", &|p| p.name.clear(), "empty"),
+        bounds("a name that turns around", &|p| p.name = "a\u{202e}b".into(), "charset"),
+        bounds("another version", &|p| p.version += 1, "out_of_range"),
+        bounds("nobody founded it", &|p| p.founders.clear(), "empty"),
+        bounds("most founders", &|p| p.founders = many(limits::FOUNDERS_MAX), "ok"),
+        bounds("one founder past", &|p| p.founders = many(limits::FOUNDERS_MAX + 1), "too_many"),
+        bounds("a founder twice", &|p| p.founders = vec![founder(); 2], "repeated"),
+        bounds("a founder of a public network", &|p| p.kind = NetworkKind::Public, "too_many"),
+        of_dna("properties that nobody set", vec![0xc0], "ok"),
+        of_dna("properties of ours", encode(&properties()).unwrap(), "ok"),
+        of_dna("properties of a manifest", encode(&manifest).unwrap(), "ok"),
+        of_dna("properties of a later version", encode(&newer).unwrap(), "out_of_range"),
+        of_dna("properties of something else", encode(&7u8).unwrap(), "undecodable"),
+        of_dna("no properties at all", vec![], "undecodable"),
+        computed("what a founder signs", "invite.terms", &terms()),
+        computed("the same for one agent", "invite.terms", &with(terms(), |t| t.agent = Some(agent(BOB)))),
+        computed("what the invite's key signs", "invite.joining", &JoiningCase { terms: terms(), agent: agent(BOB) }),
+    ]
+}
+
+fn joining() -> Vec<Case> {
+    let bob = || agent(BOB);
+    let case = |name: &str, agent: AgentPubKey, joined_at, proof: Option<Vec<u8>>, expected: &str| {
+        let (properties, seed, proof) = (properties(), SEED.to_owned(), proof.map(Into::into));
+        stated(name, "rules.membership", &MembershipCase { properties, seed, agent, joined_at, proof }, expected)
+    };
+    let shown = |name: &str, spoil: &dyn Fn(&mut MembershipProof), expected: &str| {
+        let proof = with(proof(terms(), &bob()), |p| spoil(p));
+        case(name, bob(), Some(NOW), Some(encode(&proof).unwrap()), expected)
+    };
+    let signed = |name: &str, spoil: &dyn Fn(&mut InviteTerms), expected: &str| {
+        let proof = proof(with(terms(), |t| spoil(t)), &bob());
+        case(name, bob(), Some(NOW), Some(encode(&proof).unwrap()), expected)
+    };
+    let good = || encode(&proof(terms(), &bob())).unwrap();
+    let stowaway = || [good(), vec![0]].concat();
+    let everybody = MembershipCase {
+        properties: network::public("Everybody"),
+        seed: SEED.into(),
+        agent: bob(),
+        joined_at: Some(NOW),
+        proof: None,
+    };
+    vec![
+        stated("everybody joins a public network", "rules.membership", &everybody, "ok"),
+        case("a founder joins", founder(), Some(NOW), None, "ok"),
+        case("somebody without an invite", bob(), Some(NOW), None, "not_invited"),
+        case("with an invite", bob(), Some(NOW), Some(good()), "ok"),
+        case("before there is an action", bob(), None, Some(good()), "ok"),
+        case("in the last microsecond", bob(), Some(NOW), Some(good()), "ok"),
+        case("too late", bob(), Some(NOW + 1), Some(good()), "invite_expired"),
+        case("somebody else shows the proof", agent(MALLORY), Some(NOW), Some(good()), "signature"),
+        signed("an invite for this agent", &|t| t.agent = Some(agent(BOB)), "ok"),
+        signed("an invite for another agent", &|t| t.agent = Some(agent(ALICE)), "invited_other"),
+        signed("an invite to another network", &|t| t.network = b32(1), "other_network"),
+        signed("an invite by nobody of this network", &|t| t.founder = person(0x74), "not_founder"),
+        signed("in the name of the other founder", &|t| t.founder = person(0x72), "signature"),
+        shown("an expiry that was changed", &|p| p.terms.expires_at += 1, "signature"),
+        shown("a binding that was taken off", &|p| p.terms.agent = Some(agent(BOB)), "signature"),
+        shown("another invite's key", &|p| p.terms.key = public(0x75), "signature"),
+        shown("a founder's signature of zeros", &|p| p.founder_signature = Bytes64([0; 64]), "signature"),
+        shown("a joiner's signature of zeros", &|p| p.joiner_signature = Bytes64([0; 64]), "signature"),
+        shown(
+            "signatures exchanged",
+            &|p| std::mem::swap(&mut p.founder_signature, &mut p.joiner_signature),
+            "signature",
+        ),
+        case("a proof with a stowaway", bob(), Some(NOW), Some(stowaway()), "not_canonical"),
+        case("a proof that is none", bob(), Some(NOW), Some(vec![0xc0]), "undecodable"),
+        case("a proof of no bytes", bob(), Some(NOW), Some(vec![]), "undecodable"),
+        case("longest nonsense", bob(), Some(NOW), Some(vec![0; limits::MEMBERSHIP_PROOF_BYTES_MAX]), "undecodable"),
+        case(
+            "nonsense one byte past",
+            bob(),
+            Some(NOW),
+            Some(vec![0; limits::MEMBERSHIP_PROOF_BYTES_MAX + 1]),
+            "too_long",
+        ),
+    ]
+}
+
+fn revoking() -> Vec<Case> {
+    let case = |name: &str, properties: NetworkProperties, author: AgentPubKey, target: Revoked, expected: &str| {
+        let case = RevocationCase { properties, author, revocation: Revocation { target } };
+        stated(name, "rules.revocation", &case, expected)
+    };
+    let (bob, invite) = (|| Revoked::Agent(agent(BOB)), || Revoked::Invite(public(0x73)));
+    vec![
+        case("a founder revokes an agent", properties(), founder(), bob(), "ok"),
+        case("another founder revokes an invite", properties(), person(0x72), invite(), "ok"),
+        case("a member revokes an agent", properties(), agent(MALLORY), bob(), "not_founder"),
+        case("a founder revokes a founder", properties(), founder(), Revoked::Agent(person(0x72)), "founder_revoked"),
+        case("in a public network", network::public("Everybody"), agent(ALICE), bob(), "unsupported"),
+    ]
+}

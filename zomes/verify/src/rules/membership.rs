@@ -1,0 +1,68 @@
+//! The rules for joining a network and for being shut out of it. Founders decide; everybody checks.
+
+use super::bounds::bytes_at_most;
+use crate::network::Network;
+use crate::{invite, signature, Breach};
+use ainonymous_types::{limits, AgentPubKey, Bytes32, InviteTerms, MembershipProof, Revocation, Revoked, TimestampUs};
+use holochain_serialized_bytes::{decode, encode};
+
+/// Who may join: everybody in a public network, elsewhere founders and whoever shows an invite. Gives the key of the
+/// invite that was shown.
+///
+/// `joined_at` is the time of the joining action itself; before there is one, none. Whoever joins writes that time: an
+/// expiry stops those whose clock is honest, a revocation the others.
+pub fn membership(
+    network: &Network,
+    agent: &AgentPubKey,
+    joined_at: Option<TimestampUs>,
+    proof: Option<&[u8]>,
+) -> Result<Option<Bytes32>, Breach> {
+    if network.is_open() || network.is_founder(agent) {
+        return Ok(None);
+    }
+    let proof = membership_proof(proof.ok_or(Breach::NotInvited)?)?;
+    let MembershipProof { terms, founder_signature, joiner_signature } = &proof;
+    let InviteTerms { network: invited_to, founder, key, expires_at, agent: only } = terms;
+    if *invited_to != network.id {
+        return Err(Breach::OtherNetwork);
+    }
+    if !network.is_founder(founder) {
+        return Err(Breach::NotFounder { what: "the invite" });
+    }
+    if !signature::is_good(&signature::key_of(founder), &invite::terms(terms), founder_signature) {
+        return Err(Breach::Signature { what: "the invite" });
+    }
+    if only.as_ref().is_some_and(|only| only != agent) {
+        return Err(Breach::InvitedOther);
+    }
+    if !signature::is_good(key, &invite::joining(terms, agent), joiner_signature) {
+        return Err(Breach::Signature { what: "the membership proof" });
+    }
+    if joined_at.is_some_and(|joined_at| joined_at >= *expires_at) {
+        return Err(Breach::InviteExpired);
+    }
+    Ok(Some(*key))
+}
+
+/// A revocation: by a founder, of somebody who is none.
+pub fn revocation(network: &Network, author: &AgentPubKey, revocation: &Revocation) -> Result<(), Breach> {
+    if network.is_open() {
+        return Err(Breach::Unsupported { what: "revocations in a public network" });
+    }
+    if !network.is_founder(author) {
+        return Err(Breach::NotFounder { what: "the revocation" });
+    }
+    match &revocation.target {
+        Revoked::Agent(agent) if network.is_founder(agent) => Err(Breach::FounderRevoked),
+        Revoked::Agent(_) | Revoked::Invite(_) => Ok(()),
+    }
+}
+
+/// A proof as it was shown: within its bound, and in the only encoding that it has.
+fn membership_proof(bytes: &[u8]) -> Result<MembershipProof, Breach> {
+    let what = "the membership proof";
+    bytes_at_most(what, bytes.len(), limits::MEMBERSHIP_PROOF_BYTES_MAX)?;
+    let proof: MembershipProof = decode(bytes).map_err(|_| Breach::Undecodable { what })?;
+    let again = encode(&proof).map_err(|_| Breach::Undecodable { what })?;
+    (again == bytes).then_some(proof).ok_or(Breach::NotCanonical { what })
+}
