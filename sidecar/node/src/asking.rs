@@ -11,7 +11,7 @@ use crate::routing::{ask_error, done, micros, to_travel, Inbox, Prepared};
 use crate::{AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Route};
 use ainonymous_conductor::Conductor;
 use ainonymous_protocol::history::Outcome;
-use ainonymous_protocol::timing::{DIRECT, SIGNALS};
+use ainonymous_protocol::timing::{DIRECT, SECOND_WAY, SIGNALS};
 use ainonymous_protocol::{Effect, Failure, Handed, Question};
 use ainonymous_transport::Hide;
 use ainonymous_types::{AgentPubKey, Ask, ChatInput, PeerSignal, RequestId, SendSignal};
@@ -57,6 +57,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         started: Instant::now(),
         first_text: None,
         handed: Handed::default(),
+        tried_links: false,
         events,
         taken: Some(taken),
     };
@@ -107,6 +108,7 @@ struct Asker {
     started: Instant,
     first_text: Option<Duration>,
     handed: Handed,
+    tried_links: bool,
     events: mpsc::Sender<Result<AnswerEvent, AskError>>,
     taken: Option<oneshot::Sender<Result<AnswerHead, AskError>>>,
 }
@@ -151,7 +153,10 @@ impl Asker {
                             && (!same_spec || a.candidate.spec.entry == candidate.spec.entry)
                     });
                     // The way was the trouble, not the provider: whoever has no way either is asked after that.
-                    last = Some(e);
+                    // In mid-answer the first failure is what happened; those after it are why it could not be mended.
+                    if last.is_none() || self.handed.is_empty() {
+                        last = Some(e);
+                    }
                 }
             }
         }
@@ -171,6 +176,7 @@ impl Asker {
             request: None,
             spec: Some(candidate.spec.clone()),
         };
+        self.tried_links |= by == By::Link;
         let (way, timing) = match (by, &candidate.link) {
             (By::Link, Some(link)) => match DirectWay::begin(&self.node, link, &ask).await {
                 Ok((way, round_trip)) => {
@@ -186,7 +192,9 @@ impl Asker {
                 if let Err(e) = self.conductor.send_signal(SendSignal { to, signal }).await {
                     return Ended::Failed(e.into());
                 }
-                (Way::Signals { conductor: self.conductor.clone(), inbox }, SIGNALS)
+                // Whoever could not be reached by a link has had some time already.
+                let timing = if self.tried_links { SECOND_WAY } else { SIGNALS };
+                (Way::Signals { conductor: self.conductor.clone(), inbox }, timing)
             }
         };
         let run = Run {

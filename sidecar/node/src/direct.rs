@@ -3,6 +3,7 @@
 //! A stream that breaks is taken up again where it ended, on a new link to the same provider: it keeps the answer for a while.
 
 use crate::node::Node;
+use crate::plane::PUBLISHED_WAIT;
 use crate::Route;
 use ainonymous_transport::{Address, Frame, Hide, Link, LinkError, Stream, TransportSecret, Way};
 use ainonymous_types::{limits, Ask, BatchProof, Bytes32, Capability, PeerSignal, RequestId};
@@ -14,8 +15,8 @@ use std::time::Duration;
 const CONNECT_MAX: Duration = Duration::from_millis(800);
 /// The same where it must go through routers, which takes several round trips.
 const CONNECT_ROUTED_MAX: Duration = Duration::from_secs(3);
-/// Longest wait for the provider's word about a receipt.
-const RECEIPT_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for the provider's word about a receipt: it says so when it has published it, or that it has waited enough.
+const RECEIPT_MAX: Duration = PUBLISHED_WAIT.saturating_add(Duration::from_secs(5));
 
 /// How a provider's data plane is reached, as its capability says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +129,7 @@ impl fmt::Debug for DirectWay {
     }
 }
 
-/// Asks a provider over a link where a receipt stands; none if it cannot say.
+/// Waits with a provider, over a link, for the place of a receipt; none if it cannot say or has waited enough.
 pub(crate) async fn published(node: &Node, to: &LinkAddress, id: RequestId) -> Option<BatchProof> {
     let asked = async {
         let link = link(node, to).await.ok()?;

@@ -57,6 +57,8 @@ pub(crate) struct Inner {
     pub(crate) signal_work: Arc<Semaphore>,
     /// Held while receipts become a batch, so that none stands in two.
     pub(crate) publishing: tokio::sync::Mutex<()>,
+    /// Counts batches of receipts, for whoever waits for one.
+    pub(crate) batches: watch::Sender<u64>,
     pub(crate) conductor: watch::Sender<ConductorSlot>,
     start_error: Mutex<Option<NodeError>>,
     pub(crate) engines: Engines,
@@ -120,6 +122,7 @@ impl Node {
             answers: TaskTracker::new(),
             signal_work: Arc::new(Semaphore::new(SIGNAL_WORK_MAX)),
             publishing: tokio::sync::Mutex::default(),
+            batches: watch::Sender::new(0),
             conductor: watch::Sender::new(ConductorSlot::Starting),
             start_error: Mutex::new(None),
             engines: Engines::new(worker, hashes, models),

@@ -16,6 +16,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
+/// Whoever asks for the place of a receipt waits with the provider for so long.
+pub(crate) const PUBLISHED_WAIT: Duration = Duration::from_secs(30);
 /// A stream must say within this what it is about.
 const FIRST_FRAME_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for a router's answer before the network is told what there is.
@@ -177,8 +179,15 @@ async fn on_stream(node: Node, link: Link, stream: Stream) {
         }
         Frame::Resend { id, from_chunk } if from_chunk >= limits::ANSWER_CHUNKS_MAX => {
             // Where does my receipt stand? No word means: not on the DHT yet.
-            if let Some(proof) = serving::published(&node, id) {
-                let _ = sender.send(&Frame::Published { proof }).await;
+            tokio::select! {
+                proof = serving::when_published(&node, id) => {
+                    if let Some(proof) = proof {
+                        let _ = sender.send(&Frame::Published { proof }).await;
+                    }
+                }
+                () = tokio::time::sleep(PUBLISHED_WAIT) => {}
+                // Whoever asks is gone.
+                _ = receiver.recv() => return,
             }
             return sender.finish();
         }

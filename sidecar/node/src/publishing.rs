@@ -101,6 +101,7 @@ pub(crate) async fn publish_batch(
     if let Err(e) = node.inner.store.publish(&placed) {
         tracing::error!(error = %e, hint = e.hint(), "published receipts cannot be noted");
     }
+    node.inner.batches.send_modify(|batches| *batches += 1);
     node.inner.counts.receipts_published.fetch_add(u64::from(count), Ordering::Relaxed);
     for (id, proof) in &placed {
         // Who asked over a link asks for it: nobody else knows where he is.

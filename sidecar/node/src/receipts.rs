@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{watch, Semaphore};
 
 /// Most receipts kept; the oldest give way.
 const KEPT_MAX: usize = 4_096;
@@ -20,15 +20,28 @@ const FETCH_MAX: Duration = Duration::from_secs(60);
 const REMINDERS_MAX: u32 = 5;
 /// Time that a signal about a receipt gets before it counts as lost.
 const SIGNAL_GRACE: Duration = Duration::from_secs(2);
-/// Time that a batch takes to be written, before its provider is asked.
-const LINK_GRACE: Duration = Duration::from_millis(250);
+/// How often a provider is waited with for a receipt.
+const WAITS_MAX: u32 = 90;
+/// Pause before it is waited with again; longer each time.
+const WAIT_AGAIN: Duration = Duration::from_millis(500);
+/// The longest of these pauses.
+const WAIT_AGAIN_MAX: Duration = Duration::from_secs(60);
+/// Receipts waited for over links at once.
+const WAITING_MAX: usize = 16;
 /// Pause between two attempts to read it.
 const FETCH_PAUSE: Duration = Duration::from_millis(150);
 
 /// Receipts for questions of this node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Receipts {
     kept: Mutex<Kept>,
+    waits: Semaphore,
+}
+
+impl Default for Receipts {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), waits: Semaphore::new(WAITING_MAX) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -134,23 +147,32 @@ pub(crate) enum Told {
 
 /// Asks the provider where a receipt stands: by signal if it has not said so in time, for its own may have been lost.
 pub(crate) async fn remind(node: Node, conductor: Conductor, id: RequestId, told: Told) {
-    let grace = match told {
-        Told::BySignal => SIGNAL_GRACE,
-        Told::ByLink(_) => LINK_GRACE,
-    };
+    if let Told::ByLink(link) = told {
+        return wait_by_link(node, conductor, id, link).await;
+    }
     for attempt in 1..=REMINDERS_MAX {
-        tokio::time::sleep((node.inner.habits.receipt_interval + grace) * attempt).await;
+        tokio::time::sleep((node.inner.habits.receipt_interval + SIGNAL_GRACE) * attempt).await;
         let Some(provider) = node.inner.receipts.awaited(id) else { return };
-        if let Told::ByLink(link) = &told {
-            if let Some(proof) = direct::published(&node, link, id).await {
-                return on_published(node.clone(), conductor.clone(), provider, id, proof).await;
-            }
-            continue;
-        }
         let ask = PeerSignal::Resend { id, from_chunk: limits::ANSWER_CHUNKS_MAX };
         if let Err(e) = conductor.send_signal(SendSignal { to: vec![provider], signal: ask }).await {
             tracing::debug!(error = %e, "a provider could not be reminded of a receipt");
         }
+    }
+}
+
+/// Waits with the provider until it has published the receipt; comes back if it goes away meanwhile.
+async fn wait_by_link(node: Node, conductor: Conductor, id: RequestId, link: LinkAddress) {
+    for attempt in 1..=WAITS_MAX {
+        let proof = {
+            // Each wait takes one of the streams that questions need too.
+            let Ok(_turn) = node.inner.receipts.waits.acquire().await else { return };
+            direct::published(&node, &link, id).await
+        };
+        let Some(provider) = node.inner.receipts.awaited(id) else { return };
+        if let Some(proof) = proof {
+            return on_published(node, conductor, provider, id, proof).await;
+        }
+        tokio::time::sleep((WAIT_AGAIN * attempt).min(WAIT_AGAIN_MAX)).await;
     }
 }
 

@@ -195,6 +195,20 @@ pub(crate) fn published(node: &Node, id: RequestId) -> Option<BatchProof> {
     node.inner.store.published(id).ok().flatten()
 }
 
+/// Resolves when a receipt of this node is on the DHT; with none at once if no such receipt waits.
+pub(crate) async fn when_published(node: &Node, id: RequestId) -> Option<BatchProof> {
+    let mut batches = node.inner.batches.subscribe();
+    loop {
+        batches.borrow_and_update();
+        if let Some(proof) = published(node, id) {
+            return Some(proof);
+        }
+        if !node.inner.store.is_pending(id).unwrap_or(false) || batches.changed().await.is_err() {
+            return None;
+        }
+    }
+}
+
 /// Checks a question and hands it to the engine.
 pub(crate) fn accept(
     node: &Node,

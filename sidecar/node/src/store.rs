@@ -145,6 +145,11 @@ impl Store {
         })
     }
 
+    /// Whether a receipt waits for its batch.
+    pub(crate) fn is_pending(&self, id: RequestId) -> Result<bool, NodeError> {
+        self.with(|db| Ok(db.begin_read()?.open_table(PENDING)?.get(&id.0)?.is_some()))
+    }
+
     /// Moves receipts from waiting to published.
     pub(crate) fn publish(&self, proofs: &[(RequestId, BatchProof)]) -> Result<(), NodeError> {
         self.with(|db| {

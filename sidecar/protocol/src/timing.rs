@@ -24,6 +24,8 @@ pub const SIGNALS: Timing = Timing {
     silence_us: 4_200_000,
     nudge_us: 1_500_000,
 };
+/// Signals after a link has failed: an asker hears within five seconds how it stands.
+pub const SECOND_WAY: Timing = Timing { silence_us: 3_200_000, ..SIGNALS };
 /// A stream between sidecars: cheap, in order, and nothing is lost while it lives.
 pub const DIRECT: Timing = Timing {
     coalesce_us: 4_000,
