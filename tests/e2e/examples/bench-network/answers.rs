@@ -69,7 +69,7 @@ pub(crate) fn measure(report: &mut Report, options: &Options, lab: &Runtime) -> 
     report.figure("ttft_delta_ms", times.difference(), &no_peer);
     report.samples("ttft_512_ms", &times);
     let mut pair = Pair::default();
-    in_turns(options.rounds, &two, |server, remote| {
+    in_turns(options.rounds, &two.remote, Some(&two.own), |server, remote| {
         let user = bench.prompts.text(FIRST_TOKEN_PROMPT);
         let seen = server.ask(&Question { system: None, user, max_tokens: 2 })?;
         pair.of(remote).push(seen.first().as_secs_f64() * 1e3);
@@ -90,51 +90,83 @@ fn streams(
     no_peer: &str,
 ) -> Result<(), String> {
     let name = format!("decode_ratio_{clients}");
-    let (pair, cost) = bench.streams(clients, tokens)?;
-    report.figure(&name, pair.ratio(), no_peer);
-    report.samples(&format!("decode_{clients}_tokens_per_s"), &pair);
-    report.samples(&format!("decode_{clients}_cpu_ms_per_token"), &cost);
-    let mut pair = Pair::default();
-    let mut cpu = [0.0; 3];
-    in_turns(bench.rounds, two, |server, remote| {
+    let theirs = bench.theirs.clone();
+    let beside = speeds(bench, two, theirs.as_ref(), (clients, tokens))?;
+    report.figure(&name, beside.later.ratio(), no_peer);
+    report.samples(&format!("decode_{clients}_tokens_per_s"), &beside.later);
+    let own = speeds(bench, two, Some(&two.own), (clients, tokens))?;
+    report.figure(&format!("{name}_own_engine"), own.later.ratio(), "");
+    report.samples(&format!("decode_{clients}_own_engine_tokens_per_s"), &own.later);
+    if clients == 1 {
+        report.figure("whole_ratio_1", beside.whole.ratio(), no_peer);
+        report.figure("whole_ratio_1_own_engine", own.whole.ratio(), "");
+        report.samples("whole_1_tokens_per_s", &beside.whole);
+        report.samples("whole_1_own_engine_tokens_per_s", &own.whole);
+    }
+    let all = own.cpu.iter().sum::<f64>().max(1e-9);
+    let named =
+        two.processes().into_iter().zip(own.cpu).map(|((name, _), s)| (name.to_string(), json!(share(s / all))));
+    report.note(&format!("decode_{clients}_cpu_shares"), Value::Object(named.collect::<Map<_, _>>()));
+    eprintln!("{name}: {:?}, to our own engine {:?}", beside.later.ratio(), own.later.ratio());
+    Ok(())
+}
+
+/// Tokens a second of answers over the link and of another server, in turn.
+#[derive(Default)]
+struct Speeds {
+    /// After the first text of one stream; of several together, from the first question to the last answer. A client
+    /// that gets a late first text, and the rest in one go, sees a speed that nobody computes with.
+    later: Pair,
+    /// From asking to the end of all answers.
+    whole: Pair,
+    /// Processor time that each of our processes took for answers over the link, in seconds.
+    cpu: [f64; 3],
+}
+
+fn speeds(
+    bench: &mut Bench,
+    two: &Two,
+    other: Option<&Server>,
+    (clients, tokens): (usize, u32),
+) -> Result<Speeds, String> {
+    let mut speeds = Speeds::default();
+    in_turns(bench.rounds, &two.remote, other, |server, remote| {
         let mut question = || Question {
             system: None,
             user: format!("{} {}", bench.prompts.words(4), bench.question),
             max_tokens: tokens,
         };
         let questions: Vec<Question> = (0..clients).map(|_| question()).collect();
-        let before = two.processes().map(|(_, pid)| machine::cpu_s(pid).unwrap_or_default());
+        let cpu = || two.processes().map(|(_, pid)| machine::cpu_s(pid).unwrap_or_default());
+        let before = cpu();
         let (took, seen) = server.ask_all(&questions)?;
         if remote {
-            for ((sum, (_, pid)), before) in cpu.iter_mut().zip(two.processes()).zip(before) {
-                *sum += machine::cpu_s(pid).unwrap_or_default() - before;
-            }
+            let used = cpu().into_iter().zip(before).map(|(now, before)| now - before);
+            speeds.cpu.iter_mut().zip(used).for_each(|(sum, used)| *sum += used);
         }
-        let all = f64::from(seen.iter().map(|s| s.tokens).sum::<u32>());
-        pair.of(remote).push(match seen.as_slice() {
+        let whole = f64::from(seen.iter().map(|s| s.tokens).sum::<u32>()) / took.as_secs_f64();
+        speeds.whole.of(remote).push(whole);
+        speeds.later.of(remote).push(match seen.as_slice() {
             [one] => one.tokens_per_s(),
-            _ => all / took.as_secs_f64(),
+            _ => whole,
         });
         Ok(())
     })?;
-    report.figure(&format!("{name}_own_engine"), pair.ratio(), "");
-    report.samples(&format!("decode_{clients}_own_engine_tokens_per_s"), &pair);
-    let whole = cpu.iter().sum::<f64>().max(1e-9);
-    let named = two.processes().into_iter().zip(cpu).map(|((name, _), s)| (name.to_string(), json!(share(s / whole))));
-    report.note(&format!("decode_{clients}_cpu_shares"), Value::Object(named.collect::<Map<_, _>>()));
-    eprintln!("{name}: to our own engine {:?}, processor time {cpu:?} s", pair.ratio());
-    Ok(())
+    Ok(speeds)
 }
 
-/// The provider asked over the link and directly, in turn; every round begins with the other.
+/// Both servers in turn; every round begins with the other.
 pub(crate) fn in_turns(
     rounds: usize,
-    two: &Two,
+    remote: &Server,
+    other: Option<&Server>,
     mut sample: impl FnMut(&Server, bool) -> Result<(), String>,
 ) -> Result<(), String> {
     for round in 0..rounds {
-        for remote in [round % 2 == 0, round % 2 == 1] {
-            sample(if remote { &two.remote } else { &two.own }, remote)?;
+        for is_remote in [round % 2 == 0, round % 2 == 1] {
+            if let Some(server) = if is_remote { Some(remote) } else { other } {
+                sample(server, is_remote)?;
+            }
         }
     }
     Ok(())

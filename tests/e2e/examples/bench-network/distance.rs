@@ -98,7 +98,7 @@ fn visit(two: &Two, prompts: &mut Prompts, seen: &mut Distance) -> Result<(), St
         Ok(asked.first().as_secs_f64() * 1e3)
     };
     seen.cold.push(first(&two.remote)?);
-    in_turns(WARM_QUESTIONS, two, |server, remote| {
+    in_turns(WARM_QUESTIONS, &two.remote, Some(&two.own), |server, remote| {
         seen.warm.of(remote).push(first(server)?);
         Ok(())
     })?;
