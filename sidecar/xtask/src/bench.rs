@@ -14,6 +14,8 @@ pub(crate) enum What {
     Path,
     /// Our engine through our own API against a real llama-server, in turn.
     Engine,
+    /// Answers of another node over QUIC against a real llama-server; distance, changes of address, deaths, routers.
+    Network,
     /// Tokens a second inside the worker process and across its boundary.
     Worker,
 }
@@ -27,10 +29,11 @@ pub(crate) fn run(layout: &Layout, what: What, arguments: &[String]) -> Result<(
     let mut program = match what {
         What::Path => run::command(layout, layout.binary("examples/bench-path")),
         What::Engine => run::command(layout, layout.binary("examples/bench-engine")),
+        What::Network => run::command(layout, layout.binary("examples/bench-network")),
         What::Worker => run::command(layout, layout.binary("examples/bench")),
     };
     match what {
-        What::Path | What::Engine => program.env("AINONYMOUS_BIN", layout.binary("ainonymous")),
+        What::Path | What::Engine | What::Network => program.env("AINONYMOUS_BIN", layout.binary("ainonymous")),
         What::Worker => program.arg(layout.tiny_model()),
     };
     program.args(arguments);

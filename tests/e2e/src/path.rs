@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -36,9 +36,11 @@ pub struct Path {
 #[derive(Debug)]
 struct Shared {
     to: SocketAddr,
-    weather: Weather,
+    weather: Mutex<Weather>,
     /// Counts how often the asker's address was changed.
     generation: AtomicU32,
+    /// What is sent to addresses before this one is lost.
+    deaf_before: AtomicU32,
     dice: AtomicU64,
     forwarded: AtomicU64,
 }
@@ -50,8 +52,9 @@ impl Path {
         let address = near.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             to,
-            weather,
+            weather: Mutex::new(weather),
             generation: AtomicU32::new(0),
+            deaf_before: AtomicU32::new(0),
             dice: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
             forwarded: AtomicU64::new(0),
         });
@@ -64,9 +67,20 @@ impl Path {
         self.address
     }
 
-    /// From now on the provider sees askers come from another address, as after a new lease or another network.
+    /// From now on the weather is this. What is on its way already is not touched.
+    pub fn becomes(&self, weather: Weather) {
+        *self.shared.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
+    }
+
+    /// From now on the provider sees askers come from another address. What it sends to the earlier one still arrives.
     pub fn change_address(&self) {
         self.shared.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The same, but what is sent to the earlier address is lost, as after a new lease or in another network.
+    pub fn lose_address(&self) {
+        let now = self.shared.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        self.shared.deaf_before.store(now, Ordering::Relaxed);
     }
 
     /// Packets that arrived at either end.
@@ -82,12 +96,16 @@ impl Drop for Path {
 }
 
 impl Shared {
+    fn weather(&self) -> Weather {
+        *self.weather.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether this packet is lost: the same ones in every run (splitmix64).
-    fn loses(&self) -> bool {
+    fn loses(&self, per_mille: u32) -> bool {
         let n = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (n ^ (n >> 31)) % 1_000 < u64::from(self.weather.lost_per_mille)
+        (n ^ (n >> 31)) % 1_000 < u64::from(per_mille)
     }
 }
 
@@ -110,7 +128,7 @@ async fn forward(near: Arc<UdpSocket>, shared: Arc<Shared>) {
                 tasks.spawn(deliver(packets, far.clone(), None, shared.clone()));
                 let (back, packets) = mpsc::channel(UNDER_WAY_MAX);
                 tasks.spawn(deliver(packets, near.clone(), Some(from), shared.clone()));
-                tasks.spawn(listen(far, back, shared.clone()));
+                tasks.spawn(listen(far, key.1, back, shared.clone()));
                 askers.entry(key).or_insert(there)
             }
         };
@@ -118,11 +136,12 @@ async fn forward(near: Arc<UdpSocket>, shared: Arc<Shared>) {
     }
 }
 
-async fn listen(far: Arc<UdpSocket>, back: Lane, shared: Arc<Shared>) {
+async fn listen(far: Arc<UdpSocket>, generation: u32, back: Lane, shared: Arc<Shared>) {
     let mut packet = vec![0; PACKET_BYTES_MAX];
     loop {
         // An error says that nobody listens there (any more): so it is in a network.
         match far.recv(&mut packet).await {
+            Ok(_) if generation < shared.deaf_before.load(Ordering::Relaxed) => {}
             Ok(len) => send(&back, &packet[..len], &shared),
             Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
         }
@@ -130,8 +149,9 @@ async fn listen(far: Arc<UdpSocket>, back: Lane, shared: Arc<Shared>) {
 }
 
 fn send(lane: &Lane, packet: &[u8], shared: &Shared) {
-    if !shared.loses() {
-        let _ = lane.try_send((Instant::now() + shared.weather.delay, packet.to_vec()));
+    let weather = shared.weather();
+    if !shared.loses(weather.lost_per_mille) {
+        let _ = lane.try_send((Instant::now() + weather.delay, packet.to_vec()));
     }
 }
 
@@ -148,5 +168,44 @@ async fn deliver(
             None => socket.send(&packet).await,
         };
         shared.forwarded.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(5);
+    /// Nothing comes any more after this.
+    const SILENCE: Duration = Duration::from_millis(300);
+
+    async fn heard(socket: &UdpSocket, within: Duration) -> Option<SocketAddr> {
+        let mut packet = [0; 8];
+        tokio::time::timeout(within, socket.recv_from(&mut packet)).await.ok()?.ok().map(|(_, from)| from)
+    }
+
+    #[tokio::test]
+    async fn an_earlier_address_hears_until_it_is_lost_and_the_weather_changes() {
+        let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+        let (asker, provider) = (bind().await.expect("a socket"), bind().await.expect("a socket"));
+        let path = Path::to(provider.local_addr().expect("an address"), Weather::default()).await;
+        let mut seen = Vec::new();
+        for change in [Path::change_address, Path::lose_address, Path::change_address] {
+            asker.send_to(b"?", path.address()).await.expect("loopback");
+            seen.push(heard(&provider, SOON).await.expect("a packet"));
+            change(&path);
+        }
+        assert!(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2], "{seen:?}");
+        for (address, hears) in seen.iter().zip([false, false, true]) {
+            provider.send_to(b"!", address).await.expect("loopback");
+            assert_eq!(heard(&asker, if hears { SOON } else { SILENCE }).await.is_some(), hears, "{seen:?}");
+        }
+
+        let delay = Duration::from_millis(80);
+        path.becomes(Weather { delay, ..Weather::default() });
+        let sent = Instant::now();
+        asker.send_to(b"?", path.address()).await.expect("loopback");
+        heard(&provider, SOON).await.expect("a packet");
+        assert!(sent.elapsed() >= delay);
     }
 }

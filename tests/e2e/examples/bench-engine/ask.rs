@@ -27,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) model: String,
     /// Whether it can be told to go on where the model would end.
     pub(crate) ignores_end: bool,
+    /// The only way that its questions may take to another node, if it is a node of ours.
+    pub(crate) route: Option<&'static str>,
 }
 
 /// A question.
@@ -54,10 +56,12 @@ impl Seen {
         self.texts.first().map_or(self.ended, |t| t.0) - self.asked
     }
 
-    /// Tokens a second after the first.
+    /// Tokens a second after the first text. That one may bring several: its length tells how many.
     pub(crate) fn tokens_per_s(&self) -> f64 {
         let (first, last) = (self.asked + self.first(), self.texts.last().map_or(self.ended, |t| t.0));
-        f64::from(self.tokens.saturating_sub(1)) / (last - first).as_secs_f64().max(1e-6)
+        let bytes: usize = self.texts.iter().map(|t| t.1).sum();
+        let later = bytes - self.texts.first().map_or(0, |t| t.1);
+        f64::from(self.tokens) * later as f64 / bytes.max(1) as f64 / (last - first).as_secs_f64().max(1e-6)
     }
 }
 
@@ -65,6 +69,13 @@ impl Server {
     /// Processor time that it has taken, in seconds.
     pub(crate) fn cpu_s(&self) -> f64 {
         self.processes.iter().filter_map(|&pid| machine::cpu_s(pid)).sum()
+    }
+
+    /// Until both go on where the model would end, answers must be short enough not to end by themselves.
+    pub(crate) fn honours_ignore_eos(&self) -> bool {
+        let asked = Self { ignores_end: true, ..self.clone() };
+        let question = Question { system: None, user: "Who are you?".into(), max_tokens: 40 };
+        asked.ask(&question).is_ok_and(|seen| seen.tokens == 40)
     }
 
     fn body(&self, question: &Question) -> Value {
@@ -84,6 +95,9 @@ impl Server {
         });
         if self.ignores_end {
             body["ignore_eos"] = json!(true);
+        }
+        if let Some(route) = self.route {
+            body["ainonymous"] = json!({ "route": route });
         }
         body
     }

@@ -105,16 +105,7 @@ fn model(options: &Options) -> PathBuf {
     if options.tiny {
         return tiny_model();
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    let folder = cache.unwrap_or_else(std::env::temp_dir).join("ainonymous/models");
-    let path = folder.join("random-gemma-309m-q8_0.gguf");
-    if !path.exists() {
-        eprintln!("making a model of random weights: {}", path.display());
-        fs_err::create_dir_all(&folder).expect("a folder for models");
-        random_model::write(&path, &random_model::MEDIUM, &tiny_model()).expect("a model");
-    }
-    path
+    random_model::cached(&tiny_model())
 }
 
 /// Our node, and what is asked of it besides answers.
@@ -139,7 +130,14 @@ impl Ours {
         let models = runtime.block_on(client.get("/v1/models")).1;
         let name = models["data"][0]["id"].as_str().expect("a model").to_string();
         let address = client.base().trim_start_matches("http://").trim_end_matches('/').to_string();
-        let server = Server { name: "our node", processes: vec![node.pid()], address, model: name, ignores_end: false };
+        let server = Server {
+            name: "our node",
+            processes: vec![node.pid()],
+            address,
+            model: name,
+            ignores_end: false,
+            route: None,
+        };
         let mut ours = Self { node, server, client, runtime };
         ours.server.processes.push(ours.worker());
         ours
@@ -157,7 +155,7 @@ impl Ours {
 fn measure(options: &Options) -> Report {
     let mut report = Report::default();
     let path = model(options);
-    let context_trained = context_trained(&path);
+    let context_trained = random_model::context_trained(&path);
     let settings =
         Settings { threads: options.threads, slots: options.slots, context: context_trained.min(LONG_PROMPT + 2_048) };
     let mut ours = Ours::start(&path, settings);
@@ -166,7 +164,7 @@ fn measure(options: &Options) -> Report {
     let peer = peer.ok();
     describe(&mut report, &path, settings, options, peer.as_ref());
     let question = "Tell me a long story.".to_string();
-    ours.server.ignores_end = honours_ignore_eos(&ours.server);
+    ours.server.ignores_end = ours.server.honours_ignore_eos();
     report.note("ignore_eos", ours.server.ignores_end);
     let prompts = Prompts::new(&ours.server).expect("an answer");
     let theirs = peer.as_ref().map(|p| p.server.clone());
@@ -201,23 +199,6 @@ fn describe(report: &mut Report, path: &Path, settings: Settings, options: &Opti
     report.note("peer_version", peer.map(|p| p.version.clone()));
     report.note("peer_arguments", peer.map(|p| p.arguments.clone()));
     report.note("peer_backend", peer.and_then(Peer::backend));
-}
-
-/// Context that the model was trained with.
-fn context_trained(path: &Path) -> u32 {
-    let header = ainonymous_models::Header::read(path).expect("a GGUF file");
-    let found = header.values.iter().find(|(key, _)| key.ends_with(".context_length"));
-    match found {
-        Some((_, ainonymous_models::Value::Unsigned(tokens))) => *tokens as u32,
-        _ => 8_192,
-    }
-}
-
-/// Until both go on where the model would end, answers must be short enough not to end by themselves.
-fn honours_ignore_eos(server: &Server) -> bool {
-    let asked = Server { ignores_end: true, ..server.clone() };
-    let question = ask::Question { system: None, user: "Who are you?".into(), max_tokens: 40 };
-    asked.ask(&question).is_ok_and(|seen| seen.tokens == 40)
 }
 
 fn idle_and_memory(report: &mut Report, ours: &Ours, path: &Path, peer: Option<&Peer>, no_peer: &str) {

@@ -80,6 +80,7 @@ impl Peer {
             address,
             model: "peer".into(),
             ignores_end: true,
+            route: None,
         };
         let mut peer = Self { server, version, arguments, told: String::new(), child, dir };
         peer.wait()?;

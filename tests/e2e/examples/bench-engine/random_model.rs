@@ -4,7 +4,7 @@
 //! The format is described with `ainonymous-models`; only what is changed is understood here.
 
 use std::io::{BufWriter, Result, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What sets the cost of a model.
 pub(crate) struct Shape {
@@ -40,8 +40,32 @@ const SILENT_TOKENS: u64 = 300;
 /// Weights that share a scale in q8_0, and the bytes that they take with it.
 const BLOCK: (u64, u64) = (32, 34);
 
+/// The model of 309 million weights in the cache, made once.
+pub(crate) fn cached(tiny: &Path) -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+    let folder = cache.unwrap_or_else(std::env::temp_dir).join("ainonymous/models");
+    let path = folder.join("random-gemma-309m-q8_0.gguf");
+    if !path.exists() {
+        eprintln!("making a model of random weights: {}", path.display());
+        fs_err::create_dir_all(&folder).expect("a folder for models");
+        write(&path, &MEDIUM, tiny).expect("a model");
+    }
+    path
+}
+
+/// Context that a model was trained with.
+pub(crate) fn context_trained(path: &Path) -> u32 {
+    let header = ainonymous_models::Header::read(path).expect("a GGUF file");
+    let found = header.values.iter().find(|(key, _)| key.ends_with(".context_length"));
+    match found {
+        Some((_, ainonymous_models::Value::Unsigned(tokens))) => *tokens as u32,
+        _ => 8_192,
+    }
+}
+
 /// Writes the model; the tiny one lends what is not weights.
-pub(crate) fn write(path: &Path, shape: &Shape, tiny: &Path) -> Result<()> {
+fn write(path: &Path, shape: &Shape, tiny: &Path) -> Result<()> {
     let tiny = fs_err::read(tiny)?;
     let tensors = tensors(shape);
     let part = path.with_extension("part");
