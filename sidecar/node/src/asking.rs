@@ -86,10 +86,12 @@ enum By {
 /// Links first, for they are faster; then the same providers by signals, which go where no link does.
 fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool) -> VecDeque<Attempt> {
     let mut attempts = VecDeque::new();
-    for by in [By::Link, By::Signals] {
+    // Where only links are allowed they get a second try: a provider that is very busy may look silent.
+    let second = if route == Route::Direct { By::Link } else { By::Signals };
+    for by in [By::Link, second] {
         let allowed = match by {
             By::Link => has_plane && route != Route::Signals,
-            By::Signals => route != Route::Direct,
+            By::Signals => true,
         };
         let fitting = |c: &&Chosen| allowed && (by == By::Signals || c.candidate.link.is_some());
         for Chosen { candidate, reason } in chosen.iter().filter(fitting).take(CANDIDATES_MAX) {
@@ -461,7 +463,8 @@ mod tests {
         assert_eq!(plan(Route::Auto, true), [&[(2, By::Link), (3, By::Link)][..], &signals[..]].concat());
         assert_eq!(plan(Route::Auto, false), signals);
         assert_eq!(plan(Route::Signals, true), signals);
-        assert_eq!(plan(Route::Direct, true), [(2, By::Link), (3, By::Link)]);
+        let links = [(2, By::Link), (3, By::Link)];
+        assert_eq!(plan(Route::Direct, true), [links, links].concat());
         assert_eq!(plan(Route::Direct, false), []);
     }
 

@@ -3,6 +3,7 @@
 use crate::error::ConnectError;
 use crate::key::TransportSecret;
 use crate::tls;
+use aws_lc_rs::hmac;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ const KNOCKING_BYTES_MAX: u64 = 1 << 20;
 /// A link on which nothing is heard for this long is gone.
 const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Silence is broken this often, by the side that connected.
-const KEEP_ALIVE: Duration = Duration::from_secs(4);
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Questions on one link at once.
 const STREAMS_MAX: u32 = 64;
 /// Bytes of one stream that may wait unread; a question of the largest size takes several round trips.
@@ -59,6 +60,20 @@ impl Identity {
     pub(crate) fn config(&self) -> quinn::ClientConfig {
         self.0.clone()
     }
+}
+
+/// What a socket knows without remembering anybody. It follows from the secret: whoever starts again tells peers of connections of the time
+/// before that they are gone (stateless resets, RFC 9000, section 10.3), and they need not find out by silence.
+pub(crate) fn socket(secret: &TransportSecret) -> quinn::EndpointConfig {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &*secret.to_bytes());
+    let reset = hmac::sign(&key, b"ainonymous/1 stateless reset");
+    let ids = hmac::sign(&key, b"ainonymous/1 connection ids");
+    let mut id_key = [0; 8];
+    id_key.copy_from_slice(&ids.as_ref()[..8]);
+    let id_key = u64::from_le_bytes(id_key);
+    let mut config = quinn::EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, reset.as_ref())));
+    config.cid_generator(move || Box::new(quinn_proto::HashedConnectionIdGenerator::from_key(id_key)));
+    config
 }
 
 /// An answering side's configuration.

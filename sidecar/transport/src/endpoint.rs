@@ -84,7 +84,7 @@ impl Endpoint {
     /// The same over a socket that is there.
     pub(crate) fn over(socket: Socket, secret: &TransportSecret) -> Result<Self, ConnectError> {
         let config = config::server(secret, config::ALPN, config::transport())?;
-        let quic = quic(socket.clone(), config)?;
+        let quic = quic(socket.clone(), config, secret)?;
         let (arrivals, arrived) = mpsc::channel(KNOCKING_MAX);
         let shared = Shared {
             door: Arc::default(),
@@ -218,10 +218,13 @@ pub(crate) fn open(listen: SocketAddr) -> Result<Socket, ConnectError> {
 }
 
 /// QUIC that answers on a socket.
-pub(crate) fn quic(socket: Socket, config: quinn::ServerConfig) -> Result<quinn::Endpoint, ConnectError> {
+pub(crate) fn quic(
+    socket: Socket,
+    config: quinn::ServerConfig,
+    secret: &TransportSecret,
+) -> Result<quinn::Endpoint, ConnectError> {
     let runtime = Arc::new(quinn::TokioRuntime);
-    let quic =
-        quinn::Endpoint::new_with_abstract_socket(quinn::EndpointConfig::default(), Some(config), socket, runtime);
+    let quic = quinn::Endpoint::new_with_abstract_socket(config::socket(secret), Some(config), socket, runtime);
     quic.map_err(|e| bind_error("the socket", &e))
 }
 

@@ -153,3 +153,44 @@ async fn a_link_whose_other_side_vanishes_is_broken_and_one_that_leaves_is_ended
     assert_eq!(reading.await.unwrap().unwrap_err(), LinkError::Ended);
     assert!(!link.is_open());
 }
+
+/// Whoever starts again says at once that it knows nothing of links of the time before: nobody has to find out by silence.
+#[tokio::test]
+async fn a_provider_that_starts_again_is_missed_at_once() {
+    let (before, after, asker) = (endpoint(1), endpoint(1), endpoint(2));
+    let _keys = serve(&before, u32::MAX, Duration::from_millis(5));
+    // Both have the same secret, as one process and the next one after a crash; the address leads to one of them.
+    let (address, leads_to) = tokio::sync::watch::channel(before.local_addr().unwrap());
+    let near = std::sync::Arc::new(tokio::net::UdpSocket::bind(LOOPBACK).await.unwrap());
+    let far = std::sync::Arc::new(tokio::net::UdpSocket::bind(LOOPBACK).await.unwrap());
+    let at = near.local_addr().unwrap();
+    let asker_at = asker.local_addr().unwrap();
+    tokio::spawn({
+        let (near, far) = (near.clone(), far.clone());
+        async move {
+            let mut packet = [0; 2_048];
+            while let Ok(len) = near.recv(&mut packet).await {
+                let to = *leads_to.borrow();
+                let _ = far.send_to(&packet[..len], to).await;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        let mut packet = [0; 2_048];
+        while let Ok(len) = far.recv(&mut packet).await {
+            let _ = near.send_to(&packet[..len], asker_at).await;
+        }
+    });
+    let pool = Pool::new(asker);
+    let link = pool.link(&before.key(), &[Address::Direct(at)], || secret(99)).await.unwrap();
+    let reading = tokio::spawn({
+        let link = link.clone();
+        async move { read_all(&link, "hello").await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    address.send_replace(after.local_addr().unwrap());
+    let begun = std::time::Instant::now();
+    let error = link.closed().await;
+    assert!(error.may_resume() && begun.elapsed() < Duration::from_secs(3), "{error} after {:?}", begun.elapsed());
+    assert!(reading.await.unwrap().unwrap_err().may_resume());
+}

@@ -107,7 +107,7 @@ async fn another_provider_goes_on_when_one_dies() {
     assert_eq!(survived.text, alone);
     assert_ne!(own(&survived.last)["provider"], survived.dead.as_str());
     assert!(survived.silence < RESUMED_WITHIN, "{:?}", survived.silence);
-    assert_eq!(status(&here).await["counters"]["retried"], 2);
+    assert!(status(&here).await["counters"]["retried"].as_u64() >= Some(2));
 }
 
 /// 200 ms there and back, one packet in twenty lost, and the asker's address changes in the middle of each answer.

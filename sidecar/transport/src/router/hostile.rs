@@ -56,7 +56,7 @@ struct State {
 impl Hostile {
     fn bind(mischief: impl Fn(u64) -> Vec<(usize, Duration)> + Send + Sync + 'static) -> Self {
         let server = config::server(&secret(66), ALPN, mtu::from_router(Layer::Outer)).unwrap();
-        let quic = endpoint::quic(endpoint::open(LOOPBACK).unwrap(), server).unwrap();
+        let quic = endpoint::quic(endpoint::open(LOOPBACK).unwrap(), server, &secret(66)).unwrap();
         let state = Arc::new(State {
             mischief: Arc::new(mischief),
             divert: Mutex::default(),

@@ -147,7 +147,8 @@ mod tests {
                 transport
             };
             let server = config::server(&server_secret, ALPN, fixed(from_router(layer))).unwrap();
-            let at = endpoint::quic(endpoint::open("127.0.0.1:0".parse().unwrap()).unwrap(), server).unwrap();
+            let at = endpoint::quic(endpoint::open("127.0.0.1:0".parse().unwrap()).unwrap(), server, &server_secret)
+                .unwrap();
             let identity = Identity::with(&client_secret, ALPN, fixed(from_client(layer))).unwrap();
             let (key, to) = (server_secret.public(), at.local_addr().unwrap());
             let answered = async { at.accept().await.unwrap().await.unwrap() };

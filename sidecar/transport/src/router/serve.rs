@@ -95,7 +95,7 @@ impl Router {
     pub fn bind(options: &RouterOptions) -> Result<Self, ConnectError> {
         let RouterOptions { listen, secret, limits } = options;
         let server = config::server(secret, ALPN, mtu::from_router(Layer::Outer))?;
-        let quic = endpoint::quic(endpoint::open(*listen)?, server)?;
+        let quic = endpoint::quic(endpoint::open(*listen)?, server, secret)?;
         let core = Arc::new(Core {
             table: Mutex::new(Table::new(*limits)),
             door: Arc::default(),
