@@ -77,7 +77,9 @@ fn two_nodes_meet_speak_and_find_each_other() {
         .await;
         println!("provider found by the other node after {} ms", announced.elapsed().as_millis());
         assert_eq!(found.capability.models[0].spec.entry, spec.entry);
-        assert_eq!(bob.get_all_model_specs().await.unwrap()[0].model, model());
+        // Each link comes on its own.
+        let known = eventually("the spec", || async { bob.get_all_model_specs().await.ok()?.pop() }).await;
+        assert_eq!(known.model, model());
         let standing = bob.get_agent_standing(alice.agent()).await.unwrap();
         assert!(standing.actions > 0 && standing.warrants.is_empty(), "{standing:?}");
 
