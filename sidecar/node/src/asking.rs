@@ -40,7 +40,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.hide = hide);
     // A signal tells who asks: whoever hides does without.
     let route = if request.hide { Route::Direct } else { request.route };
-    let chosen = choosing::order(node, found, &input, &request.demands).await?;
+    let chosen = choosing::order(node, found, &input, &request.demands, route != Route::Signals).await?;
     if chosen.is_empty() {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     }

@@ -141,12 +141,14 @@ impl Chooser {
     }
 }
 
-/// Puts candidates in the order in which they shall be asked; the demands are met by all of them.
+/// Puts candidates in the order in which they shall be asked; the demands are met by all of them. Whom no link will go to is not
+/// probed: a probe shows this machine's address.
 pub(crate) async fn order(
     node: &Node,
     mut found: Vec<Candidate>,
     input: &ChatInput,
     demands: &Demands,
+    by_link: bool,
 ) -> Result<Vec<Chosen>, AskError> {
     found.retain(|c| !node.inner.habits.peers.blocked.contains(&c.agent));
     found.truncate(choosing::CANDIDATES_MAX);
@@ -159,7 +161,7 @@ pub(crate) async fn order(
         choosing::plan(need, demands, candidates, now_us, &dice())
     })
     .map_err(unmet)?;
-    let away = probe(node, &found, probes).await;
+    let away = probe(node, &found, if by_link { probes } else { vec![] }).await;
     let there: Vec<Candidate> =
         found.iter().enumerate().filter(|(at, _)| !away.contains(at)).map(|(_, c)| c.clone()).collect();
     // If all say that they cannot answer, one of them says why.

@@ -50,14 +50,11 @@ impl DataPlane {
         let endpoint = match listen {
             Some(listen) => bind(listen)?,
             None => {
+                // IPv6 takes both kinds, but not every machine has it; and somebody else may have last time's port.
                 let everywhere =
-                    |port| [(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port), (IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)];
-                let mut places = everywhere(port).into_iter().chain(everywhere(0));
-                let mut bound = bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-                if let Some(endpoint) = places.find_map(|place| bind(SocketAddr::from(place)).ok()) {
-                    bound = Ok(endpoint);
-                }
-                bound?
+                    |port| [(IpAddr::from(Ipv6Addr::UNSPECIFIED), port), (Ipv4Addr::UNSPECIFIED.into(), port)];
+                let mut places = [port, 0].into_iter().flat_map(everywhere).map(|place| bind(place.into()));
+                places.find(Result::is_ok).unwrap_or_else(|| bind((Ipv4Addr::UNSPECIFIED, 0).into()))?
             }
         };
         let port = endpoint.local_addr().map_or(0, |at| at.port());

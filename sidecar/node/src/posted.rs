@@ -62,7 +62,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
     let found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
     let input = to_travel(&request.question)?;
-    let chosen = choosing::order(node, found, &input, &request.demands).await?;
+    let chosen = choosing::order(node, found, &input, &request.demands, false).await?;
     let Some(Chosen { candidate, reason }) = chosen.first() else {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     };

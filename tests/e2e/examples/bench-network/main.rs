@@ -13,19 +13,19 @@ mod distance;
 mod nodes;
 mod routers;
 
-// Shared with the benchmark of the engine, which needs more of them.
-#[allow(dead_code)]
+// Shared with the benchmark of the engine.
+#[allow(dead_code, reason = "the benchmark of the engine needs more of it")]
 #[path = "../bench-engine/ask.rs"]
 mod ask;
 #[path = "../bench-engine/figures.rs"]
 mod figures;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the benchmark of the engine needs more of it")]
 #[path = "../bench-engine/machine.rs"]
 mod machine;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the benchmark of the engine needs more of it")]
 #[path = "../bench-engine/measures.rs"]
 mod measures;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the benchmark of the engine needs more of it")]
 #[path = "../bench-engine/peer.rs"]
 mod peer;
 #[path = "../bench-engine/prompts.rs"]
