@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 /// While others wait for their next token, a chunk of a prompt shall take no longer than this.
 const CHUNK_TIME: Duration = Duration::from_millis(100);
 /// Fewest tokens of such a chunk; chunks are powers of two of it, so that prompts are cut at few places.
-const CHUNK_TOKENS_MIN: usize = 16;
-/// After a chunk of a long prompt others have at most so many times as long to themselves: they keep three quarters of their speed.
-const REST_MAX: f32 = 3.0;
+const CHUNK_TOKENS_MIN: usize = 8;
+/// After a chunk of a long prompt others have at most so many times as long to themselves: they keep four fifths of their speed.
+const REST_MAX: f32 = 4.0;
 
 pub(super) struct Scheduler {
     pub(super) shared: Arc<Shared>,
