@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 /// A question of 100 bytes, signed by its conversation's key.
 fn question(spec: &SpecRef) -> PostedQuestion {
     let key = SigningKey::from_bytes(&[7; 32]);
-    let message = ChatMessage { role: ChatRole::User, content: "x".repeat(100) };
-    let input = ChatInput { messages: vec![message], sampling: Sampling::default(), max_tokens: 16, stop: vec![] };
+    let message = ChatMessage::new(ChatRole::User, "x".repeat(100));
+    let input = ChatInput { messages: vec![message], sampling: Sampling::default(), max_tokens: 16, stop: vec![], more: None };
     let (id, salt, session_key) = (RequestId([1; 16]), Bytes32([9; 32]), Bytes32(key.verifying_key().to_bytes()));
     let commitment = commit::input(&salt, &input);
     let signature = key.sign(&ask::canonical(&id, &spec.entry, &commitment, &session_key));

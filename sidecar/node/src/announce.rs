@@ -4,7 +4,7 @@ use crate::engines::{model_id, Announced, Loaded};
 use crate::node::Node;
 use crate::slot::Slot;
 use ainonymous_conductor::{Conductor, ConductorError};
-use ainonymous_engine::Event;
+use ainonymous_engine::{Event, Question};
 use ainonymous_transport::Address;
 use ainonymous_types::{
     limits, CapabilityInput, ChatInput, ChatMessage, ChatRole, ModelSpec, Role, Sampling, ServedModel,
@@ -110,12 +110,14 @@ async fn withdraw(conductor: &Conductor) {
 /// Decode speed of one stream in tokens a second; 0 if the model says too little to tell. Warms the engine as well.
 async fn measure(loaded: &Loaded) -> u32 {
     let input = ChatInput {
-        messages: vec![ChatMessage { role: ChatRole::User, content: "Tell me a story.".into() }],
+        messages: vec![ChatMessage::new(ChatRole::User, "Tell me a story.")],
         sampling: Sampling { temperature_milli: 0, ..Sampling::default() },
         max_tokens: MEASURE_TOKENS,
         stop: Vec::new(),
+        more: None,
     };
-    let Ok(mut generation) = loaded.engine.generate(input.into()) else { return 0 };
+    let Ok(question) = Question::try_from(input) else { return 0 };
+    let Ok(mut generation) = loaded.engine.generate(question) else { return 0 };
     while let Some(event) = generation.events.recv().await {
         if let Event::Finished(f) = event {
             let tokens = f64::from(f.completion_tokens.saturating_sub(1));

@@ -1,20 +1,23 @@
 //! A question to peers: one provider after the other until one answers, and another one if it falls silent in the middle.
 //!
-//! Over a link where there is one, else by signals. The asker notices a change of provider only by who signs the receipt.
+//! Over a link where there is one, else by signals. The next provider is given the tokens that are there and goes on behind
+//! them (docs/adr/0017); the asker notices a change of provider by who signs the receipt, and by whom it says has begun.
 
 use crate::choosing::{self, Chosen};
 use crate::direct::{DirectWay, NoWay};
 use crate::directory::Candidate;
 use crate::node::Node;
 use crate::receipts::{self, Told};
-use crate::routing::{ask_error, done, micros, to_travel, Inbox, Prepared};
+use crate::routing::{ask_error, done, events, micros, to_travel, Inbox, Prepared};
 use crate::{AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Route};
 use ainonymous_conductor::Conductor;
 use ainonymous_protocol::history::Outcome;
 use ainonymous_protocol::timing::{DIRECT, SECOND_WAY, SIGNALS};
-use ainonymous_protocol::{Effect, Failure, Handed, Question};
+use ainonymous_protocol::{Effect, Failure, Handed, HandedPart, Question};
 use ainonymous_transport::Hide;
-use ainonymous_types::{AgentPubKey, Ask, ChatInput, PeerSignal, RequestId, SendSignal};
+use ainonymous_types::{
+    limits, AgentPubKey, Ask, ChatConstraint, ChatInput, ChatPrompt, ChatTool, PeerSignal, RequestId, SendSignal,
+};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -44,7 +47,10 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     if chosen.is_empty() {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     }
-    let attempts = attempts(chosen, route, node.inner.plane.is_some());
+    let attempts = attempts(chosen, route, node.inner.plane.is_some(), Size::of(&input));
+    if attempts.is_empty() && Size::of(&input).by_links_only {
+        return Err(AskError::NotThisWay { what: "a question of this size", way: "signals" });
+    }
     if attempts.is_empty() {
         return Err(AskError::NoWay { problem: "no provider of the model can be reached directly".into() });
     }
@@ -58,6 +64,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         first_text: None,
         handed: Handed::default(),
         tried_links: false,
+        told: None,
         events,
         taken: Some(taken),
     };
@@ -83,18 +90,81 @@ enum By {
     Signals,
 }
 
+/// What a question's size means for its ways.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    /// Encoded, as far as it matters.
+    bytes: usize,
+    /// It does not fit into a signal.
+    by_links_only: bool,
+    /// Who does not see images says so only when it is asked: more are tried.
+    shows_images: bool,
+}
+
+/// What a signal holds besides the question: ids, keys, signatures, names of fields.
+const SIGNAL_FRAME_BYTES: usize = 4 << 10;
+/// What MessagePack makes of an image besides its file, and of a message besides its words, at most.
+const PART_FRAME_BYTES: usize = 96;
+
+/// How long a question is, encoded; rather too much than too little.
+pub(crate) fn bytes(input: &ChatInput) -> usize {
+    Size::of(input).bytes + SIGNAL_FRAME_BYTES
+}
+
+impl Size {
+    fn of(input: &ChatInput) -> Self {
+        let ChatInput { messages, sampling: _, max_tokens: _, stop, more } = input;
+        let mut bytes: usize = stop.iter().map(|text| text.len() + 8).sum();
+        let mut shows_images = false;
+        for message in messages {
+            bytes += message.content.len() + PART_FRAME_BYTES;
+            let Some(more) = message.more.as_deref() else { continue };
+            shows_images |= !more.images.is_empty();
+            bytes += more.images.iter().map(|image| image.file.len() + PART_FRAME_BYTES).sum::<usize>();
+            let calls = more.tool_calls.iter();
+            bytes += calls.map(|c| c.id.len() + c.name.len() + c.arguments.len() + PART_FRAME_BYTES).sum::<usize>();
+            let texts = [&more.reasoning, &more.tool_call_id, &more.name];
+            bytes += texts.into_iter().flatten().map(String::len).sum::<usize>();
+        }
+        if let Some(more) = more.as_deref() {
+            bytes += more.begun.len() * 5 + more.template_arguments.len();
+            bytes += more.adjust.as_ref().map_or(0, |adjust| adjust.bias.len() * 32);
+            let tool = |t: &ChatTool| t.name.len() + t.description.as_ref().map_or(0, String::len) + t.parameters.len();
+            bytes += more.tools.iter().map(|t| tool(t) + PART_FRAME_BYTES).sum::<usize>();
+            bytes += match &more.prompt {
+                Some(ChatPrompt::Text(text)) => text.len(),
+                Some(ChatPrompt::Tokens(tokens)) => tokens.len() * 5,
+                None => 0,
+            };
+            bytes += match &more.constraint {
+                None | Some(ChatConstraint::JsonObject) => 0,
+                Some(
+                    ChatConstraint::JsonSchema(text)
+                    | ChatConstraint::Regex(text)
+                    | ChatConstraint::Lark(text)
+                    | ChatConstraint::Gbnf(text),
+                ) => text.len(),
+                Some(ChatConstraint::Choice(texts)) => texts.iter().map(|text| text.len() + 8).sum(),
+            };
+        }
+        let by_links_only = bytes + SIGNAL_FRAME_BYTES > limits::SIGNAL_BYTES_MAX;
+        Self { bytes, by_links_only, shows_images }
+    }
+}
+
 /// Links first, for they are faster; then the same providers by signals, which go where no link does.
-fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool) -> VecDeque<Attempt> {
+fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool, size: Size) -> VecDeque<Attempt> {
+    let most = if size.shows_images { usize::MAX } else { CANDIDATES_MAX };
     let mut attempts = VecDeque::new();
     // Where only links are allowed they get a second try: a provider that is very busy may look silent.
     let second = if route == Route::Direct { By::Link } else { By::Signals };
     for by in [By::Link, second] {
         let allowed = match by {
             By::Link => has_plane && route != Route::Signals,
-            By::Signals => true,
+            By::Signals => !size.by_links_only,
         };
         let fitting = |c: &&Chosen| allowed && (by == By::Signals || c.candidate.link.is_some());
-        for Chosen { candidate, reason } in chosen.iter().filter(fitting).take(CANDIDATES_MAX) {
+        for Chosen { candidate, reason } in chosen.iter().filter(fitting).take(most) {
             attempts.push_back(Attempt { candidate: candidate.clone(), why: reason.to_string(), by });
         }
     }
@@ -111,6 +181,8 @@ struct Asker {
     first_text: Option<Duration>,
     handed: Handed,
     tried_links: bool,
+    /// The id that the asker was told.
+    told: Option<RequestId>,
     events: mpsc::Sender<Result<AnswerEvent, AskError>>,
     taken: Option<oneshot::Sender<Result<AnswerHead, AskError>>>,
 }
@@ -132,12 +204,17 @@ impl Asker {
         let mut last = None;
         while let Some(Attempt { candidate, why, by }) = attempts.pop_front() {
             let searching = self.handed.is_empty();
-            if searching && last.is_some() && self.started.elapsed() > SEARCH_MAX {
+            // Whoever sees no images has said so at once; the time went into showing them.
+            let looks = last.as_ref().is_some_and(|e: &AskError| e.code() != "provider_cannot_see");
+            if searching && looks && self.started.elapsed() > SEARCH_MAX {
                 break;
             }
-            self.handed.begin_again();
+            let Some(input) = self.handed.rest_of(&self.input) else { break };
+            if by == By::Signals && Size::of(&input).by_links_only {
+                continue;
+            }
             choosing::asks(&self.node, &candidate);
-            match self.attempt(&candidate, why, by).await {
+            match self.attempt(&candidate, input, why, by).await {
                 Ended::Answered | Ended::Left => return,
                 Ended::Failed(e) => {
                     let step = after(&e, self.handed.is_empty());
@@ -166,8 +243,9 @@ impl Asker {
         self.fail(e).await;
     }
 
-    async fn attempt(&mut self, candidate: &Candidate, why: String, by: By) -> Ended {
-        let prepared = Prepared { started: self.started, ..Prepared::new(self.input.clone()) };
+    async fn attempt(&mut self, candidate: &Candidate, input: ChatInput, why: String, by: By) -> Ended {
+        let bytes = Size::of(&input).bytes;
+        let prepared = Prepared { started: self.started, ..Prepared::new(input) };
         let (ask, asked) = prepared.ask(candidate);
         let mut head = AnswerHead {
             id: prepared.id,
@@ -183,7 +261,7 @@ impl Asker {
             (By::Link, Some(link)) => match DirectWay::begin(&self.node, link, &ask).await {
                 Ok((way, round_trip)) => {
                     head.route = way.route();
-                    (Way::Direct(way), DIRECT.over(micros(round_trip)))
+                    (Way::Direct(way), DIRECT.over(micros(round_trip)).carrying(bytes))
                 }
                 Err(NoWay { problem }) => return Ended::Failed(AskError::NoWay { problem }),
             },
@@ -200,6 +278,7 @@ impl Asker {
             }
         };
         let run = Run {
+            begun_by: self.handed.parts().to_vec(),
             candidate: candidate.clone(),
             provider: candidate.agent.clone(),
             ask,
@@ -258,6 +337,7 @@ fn after(e: &AskError, nothing_handed: bool) -> Step {
             | "provider_draining"
             | "provider_lost_model"
             | "provider_engine_failed"
+            | "provider_cannot_see"
             | "provider_broken" => Step::AnotherProvider,
             _ => Step::GiveUp,
         },
@@ -284,6 +364,8 @@ struct Run<'a> {
     head: Option<AnswerHead>,
     told: Told,
     way: Way,
+    /// Who has said what was there before.
+    begun_by: Vec<HandedPart>,
 }
 
 impl Run<'_> {
@@ -331,23 +413,13 @@ impl Run<'_> {
                     self.emit(AnswerEvent::Queued { position }).await;
                 }
             }
-            Effect::Text(text, tokens) => {
+            Effect::Part(chunk) => {
                 self.was_taken();
-                match self.asker.handed.take(&text, tokens) {
-                    Ok(Some((text, tokens))) => {
-                        let since = self.asker.started;
-                        self.asker.first_text.get_or_insert_with(|| since.elapsed());
-                        self.emit(AnswerEvent::Text { text, tokens, more: None }).await;
-                    }
-                    Ok(None) => {}
-                    Err(differs) => {
-                        self.cancel().await;
-                        let provider = self.provider.to_string();
-                        return Some(Ended::Failed(AskError::ProviderBroken {
-                            provider,
-                            problem: differs.to_string(),
-                        }));
-                    }
+                self.asker.handed.take(&self.provider, &chunk);
+                let since = self.asker.started;
+                self.asker.first_text.get_or_insert_with(|| since.elapsed());
+                for event in events(chunk) {
+                    self.emit(event).await;
                 }
             }
             Effect::Answered(answered) => {
@@ -357,17 +429,20 @@ impl Run<'_> {
                     Way::Direct(ref way) => way.route(),
                     Way::Signals { .. } => Route::Signals,
                 };
-                let done = done(&answered, route, first_text);
-                let Asker { node, conductor, input, handed, .. } = &*self.asker;
+                // Of an answer that others have begun only its own clock tells how long the last one took to begin.
+                let first_token_us =
+                    if self.begun_by.is_empty() { micros(first_text) } else { answered.first_token_us };
+                let done = done(&answered, route, first_text, std::mem::take(&mut self.begun_by));
+                let Asker { node, conductor, input, handed, told, .. } = &*self.asker;
                 let outcome = Outcome::Answered {
-                    first_token_us: micros(first_text),
-                    tokens: done.completion_tokens.saturating_sub(1),
+                    first_token_us,
+                    tokens: done.own_tokens().saturating_sub(1),
                     decode_us: done.decode_us,
                 };
                 let tokens = done.prompt_tokens.saturating_add(done.completion_tokens);
                 node.inner.chooser.answered(&self.candidate, outcome, &input.messages, handed.text(), tokens);
                 node.inner.chooser.save(&node.inner.store, false);
-                node.inner.receipts.keep(self.id, answered.receipt);
+                node.inner.receipts.keep(self.id, told.unwrap_or(self.id), answered.receipt);
                 node.spawn(receipts::remind(node.clone(), conductor.clone(), self.id, self.told.clone()));
                 self.emit(AnswerEvent::Done(Box::new(done))).await;
                 return Some(Ended::Answered);
@@ -395,6 +470,7 @@ impl Run<'_> {
             self.asker.node.inner.chooser.note(ChoiceMade { id: head.id, provider, model: head.model.clone(), why });
         }
         if let Some(taken) = self.asker.taken.take() {
+            self.asker.told = Some(head.id);
             let _ = taken.send(Ok(head));
         }
     }
@@ -432,7 +508,10 @@ mod tests {
     use crate::direct::LinkAddress;
     use crate::Demands;
     use ainonymous_protocol::{choosing as rules, Speed, RANDOM_BYTES};
-    use ainonymous_types::{ActionHash, Bytes32, EntryHash, RefuseReason, SpecRef};
+    use ainonymous_types::{
+        ActionHash, Bytes32, ChatAdjust, ChatImage, ChatMessage, ChatMore, ChatRole, ChatToolCall, EntryHash, LogitBias,
+        MessageMore, RefuseReason, SpecRef,
+    };
 
     fn candidate(n: u8, has_link: bool) -> Candidate {
         let hash = || vec![n; 36];
@@ -447,13 +526,17 @@ mod tests {
     }
 
     fn plan(route: Route, has_plane: bool) -> Vec<(u8, By)> {
+        plan_sized(route, has_plane, Size::default())
+    }
+
+    fn plan_sized(route: Route, has_plane: bool, size: Size) -> Vec<(u8, By)> {
         let candidates = [candidate(1, false), candidate(2, true), candidate(3, true)];
         let known: Vec<_> =
             candidates.iter().map(|c| rules::Candidate::stranger(&c.agent, Speed::tokens_per_s(9))).collect();
         let need = rules::Need { prompt_tokens: 1, answer_tokens: 1 };
         let reason = rules::choose(need, &Demands::NONE, &known, 0, &[0; RANDOM_BYTES]).unwrap().reasons[0];
         let chosen = candidates.into_iter().map(|candidate| Chosen { candidate, reason }).collect();
-        let attempts = attempts(chosen, route, has_plane);
+        let attempts = attempts(chosen, route, has_plane, size);
         attempts.iter().map(|a| (a.candidate.agent.get_raw_32()[0], a.by)).collect()
     }
 
@@ -469,11 +552,56 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_into_a_signal_goes_by_links_alone() {
+        let large = Size { by_links_only: true, ..Size::default() };
+        assert_eq!(plan_sized(Route::Auto, true, large), [(2, By::Link), (3, By::Link)]);
+        assert_eq!(plan_sized(Route::Signals, true, large), []);
+    }
+
+    /// What is counted is never less than what is sent.
+    #[test]
+    fn sizes_are_counted_generously() {
+        let encoded = |input: &ChatInput| rmp_serde::to_vec_named(input).unwrap().len();
+        let plain = ChatMessage::new(ChatRole::User, "x".repeat(100));
+        let image = ChatImage { at: 0, file: vec![0xff; 10_000] };
+        let call = ChatToolCall { id: "call_0".into(), name: "f".into(), arguments: "{}".into() };
+        let more = MessageMore {
+            images: vec![image; 3],
+            reasoning: Some("x".repeat(50)),
+            tool_calls: vec![call; 9],
+            tool_call_id: Some("call_1".into()),
+            name: Some("f".into()),
+        };
+        let rich = ChatMessage { more: Some(Box::new(more)), ..plain.clone() };
+        let tool = ChatTool { name: "f".into(), description: Some("x".into()), parameters: "{}".into() };
+        let bias = vec![LogitBias { token: u32::MAX, bias_milli: i32::MIN }; 100];
+        let adjust = ChatAdjust { repetition_milli: 1, presence_milli: 2, frequency_milli: 3, last_tokens: 4, bias };
+        let more = ChatMore {
+            tools: vec![tool; 20],
+            adjust: Some(adjust),
+            constraint: Some(ChatConstraint::Choice(vec!["x".into(); 100])),
+            begun: vec![u32::MAX; 5_000],
+            ..ChatMore::default()
+        };
+        for messages in [vec![plain; 300], vec![rich; 5]] {
+            let input = ChatInput {
+                messages,
+                stop: vec!["x".into(); 16],
+                more: Some(Box::new(more.clone())),
+                ..ChatInput::default()
+            };
+            let size = Size::of(&input);
+            assert!(encoded(&input) <= size.bytes + SIGNAL_FRAME_BYTES / 2, "{} of {}", encoded(&input), size.bytes);
+        }
+    }
+
+    #[test]
     fn only_what_another_can_do_better_is_tried_again() {
         let refused = |reason| AskError::Refused { provider: "p".into(), reason, detail: String::new() };
         let gone = AskError::ProviderGone { provider: "p".into(), tokens: 3 };
         assert_eq!(after(&gone, false), Step::AnotherWay);
         assert_eq!(after(&refused(RefuseReason::Busy), true), Step::AnotherProvider);
+        assert_eq!(after(&refused(RefuseReason::CannotSee), true), Step::AnotherProvider);
         assert_eq!(after(&refused(RefuseReason::PromptTooLong), true), Step::GiveUp);
         assert_eq!(after(&refused(RefuseReason::Malformed), true), Step::GiveUp);
         assert_eq!(after(&AskError::Draining, true), Step::GiveUp);

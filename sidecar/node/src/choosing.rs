@@ -11,7 +11,7 @@ use ainonymous_protocol::choosing::{self, Demands, Kinship, Need, Probed, Reason
 use ainonymous_protocol::history::{History, HistoryRow, Observed, Outcome};
 use ainonymous_protocol::{Speed, RANDOM_BYTES};
 use ainonymous_transport::{Address, Load, TransportSecret};
-use ainonymous_types::{AgentPubKey, ChatInput, ChatMessage, ChatRole, EntryHash};
+use ainonymous_types::{AgentPubKey, ChatInput, ChatMessage, ChatPrompt, ChatRole, EntryHash};
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -29,6 +29,8 @@ const MADE_MAX: usize = 32;
 const OTHERS_MIN: Duration = Duration::from_millis(10);
 /// Bytes of text that make a token, roughly.
 const BYTES_PER_TOKEN: usize = 4;
+/// Tokens that an image takes, roughly: those of Gemma's.
+const TOKENS_PER_IMAGE: usize = 256;
 /// Tokens of an answer whose length nobody has bounded.
 const ANSWER_TOKENS_TYPICAL: u32 = 256;
 /// Experience is written down this often at most.
@@ -98,7 +100,7 @@ impl Chooser {
         text: &str,
         tokens: u32,
     ) {
-        let next = ChatMessage { role: ChatRole::Assistant, content: text.to_owned() };
+        let next = ChatMessage::new(ChatRole::Assistant, text.to_owned());
         let conversation = self.conversation(messages.iter().chain([&next]));
         let mut known = lock(&self.known);
         known.history.observe(&candidate.spec.entry, &candidate.agent, outcome, micros_now());
@@ -298,9 +300,22 @@ fn is_local(ip: IpAddr) -> bool {
 }
 
 fn need(input: &ChatInput) -> Need {
-    let bytes: usize = input.messages.iter().map(|m| m.content.len()).sum();
+    let message = |m: &ChatMessage| {
+        let images = m.more.as_deref().map_or(0, |more| more.images.len());
+        m.content.len() / BYTES_PER_TOKEN + images * TOKENS_PER_IMAGE
+    };
+    let besides = input.more.as_deref().map_or(0, |more| {
+        let tools: usize = more.tools.iter().map(|tool| tool.parameters.len()).sum();
+        let prompt = match &more.prompt {
+            Some(ChatPrompt::Text(text)) => text.len() / BYTES_PER_TOKEN,
+            Some(ChatPrompt::Tokens(tokens)) => tokens.len(),
+            None => 0,
+        };
+        tools / BYTES_PER_TOKEN + prompt + more.begun.len()
+    });
+    let prompt = input.messages.iter().map(message).sum::<usize>() + besides;
     let answer_tokens = if input.max_tokens == 0 { ANSWER_TOKENS_TYPICAL } else { input.max_tokens };
-    Need { prompt_tokens: u32::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX), answer_tokens }
+    Need { prompt_tokens: u32::try_from(prompt).unwrap_or(u32::MAX), answer_tokens }
 }
 
 fn dice() -> [u8; RANDOM_BYTES] {
@@ -329,7 +344,7 @@ mod tests {
     fn the_next_turn_of_a_conversation_finds_who_has_its_beginning() {
         let dir = tempfile::tempdir().unwrap();
         let chooser = Chooser::new(&Store::open(&dir.path().join("node.redb")).unwrap());
-        let say = |role, content: &str| ChatMessage { role, content: content.into() };
+        let say = |role, content: &str| ChatMessage::new(role, content);
         let first = vec![say(ChatRole::User, "Hello")];
         let hash = || vec![1; 36];
         let candidate = Candidate {

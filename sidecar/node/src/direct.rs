@@ -65,16 +65,19 @@ impl DirectWay {
         let no = |problem: String| NoWay { problem };
         let began = async {
             let link = link(node, to).await?;
-            let stream = begin_with(&link, &Frame::Ask(Box::new(ask.clone()))).await.map_err(|e| no(e.to_string()))?;
-            let route = match link.route() {
-                ainonymous_transport::Route::Direct => Route::Direct,
-                ainonymous_transport::Route::Routed { .. } => Route::Routed,
-            };
-            Ok((stream, route, link.rtt()))
+            let stream = link.open().await.map_err(|e| no(e.to_string()))?;
+            Ok((link, stream))
         };
         let patience = if to.hide == Hide::No { CONNECT_MAX } else { CONNECT_ROUTED_MAX };
         let in_time = tokio::time::timeout(patience, began).await;
-        let (stream, route, round_trip) = in_time.unwrap_or_else(|_| Err(no("no link in time".into())))?;
+        let (link, mut stream) = in_time.unwrap_or_else(|_| Err(no("no link in time".into())))?;
+        // A question with images takes as long as the line is slow; who does not read it at all is given up by the sender.
+        stream.sender.send(&Frame::Ask(Box::new(ask.clone()))).await.map_err(|e| no(e.to_string()))?;
+        let route = match link.route() {
+            ainonymous_transport::Route::Direct => Route::Direct,
+            ainonymous_transport::Route::Routed { .. } => Route::Routed,
+        };
+        let round_trip = link.rtt();
         let way =
             Self { node: node.clone(), to: to.clone(), id: ask.id, route, stream: Some(stream), coming_back: None };
         Ok((way, round_trip))

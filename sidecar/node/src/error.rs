@@ -3,7 +3,8 @@
 use ainonymous_conductor::ConductorError;
 use ainonymous_engine::EngineError;
 use ainonymous_transport::ConnectError;
-use ainonymous_types::RefuseReason;
+use ainonymous_types::{limits, RefuseReason};
+use ainonymous_verify::text;
 use std::path::PathBuf;
 
 /// Why a node cannot start or do something.
@@ -131,11 +132,13 @@ pub enum AskError {
         /// Stable code of the bound.
         code: &'static str,
     },
-    /// Only the node's own engine can be asked for that, and it does not have the model.
-    #[error("{what} cannot be asked of peers yet")]
-    NotForPeers {
+    /// There is a way to peers that carries it, but not the one that was demanded or is left.
+    #[error("{what} cannot go by {way}")]
+    NotThisWay {
         /// What the question asks for.
         what: &'static str,
+        /// Which way.
+        way: &'static str,
     },
     /// Nobody fulfils what the question demands.
     #[error("{problem}")]
@@ -164,7 +167,7 @@ pub enum AskError {
         tokens: u32,
     },
     /// The provider refused.
-    #[error("provider {provider} refused: {}", refusal_text(*reason))]
+    #[error("provider {provider} refused: {}{}", refusal_text(*reason), said(detail))]
     Refused {
         /// Who.
         provider: String,
@@ -255,7 +258,7 @@ impl AskError {
             Self::ModelLoading { .. } => "model_loading",
             Self::NotReady { .. } => "not_ready",
             Self::Invalid { code, .. } | Self::Conductor { code, .. } | Self::LoadFailed { code, .. } => code,
-            Self::NotForPeers { .. } => "not_for_peers",
+            Self::NotThisWay { .. } => "not_this_way",
             Self::DemandsUnmet { .. } => "demands_unmet",
             Self::NoWay { .. } => "no_link",
             Self::ProviderSilent { .. } => "provider_silent",
@@ -269,6 +272,7 @@ impl AskError {
                 RefuseReason::EngineFailed => "provider_engine_failed",
                 RefuseReason::UnknownRequest => "request_unknown",
                 RefuseReason::NotAdmitted => "provider_not_admitting",
+                RefuseReason::CannotSee => "provider_cannot_see",
             },
             Self::ProviderBroken { .. } => "provider_broken",
             Self::AnswerPending { .. } => "answer_pending",
@@ -292,7 +296,9 @@ impl AskError {
             Self::ModelLoading { .. } => "ask again in a moment; `ainonymous status` shows the progress".into(),
             Self::NotReady { .. } => "ask again in a moment; `ainonymous status` shows the progress".into(),
             Self::Invalid { .. } => "change the request".into(),
-            Self::NotForPeers { .. } => "leave it out, or serve the model on this node (`--serve`)".into(),
+            Self::NotThisWay { .. } => {
+                "leave the route to the node (`auto`), for direct connections carry it; or leave it out".into()
+            }
             Self::Conductor { hint, .. } | Self::LoadFailed { hint, .. } => hint.clone(),
             Self::DemandsUnmet { .. } => "demand less, or ask again when such a provider is online".into(),
             Self::NoWay { .. } => {
@@ -313,7 +319,7 @@ impl AskError {
         match self {
             Self::UnknownModel { .. } | Self::UnknownPosted { .. } => ErrorClass::NotFound,
             Self::Invalid { code, .. } if *code == "prompt_bytes" => ErrorClass::TooLarge,
-            Self::Invalid { .. } | Self::NotForPeers { .. } => ErrorClass::BadRequest,
+            Self::Invalid { .. } | Self::NotThisWay { .. } => ErrorClass::BadRequest,
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {
                 ErrorClass::Unavailable
             }
@@ -322,7 +328,7 @@ impl AskError {
             Self::ProviderGone { .. } | Self::ProviderBroken { .. } => ErrorClass::BadGateway,
             Self::Refused { reason, .. } => match reason {
                 RefuseReason::Busy => ErrorClass::Busy,
-                RefuseReason::PromptTooLong | RefuseReason::Malformed => ErrorClass::BadRequest,
+                RefuseReason::PromptTooLong | RefuseReason::Malformed | RefuseReason::CannotSee => ErrorClass::BadRequest,
                 RefuseReason::UnknownModel
                 | RefuseReason::Draining
                 | RefuseReason::EngineFailed
@@ -381,6 +387,15 @@ fn refusal_text(reason: RefuseReason) -> &'static str {
         RefuseReason::EngineFailed => "its engine failed",
         RefuseReason::UnknownRequest => "it does not know the question any more",
         RefuseReason::NotAdmitted => "it does not hold this node for a member of the network",
+        RefuseReason::CannotSee => "its model sees no images",
+    }
+}
+
+/// What a provider says besides its reason, fit to be shown.
+fn said(detail: &str) -> String {
+    match text::to_printable(detail, limits::DETAIL_BYTES_MAX) {
+        empty if empty.is_empty() => empty,
+        detail => format!(": {detail}"),
     }
 }
 
@@ -388,7 +403,8 @@ fn refusal_hint(reason: RefuseReason) -> &'static str {
     match reason {
         RefuseReason::Busy => "ask again in a moment",
         RefuseReason::PromptTooLong => "shorten the prompt, or choose a model with a larger context",
-        RefuseReason::Malformed => "check that both nodes run the same version",
+        RefuseReason::Malformed => "correct what it names; else check that both nodes run the same version",
+        RefuseReason::CannotSee => "leave the images out, or ask when a provider with a projector is online",
         RefuseReason::NotAdmitted => {
             "ask a founder whether this node was revoked; a node that has just joined asks again in a moment"
         }

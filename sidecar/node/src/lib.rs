@@ -31,6 +31,7 @@ mod status;
 mod store;
 
 pub use ainonymous_protocol::choosing::{Demands, Kinship};
+pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;

@@ -24,6 +24,8 @@ const FIRST_FRAME_MAX: Duration = Duration::from_secs(10);
 const REGISTER_MAX: Duration = Duration::from_secs(3);
 /// Pause between two looks at that.
 const REGISTER_PAUSE: Duration = Duration::from_millis(50);
+/// A question with images has so much longer to arrive.
+const LARGE_FRAME_MAX: Duration = Duration::from_secs(90);
 /// A link on which nothing is asked for this long is closed.
 const LINK_IDLE_MAX: Duration = Duration::from_secs(600);
 
@@ -152,7 +154,11 @@ async fn on_arrival(node: Node, arriving: Arriving) {
 async fn on_stream(node: Node, link: Link, stream: Stream) {
     let Stream { mut sender, mut receiver } = stream;
     let from = Requester::Link(link.peer());
-    let first = match tokio::time::timeout(FIRST_FRAME_MAX, receiver.recv()).await {
+    let mut arrived = tokio::time::timeout(FIRST_FRAME_MAX, receiver.recv()).await;
+    if arrived.is_err() && receiver.reads_large() {
+        arrived = tokio::time::timeout(LARGE_FRAME_MAX, receiver.recv()).await;
+    }
+    let first = match arrived {
         Ok(Ok(Some(first))) => first,
         Ok(Ok(None)) | Err(_) => return,
         Ok(Err(e)) => return on_nonsense(&node, &link, &e),

@@ -6,12 +6,12 @@ use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
 use crate::store::Pending;
 use ainonymous_conductor::Conductor;
-use ainonymous_engine::{EngineError, Generation};
+use ainonymous_engine::{EngineError, Generation, Question};
 use ainonymous_protocol::timing::{Timing, DIRECT, SIGNALS};
 use ainonymous_protocol::{verify_ask, Answering};
 use ainonymous_transport::FrameSender;
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Ask, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason,
+    limits, ActionHash, AgentPubKey, Ask, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason,
     RequestId, SignedReceipt,
 };
 use ainonymous_verify::{chat, commit};
@@ -246,7 +246,11 @@ pub(crate) fn accept(
     let capability = announced.capability.clone().ok_or(no(RefuseReason::UnknownModel))?;
     let clock = Instant::now();
     let answering = Answering::new(id, spec, session_key, &salt, &input, timing, 0);
-    let generation = loaded.engine.generate(input.into()).map_err(|e| refusal(&e))?;
+    let question = Question::try_from(input).map_err(|e| refusal(&e))?;
+    if question.has_images() && !loaded.engine.info().images {
+        return Err(no(RefuseReason::CannotSee));
+    }
+    let generation = loaded.engine.generate(question).map_err(|e| refusal(&e))?;
     Ok(Taken { id, requester, announced, capability, answering, generation, clock })
 }
 
@@ -257,11 +261,24 @@ pub(crate) fn refusal(e: &EngineError) -> (RefuseReason, String) {
         EngineError::PromptTooLong { .. } => (RefuseReason::PromptTooLong, e.to_string()),
         EngineError::EmptyPrompt
         | EngineError::InputOutOfBounds { .. }
+        | EngineError::InvalidConstraint { .. }
+        | EngineError::ImageInvalid { .. }
+        | EngineError::ImageTooLarge { .. }
         | EngineError::NoChatTemplate
-        | EngineError::TemplateFailed { .. } => (RefuseReason::Malformed, e.to_string()),
+        | EngineError::TemplateFailed { .. } => (RefuseReason::Malformed, clip(&e.to_string())),
+        EngineError::NoProjector => (RefuseReason::CannotSee, String::new()),
         EngineError::Draining => (RefuseReason::Draining, String::new()),
         other => (RefuseReason::EngineFailed, other.code().to_string()),
     }
+}
+
+/// A detail no longer than may be sent.
+fn clip(detail: &str) -> String {
+    let mut end = detail.len().min(limits::DETAIL_BYTES_MAX);
+    while !detail.is_char_boundary(end) {
+        end -= 1;
+    }
+    detail[..end].to_owned()
 }
 
 /// Signs what was answered and keeps the receipt before anybody sees it.

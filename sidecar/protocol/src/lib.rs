@@ -22,6 +22,6 @@ pub use answering::{AnswerEnd, Answering};
 pub use asking::{Answered, Asked, Effect, Failure, Question};
 pub use batching::{plan_batches, PendingReceipt, PlannedBatch, PlannedProof};
 pub use dice::RANDOM_BYTES;
-pub use handed::{Differs, Handed};
+pub use handed::{Handed, HandedPart};
 pub use signature::{check_receipt_signature, sign_ask, verify_ask, SignatureError};
 pub use speed::Speed;

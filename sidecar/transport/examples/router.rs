@@ -73,11 +73,11 @@ fn secret(seed: u8) -> TransportSecret {
 }
 
 fn ask(max_tokens: u32) -> Frame {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: "How much?".into() }];
+    let messages = vec![ChatMessage::new(ChatRole::User, "How much?")];
     Frame::Ask(Box::new(Ask {
         id: RequestId([1; 16]),
         spec: EntryHash::from_raw_36(vec![7; 36]),
-        input: ChatInput { messages, sampling: Sampling::default(), max_tokens, stop: vec![] },
+        input: ChatInput { messages, sampling: Sampling::default(), max_tokens, stop: vec![], more: None },
         salt: Bytes32([2; 32]),
         session_key: Bytes32([3; 32]),
         signature: Bytes64([4; 64]),
@@ -103,7 +103,7 @@ async fn serve(provider: Endpoint) {
                         if paced {
                             pace.tick().await;
                         }
-                        let frame = Frame::Tokens { chunk, text: text.clone(), tokens: vec![chunk] };
+                        let frame = Frame::Tokens { chunk, text: text.clone(), tokens: vec![chunk], more: None };
                         if stream.sender.send(&frame).await.is_err() {
                             return;
                         }

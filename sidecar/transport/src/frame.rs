@@ -5,17 +5,23 @@
 //! stream begins.
 
 use ainonymous_types::{
-    limits, Ask, BatchProof, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
+    limits, Ask, BatchProof, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
 };
 use ainonymous_verify::signal;
 use serde::{Deserialize, Serialize};
 
 /// Length of the length.
 pub(crate) const HEADER_BYTES: usize = 4;
-/// Largest body that a provider takes: a question.
-pub const FRAME_BYTES_MAX: usize = limits::SIGNAL_BYTES_MAX;
-/// Largest body that a requester takes: a chunk of text and its tokens.
-pub const REPLY_BYTES_MAX: usize = limits::CHUNK_TEXT_BYTES_MAX + 5 * limits::CHUNK_TOKENS_MAX + 1_024;
+/// Largest body that a provider takes: a question with images and a begun answer.
+pub const FRAME_BYTES_MAX: usize = limits::QUESTION_BYTES_MAX;
+/// Larger bodies are read a few at a time: whoever sends many does not fill the memory.
+pub(crate) const USUAL_BYTES_MAX: usize = limits::SIGNAL_BYTES_MAX;
+/// Largest body that a requester takes: a chunk of text, its tokens, and what comes besides.
+pub const REPLY_BYTES_MAX: usize = limits::CHUNK_TEXT_BYTES_MAX
+    + 5 * limits::CHUNK_TOKENS_MAX
+    + 16 * limits::CHUNK_TOOL_CALLS_MAX
+    + (limits::TOKEN_TEXT_BYTES_MAX + 16) * limits::CHUNK_LOGPROBS_MAX
+    + 1_024;
 
 /// A frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +41,8 @@ pub enum Frame {
         text: String,
         /// Token ids.
         tokens: Vec<u32>,
+        /// What came besides; mostly nothing.
+        more: Option<Box<ChunkMore>>,
     },
     /// Provider, last on its stream: the answer is complete.
     Done {
@@ -42,6 +50,10 @@ pub enum Frame {
         chunks: u32,
         /// The provider's statement.
         receipt: Box<SignedReceipt>,
+        /// Tokens of the prompt that were computed before.
+        cached_tokens: u32,
+        /// Which of the question's stop texts ended the answer.
+        stopped_by: Option<u32>,
         /// From the arrival of the question to the first token, in microseconds.
         first_token_us: u64,
         /// From the first to the last token, in microseconds.
@@ -142,9 +154,20 @@ impl Frame {
         Some(match signal {
             PeerSignal::Ask(ask) => Self::Ask(Box::new(ask)),
             PeerSignal::Accepted { id: _, queue_position } => Self::Accepted { queue_position },
-            PeerSignal::Tokens(TokenChunk { id: _, chunk, text, tokens }) => Self::Tokens { chunk, text, tokens },
-            PeerSignal::Done(Done { id: _, chunks, receipt, first_token_us, decode_us }) => {
-                Self::Done { chunks, receipt: Box::new(receipt), first_token_us, decode_us }
+            PeerSignal::Tokens(TokenChunk { id: _, chunk, text, tokens, more }) => {
+                Self::Tokens { chunk, text, tokens, more }
+            }
+            PeerSignal::Done(Done {
+                id: _,
+                chunks,
+                receipt,
+                cached_tokens,
+                stopped_by,
+                first_token_us,
+                decode_us,
+            }) => {
+                let receipt = Box::new(receipt);
+                Self::Done { chunks, receipt, cached_tokens, stopped_by, first_token_us, decode_us }
             }
             PeerSignal::Refused { id: _, reason, detail } => Self::Refused { reason, detail },
             PeerSignal::Cancel { id: _ } => Self::Cancel,
@@ -159,9 +182,12 @@ impl Frame {
         Some(match self {
             Self::Ask(ask) => PeerSignal::Ask(*ask),
             Self::Accepted { queue_position } => PeerSignal::Accepted { id, queue_position },
-            Self::Tokens { chunk, text, tokens } => PeerSignal::Tokens(TokenChunk { id, chunk, text, tokens }),
-            Self::Done { chunks, receipt, first_token_us, decode_us } => {
-                PeerSignal::Done(Done { id, chunks, receipt: *receipt, first_token_us, decode_us })
+            Self::Tokens { chunk, text, tokens, more } => {
+                PeerSignal::Tokens(TokenChunk { id, chunk, text, tokens, more })
+            }
+            Self::Done { chunks, receipt, cached_tokens, stopped_by, first_token_us, decode_us } => {
+                let receipt = *receipt;
+                PeerSignal::Done(Done { id, chunks, receipt, cached_tokens, stopped_by, first_token_us, decode_us })
             }
             Self::Refused { reason, detail } => PeerSignal::Refused { id, reason, detail },
             Self::Cancel => PeerSignal::Cancel { id },

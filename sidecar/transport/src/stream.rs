@@ -1,15 +1,19 @@
 //! One stream: frames out, frames in. Reading is cancel-safe, memory grows only with what has really arrived.
 
 use crate::error::LinkError;
-use crate::frame::{Frame, FrameError, HEADER_BYTES};
+use crate::frame::{Frame, FrameError, HEADER_BYTES, USUAL_BYTES_MAX};
 use bytes::BytesMut;
 use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A reader that takes nothing for this long is given up.
 const STALL_MAX: Duration = Duration::from_secs(30);
 /// Most bytes taken from the connection at once.
 const READ_BYTES: usize = 64 << 10;
+/// Frames of unusual length that are read at once, on all streams of all links.
+const LARGE_AT_ONCE: usize = 8;
+static LARGE: Semaphore = Semaphore::const_new(LARGE_AT_ONCE);
 /// The code of a stream that is not wanted any more.
 const NOT_WANTED: VarInt = VarInt::from_u32(1);
 
@@ -35,13 +39,15 @@ pub struct FrameReceiver {
     stream: RecvStream,
     buffer: BytesMut,
     body_max: usize,
+    /// Held while a frame of unusual length is read.
+    large: Option<SemaphorePermit<'static>>,
 }
 
 impl Stream {
     pub(crate) fn new((sender, receiver): (SendStream, RecvStream), body_max: usize) -> Self {
         Self {
             sender: FrameSender { stream: sender, finished: false },
-            receiver: FrameReceiver { stream: receiver, buffer: BytesMut::new(), body_max },
+            receiver: FrameReceiver { stream: receiver, buffer: BytesMut::new(), body_max, large: None },
         }
     }
 }
@@ -94,7 +100,12 @@ impl FrameReceiver {
     pub async fn recv(&mut self) -> Result<Option<Frame>, LinkError> {
         loop {
             if let Some(frame) = self.take()? {
+                self.large = None;
                 return Ok(Some(frame));
+            }
+            if self.reads_large() && self.large.is_none() {
+                // Nothing more of it is read meanwhile. The semaphore is never closed.
+                self.large = LARGE.acquire().await.ok();
             }
             match self.stream.read_chunk(READ_BYTES, true).await.map_err(on_read)? {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
@@ -107,6 +118,11 @@ impl FrameReceiver {
     /// Whether what is read came before the handshake had ended: somebody may have recorded and repeated it.
     pub fn is_early(&self) -> bool {
         self.stream.is_0rtt()
+    }
+
+    /// Whether a frame of unusual length is on its way, which takes its time.
+    pub fn reads_large(&self) -> bool {
+        self.buffer.first_chunk::<HEADER_BYTES>().is_some_and(|header| u32::from_le_bytes(*header) as usize > USUAL_BYTES_MAX)
     }
 
     fn take(&mut self) -> Result<Option<Frame>, FrameError> {

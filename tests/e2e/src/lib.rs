@@ -39,6 +39,11 @@ pub fn tiny_model() -> PathBuf {
     root().join("tests/models/tiny-gemma-q8_0.gguf")
 }
 
+/// The tiny projector, by which the tiny Gemma sees something.
+pub fn tiny_projector() -> PathBuf {
+    root().join("tests/models/images/mmproj-tiny-gemma-f32.gguf")
+}
+
 /// The Python that has the official clients: `AINONYMOUS_CLIENTS_PYTHON`, or the one that `cargo xtask test` makes.
 pub fn clients_python() -> PathBuf {
     if let Some(path) = std::env::var_os("AINONYMOUS_CLIENTS_PYTHON") {

@@ -96,11 +96,25 @@ async fn another_provider_goes_on_when_one_dies() {
     here.wait_for_providers(3, SOON).await;
     let alone = providers.client().ask(Client::body(STORY)).await.expect("an answer").text;
 
-    let survived = dies_in_mid_answer(&mut providers, &here, STORY).await;
-    println!("in mid-answer: the next word after {} ms", survived.silence.as_millis());
+    let usual = here.stream(Client::body(STORY)).await.expect("an answer").last["timings"].clone();
+    let survived = dies_in_mid_answer(&mut providers, &here, STORY, alone.len() / 2).await;
+    let (silence, beginning) = (survived.silence.as_millis(), survived.beginning.as_millis());
+    println!("in mid-answer: the next word after {silence} ms; the beginning had taken {beginning} ms");
     assert_eq!(survived.text, alone, "not a word lost or doubled");
     assert_ne!(own(&survived.last)["provider"], survived.dead.as_str(), "another one signs for it");
     assert!(survived.silence < RESUMED_WITHIN, "{:?}", survived.silence);
+    // It has computed the beginning as a prompt, and signs for what it has said itself.
+    let (last, begun_by) = (&survived.last, &own(&survived.last)["begun_by"]);
+    let counts = |of: &Value, names: [&str; 2]| names.map(|name| of[name].as_u64().expect("a count"));
+    assert_eq!((begun_by.as_array().map(Vec::len), &begun_by[0]["provider"]), (Some(1), &survived.dead.as_str().into()));
+    let begun = begun_by[0]["tokens"].as_u64().expect("a count");
+    let [prompt, answer] = counts(&last["timings"], ["prompt_n", "predicted_n"]);
+    let [read, said] = counts(&own(last)["receipt"], ["prompt_tokens", "completion_tokens"]);
+    assert!(begun > 30 && said > 30, "{begun_by} and {said}");
+    assert_eq!((read, said), (prompt + begun, answer - begun));
+    assert_eq!(counts(&usual, ["prompt_n", "predicted_n"]), [prompt, answer], "counted as if nobody had died");
+    let id = own(last)["id"].as_str().expect("an id").to_owned();
+    assert_eq!(here.receipt(&id, SOON).await["checked"], true, "by the id that was told first");
 
     let survived = dies_before_the_first_word(&mut providers, &here, STORY).await;
     println!("before the first word: it came after {} ms", survived.silence.as_millis());

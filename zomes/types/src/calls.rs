@@ -1,7 +1,7 @@
 //! Payloads of the coordinator's functions, shared by zomes, sidecar and web UI.
 
 use crate::{
-    ActionHash, AgentPubKey, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, EntryHash, ModelSpec,
+    ActionHash, AgentPubKey, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, ChunkMore, EntryHash, ModelSpec,
     PeerSignal, ReceiptBatch, RequestId, Role, ServedModel, SignedReceipt, SpecRef, TimestampUs,
 };
 use holochain_serialized_bytes::prelude::*;
@@ -130,6 +130,8 @@ pub struct PostedAnswer {
     pub text: String,
     /// Token ids.
     pub tokens: Vec<u32>,
+    /// What came besides; mostly nothing.
+    pub more: Option<Box<ChunkMore>>,
     /// The provider's statement.
     pub receipt: SignedReceipt,
     /// Where the receipt stands on the DHT.

@@ -8,7 +8,7 @@ use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
 use crate::{ask, chat, chunks, commit, invite, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, EntryHash, InviteTerms, NetworkKind,
+    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, ChunkMore, EntryHash, InviteTerms, NetworkKind,
     NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs,
     NETWORK_VERSION,
 };
@@ -94,6 +94,7 @@ pub struct OutputCase {
     pub salt: Bytes32,
     pub tokens: Vec<u32>,
     pub text: String,
+    pub more: Option<ChunkMore>,
 }
 
 /// `ask.canonical`.
@@ -234,7 +235,7 @@ pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, Stri
     match operation {
         "commit.input" => from_json(with).and_then(|c: InputCase| to_json(&commit::input(&c.salt, &c.input))),
         "commit.output" => {
-            from_json(with).and_then(|c: OutputCase| to_json(&commit::output(&c.salt, &c.tokens, &c.text)))
+            from_json(with).and_then(|c: OutputCase| to_json(&output(&c)))
         }
         "ask.canonical" => {
             from_json(with).map(|c: AskCase| hexed(&ask::canonical(&c.id, &c.spec, &c.commitment, &c.session_key)))
@@ -329,6 +330,12 @@ impl Records for Map {
     fn network(&self) -> Result<Network, Refusal<ActionHash>> {
         Ok(private_network())
     }
+}
+
+fn output(case: &OutputCase) -> Bytes32 {
+    let mut output = commit::Output::new(&case.salt);
+    output.push(&case.tokens, &case.text, case.more.as_ref());
+    output.finish()
 }
 
 fn verdict(result: Result<(), Breach>) -> Value {

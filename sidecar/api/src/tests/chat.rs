@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// The question in the form that peers would get.
 fn input(asked: &AskRequest) -> ChatInput {
-    asked.question.to_chat_input().unwrap()
+    ChatInput::from(&asked.question)
 }
 
 #[tokio::test]

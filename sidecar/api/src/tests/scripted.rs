@@ -238,6 +238,7 @@ pub(super) fn done(finish: FinishReason) -> Result<AnswerEvent, AskError> {
         cached_tokens: 4,
         stopped_by: None,
         completion_tokens: 3,
+        begun_by: vec![],
         first_token_us: 41_000,
         decode_us: 2_000,
         provider_first_token_us: 30_500,

@@ -32,11 +32,11 @@ pub fn spec() -> EntryHash {
 }
 
 pub fn ask(text: &str) -> Ask {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: text.into() }];
+    let messages = vec![ChatMessage::new(ChatRole::User, text)];
     Ask {
         id: RequestId([1; 16]),
         spec: spec(),
-        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 0, stop: vec![] },
+        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 0, stop: vec![], more: None },
         salt: Bytes32([2; 32]),
         session_key: Bytes32([3; 32]),
         signature: Bytes64([4; 64]),
@@ -44,7 +44,7 @@ pub fn ask(text: &str) -> Ask {
 }
 
 pub fn tokens(chunk: u32) -> Frame {
-    Frame::Tokens { chunk, text: format!("{ANSWER}{chunk} "), tokens: vec![chunk] }
+    Frame::Tokens { chunk, text: format!("{ANSWER}{chunk} "), tokens: vec![chunk], more: None }
 }
 
 /// Answers each question with `count` chunks, `pause` apart, and probes with a load; says which keys came.

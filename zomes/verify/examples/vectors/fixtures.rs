@@ -101,12 +101,71 @@ pub(crate) fn revocation() -> Revocation {
 pub(crate) fn chat() -> ChatInput {
     ChatInput {
         messages: vec![
-            ChatMessage { role: ChatRole::System, content: "Answer briefly.".into() },
-            ChatMessage { role: ChatRole::User, content: "What is the capital of France? \u{1f1eb}\u{1f1f7}".into() },
+            ChatMessage::new(ChatRole::System, "Answer briefly."),
+            ChatMessage::new(ChatRole::User, "What is the capital of France? \u{1f1eb}\u{1f1f7}"),
         ],
         sampling: Sampling { seed: 42, ..Sampling::default() },
         max_tokens: 16,
         stop: vec!["\n\n".into()],
+        more: None,
+    }
+}
+
+/// A question that uses every field.
+pub(crate) fn everything() -> ChatInput {
+    let more = MessageMore {
+        images: vec![ChatImage { at: 0, file: vec![0x89, 0x50, 0x4e, 0x47] }],
+        reasoning: Some("It is in Europe.".into()),
+        tool_calls: vec![ChatToolCall {
+            id: "call_0".into(),
+            name: "weather".into(),
+            arguments: "{\"city\":\"Paris\"}".into(),
+        }],
+        tool_call_id: None,
+        name: Some("Tom".into()),
+    };
+    let tool = ChatTool {
+        name: "weather".into(),
+        description: Some("The weather in a city.".into()),
+        parameters: "{\"type\":\"object\"}".into(),
+    };
+    let adjust = ChatAdjust {
+        repetition_milli: 1_100,
+        presence_milli: -500,
+        frequency_milli: 250,
+        last_tokens: 64,
+        bias: vec![LogitBias { token: 300, bias_milli: -100_000 }],
+    };
+    let mut chat = chat();
+    chat.messages[1].more = Some(Box::new(more));
+    chat.more = Some(Box::new(ChatMore {
+        prompt: None,
+        tools: vec![tool],
+        tool_choice: ChatToolChoice::Auto,
+        parallel_tool_calls: true,
+        thinking: Some(true),
+        template_arguments: "{\"style\":\"plain\"}".into(),
+        adjust: Some(adjust),
+        constraint: Some(ChatConstraint::JsonSchema("{\"type\":\"string\"}".into())),
+        logprobs: Some(5),
+        ignore_end: false,
+        begun: vec![818, 5_279],
+    }));
+    chat
+}
+
+/// What a part of an answer can have besides text.
+pub(crate) fn spoken() -> ChunkMore {
+    let one = |token, logprob_micro| TokenLogprob { token, text: vec![0xe2, 0x98], logprob_micro };
+    let logprobs = |token| TokenLogprobs { chosen: one(token, -1_234_567), top: vec![one(7, i32::MIN)] };
+    ChunkMore {
+        reasoning: "It is in Europe.".into(),
+        tool_calls: vec![ToolCallPiece {
+            index: 0,
+            begins: Some(ToolCallBegin { id: "call_0".into(), name: "weather".into() }),
+            arguments: "{\"city\":\"Paris\"}".into(),
+        }],
+        logprobs: vec![logprobs(818), logprobs(5_279)],
     }
 }
 
