@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 fn question(spec: &SpecRef) -> PostedQuestion {
     let key = SigningKey::from_bytes(&[7; 32]);
     let message = ChatMessage::new(ChatRole::User, "x".repeat(100));
-    let input = ChatInput { messages: vec![message], sampling: Sampling::default(), max_tokens: 16, stop: vec![], more: None };
+    let input =
+        ChatInput { messages: vec![message], sampling: Sampling::default(), max_tokens: 16, stop: vec![], more: None };
     let (id, salt, session_key) = (RequestId([1; 16]), Bytes32([9; 32]), Bytes32(key.verifying_key().to_bytes()));
     let commitment = commit::input(&salt, &input);
     let signature = key.sign(&ask::canonical(&id, &spec.entry, &commitment, &session_key));

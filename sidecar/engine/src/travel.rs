@@ -148,7 +148,8 @@ impl From<ChatMessage> for Message {
             ChatRole::Assistant => Role::Assistant,
             ChatRole::Tool => Role::Tool,
         };
-        let MessageMore { images, reasoning, tool_calls, tool_call_id, name } = more.map(|more| *more).unwrap_or_default();
+        let MessageMore { images, reasoning, tool_calls, tool_call_id, name } =
+            more.map(|more| *more).unwrap_or_default();
         let image = |ChatImage { at, file }: ChatImage| Image { at: at as usize, bytes: file.into() };
         let call = |ChatToolCall { id, name, arguments }: ChatToolCall| ToolCall { id, name, arguments };
         Self {
@@ -260,7 +261,8 @@ pub fn more_of_each(more: ChunkMore) -> Vec<More> {
         arguments,
     };
     let one = |SentLogprob { token, text, logprob_micro }: SentLogprob| {
-        let logprob = if logprob_micro == i32::MIN { f32::NEG_INFINITY } else { (f64::from(logprob_micro) / 1e6) as f32 };
+        let logprob =
+            if logprob_micro == i32::MIN { f32::NEG_INFINITY } else { (f64::from(logprob_micro) / 1e6) as f32 };
         TokenLogprob { id: token, bytes: text, logprob }
     };
     let likely = |SentLogprobs { chosen, top }: SentLogprobs| TokenLogprobs {

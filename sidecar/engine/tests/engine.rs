@@ -215,7 +215,8 @@ async fn the_queue_is_fair_bounded_and_tells_positions() {
         seed += 1;
         assert!(seed < 20, "the first answer never lasts until the queue is full");
         let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
-        let mut first = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.try_into().unwrap()).unwrap();
+        let mut first =
+            engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.try_into().unwrap()).unwrap();
         while !matches!(within(first.events.recv()).await, Some(Event::Token { .. })) {}
         let mut second = engine.generate(ask("What is the capital of France?").try_into().unwrap()).unwrap();
         let third = engine.generate(ask("What is the capital of Japan?").try_into().unwrap()).unwrap();
@@ -243,7 +244,10 @@ async fn the_queue_is_fair_bounded_and_tells_positions() {
 async fn bad_questions_get_names() {
     let engine = load(options(1)).await;
     assert_eq!(engine.generate(ask(" ").try_into().unwrap()).unwrap_err(), EngineError::EmptyPrompt);
-    assert_eq!(engine.generate(ask(&"x".repeat(2 << 20)).try_into().unwrap()).unwrap_err().code(), "input_out_of_bounds");
+    assert_eq!(
+        engine.generate(ask(&"x".repeat(2 << 20)).try_into().unwrap()).unwrap_err().code(),
+        "input_out_of_bounds"
+    );
     let long = ask(&"One day Tom went to the park. ".repeat(500));
     let (_, _, end) = collect(engine.generate(long.try_into().unwrap()).unwrap()).await;
     match end.unwrap_err() {
@@ -270,7 +274,11 @@ async fn text_is_whole_characters() {
     let engine = load(options(4)).await;
     let hot = |seed| Sampling { temperature_milli: 3_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
     let generations: Vec<_> = (0..4)
-        .map(|seed| engine.generate(ChatInput { sampling: hot(seed), max_tokens: 120, ..ask("☃ 🦀?") }.try_into().unwrap()).unwrap())
+        .map(|seed| {
+            engine
+                .generate(ChatInput { sampling: hot(seed), max_tokens: 120, ..ask("☃ 🦀?") }.try_into().unwrap())
+                .unwrap()
+        })
         .collect();
     for generation in generations {
         // A `String` is valid UTF-8 by its type; what must hold is that splitting loses nothing and ends.
@@ -360,7 +368,8 @@ async fn a_killed_worker_fails_its_answers_and_comes_back() {
         kills += 1;
         assert!(kills < 5, "no answer ever lasts until the kill");
         let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: kills };
-        let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.try_into().unwrap()).unwrap();
+        let mut long =
+            engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.try_into().unwrap()).unwrap();
         while !matches!(within(long.events.recv()).await, Some(Event::Token { .. })) {}
         let before = std::mem::replace(&mut pid, engine.status().worker_pid.unwrap());
         assert_ne!(before, pid);
@@ -376,7 +385,8 @@ async fn a_killed_worker_fails_its_answers_and_comes_back() {
         })
         .await;
     }
-    let (_, text, end) = collect(engine.generate(ask("What is the capital of France?").try_into().unwrap()).unwrap()).await;
+    let (_, text, end) =
+        collect(engine.generate(ask("What is the capital of France?").try_into().unwrap()).unwrap()).await;
     assert!(end.is_ok() && text.contains("Paris"), "{text}");
     let status = engine.status();
     assert_eq!((status.state, u64::from(status.restarts)), (EngineState::Ready, kills));

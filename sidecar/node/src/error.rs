@@ -328,7 +328,9 @@ impl AskError {
             Self::ProviderGone { .. } | Self::ProviderBroken { .. } => ErrorClass::BadGateway,
             Self::Refused { reason, .. } => match reason {
                 RefuseReason::Busy => ErrorClass::Busy,
-                RefuseReason::PromptTooLong | RefuseReason::Malformed | RefuseReason::CannotSee => ErrorClass::BadRequest,
+                RefuseReason::PromptTooLong | RefuseReason::Malformed | RefuseReason::CannotSee => {
+                    ErrorClass::BadRequest
+                }
                 RefuseReason::UnknownModel
                 | RefuseReason::Draining
                 | RefuseReason::EngineFailed

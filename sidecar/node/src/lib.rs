@@ -26,6 +26,7 @@ mod requester;
 pub mod revocations;
 mod routing;
 mod serving;
+mod size;
 mod slot;
 mod status;
 mod store;

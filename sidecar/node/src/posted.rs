@@ -7,14 +7,16 @@ use crate::requester::Requester;
 use crate::routing::{ask_error, done, events as events_of, to_travel, Inbox, Prepared};
 use crate::serving::{accept, now_us, sign_and_keep, Arrived, Taken};
 use crate::store::PostedRecord;
-use crate::{asking, publishing, receipts, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, NodeError, Route};
+use crate::{
+    publishing, receipts, size, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, NodeError, Route,
+};
 use ainonymous_conductor::Conductor;
 use ainonymous_engine::Event;
 use ainonymous_protocol::timing::SIGNALS;
 use ainonymous_protocol::{plan_batches, AnswerEnd, Asked, Effect, Question};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AnswerInput, Done, EntryHash, OpenRequest, PeerSignal, PostedAnswer, PostedQuestion,
-    RefuseReason, RequestId, RequestInput, SendSignal, TokenChunk,
+    limits, ActionHash, AgentPubKey, AnswerInput, Done, EntryHash, OpenRequest, PeerSignal, PostedAnswer,
+    PostedQuestion, RefuseReason, RequestId, RequestInput, SendSignal, TokenChunk,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -65,7 +67,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         // The answer is one entry, which has no room for them.
         return Err(AskError::NotThisWay { what: "log-probabilities", way: "the DHT" });
     }
-    if asking::bytes(&input) > limits::SEALED_REQUEST_BYTES_MAX {
+    if size::bytes(&input) > limits::SEALED_REQUEST_BYTES_MAX {
         return Err(AskError::NotThisWay { what: "a question of this size", way: "the DHT" });
     }
     let chosen = choosing::order(node, found, &input, &request.demands, false).await?;
@@ -205,8 +207,7 @@ fn judge(asked: Asked, answer: PostedAnswer) -> Vec<Effect> {
     let (id, from) = (asked.id, asked.provider.clone());
     let mut question = Question::new(asked, SIGNALS, 0);
     let mut effects = question.on_signal(&from, PeerSignal::Tokens(TokenChunk { id, chunk: 0, text, tokens, more }), 0);
-    let done =
-        Done { id, chunks: 1, receipt, cached_tokens: 0, stopped_by: None, first_token_us: 0, decode_us: 0 };
+    let done = Done { id, chunks: 1, receipt, cached_tokens: 0, stopped_by: None, first_token_us: 0, decode_us: 0 };
     effects.extend(question.on_signal(&from, PeerSignal::Done(done), 0));
     effects
 }

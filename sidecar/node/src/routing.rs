@@ -4,7 +4,8 @@ use crate::directory::Candidate;
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
 use crate::{
-    asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest, Route,
+    asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest,
+    Route,
 };
 use ainonymous_engine as engine;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Failure, HandedPart};
@@ -181,12 +182,7 @@ pub(crate) fn to_travel(question: &engine::Question) -> Result<ChatInput, AskErr
 }
 
 /// How an answer ended, after what others had begun of it.
-pub(crate) fn done(
-    answered: &Answered,
-    route: Route,
-    first_text: Duration,
-    begun_by: Vec<HandedPart>,
-) -> AnswerDone {
+pub(crate) fn done(answered: &Answered, route: Route, first_text: Duration, begun_by: Vec<HandedPart>) -> AnswerDone {
     let receipt = &answered.receipt.receipt;
     let begun: u32 = begun_by.iter().map(|part| part.tokens).fold(0, u32::saturating_add);
     // To the provider the beginning is input; to whoever asks it is a part of the answer.
@@ -247,8 +243,7 @@ mod tests {
 
     fn told(tokens: usize, more: Option<ChunkMore>) -> Vec<(String, u32, bool)> {
         let more = more.map(Box::new);
-        let chunk =
-            TokenChunk { id: RequestId([0; 16]), chunk: 0, text: "ab".into(), tokens: vec![1; tokens], more };
+        let chunk = TokenChunk { id: RequestId([0; 16]), chunk: 0, text: "ab".into(), tokens: vec![1; tokens], more };
         let one = |event| match event {
             AnswerEvent::Text { text, tokens, more } => {
                 (text, tokens, more.is_some_and(|more| more.logprobs.is_some()))

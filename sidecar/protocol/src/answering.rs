@@ -335,7 +335,9 @@ fn append(to: &mut ChunkMore, more: ChunkMore) {
     to.logprobs.extend(logprobs);
     for piece in tool_calls {
         match to.tool_calls.last_mut() {
-            Some(last) if last.index == piece.index && piece.begins.is_none() => last.arguments.push_str(&piece.arguments),
+            Some(last) if last.index == piece.index && piece.begins.is_none() => {
+                last.arguments.push_str(&piece.arguments)
+            }
             _ => to.tool_calls.push(piece),
         }
     }

@@ -6,9 +6,9 @@
 use ainonymous_protocol::timing::{DIRECT, SIGNALS};
 use ainonymous_protocol::{sign_ask, verify_ask, AnswerEnd, Answering, Asked, Effect, Failure, Question};
 use ainonymous_types::{
-    limits, AgentPubKey, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, ChunkMore, EntryHash, FinishReason, PeerSignal,
-    Receipt, RefuseReason, RequestId, Sampling, SignedReceipt, TokenChunk, TokenLogprob, TokenLogprobs, ToolCallBegin,
-    ToolCallPiece,
+    limits, AgentPubKey, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, ChunkMore, EntryHash, FinishReason,
+    PeerSignal, Receipt, RefuseReason, RequestId, Sampling, SignedReceipt, TokenChunk, TokenLogprob, TokenLogprobs,
+    ToolCallBegin, ToolCallPiece,
 };
 use ainonymous_verify::commit;
 use ed25519_dalek::{Signer, SigningKey};
@@ -47,7 +47,16 @@ fn asked() -> Asked {
     let commitment = commit::input(&SALT, &input());
     let (session_key, signature) = sign_ask(&[1; 32], &ID, &spec(), &commitment);
     assert_eq!(verify_ask(&ID, &spec(), &commitment, &session_key, &signature), Ok(()));
-    Asked { id: ID, provider: provider(), spec: spec(), session_key, salt: SALT, commitment, max_tokens: 0, begun_tokens: 0 }
+    Asked {
+        id: ID,
+        provider: provider(),
+        spec: spec(),
+        session_key,
+        salt: SALT,
+        commitment,
+        max_tokens: 0,
+        begun_tokens: 0,
+    }
 }
 
 fn ended() -> AnswerEnd {

@@ -157,15 +157,7 @@ impl Frame {
             PeerSignal::Tokens(TokenChunk { id: _, chunk, text, tokens, more }) => {
                 Self::Tokens { chunk, text, tokens, more }
             }
-            PeerSignal::Done(Done {
-                id: _,
-                chunks,
-                receipt,
-                cached_tokens,
-                stopped_by,
-                first_token_us,
-                decode_us,
-            }) => {
+            PeerSignal::Done(Done { id: _, chunks, receipt, cached_tokens, stopped_by, first_token_us, decode_us }) => {
                 let receipt = Box::new(receipt);
                 Self::Done { chunks, receipt, cached_tokens, stopped_by, first_token_us, decode_us }
             }

@@ -122,7 +122,9 @@ impl FrameReceiver {
 
     /// Whether a frame of unusual length is on its way, which takes its time.
     pub fn reads_large(&self) -> bool {
-        self.buffer.first_chunk::<HEADER_BYTES>().is_some_and(|header| u32::from_le_bytes(*header) as usize > USUAL_BYTES_MAX)
+        self.buffer
+            .first_chunk::<HEADER_BYTES>()
+            .is_some_and(|header| u32::from_le_bytes(*header) as usize > USUAL_BYTES_MAX)
     }
 
     fn take(&mut self) -> Result<Option<Frame>, FrameError> {

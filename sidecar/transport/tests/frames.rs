@@ -25,14 +25,17 @@ fn receipt() -> SignedReceipt {
 }
 
 fn ask(content: String) -> Ask {
-    let messages = vec![
-        ChatMessage::new(ChatRole::System, "Be brief."),
-        ChatMessage::new(ChatRole::User, content),
-    ];
+    let messages = vec![ChatMessage::new(ChatRole::System, "Be brief."), ChatMessage::new(ChatRole::User, content)];
     Ask {
         id: RequestId([1; 16]),
         spec: EntryHash::from_raw_36(vec![7; 36]),
-        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 300, stop: vec!["END".into()], more: None },
+        input: ChatInput {
+            messages,
+            sampling: Sampling::default(),
+            max_tokens: 300,
+            stop: vec!["END".into()],
+            more: None,
+        },
         salt: Bytes32([2; 32]),
         session_key: Bytes32([3; 32]),
         signature: Bytes64([4; 64]),
@@ -114,7 +117,9 @@ fn examples() -> BTreeMap<&'static str, Frame> {
         ("10_ask_with_everything", Frame::Ask(Box::new(Ask { input: everything(), ..ask("What is this?".into()) }))),
         (
             "11_tokens_with_everything",
-            Frame::Tokens { chunk: 1, text: "é".into(), tokens: vec![9_079, 236_761], more: Some(Box::new(besides())) },
+            Frame::Tokens {
+                chunk: 1, text: "é".into(), tokens: vec![9_079, 236_761], more: Some(Box::new(besides()))
+            },
         ),
     ])
 }
@@ -148,7 +153,8 @@ fn bounds_hold_at_the_bound_and_one_past_it() {
     assert!(Frame::decode(&body(tokens(limits::CHUNK_TOKENS_MAX))).is_ok());
     assert_eq!(Frame::decode(&body(tokens(limits::CHUNK_TOKENS_MAX + 1))), Err(FrameError::Bounds("too_many")));
     let likely = |alternatives| {
-        let one = TokenLogprob { token: u32::MAX, text: vec![0; limits::TOKEN_TEXT_BYTES_MAX], logprob_micro: i32::MIN };
+        let one =
+            TokenLogprob { token: u32::MAX, text: vec![0; limits::TOKEN_TEXT_BYTES_MAX], logprob_micro: i32::MIN };
         TokenLogprobs { chosen: one.clone(), top: vec![one; alternatives] }
     };
     let piece = |arguments: String| ToolCallPiece { index: u32::MAX, begins: None, arguments };

@@ -84,10 +84,19 @@ async fn a_peer_is_asked_for_everything_that_the_own_engine_is() {
         ("a grammar", question(city, json!({ "grammar": "root ::= [a-z]+ \"!\"", "max_tokens": 30 }))),
         ("a choice", question(city, json!({ "guided_choice": ["Paris", "Rome"] }))),
         ("probabilities", question(city, json!({ "logprobs": true, "top_logprobs": 3, "max_tokens": 40 }))),
-        ("penalties", question("Count to 100.", json!({ "frequency_penalty": 1.5, "presence_penalty": 0.3,
-            "repeat_penalty": 1.2, "logit_bias": { "300": -100, "301": 5 }, "max_tokens": 60 }))),
+        (
+            "penalties",
+            question(
+                "Count to 100.",
+                json!({ "frequency_penalty": 1.5, "presence_penalty": 0.3,
+            "repeat_penalty": 1.2, "logit_bias": { "300": -100, "301": 5 }, "max_tokens": 60 }),
+            ),
+        ),
         ("no end", question(city, json!({ "ignore_eos": true, "max_tokens": 50 }))),
-        ("thinking", question(city, json!({ "reasoning_effort": "low", "chat_template_kwargs": { "a": 1 }, "max_tokens": 40 }))),
+        (
+            "thinking",
+            question(city, json!({ "reasoning_effort": "low", "chat_template_kwargs": { "a": 1 }, "max_tokens": 40 })),
+        ),
     ];
     for (what, body) in &cases {
         let own = said(&ask(&there, chat, None, body.clone()).await);
@@ -129,7 +138,8 @@ async fn what_is_wrong_or_does_not_fit_is_named() {
     assert_eq!((refused.status, refused.code()), (400, "request_malformed"));
     assert!(refused.error["message"].as_str().is_some_and(|text| text.contains("constraint")), "{refused:?}");
 
-    let form = json!({ "type": "json_schema", "json_schema": { "name": "x", "schema": { "enum": ["small", "large"] } } });
+    let form =
+        json!({ "type": "json_schema", "json_schema": { "name": "x", "schema": { "enum": ["small", "large"] } } });
     let posted = |more: Value| {
         let mut body = question("Which?", more);
         body["ainonymous"] = json!({ "route": "posted" });
@@ -138,7 +148,8 @@ async fn what_is_wrong_or_does_not_fit_is_named() {
     let refused = here.ask(posted(json!({ "logprobs": true }))).await.expect_err("an entry has no room for them");
     assert_eq!((refused.status, refused.code()), (400, "not_this_way"));
     refused.assert_helpful(Duration::from_secs(10));
-    let own = said(&ask(&there, "/v1/chat/completions", None, question("Which?", json!({ "response_format": form }))).await);
+    let own =
+        said(&ask(&there, "/v1/chat/completions", None, question("Which?", json!({ "response_format": form }))).await);
     let answer = here.ask(posted(json!({ "response_format": form }))).await.expect("an answer by the DHT");
     assert_eq!(said(&answer.last), own);
     let tools = json!({ "tools": [weather()], "tool_choice": "required" });

@@ -106,7 +106,10 @@ async fn another_provider_goes_on_when_one_dies() {
     // It has computed the beginning as a prompt, and signs for what it has said itself.
     let (last, begun_by) = (&survived.last, &own(&survived.last)["begun_by"]);
     let counts = |of: &Value, names: [&str; 2]| names.map(|name| of[name].as_u64().expect("a count"));
-    assert_eq!((begun_by.as_array().map(Vec::len), &begun_by[0]["provider"]), (Some(1), &survived.dead.as_str().into()));
+    assert_eq!(
+        (begun_by.as_array().map(Vec::len), &begun_by[0]["provider"]),
+        (Some(1), &survived.dead.as_str().into())
+    );
     let begun = begun_by[0]["tokens"].as_u64().expect("a count");
     let [prompt, answer] = counts(&last["timings"], ["prompt_n", "predicted_n"]);
     let [read, said] = counts(&own(last)["receipt"], ["prompt_tokens", "completion_tokens"]);

@@ -71,8 +71,12 @@ pub const SENT_IMAGES_BYTES_MAX: usize = 8 << 20;
 /// Most tokens of a begun answer that another provider can be asked to continue.
 pub const BEGUN_TOKENS_MAX: usize = 1 << 17;
 /// Largest question, encoded. By signals and posted less fits: `SIGNAL_BYTES_MAX`, `SEALED_REQUEST_BYTES_MAX`.
-pub const QUESTION_BYTES_MAX: usize =
-    PROMPT_BYTES_MAX + TOOLS_BYTES_MAX + CONSTRAINT_BYTES_MAX + SENT_IMAGES_BYTES_MAX + 5 * BEGUN_TOKENS_MAX + (128 << 10);
+pub const QUESTION_BYTES_MAX: usize = PROMPT_BYTES_MAX
+    + TOOLS_BYTES_MAX
+    + CONSTRAINT_BYTES_MAX
+    + SENT_IMAGES_BYTES_MAX
+    + 5 * BEGUN_TOKENS_MAX
+    + (128 << 10);
 
 /// Largest sealed payload in a Request entry: the prompt and some room for its frame.
 pub const SEALED_REQUEST_BYTES_MAX: usize = PROMPT_BYTES_MAX + (64 << 10);

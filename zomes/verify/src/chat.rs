@@ -3,8 +3,8 @@
 use crate::rules::bounds::{at_most, bytes_at_most, not_empty, range};
 use crate::Breach;
 use ainonymous_types::{
-    limits, ChatAdjust, ChatConstraint, ChatInput, ChatMessage, ChatMore, ChatPrompt, ChatRole, ChatTool, ChatToolChoice,
-    MessageMore, Sampling,
+    limits, ChatAdjust, ChatConstraint, ChatInput, ChatMessage, ChatMore, ChatPrompt, ChatRole, ChatTool,
+    ChatToolChoice, MessageMore, Sampling,
 };
 
 /// Characters of a tool's name.

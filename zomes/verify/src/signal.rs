@@ -3,8 +3,8 @@
 use crate::rules::bounds::{at_most, bytes_at_most, range};
 use crate::{chat, Breach};
 use ainonymous_types::{
-    limits, Ask, BatchProof, ChunkMore, Done, PeerSignal, Receipt, SendSignal, SignedReceipt, TokenChunk, TokenLogprobs,
-    ToolCallPiece,
+    limits, Ask, BatchProof, ChunkMore, Done, PeerSignal, Receipt, SendSignal, SignedReceipt, TokenChunk,
+    TokenLogprobs, ToolCallPiece,
 };
 
 /// Whether the encoded form of a signal is within its bound. To be asked before decoding.

@@ -8,9 +8,9 @@ use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
 use crate::{ask, chat, chunks, commit, invite, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, ChunkMore, EntryHash, InviteTerms, NetworkKind,
-    NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs,
-    NETWORK_VERSION,
+    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, ChunkMore, EntryHash, InviteTerms,
+    NetworkKind, NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt,
+    TimestampUs, NETWORK_VERSION,
 };
 use holochain_serialized_bytes::{decode, encode};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
@@ -234,9 +234,7 @@ pub struct RevocationCase {
 pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, String> {
     match operation {
         "commit.input" => from_json(with).and_then(|c: InputCase| to_json(&commit::input(&c.salt, &c.input))),
-        "commit.output" => {
-            from_json(with).and_then(|c: OutputCase| to_json(&output(&c)))
-        }
+        "commit.output" => from_json(with).and_then(|c: OutputCase| to_json(&output(&c))),
         "ask.canonical" => {
             from_json(with).map(|c: AskCase| hexed(&ask::canonical(&c.id, &c.spec, &c.commitment, &c.session_key)))
         }

@@ -23,7 +23,13 @@ fn spec_ref(n: u8) -> SpecRef {
 
 fn question(content: String, messages: usize) -> ChatInput {
     let message = ChatMessage::new(ChatRole::User, content);
-    ChatInput { messages: vec![message; messages], sampling: Sampling::default(), max_tokens: 0, stop: vec![], more: None }
+    ChatInput {
+        messages: vec![message; messages],
+        sampling: Sampling::default(),
+        max_tokens: 0,
+        stop: vec![],
+        more: None,
+    }
 }
 
 fn request(sealed: usize) -> Request {
@@ -81,7 +87,8 @@ fn tools_forms_images_and_beginnings() {
     assert_eq!(choices(limits::CONSTRAINT_BYTES_MAX + 1), Err("too_long"));
     let biases = |count: usize| {
         let bias = vec![LogitBias { token: 1, bias_milli: 0 }; count];
-        let adjust = ChatAdjust { repetition_milli: 1_000, presence_milli: 0, frequency_milli: 0, last_tokens: 0, bias };
+        let adjust =
+            ChatAdjust { repetition_milli: 1_000, presence_milli: 0, frequency_milli: 0, last_tokens: 0, bias };
         with(&|m| m.adjust = Some(adjust.clone()))
     };
     assert_eq!(biases(limits::LOGIT_BIASES_MAX), Ok(()));
@@ -109,7 +116,11 @@ fn tools_forms_images_and_beginnings() {
     assert_eq!(shown(&[limits::SENT_IMAGES_BYTES_MAX, 1]), Err("too_long"));
     let more = MessageMore { reasoning: Some("x".repeat(limits::PROMPT_BYTES_MAX)), ..MessageMore::default() };
     let message = ChatMessage { more: Some(Box::new(more)), ..ChatMessage::new(ChatRole::User, "x") };
-    assert_eq!(code(&ChatInput { messages: vec![message], ..ChatInput::default() }), Err("too_long"), "all words count");
+    assert_eq!(
+        code(&ChatInput { messages: vec![message], ..ChatInput::default() }),
+        Err("too_long"),
+        "all words count"
+    );
 }
 
 #[test]

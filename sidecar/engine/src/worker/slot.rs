@@ -215,12 +215,7 @@ pub(super) fn complete_before_start(asked: Instant, finish: FinishReason, ready:
     ended_before_start(asked, finish, prompt_tokens, ready.said.stopped_by())
 }
 
-fn ended_before_start(
-    asked: Instant,
-    finish: FinishReason,
-    prompt_tokens: u32,
-    stopped_by: Option<u32>,
-) -> WireEvent {
+fn ended_before_start(asked: Instant, finish: FinishReason, prompt_tokens: u32, stopped_by: Option<u32>) -> WireEvent {
     WireEvent::Finished(Finished {
         finish,
         prompt_tokens,

@@ -35,7 +35,9 @@ pub(crate) fn measure(report: &mut Report, lab: &Runtime) -> Result<(), String> 
         // What it takes at least to say the beginning again.
         beginnings.push(ms(long.beginning));
         before.push(ms(lab.block_on(dies_before_the_first_word(&mut providers, &client, STORY)).silence));
-        eprintln!("a provider died: before the first word {before:?}, early {midst:?}, late {late:?} after {beginnings:?} ms");
+        eprintln!(
+            "a provider died: before the first word {before:?}, early {midst:?}, late {late:?} after {beginnings:?} ms"
+        );
     }
     for (name, samples) in FIGURES.into_iter().zip([before, midst, late, beginnings]) {
         report.figure(name, median(&samples), "");

@@ -179,7 +179,11 @@ fn signals() -> Vec<Case> {
         case("no probabilities", besides(&|m| m.logprobs.clear()), "ok"),
         case("a probability too few", besides(&|m| drop(m.logprobs.pop())), "out_of_range"),
         case("most pieces of calls", besides(&|m| m.tool_calls = vec![piece(); limits::CHUNK_TOOL_CALLS_MAX]), "ok"),
-        case("one piece past", besides(&|m| m.tool_calls = vec![piece(); limits::CHUNK_TOOL_CALLS_MAX + 1]), "too_many"),
+        case(
+            "one piece past",
+            besides(&|m| m.tool_calls = vec![piece(); limits::CHUNK_TOOL_CALLS_MAX + 1]),
+            "too_many",
+        ),
         case(
             "longest text of a token",
             besides(&|m| m.logprobs[0].chosen.text = vec![0; limits::TOKEN_TEXT_BYTES_MAX]),
@@ -200,11 +204,7 @@ fn signals() -> Vec<Case> {
         ),
         case("done", done(&|_| ()), "ok"),
         case("ended by the last stop text", done(&|d| d.stopped_by = Some(limits::STOP_STRINGS_MAX as u32 - 1)), "ok"),
-        case(
-            "ended by one past",
-            done(&|d| d.stopped_by = Some(limits::STOP_STRINGS_MAX as u32)),
-            "out_of_range",
-        ),
+        case("ended by one past", done(&|d| d.stopped_by = Some(limits::STOP_STRINGS_MAX as u32)), "out_of_range"),
         case("cached more than a context", done(&|d| d.cached_tokens = limits::CONTEXT_TOKENS_MAX + 1), "out_of_range"),
         case("done after too many chunks", done(&|d| d.chunks = limits::ANSWER_CHUNKS_MAX + 1), "out_of_range"),
         case("longest wait", done(&|d| d.first_token_us = limits::DURATION_US_MAX), "ok"),

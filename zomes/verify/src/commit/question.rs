@@ -2,8 +2,8 @@
 
 use crate::canonical::{Encoder, Sink};
 use ainonymous_types::{
-    ChatAdjust, ChatConstraint, ChatImage, ChatInput, ChatMessage, ChatMore, ChatPrompt, ChatRole, ChatTool, ChatToolCall,
-    ChatToolChoice, LogitBias, MessageMore, Sampling,
+    ChatAdjust, ChatConstraint, ChatImage, ChatInput, ChatMessage, ChatMore, ChatPrompt, ChatRole, ChatTool,
+    ChatToolCall, ChatToolChoice, LogitBias, MessageMore, Sampling,
 };
 
 /// Adds a question.
