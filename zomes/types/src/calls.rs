@@ -2,7 +2,7 @@
 
 use crate::{
     ActionHash, AgentPubKey, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, EntryHash, ModelSpec,
-    PeerSignal, ReceiptBatch, RequestId, Role, ServedModel, SignedReceipt, SpecRef, TimestampUs,
+    PeerSignal, ReceiptBatch, RequestId, Role, RouterOffer, ServedModel, SignedReceipt, SpecRef, TimestampUs,
 };
 use holochain_serialized_bytes::prelude::*;
 
@@ -32,9 +32,13 @@ pub struct CapabilityInput {
     pub backend_detail: String,
     /// See [`Capability`].
     pub models: Vec<ServedModel>,
+    /// See [`Capability`].
+    pub router: Option<RouterOffer>,
+    /// See [`Capability`].
+    pub region: Option<String>,
 }
 
-/// A provider as found on the DHT (`get_all_providers`, `get_providers_for_model_spec`).
+/// Whoever offers something, as found on the DHT (`get_providers`, `get_provider`, `get_providers_for_model_spec`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ProviderRecord {
