@@ -233,7 +233,8 @@ fn trusted_routers(flags: &Up, config: &Config) -> Result<Vec<Bytes32>, CliError
             Ok(Address::Direct(_)) | Err(_) => Err(CliError::Value {
                 value: text.clone(),
                 what: "--trust-router",
-                problem: "it must be a router's key of 64 hexadecimal digits, or its address as the router prints it".into(),
+                problem: "it must be a router's key of 64 hexadecimal digits, or its address as the router prints it"
+                    .into(),
             }),
         }
     };

@@ -10,8 +10,8 @@ use crate::{Conductor, ConductorError};
 use ainonymous_types::{
     limits, ActionHash, AgentPubKey, AgentStanding, AnswerInput, BucketMember, BucketQuery, CapabilityInput, EntryHash,
     Membership, ModelSpec, ModelSpecRecord, OpenRequest, OwnPlaces, PlacesInput, PostedAnswer, ProviderRecord, Receipt,
-    ReceiptBatch, ReceiptBatchRecord, RequestInput, Revocation, RevocationRecord, SendSignal, SignedReceipt, SpecRef, Topic,
-    COORDINATOR_ZOME,
+    ReceiptBatch, ReceiptBatchRecord, RequestInput, Revocation, RevocationRecord, SendSignal, SignedReceipt, SpecRef,
+    Topic, COORDINATOR_ZOME,
 };
 use holochain_conductor_api::ExternalApiWireError;
 use holochain_types::prelude::ExternIO;

@@ -74,7 +74,9 @@ pub(crate) async fn run(node: Node) {
                 };
                 match announced.await {
                     Ok(topics) => break topics,
-                    Err(e) => tracing::warn!(error = %e, "the network could not be told what is served here; trying again"),
+                    Err(e) => {
+                        tracing::warn!(error = %e, "the network could not be told what is served here; trying again")
+                    }
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY_MAX);
@@ -116,9 +118,8 @@ async fn announce(
         withdraw(conductor).await;
         return Ok(vec![]);
     }
-    let (backend, backend_detail) = info.as_ref().map_or((Backend::Cpu, String::new()), |info| {
-        (info.backend, info.backend_detail.clone())
-    });
+    let (backend, backend_detail) =
+        info.as_ref().map_or((Backend::Cpu, String::new()), |info| (info.backend, info.backend_detail.clone()));
     let mut served = Vec::new();
     for (slot, model) in offered.iter().take(limits::CAPABILITY_MODELS_MAX).filter(|_| info.is_some()) {
         let spec = conductor.create_model_spec(model.clone()).await?;
@@ -137,8 +138,7 @@ async fn announce(
             region: node.inner.habits.region.as_ref().map(ToString::to_string),
         })
         .await?;
-    let mut topics: Vec<Topic> =
-        served.iter().map(|(_, served)| Topic::Providers(served.spec.entry.clone())).collect();
+    let mut topics: Vec<Topic> = served.iter().map(|(_, served)| Topic::Providers(served.spec.entry.clone())).collect();
     topics.extend(router.iter().flat_map(|router| [Topic::Routers, Topic::Router(router.key)]));
     for (slot, served) in served {
         let ServedModel { spec, tokens_per_s } = served;

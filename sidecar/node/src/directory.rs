@@ -22,6 +22,8 @@ use tokio::sync::watch;
 
 /// What was seen is renewed after this.
 const FRESH_FOR: Duration = Duration::from_secs(10);
+/// Names of models are read again after this, if those that are known suffice.
+const MODELS_FRESH_FOR: Duration = Duration::from_secs(60);
 /// Who was found stays known for so long, though a later search of a large network finds others.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// What a node's own people offer is looked up again after this.
@@ -248,16 +250,17 @@ impl Directory {
     }
 
     fn refresh_later(&self, node: &Node, wanted: Option<&str>) {
-        let old: Vec<EntryHash> = {
+        let mut old = self.specs(wanted);
+        let models_are_old = {
             let seen = lock(&self.seen);
-            let is_old = |shelf: &Shelf| shelf.at.is_none_or(|at| at.elapsed() > FRESH_FOR);
-            let named = |spec: &EntryHash| seen.models.get(spec).is_some_and(|m| wanted.is_none_or(|w| is_named(m, w)));
-            let old = seen.shelves.iter().filter(|(spec, shelf)| named(spec) && is_old(shelf));
-            old.map(|(spec, _)| spec.clone()).take(SPECS_MAX).collect()
+            let read_at = |spec| seen.shelves.get(spec).and_then(|shelf| shelf.at);
+            old.retain(|spec| read_at(spec).is_none_or(|at| at.elapsed() > FRESH_FOR));
+            seen.models_at.is_none_or(|at| at.elapsed() > MODELS_FRESH_FOR)
         };
-        if !old.is_empty() {
+        if models_are_old || !old.is_empty() {
             let node2 = node.clone();
             node.spawn(async move {
+                node2.inner.directory.refresh_models(&node2, MODELS_FRESH_FOR).await;
                 for spec in old {
                     node2.inner.directory.refresh_spec(&node2, &spec, FRESH_FOR).await;
                 }

@@ -41,8 +41,8 @@ pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
 pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
 pub use status::{
-    ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus, RouterStatus,
-    Status,
+    ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus,
+    RouterStatus, Status,
 };
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};

@@ -8,7 +8,8 @@ use crate::serving::{self, Order};
 use crate::store::{Store, TransportRecord};
 use crate::{NodeError, QuicStatus};
 use ainonymous_transport::{
-    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Stream, TransportSecret,
+    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Stream,
+    TransportSecret,
 };
 use ainonymous_types::{limits, Bytes32, EntryHash, RefuseReason, RequestId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -7,9 +7,7 @@ use crate::places::Places;
 use crate::plane::outgoing_ip;
 use crate::store::Store;
 use crate::{NodeError, RouterStatus};
-use ainonymous_transport::{
-    Address, ConnectError, Registration, Router, RouterCounts, RouterLimits, TransportSecret,
-};
+use ainonymous_transport::{Address, ConnectError, Registration, Router, RouterCounts, RouterLimits, TransportSecret};
 use ainonymous_types::{limits, Bytes32, RouterOffer};
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -76,7 +74,8 @@ impl OwnRouter {
 
     /// For people.
     pub(crate) fn status(&self) -> RouterStatus {
-        let RouterCounts { registrations, flows, forwarded_packets, forwarded_bytes, refused, .. } = self.router.counts();
+        let RouterCounts { registrations, flows, forwarded_packets, forwarded_bytes, refused, .. } =
+            self.router.counts();
         RouterStatus {
             listens: self.router.local_addr().map(|at| at.to_string()),
             announced: lock(&self.announced).clone(),

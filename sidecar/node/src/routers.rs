@@ -39,8 +39,7 @@ pub(crate) async fn discover(node: &Node) -> Vec<SeenRouter> {
     let Some(conductor) = node.conductor() else { return vec![] };
     let mut census = *lock(&routers.census);
     let records = async {
-        let members =
-            buckets::search(&conductor, &Topic::Routers, node.inner.habits.link_age, &mut census).await?;
+        let members = buckets::search(&conductor, &Topic::Routers, node.inner.habits.link_age, &mut census).await?;
         buckets::capabilities(&conductor, &members).await
     }
     .await;
@@ -97,7 +96,8 @@ pub(crate) async fn hide(node: &Node, found: Vec<Candidate>, hiding: Hiding) -> 
         let Some(link) = &mut candidate.link else { continue };
         let mut routers = Vec::new();
         let mut allowed = Vec::new();
-        let routed: Vec<Address> = link.addresses.iter().filter(|a| matches!(a, Address::Routed { .. })).copied().collect();
+        let routed: Vec<Address> =
+            link.addresses.iter().filter(|a| matches!(a, Address::Routed { .. })).copied().collect();
         for address in routed.into_iter().take(ROUTERS_MAX) {
             let Address::Routed { router, .. } = address else { continue };
             let owners = by_key(node, &router).await;

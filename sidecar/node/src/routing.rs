@@ -3,7 +3,9 @@
 use crate::directory::Candidate;
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
-use crate::{asking, local, members, posted, receipts, serving, AnswerDone, AnswerStream, AskError, AskRequest, Hiding, Route};
+use crate::{
+    asking, local, members, posted, receipts, serving, AnswerDone, AnswerStream, AskError, AskRequest, Hiding, Route,
+};
 use ainonymous_engine as engine;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Failure};
 use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId};

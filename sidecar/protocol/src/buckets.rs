@@ -78,7 +78,8 @@ impl Census {
     pub fn on_root(&mut self, members: usize, levels: &[u8]) {
         let reach = |level: u8| levels.iter().filter(|l| **l >= level).count() as u64;
         let enough = (levels.len() as u64).div_ceil(4).max(1);
-        let counts = (0..=BUCKET_DEPTH_MAX).map(|level| (level, reach(level))).take_while(|(_, count)| *count >= enough);
+        let counts =
+            (0..=BUCKET_DEPTH_MAX).map(|level| (level, reach(level))).take_while(|(_, count)| *count >= enough);
         let most = counts.map(|(level, count)| count.saturating_mul(1 << level)).max().unwrap_or(0);
         let looked_at = (levels.len() as u64).max(1);
         self.sixteenths = Some(most.saturating_mul(COUNT_UNIT).saturating_mul(members as u64) / looked_at);

@@ -151,7 +151,11 @@ mod tests {
         let second = router(1, 1, &[(2, 2), (3, 1), (4, 4), (5, 5), (1, 1)]);
         let mine = SeenRouter { agent: agent(1), ..router(4, 4, &[]) };
         let known = [router(2, 2, &[]), router(3, 1, &[]), mine, router(5, 5, &[])];
-        assert_eq!(firsts(&second, &known, 5, NOBODY), [2], "3 is next door, 4 the second's own, 5 the provider's, 1 itself");
+        assert_eq!(
+            firsts(&second, &known, 5, NOBODY),
+            [2],
+            "3 is next door, 4 the second's own, 5 the provider's, 1 itself"
+        );
         assert_eq!(firsts(&second, &[], 9, NOBODY), [0; 0], "of whom nothing is known");
         let elsewhere = SeenRouter { at: vec![at(7, 2)], ..router(2, 2, &[]) };
         assert_eq!(firsts(&second, &[elsewhere], 9, NOBODY), [0; 0], "its owner says it stands elsewhere");

@@ -91,7 +91,9 @@ impl Dht {
     }
 
     fn unlink(&mut self, world: &World, number: usize) {
-        for place in Lot::of(&Topic::Providers(world.spec.clone()), &world.providers[number].agent).places(self.depths[number]) {
+        for place in
+            Lot::of(&Topic::Providers(world.spec.clone()), &world.providers[number].agent).places(self.depths[number])
+        {
             if let Some(members) = self.buckets.get_mut(&place) {
                 members.retain(|n| *n as usize != number);
             }

@@ -5,8 +5,8 @@ use crate::find::{anchor, links, me, own_links, refuse, valid, valid_known};
 use crate::membership::Gate;
 use crate::seal;
 use ainonymous_types::{
-    limits, AgentPubKey, BucketQuery, Bytes32, Capability, CapabilityInput, EntryHash, ModelSpec, ModelSpecRecord, Place,
-    ProviderRecord, Role, ServedModel, SpecRef, Topic,
+    limits, AgentPubKey, BucketQuery, Bytes32, Capability, CapabilityInput, EntryHash, ModelSpec, ModelSpecRecord,
+    Place, ProviderRecord, Role, ServedModel, SpecRef, Topic,
 };
 use ainonymous_verify::rules::{self, Anchor};
 use ainonymous_verify::Breach;
@@ -221,7 +221,8 @@ impl OwnCapability {
             let before = own.current.take().filter(|current: &CurrentCapability| current.root == root);
             let mut versions = before.map(|current| current.versions).unwrap_or_default();
             versions.push(newest.clone());
-            own.current = (!deleted.contains(&root)).then_some(CurrentCapability { root, newest, versions, capability });
+            own.current =
+                (!deleted.contains(&root)).then_some(CurrentCapability { root, newest, versions, capability });
         }
         Ok(own)
     }
@@ -235,7 +236,8 @@ fn deleted_by(action: &Action) -> Option<ActionHash> {
 }
 
 fn with_key(input: CapabilityInput, sealing_key: Bytes32) -> Capability {
-    let CapabilityInput { mut roles, transport_key, addresses, backend, backend_detail, models, router, region } = input;
+    let CapabilityInput { mut roles, transport_key, addresses, backend, backend_detail, models, router, region } =
+        input;
     roles.sort();
     roles.dedup();
     Capability { roles, sealing_key, transport_key, addresses, backend, backend_detail, models, router, region }

@@ -5,8 +5,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use ainonymous_types::{
-    Answer, Backend, Bytes32, Capability, KvType, ModelSpec, NetworkKind, NetworkProperties, Place, ReceiptBatch, Request,
-    Revocation, Revoked, Role, RouterOffer, ServedModel, SpecRef, Topic, NETWORK_VERSION,
+    Answer, Backend, Bytes32, Capability, KvType, ModelSpec, NetworkKind, NetworkProperties, Place, ReceiptBatch,
+    Request, Revocation, Revoked, Role, RouterOffer, ServedModel, SpecRef, Topic, NETWORK_VERSION,
 };
 use ainonymous_verify::buckets;
 use hdi::prelude::*;

@@ -3,10 +3,10 @@
 //! The files are JSON so that Rust, wasm and TypeScript read the same ones. Values stand in them as on the wire, named
 //! fields and all; byte strings are written in hexadecimal after `0x`.
 
+use crate::canonical::Encoder;
 use crate::judge::{self, Header, NewLink, Records, Refusal};
 use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
-use crate::canonical::Encoder;
 use crate::{ask, buckets, chat, chunks, commit, invite, merkle, receipt, signal, Breach};
 use ainonymous_types::{
     ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, EntryHash, InviteTerms, NetworkKind,
