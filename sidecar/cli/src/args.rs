@@ -129,10 +129,29 @@ pub(crate) struct Up {
     /// listens; can be given again [default: the address by which this machine reaches the bootstrap server].
     #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
     pub(crate) quic_address: Vec<String>,
-    /// A router that leads to this node, as `ainonymous router` prints it; can be given again. For nodes that nobody
-    /// reaches directly.
-    #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    /// A router that leads to this node, as `ainonymous router` prints it, or `auto` for some that the node finds by itself; can
+    /// be given again. For nodes that nobody reaches directly.
+    #[arg(long, value_name = "ADDRESS|auto", action = clap::ArgAction::Append)]
     pub(crate) via: Vec<String>,
+    /// Be a router for others, at this address (UDP), for example 0.0.0.0:4433: sealed traffic between nodes that cannot reach each
+    /// other, or do not want to show their address.
+    #[arg(long, env = "AINONYMOUS_ROUTER", value_name = "ADDRESS")]
+    pub(crate) router: Option<String>,
+    /// Where others reach the router, for example 203.0.113.7:4433, if that is not where it listens; can be given again
+    /// [default: the address by which this machine reaches the bootstrap server].
+    #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    pub(crate) router_address: Vec<String>,
+    /// A router that you trust, by its key of 64 hexadecimal digits or its whole address; can be given again. Questions that hide
+    /// then go first through one of these, or one of your own or of friends, or not at all.
+    #[arg(long, value_name = "KEY", action = clap::ArgAction::Append)]
+    pub(crate) trust_router: Vec<String>,
+    /// Where this node stands, told to everybody: a coarse label such as eu or de [default: not told].
+    #[arg(long, env = "AINONYMOUS_REGION", value_name = "LABEL")]
+    pub(crate) region: Option<String>,
+    /// Links on the DHT by which nodes are found count for so long; this node draws its own anew after two fifths of that. The same
+    /// in all nodes of a network [default: 216000, two and a half days].
+    #[arg(long, env = "AINONYMOUS_LINK_AGE_S", value_name = "S", value_parser = clap::value_parser!(u64).range(5..=31_536_000))]
+    pub(crate) link_age_s: Option<u64>,
     /// Programs of this machine need an API key too.
     #[arg(long)]
     pub(crate) require_key: bool,
@@ -303,9 +322,13 @@ pub(crate) struct Whom {
     /// No peer that is reached only through a router.
     #[arg(long)]
     pub(crate) no_routers: bool,
-    /// Through a router only: the provider does not learn this machine's address, nor who asks.
-    #[arg(long, conflicts_with = "no_routers")]
-    pub(crate) hide: bool,
+    /// Through routers only, one or two in a row: the provider does not learn this machine's address, nor who asks.
+    #[arg(long, conflicts_with = "no_routers", value_name = "ROUTERS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "1", value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(crate) hide: Option<u8>,
+    /// Only peers that say they stand there, for example eu; if there are none, the question is refused.
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) region: Option<String>,
     /// Most tokens to answer with [default: as many as fit].
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,

@@ -30,6 +30,13 @@ pub(crate) struct Config {
     pub(crate) quic_address: Vec<String>,
     #[serde(default)]
     pub(crate) via: Vec<String>,
+    pub(crate) router: Option<String>,
+    #[serde(default)]
+    pub(crate) router_address: Vec<String>,
+    #[serde(default)]
+    pub(crate) trust_router: Vec<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) link_age_s: Option<u64>,
     pub(crate) require_key: Option<bool>,
     #[serde(default)]
     pub(crate) cors_origin: Vec<String>,
@@ -110,6 +117,7 @@ impl Config {
         within("draft_tokens", self.draft_tokens.map(u64::from), 1, 16)?;
         within("models_max", self.models_max.map(u64::from), 1, 64)?;
         within("idle_unload_s", self.idle_unload_s, 1, 31_536_000)?;
+        within("link_age_s", self.link_age_s, 5, 31_536_000)?;
         within("receipt_interval_ms", self.receipt_interval_ms, 10, 86_400_000)
     }
 }
@@ -161,7 +169,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 38);
+        assert_eq!(known.len(), 43);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

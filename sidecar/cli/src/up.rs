@@ -139,6 +139,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         member,
         api: _,
         quic,
+        router,
         require_key: _,
         cors_origins: _,
         models,
@@ -188,7 +189,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         call_timeout: CALL_TIMEOUT_DEFAULT,
     };
     let worker = worker()?;
-    Ok((NodeOptions { data_dir: home, hashes, conductor, models, worker, habits, quic }, alone))
+    Ok((NodeOptions { data_dir: home, hashes, conductor, models, worker, habits, quic, router }, alone))
 }
 
 /// How a worker is started: by this program, which is also the worker's.

@@ -39,8 +39,20 @@ pub struct AskRequest {
     pub provider: Option<AgentPubKey>,
     /// What every provider must fulfil.
     pub demands: Demands,
-    /// Only through a router, so that the provider does not learn who asks: not the address, and not the agent.
-    pub hide: bool,
+    /// Only through routers, so that the provider does not learn who asks: not the address, and not the agent.
+    pub hide: Hiding,
+}
+
+/// How many routers stand between whoever asks and whoever answers, at the least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hiding {
+    /// None need be.
+    #[default]
+    No,
+    /// One: it learns both addresses, and nothing of what is said.
+    OneRouter,
+    /// Two: neither learns both addresses.
+    TwoRouters,
 }
 
 /// Known as soon as a provider has taken the question.

@@ -10,7 +10,7 @@ use crate::node::Node;
 use crate::receipts::{self, Told};
 use crate::routing::{ask_error, done, events, micros, to_travel, Inbox, Prepared};
 use crate::size::Size;
-use crate::{AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Route};
+use crate::{routers, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Hiding, Route};
 use ainonymous_conductor::Conductor;
 use ainonymous_protocol::history::Outcome;
 use ainonymous_protocol::timing::{DIRECT, SECOND_WAY, SIGNALS};
@@ -34,14 +34,12 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let input = to_travel(&request.question)?;
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
     let mut found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
-    let hide = match (request.hide, request.demands.no_routers) {
-        (true, _) => Hide::OneRouter,
-        (false, true) => Hide::NoRouters,
-        (false, false) => Hide::No,
-    };
-    found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.hide = hide);
+    if request.demands.no_routers {
+        found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.hide = Hide::NoRouters);
+    }
+    let found = routers::hide(node, found, request.hide).await?;
     // A signal tells who asks: whoever hides does without.
-    let route = if request.hide { Route::Direct } else { request.route };
+    let route = if request.hide == Hiding::No { request.route } else { Route::Direct };
     let chosen = choosing::order(node, found, &input, &request.demands, route != Route::Signals).await?;
     if chosen.is_empty() {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
@@ -455,7 +453,13 @@ mod tests {
             spec: SpecRef { entry: EntryHash::from_raw_36(hash()), action: ActionHash::from_raw_36(hash()) },
             model_id: "m:q8_0".into(),
             claimed_tokens_per_s: 0,
-            link: has_link.then(|| LinkAddress { key: Bytes32([n; 32]), addresses: vec![], hide: Hide::No }),
+            region: None,
+            link: has_link.then(|| LinkAddress {
+                key: Bytes32([n; 32]),
+                addresses: vec![],
+                hide: Hide::No,
+                routers: vec![],
+            }),
         }
     }
 

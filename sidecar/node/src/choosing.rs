@@ -253,6 +253,7 @@ fn with_knowledge<T>(
             choosing::Candidate {
                 kinship: kinship(&node.inner.habits.peers, c),
                 routed: c.link.as_ref().is_some_and(|l| l.addresses.iter().all(|a| !matches!(a, Address::Direct(_)))),
+                region: c.region,
                 own,
                 probed: probed.map(|(probed, _)| *probed),
                 asked_since: probed.map_or(0, |(_, asked)| *asked),
@@ -356,6 +357,7 @@ mod tests {
             },
             model_id: "m:q8_0".into(),
             claimed_tokens_per_s: 0,
+            region: None,
             link: None,
         };
         let outcome = Outcome::Answered { first_token_us: 1_000, tokens: 5, decode_us: 1_000 };

@@ -5,7 +5,7 @@
 use crate::node::Node;
 use crate::plane::PUBLISHED_WAIT;
 use crate::Route;
-use ainonymous_transport::{Address, Frame, Hide, Link, LinkError, Stream, TransportSecret, Way};
+use ainonymous_transport::{Address, Frame, Hide, Link, LinkError, RouterEntry, Stream, TransportSecret, Way};
 use ainonymous_types::{limits, Ask, BatchProof, Bytes32, Capability, PeerSignal, RequestId};
 use futures::future::BoxFuture;
 use std::fmt;
@@ -25,6 +25,8 @@ pub(crate) struct LinkAddress {
     pub(crate) addresses: Vec<Address>,
     /// What whoever asks demands of the way.
     pub(crate) hide: Hide,
+    /// First routers, for whoever wants two in a row.
+    pub(crate) routers: Vec<RouterEntry>,
 }
 
 /// Why there is no link.
@@ -48,14 +50,14 @@ impl LinkAddress {
     pub(crate) fn of(capability: &Capability) -> Option<Self> {
         let key = capability.transport_key?;
         let addresses: Vec<Address> = capability.addresses.iter().filter_map(|text| text.parse().ok()).collect();
-        (!addresses.is_empty()).then_some(Self { key, addresses, hide: Hide::No })
+        (!addresses.is_empty()).then_some(Self { key, addresses, hide: Hide::No, routers: vec![] })
     }
 }
 
 impl LinkAddress {
     /// The ways that may be tried.
     pub(crate) fn way(&self) -> Way<'_> {
-        Way { addresses: &self.addresses, hide: self.hide, ..Way::default() }
+        Way { addresses: &self.addresses, hide: self.hide, routers: &self.routers }
     }
 }
 
@@ -68,7 +70,10 @@ impl DirectWay {
             let stream = link.open().await.map_err(|e| no(e.to_string()))?;
             Ok((link, stream))
         };
-        let patience = if to.hide == Hide::No { CONNECT_MAX } else { CONNECT_ROUTED_MAX };
+        let patience = match to.hide {
+            Hide::No | Hide::NoRouters => CONNECT_MAX,
+            Hide::OneRouter | Hide::TwoRouters => CONNECT_ROUTED_MAX,
+        };
         let in_time = tokio::time::timeout(patience, began).await;
         let (link, mut stream) = in_time.unwrap_or_else(|_| Err(no("no link in time".into())))?;
         // A question with images takes as long as the line is slow; who does not read it at all is given up by the sender.

@@ -146,6 +146,12 @@ pub enum AskError {
         /// Which demand, and how many it cost.
         problem: String,
     },
+    /// No way through routers as the question demands it.
+    #[error("{problem}")]
+    RoutersUnmet {
+        /// Which demand.
+        problem: String,
+    },
     /// No link to a provider, where one was demanded or before signals are tried.
     #[error("{problem}")]
     NoWay {
@@ -260,6 +266,7 @@ impl AskError {
             Self::Invalid { code, .. } | Self::Conductor { code, .. } | Self::LoadFailed { code, .. } => code,
             Self::NotThisWay { .. } => "not_this_way",
             Self::DemandsUnmet { .. } => "demands_unmet",
+            Self::RoutersUnmet { .. } => "routers_unmet",
             Self::NoWay { .. } => "no_link",
             Self::ProviderSilent { .. } => "provider_silent",
             Self::ProviderGone { .. } => "provider_gone",
@@ -300,6 +307,9 @@ impl AskError {
                 "leave the route to the node (`auto`), for direct connections carry it; or leave it out".into()
             }
             Self::Conductor { hint, .. } | Self::LoadFailed { hint, .. } => hint.clone(),
+            Self::RoutersUnmet { .. } => {
+                "ask again when there are more routers, trust one with `up --trust-router`, or demand fewer".into()
+            }
             Self::DemandsUnmet { .. } => "demand less, or ask again when such a provider is online".into(),
             Self::NoWay { .. } => {
                 "leave the route to the node (`auto`): it goes by signals where there is no link".into()
@@ -323,7 +333,7 @@ impl AskError {
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {
                 ErrorClass::Unavailable
             }
-            Self::NoWay { .. } | Self::DemandsUnmet { .. } => ErrorClass::Unavailable,
+            Self::NoWay { .. } | Self::DemandsUnmet { .. } | Self::RoutersUnmet { .. } => ErrorClass::Unavailable,
             Self::ProviderSilent { .. } | Self::AnswerPending { .. } => ErrorClass::Timeout,
             Self::ProviderGone { .. } | Self::ProviderBroken { .. } => ErrorClass::BadGateway,
             Self::Refused { reason, .. } => match reason {

@@ -2,13 +2,14 @@
 
 use crate::node::{lock, Node};
 use crate::options::QuicOptions;
+use crate::places::Places;
 use crate::requester::{Reply, Requester};
 use crate::serving::{self, Order};
 use crate::store::{Store, TransportRecord};
 use crate::{NodeError, QuicStatus};
 use ainonymous_transport::{
-    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Registration,
-    RegistrationState, Stream, TransportSecret,
+    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Stream,
+    TransportSecret,
 };
 use ainonymous_types::{limits, Bytes32, EntryHash, RefuseReason, RequestId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -35,7 +36,7 @@ pub(crate) struct DataPlane {
     pub(crate) endpoint: Endpoint,
     pub(crate) pool: Pool,
     given: Vec<Address>,
-    registrations: Vec<Registration>,
+    pub(crate) places: Places,
     reach: Option<String>,
     announced: Mutex<Vec<Address>>,
 }
@@ -43,7 +44,7 @@ pub(crate) struct DataPlane {
 impl DataPlane {
     /// Opens the socket: where it was told to, else where it was last time, so that what peers know stays true.
     pub(crate) fn open(options: QuicOptions, store: &Store) -> Result<Self, NodeError> {
-        let QuicOptions { listen, addresses, via, reach } = options;
+        let QuicOptions { listen, addresses, via, find_routers: _, reach } = options;
         let known = store.transport()?;
         let secret = known.as_ref().map_or_else(rand::random, |known| known.secret);
         let secret = TransportSecret::from_bytes(secret);
@@ -68,7 +69,8 @@ impl DataPlane {
                 registrations.push(endpoint.register(at, router, true)?);
             }
         }
-        Ok(Self { endpoint, pool, given: addresses, registrations, reach, announced: Mutex::default() })
+        let places = Places::given(registrations);
+        Ok(Self { endpoint, pool, given: addresses, places, reach, announced: Mutex::default() })
     }
 
     /// The key that the network is told.
@@ -96,13 +98,10 @@ impl DataPlane {
     /// Where peers reach this node through routers; waits a while for those that have not answered yet.
     async fn routed(&self) -> Vec<Address> {
         let begun = Instant::now();
-        while begun.elapsed() < REGISTER_MAX
-            && self.registrations.iter().any(|r| r.state() == RegistrationState::Connecting)
-        {
+        while begun.elapsed() < REGISTER_MAX && self.places.is_connecting() {
             tokio::time::sleep(REGISTER_PAUSE).await;
         }
-        let registered = |r: &&Registration| matches!(r.state(), RegistrationState::Registered { .. });
-        self.registrations.iter().filter(registered).map(Registration::address).collect()
+        self.places.addresses()
     }
 
     /// For people.
@@ -120,7 +119,7 @@ impl DataPlane {
 }
 
 /// The address of this machine that packets to the meeting point leave from. Nothing is sent for that.
-async fn outgoing_ip(reach: Option<&str>) -> Option<IpAddr> {
+pub(crate) async fn outgoing_ip(reach: Option<&str>) -> Option<IpAddr> {
     let to = tokio::net::lookup_host(reach?).await.ok()?.next()?;
     let from: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = tokio::net::UdpSocket::bind((from, 0)).await.ok()?;

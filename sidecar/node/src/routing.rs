@@ -4,8 +4,7 @@ use crate::directory::Candidate;
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
 use crate::{
-    asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest,
-    Route,
+    asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest, Route, Hiding,
 };
 use ainonymous_engine as engine;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Failure, HandedPart};
@@ -102,8 +101,15 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         return Err(AskError::Draining);
     }
     let wanted = request.model.as_deref();
-    let may_be_local =
-        !request.hide && request.provider.is_none() && matches!(request.route, Route::Auto | Route::Local);
+    // Own machines are where this node says that it stands, if it says so.
+    let elsewhere = request.demands.region.filter(|region| node.inner.habits.region != Some(*region));
+    if let (Some(region), Route::Local) = (elsewhere, request.route) {
+        return Err(AskError::DemandsUnmet { problem: format!("this node does not say that it stands in {region}") });
+    }
+    let may_be_local = request.hide == Hiding::No
+        && request.provider.is_none()
+        && elsewhere.is_none()
+        && matches!(request.route, Route::Auto | Route::Local);
     if may_be_local {
         if let Some(loaded) = local::find(node, wanted).await? {
             return local::ask(node, &loaded, request.question);

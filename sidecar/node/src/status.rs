@@ -23,6 +23,10 @@ pub struct Status {
     pub share: bool,
     /// Direct connections; none if they are off.
     pub quic: Option<QuicStatus>,
+    /// The router that this node runs for others, if it does.
+    pub router: Option<RouterStatus>,
+    /// Where the node says it stands, if it does.
+    pub region: Option<String>,
     /// Models loaded here.
     pub models: Vec<LocalModel>,
     /// Counts since the start.
@@ -66,6 +70,27 @@ pub struct QuicStatus {
     pub refused: u64,
     /// Handshakes that failed.
     pub failed: u64,
+}
+
+/// The router that a node runs for others. Counts only: it remembers nobody.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouterStatus {
+    /// Where it listens.
+    pub listens: Option<String>,
+    /// Where others are told to find it, and routers that lead to it.
+    pub announced: Vec<String>,
+    /// The key that it proves, in hexadecimal.
+    pub key: String,
+    /// Nodes that are registered.
+    pub registrations: usize,
+    /// Tunnels that are open.
+    pub flows: usize,
+    /// Packets that it has forwarded.
+    pub forwarded_packets: u64,
+    /// Bytes that it has forwarded.
+    pub forwarded_bytes: u64,
+    /// Connections and requests that it has refused.
+    pub refused: u64,
 }
 
 /// What a node is doing.

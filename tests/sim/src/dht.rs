@@ -1,9 +1,10 @@
 //! The links of the DHT: providers in buckets, placed and read by the protocol's own code.
 
 use crate::world::World;
-use ainonymous_protocol::buckets::{Census, Lot, Place, Search};
+use ainonymous_protocol::buckets::{Census, Search};
 use ainonymous_protocol::RANDOM_BYTES;
-use ainonymous_types::AgentPubKey;
+use ainonymous_types::{AgentPubKey, Place, Topic};
+use ainonymous_verify::buckets::Lot;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
@@ -52,7 +53,7 @@ impl Dht {
     pub(crate) fn search(&mut self, world: &World, census: &mut Census, dice: &mut impl Rng) -> Found {
         let mut random = [0; RANDOM_BYTES];
         dice.fill(&mut random);
-        let mut search = Search::new(&world.spec, &random);
+        let mut search = Search::new(&Topic::Providers(world.spec.clone()), &random);
         let mut found = Found { providers: Vec::new(), reads: 0 };
         while let Some(place) = search.next(census) {
             found.reads += 1;
@@ -84,13 +85,15 @@ impl Dht {
 
     fn link(&mut self, world: &World, number: usize, depth: u8) {
         self.depths[number] = depth;
-        for place in Lot::of(&world.spec, &world.providers[number].agent).places(depth) {
+        for place in Lot::of(&Topic::Providers(world.spec.clone()), &world.providers[number].agent).places(depth) {
             self.buckets.entry(place).or_default().push(number as u32);
         }
     }
 
     fn unlink(&mut self, world: &World, number: usize) {
-        for place in Lot::of(&world.spec, &world.providers[number].agent).places(self.depths[number]) {
+        for place in
+            Lot::of(&Topic::Providers(world.spec.clone()), &world.providers[number].agent).places(self.depths[number])
+        {
             if let Some(members) = self.buckets.get_mut(&place) {
                 members.retain(|n| *n as usize != number);
             }

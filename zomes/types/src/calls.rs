@@ -1,8 +1,7 @@
 //! Payloads of the coordinator's functions, shared by zomes, sidecar and web UI.
 
 use crate::{
-    ActionHash, AgentPubKey, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, ChunkMore, EntryHash,
-    ModelSpec, PeerSignal, ReceiptBatch, RequestId, Role, ServedModel, SignedReceipt, SpecRef, TimestampUs,
+    ActionHash, AgentPubKey, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, ChunkMore, EntryHash, ModelSpec, PeerSignal, ReceiptBatch, RequestId, Role, ServedModel, SignedReceipt, SpecRef, TimestampUs, RouterOffer,
 };
 use holochain_serialized_bytes::prelude::*;
 
@@ -32,9 +31,13 @@ pub struct CapabilityInput {
     pub backend_detail: String,
     /// See [`Capability`].
     pub models: Vec<ServedModel>,
+    /// See [`Capability`].
+    pub router: Option<RouterOffer>,
+    /// See [`Capability`].
+    pub region: Option<String>,
 }
 
-/// A provider as found on the DHT (`get_all_providers`, `get_providers_for_model_spec`).
+/// Whoever offers something, as found on the DHT (`get_providers`, `get_provider`, `get_providers_for_model_spec`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ProviderRecord {

@@ -7,6 +7,7 @@
 mod bytes;
 mod calls;
 mod chat;
+mod discovery;
 mod entries;
 pub mod limits;
 mod network;
@@ -16,6 +17,7 @@ mod signal;
 pub use bytes::{Bytes32, Bytes64, RequestId};
 pub use calls::*;
 pub use chat::*;
+pub use discovery::*;
 pub use entries::*;
 pub use network::*;
 pub use receipt::*;

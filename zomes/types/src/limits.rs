@@ -18,6 +18,10 @@ pub const CAPABILITY_ROLES_MAX: usize = 3;
 pub const CAPABILITY_ADDRESSES_MAX: usize = 8;
 /// Longest address in a capability.
 pub const ADDRESS_BYTES_MAX: usize = 128;
+/// Most addresses of the router that one capability offers: its own, and routers that lead to it.
+pub const ROUTER_ADDRESSES_MAX: usize = 8;
+/// Longest region that a capability names.
+pub const REGION_BYTES_MAX: usize = 16;
 /// Longest backend detail in a capability (device name, instruction set).
 pub const BACKEND_DETAIL_BYTES_MAX: usize = 64;
 /// Largest measured speed that a capability can claim.
@@ -106,8 +110,22 @@ pub const CHUNK_LOGPROBS_MAX: usize = 512;
 pub const DETAIL_BYTES_MAX: usize = 512;
 /// Most recipients of one signal.
 pub const SIGNAL_RECIPIENTS_MAX: usize = 16;
-/// Longest tag of a link.
-pub const LINK_TAG_BYTES_MAX: usize = 0;
+/// Tag of a link from a bucket: its depth. Other links have none.
+pub const BUCKET_TAG_BYTES: usize = 1;
+/// Deepest level of buckets: 2^24 buckets of 32 are half a billion providers.
+pub const BUCKET_DEPTH_MAX: u8 = 24;
+/// Most members of one bucket that a read returns; of more, some at random.
+pub const BUCKET_LISTED_MAX: usize = 512;
+/// Most members of one bucket whose capabilities are fetched, drawn at random: a flooded bucket costs no more than a full one.
+pub const BUCKET_MEMBERS_MAX: usize = 128;
+/// Whoever can still be found draws his links from buckets anew after this: a day, in microseconds.
+pub const LINK_RENEW_US: i64 = 24 * 3600 * 1_000_000;
+/// Links from buckets that are older are passed over: two and a half days, in microseconds.
+pub const LINK_AGE_US_MAX: i64 = 60 * 3600 * 1_000_000;
+/// Links from buckets that are drawn later than this after the reader's own time are passed over too, in microseconds.
+pub const LINK_AHEAD_US_MAX: i64 = 3600 * 1_000_000;
+/// Most model specs that are listed at once, the newest.
+pub const MODEL_SPECS_LISTED_MAX: usize = 512;
 /// Most chunks in one answer: one for each token, and one for text that was held back until the end.
 pub const ANSWER_CHUNKS_MAX: u32 = ANSWER_TOKENS_MAX + 1;
 /// Longest duration that a provider can state about one answer: thirty days, in microseconds.

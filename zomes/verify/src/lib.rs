@@ -5,6 +5,7 @@
 
 pub mod ask;
 mod breach;
+pub mod buckets;
 pub mod canonical;
 pub mod chat;
 pub mod chunks;

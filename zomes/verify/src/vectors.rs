@@ -3,14 +3,13 @@
 //! The files are JSON so that Rust, wasm and TypeScript read the same ones. Values stand in them as on the wire, named
 //! fields and all; byte strings are written in hexadecimal after `0x`.
 
+use crate::canonical::Encoder;
 use crate::judge::{self, Header, NewLink, Records, Refusal};
 use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
-use crate::{ask, chat, chunks, commit, invite, merkle, receipt, signal, Breach};
+use crate::{ask, buckets, chat, chunks, commit, invite, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, ChunkMore, EntryHash, InviteTerms,
-    NetworkKind, NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt,
-    TimestampUs, NETWORK_VERSION,
+    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, ChunkMore, EntryHash, InviteTerms, NetworkKind, NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs, NETWORK_VERSION, Place, Topic,
 };
 use holochain_serialized_bytes::{decode, encode};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
@@ -165,6 +164,15 @@ pub struct LinkCase {
     pub tag: Vec<u8>,
 }
 
+/// `buckets.place`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PlaceCase {
+    pub topic: Topic,
+    pub agent: AgentPubKey,
+    pub depth: u8,
+}
+
 /// `rules.delete_link`.
 #[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -249,6 +257,10 @@ pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, Stri
             from_json(with).map(|c: PathCase| verdict(merkle::verify_path(&c.root, &c.leaf, c.index, c.count, &c.path)))
         }
         "chunks.root" => from_json(with).and_then(|bytes: u32| to_json(&chunk_root(bytes))),
+        "buckets.place" => from_json(with).and_then(|c: PlaceCase| {
+            let place = buckets::place(&c.topic, &c.agent, c.depth);
+            to_json(&place.map(|place| (place, buckets::path(&c.topic, place))))
+        }),
         "chat.bounds" => from_json(with).map(|c: ChatInput| verdict(chat::bounds(&c))),
         "network.id" => from_json(with).and_then(|c: NetworkCase| to_json(&network::id(&c.properties, &c.seed))),
         "network.bounds" => from_json(with).map(|c: NetworkProperties| verdict(network::bounds(&c))),
@@ -297,6 +309,12 @@ pub fn anchor(anchor: Anchor) -> EntryHash {
     EntryHash::from_raw_36(vec![anchor.path().len() as u8; 36])
 }
 
+/// The buckets of the vectors, likewise: SHA-256 of the path, and its first bytes again.
+pub fn bucket(topic: &Topic, place: Place) -> EntryHash {
+    let hash = Encoder::hash(&buckets::path(topic, place)).finish().0;
+    EntryHash::from_raw_36([&hash[..], &hash[..4]].concat())
+}
+
 /// The network of the vectors about entries and links: by invitation, founded by the first agent.
 pub fn private_network() -> Network {
     let founders = vec![AgentPubKey::from_raw_36(vec![1; 36])];
@@ -323,6 +341,10 @@ impl Records for Map {
 
     fn anchor(&self, which: Anchor) -> Result<EntryHash, ActionHash> {
         Ok(anchor(which))
+    }
+
+    fn bucket(&self, topic: &Topic, place: Place) -> Result<EntryHash, ActionHash> {
+        Ok(bucket(topic, place))
     }
 
     fn network(&self) -> Result<Network, Refusal<ActionHash>> {

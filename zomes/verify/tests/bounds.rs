@@ -176,6 +176,8 @@ fn most_models_fit_into_a_capability() {
         backend: Backend::Cpu,
         backend_detail: String::new(),
         models: (0..n).map(model).collect(),
+        router: None,
+        region: None,
     };
     assert_eq!(rules::capability(&capability(limits::CAPABILITY_MODELS_MAX)), Ok(()));
     let past = rules::capability(&capability(limits::CAPABILITY_MODELS_MAX + 1));
@@ -346,6 +348,8 @@ fn typical_entries_stay_small() {
         backend: Backend::Cpu,
         backend_detail: "avx2".into(),
         models: vec![ServedModel { spec: spec_ref(1), tokens_per_s: 100 }],
+        router: None,
+        region: None,
     };
     let posted = PostedQuestion {
         id: RequestId([0; 16]),
@@ -365,7 +369,7 @@ fn typical_entries_stay_small() {
     };
     let sizes = [
         ("model spec", encoded(&spec), 310),
-        ("capability", encoded(&capability), 250),
+        ("capability", encoded(&capability), 266),
         ("request of 100 bytes", encoded(&request(sealed)), 790),
         ("receipt batch", encoded(&batch), 245),
     ];

@@ -186,6 +186,8 @@ pub(super) fn status(phase: Phase) -> Status {
         share: true,
         models: vec![LocalModel { id: "tiny-gemma:q8_0".into(), state: LocalModelState::Loading }],
         quic: None,
+        router: None,
+        region: None,
         choices: vec![],
         zome_calls: Default::default(),
         counters: Counters::default(),

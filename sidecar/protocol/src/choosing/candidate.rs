@@ -3,7 +3,8 @@
 use crate::breaker::Breaker;
 use crate::history::Observed;
 use crate::speed::Speed;
-use ainonymous_types::AgentPubKey;
+use ainonymous_types::{limits, AgentPubKey};
+use ainonymous_verify::text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -42,15 +43,14 @@ pub struct Region {
 
 impl Region {
     /// Longest label.
-    pub const BYTES_MAX: usize = 16;
+    pub const BYTES_MAX: usize = limits::REGION_BYTES_MAX;
 
     /// A label of 1 to 16 lower-case letters, digits and hyphens; anything else is none.
     pub fn parse(label: &str) -> Option<Self> {
-        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        text::region("region", label, Self::BYTES_MAX).ok()?;
         let mut bytes = [0; Self::BYTES_MAX];
-        bytes.get_mut(..label.len()).filter(|place| !place.is_empty())?.copy_from_slice(label.as_bytes());
-        let len = u8::try_from(label.len()).ok()?;
-        label.bytes().all(good).then_some(Self { bytes, len })
+        bytes.get_mut(..label.len())?.copy_from_slice(label.as_bytes());
+        Some(Self { bytes, len: u8::try_from(label.len()).ok()? })
     }
 
     /// The label.

@@ -60,7 +60,13 @@ pub(crate) fn capability() -> Capability {
         backend: Backend::Cpu,
         backend_detail: "avx2".into(),
         models: vec![ServedModel { spec: spec_ref(), tokens_per_s: 100 }],
+        router: None,
+        region: None,
     }
+}
+
+pub(crate) fn router() -> RouterOffer {
+    RouterOffer { key: b32(0x71), addresses: vec!["quic://192.0.2.1:4433".into()] }
 }
 
 /// Alice asks Bob.
@@ -190,12 +196,17 @@ fn known(author: u8, n: u8, entry: AppEntry) -> (ActionHash, Known) {
 }
 
 /// The valid records that there are: a spec (20), Bob's capability (30), Alice's request to Bob (40), his answer (50),
-/// his batch (60), a grant of his (70), something else of his (80), Mallory's capability as auditor (90), and Alice's
-/// revocation of Mallory (100): she founded the network.
+/// his batch (60), a grant of his (70), something else of his (80), Mallory's capability as auditor (90), Alice's
+/// revocation of Mallory (100): she founded the network; and Mallory's capability as router (110).
 pub(crate) fn records() -> Vec<(ActionHash, Known)> {
     let auditor = with(capability(), |c| {
         c.roles = vec![Role::Auditor];
         c.models.clear();
+    });
+    let forwarding = with(capability(), |c| {
+        c.roles = vec![Role::Router];
+        c.models.clear();
+        c.router = Some(router());
     });
     vec![
         known(ALICE, 20, AppEntry::ModelSpec(model_spec())),
@@ -207,5 +218,6 @@ pub(crate) fn records() -> Vec<(ActionHash, Known)> {
         (action(80), Known { author: agent(BOB), content: Content::Other }),
         known(MALLORY, 90, AppEntry::Capability(auditor)),
         known(ALICE, 100, AppEntry::Revocation(revocation())),
+        known(MALLORY, 110, AppEntry::Capability(forwarding)),
     ]
 }
