@@ -40,6 +40,8 @@ pub struct AskRequest {
     pub demands: Demands,
     /// Only through a router, so that the provider does not learn who asks: not the address, and not the agent.
     pub hide: bool,
+    /// Providers may know which agent asks. In a network by invitation they always do.
+    pub known: bool,
 }
 
 /// Known as soon as a provider has taken the question.

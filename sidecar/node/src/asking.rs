@@ -37,7 +37,22 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         (false, true) => Hide::NoRouters,
         (false, false) => Hide::No,
     };
-    found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.hide = hide);
+    let by_invitation = node.inner.members.by_invitation();
+    if request.hide && by_invitation {
+        let problem = "members answer only whom they know, and whoever hides is not known";
+        return Err(AskError::NoWay { problem: problem.into() });
+    }
+    let known = request.known || by_invitation;
+    for link in found.iter_mut().filter_map(|c| c.link.as_mut()) {
+        (link.hide, link.known) = (hide, known);
+    }
+    // Signals tell who asks in any case: whoever names them has said so.
+    if !known && request.route != Route::Signals {
+        found.retain(|c| c.link.as_ref().is_none_or(|link| !link.must_be_known));
+        if found.is_empty() {
+            return Err(AskError::MustBeKnown { model: request.model.unwrap_or_else(|| "any model".into()) });
+        }
+    }
     // A signal tells who asks: whoever hides does without.
     let route = if request.hide { Route::Direct } else { request.route };
     let chosen = choosing::order(node, found, &input, &request.demands, route != Route::Signals).await?;
@@ -185,7 +200,11 @@ impl Asker {
                     head.route = way.route();
                     (Way::Direct(way), DIRECT.over(micros(round_trip)))
                 }
-                Err(NoWay { problem }) => return Ended::Failed(AskError::NoWay { problem }),
+                Err(NoWay { problem: _, refused: Some((reason, detail)) }) => {
+                    let provider = candidate.agent.to_string();
+                    return Ended::Failed(AskError::Refused { provider, reason, detail });
+                }
+                Err(NoWay { problem, refused: None }) => return Ended::Failed(AskError::NoWay { problem }),
             },
             (By::Link | By::Signals, _) => {
                 let inbox = Inbox::open(&self.node, prepared.id);
@@ -258,6 +277,8 @@ fn after(e: &AskError, nothing_handed: bool) -> Step {
             | "provider_draining"
             | "provider_lost_model"
             | "provider_engine_failed"
+            | "provider_not_admitting"
+            | "must_be_known"
             | "provider_broken" => Step::AnotherProvider,
             _ => Step::GiveUp,
         },
@@ -442,7 +463,13 @@ mod tests {
             spec: SpecRef { entry: EntryHash::from_raw_36(hash()), action: ActionHash::from_raw_36(hash()) },
             model_id: "m:q8_0".into(),
             claimed_tokens_per_s: 0,
-            link: has_link.then(|| LinkAddress { key: Bytes32([n; 32]), addresses: vec![], hide: Hide::No }),
+            link: has_link.then(|| LinkAddress {
+                key: Bytes32([n; 32]),
+                addresses: vec![],
+                hide: Hide::No,
+                must_be_known: false,
+                known: false,
+            }),
         }
     }
 
@@ -474,6 +501,7 @@ mod tests {
         let gone = AskError::ProviderGone { provider: "p".into(), tokens: 3 };
         assert_eq!(after(&gone, false), Step::AnotherWay);
         assert_eq!(after(&refused(RefuseReason::Busy), true), Step::AnotherProvider);
+        assert_eq!(after(&refused(RefuseReason::NotAdmitted), true), Step::AnotherProvider);
         assert_eq!(after(&refused(RefuseReason::PromptTooLong), true), Step::GiveUp);
         assert_eq!(after(&refused(RefuseReason::Malformed), true), Step::GiveUp);
         assert_eq!(after(&AskError::Draining, true), Step::GiveUp);

@@ -149,6 +149,12 @@ pub enum AskError {
         /// What happened.
         problem: String,
     },
+    /// All who could answer want to know who asks, and the question does not say that they may.
+    #[error("every provider of {model} answers only agents that show who they are")]
+    MustBeKnown {
+        /// As it was named.
+        model: String,
+    },
     /// The provider did not take the question in time.
     #[error("provider {provider} does not answer")]
     ProviderSilent {
@@ -258,6 +264,7 @@ impl AskError {
             Self::NotForPeers { .. } => "not_for_peers",
             Self::DemandsUnmet { .. } => "demands_unmet",
             Self::NoWay { .. } => "no_link",
+            Self::MustBeKnown { .. } => "must_be_known",
             Self::ProviderSilent { .. } => "provider_silent",
             Self::ProviderGone { .. } => "provider_gone",
             Self::Refused { reason, .. } => match reason {
@@ -269,6 +276,7 @@ impl AskError {
                 RefuseReason::EngineFailed => "provider_engine_failed",
                 RefuseReason::UnknownRequest => "request_unknown",
                 RefuseReason::NotAdmitted => "provider_not_admitting",
+                RefuseReason::MustBeKnown => "must_be_known",
             },
             Self::ProviderBroken { .. } => "provider_broken",
             Self::AnswerPending { .. } => "answer_pending",
@@ -298,6 +306,7 @@ impl AskError {
             Self::NoWay { .. } => {
                 "leave the route to the node (`auto`): it goes by signals where there is no link".into()
             }
+            Self::MustBeKnown { .. } => MUST_BE_KNOWN_HINT.into(),
             Self::ProviderSilent { .. } | Self::ProviderGone { .. } => "ask again: another provider may take it".into(),
             Self::Refused { reason, .. } => refusal_hint(*reason).into(),
             Self::ProviderBroken { .. } => "ask again: another provider may take it".into(),
@@ -317,7 +326,7 @@ impl AskError {
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {
                 ErrorClass::Unavailable
             }
-            Self::NoWay { .. } | Self::DemandsUnmet { .. } => ErrorClass::Unavailable,
+            Self::NoWay { .. } | Self::DemandsUnmet { .. } | Self::MustBeKnown { .. } => ErrorClass::Unavailable,
             Self::ProviderSilent { .. } | Self::AnswerPending { .. } => ErrorClass::Timeout,
             Self::ProviderGone { .. } | Self::ProviderBroken { .. } => ErrorClass::BadGateway,
             Self::Refused { reason, .. } => match reason {
@@ -328,6 +337,7 @@ impl AskError {
                 | RefuseReason::EngineFailed
                 | RefuseReason::UnknownRequest
                 | RefuseReason::NotAdmitted => ErrorClass::BadGateway,
+                RefuseReason::MustBeKnown => ErrorClass::Unavailable,
             },
             Self::Engine(e) => engine_class(e),
             Self::Conductor { .. } => ErrorClass::Unavailable,
@@ -371,6 +381,8 @@ fn engine_class(e: &EngineError) -> ErrorClass {
     }
 }
 
+const MUST_BE_KNOWN_HINT: &str = "show who asks with `--known` (`\"known\": true` in the API), or ask another provider";
+
 fn refusal_text(reason: RefuseReason) -> &'static str {
     match reason {
         RefuseReason::UnknownModel => "it does not serve that model any more",
@@ -380,7 +392,8 @@ fn refusal_text(reason: RefuseReason) -> &'static str {
         RefuseReason::Draining => "it is shutting down",
         RefuseReason::EngineFailed => "its engine failed",
         RefuseReason::UnknownRequest => "it does not know the question any more",
-        RefuseReason::NotAdmitted => "it does not hold this node for a member of the network",
+        RefuseReason::NotAdmitted => "it does not hold this node for a member of the network, or does not serve it",
+        RefuseReason::MustBeKnown => "it answers only agents that show who they are",
     }
 }
 
@@ -392,6 +405,7 @@ fn refusal_hint(reason: RefuseReason) -> &'static str {
         RefuseReason::NotAdmitted => {
             "ask a founder whether this node was revoked; a node that has just joined asks again in a moment"
         }
+        RefuseReason::MustBeKnown => MUST_BE_KNOWN_HINT,
         RefuseReason::UnknownModel
         | RefuseReason::Draining
         | RefuseReason::EngineFailed

@@ -13,6 +13,7 @@ mod directory;
 mod engines;
 mod error;
 mod forward;
+mod known;
 mod library;
 mod local;
 mod members;

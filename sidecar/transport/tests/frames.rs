@@ -39,6 +39,10 @@ fn ask(content: String) -> Ask {
     }
 }
 
+fn proof_of(agent: u8) -> LinkProof {
+    LinkProof { agent: AgentPubKey::from_raw_36(vec![agent; 36]), signature: Bytes64([6; 64]) }
+}
+
 fn examples() -> BTreeMap<&'static str, Frame> {
     let proof = BatchProof { batch: ActionHash::from_raw_36(vec![8; 36]), index: 5, path: vec![Bytes32([1; 32])] };
     let load = Load {
@@ -64,6 +68,8 @@ fn examples() -> BTreeMap<&'static str, Frame> {
         ("07_published", Frame::Published { proof }),
         ("08_probe", Frame::Probe { spec: EntryHash::from_raw_36(vec![7; 36]) }),
         ("09_load", Frame::Load(load)),
+        ("10_prove", Frame::Prove { version: 1, proof: Box::new(proof_of(9)) }),
+        ("11_known", Frame::Known),
     ])
 }
 
@@ -112,6 +118,20 @@ fn bounds_hold_at_the_bound_and_one_past_it() {
 }
 
 #[test]
+fn a_proof_of_another_version_is_refused() {
+    let body = |version| Frame::Prove { version, proof: Box::new(proof_of(9)) }.encode().unwrap()[4..].to_vec();
+    assert!(Frame::decode(&body(1)).is_ok());
+    for version in [0, 2, u8::MAX] {
+        assert_eq!(Frame::decode(&body(version)), Err(FrameError::Bounds("proof_version")));
+    }
+    // A hash that is no agent's.
+    let mut other = body(1);
+    let at = other.windows(3).position(|three| three == [0x84, 0x20, 0x24]).unwrap();
+    other[at + 1] = 0x21;
+    assert_eq!(Frame::decode(&other), Err(FrameError::Malformed));
+}
+
+#[test]
 fn what_follows_a_frame_is_refused() {
     let mut body = Frame::Cancel.encode().unwrap()[4..].to_vec();
     body.push(0);
@@ -129,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..10, at in any::<prop::sample::Index>(), bit in 0u8..8) {
+    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..12, at in any::<prop::sample::Index>(), bit in 0u8..8) {
         let frame = examples().into_values().nth(which).unwrap();
         let mut body = frame.encode().unwrap()[4..].to_vec();
         let at = at.index(body.len());
@@ -138,6 +158,14 @@ proptest! {
             prop_assert!(read.encode().is_ok());
         }
         let _ = Frame::decode(&body[..at]);
+    }
+
+    #[test]
+    fn proofs_come_back_as_they_were(agent in any::<[u8; 32]>(), signature in any::<[u8; 32]>()) {
+        let agent = AgentPubKey::from_raw_36([&agent[..], &[0; 4]].concat());
+        let signature = Bytes64([signature, signature].concat().try_into().unwrap());
+        let frame = Frame::Prove { version: 1, proof: Box::new(LinkProof { agent, signature }) };
+        prop_assert_eq!(Frame::decode(&frame.encode().unwrap()[4..]).unwrap(), frame);
     }
 
     #[test]

@@ -141,6 +141,8 @@ pub enum RefuseReason {
     UnknownRequest,
     /// The requester is no member of this network, or was revoked.
     NotAdmitted,
+    /// It answers only agents that show who they are, and the requester did not.
+    MustBeKnown,
 }
 
 /// What the coordinator emits to the websockets of its own cell.

@@ -6,10 +6,10 @@
 use crate::judge::{self, Header, NewLink, Records, Refusal};
 use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
-use crate::{ask, chat, chunks, commit, invite, merkle, receipt, signal, Breach};
+use crate::{ask, chat, chunks, commit, invite, link, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, EntryHash, InviteTerms, NetworkKind,
-    NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs,
+    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, DnaHash, EntryHash, InviteTerms, LinkClaim,
+    LinkProof, NetworkKind, NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs,
     NETWORK_VERSION,
 };
 use holochain_serialized_bytes::{decode, encode};
@@ -229,6 +229,24 @@ pub struct RevocationCase {
     pub revocation: Revocation,
 }
 
+/// `link.canonical`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LinkClaimCase {
+    pub network: DnaHash,
+    pub agent: AgentPubKey,
+    pub claim: LinkClaim,
+}
+
+/// `link.proves`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LinkProofCase {
+    pub network: DnaHash,
+    pub claim: LinkClaim,
+    pub proof: LinkProof,
+}
+
 /// Does what a case says, where these records are valid and no others.
 pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, String> {
     match operation {
@@ -255,6 +273,12 @@ pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, Stri
         "network.bounds" => from_json(with).map(|c: NetworkProperties| verdict(network::bounds(&c))),
         "network.of_dna" => {
             from_json(with).map(|c: DnaCase| verdict(Network::of_dna(&c.properties, &c.seed).map(drop)))
+        }
+        "link.canonical" => {
+            from_json(with).map(|c: LinkClaimCase| hexed(&link::canonical(&c.network, &c.agent, &c.claim)))
+        }
+        "link.proves" => {
+            from_json(with).map(|c: LinkProofCase| verdict(link::proves(&c.network, &c.claim, &c.proof)))
         }
         "invite.terms" => from_json(with).map(|c: InviteTerms| hexed(&invite::terms(&c))),
         "invite.joining" => from_json(with).map(|c: JoiningCase| hexed(&invite::joining(&c.terms, &c.agent))),

@@ -65,11 +65,13 @@ pub(crate) struct Wanted {
     pub(crate) demands: Demands,
     /// Only through a router.
     pub(crate) hide: bool,
+    /// Providers may know which agent asks.
+    pub(crate) known: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { route: Route::Auto, provider: None, demands: Demands::NONE, hide: false }
+        Self { route: Route::Auto, provider: None, demands: Demands::NONE, hide: false, known: false }
     }
 }
 
@@ -106,8 +108,12 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
             "goes through a router: it contradicts no_routers and other routes",
         ));
     }
-    own.none_left("route, provider, only, no_routers, hide")?;
-    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, ..Demands::NONE }, hide })
+    let known = own.boolean("known")?.unwrap_or(false);
+    if known && hide {
+        return Err(ApiError::invalid("ainonymous.known", "contradicts hide: who hides is not known"));
+    }
+    own.none_left("route, provider, only, no_routers, hide, known")?;
+    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, ..Demands::NONE }, hide, known })
 }
 
 /// The first of these fields that is there; two that differ contradict each other. 0 inside means as many as fit;

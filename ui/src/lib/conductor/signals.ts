@@ -29,6 +29,7 @@ const refuseReasons: readonly RefuseReason[] = [
   "engine_failed",
   "unknown_request",
   "not_admitted",
+  "must_be_known",
 ];
 
 /** Reads an emitted signal. Messages that a requester never gets are null too. */
