@@ -51,7 +51,9 @@ impl Link {
             let claim = claim(&connection, self.shown, self.peer())?;
             let proof = sign(claim).await.ok_or(KnownError::Unsigned)?;
             let silent = || LinkError::Broken { reason: format!("no word on a proof in {} s", PROOF_MAX.as_secs()) };
-            tokio::time::timeout(PROOF_MAX, prove(&connection, proof)).await.unwrap_or_else(|_| Err(silent().into()))?;
+            tokio::time::timeout(PROOF_MAX, prove(&connection, proof))
+                .await
+                .unwrap_or_else(|_| Err(silent().into()))?;
             known.push(connection.stable_id());
         }
         drop(known);

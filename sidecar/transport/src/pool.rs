@@ -128,11 +128,7 @@ impl Pool {
         lock(&self.peers).get(&(*key, hide, false)).map(|peer| peer.key)
     }
 
-    fn peer(
-        &self,
-        kept: Kept,
-        secret: impl FnOnce() -> TransportSecret,
-    ) -> Result<Arc<Peer>, ConnectError> {
+    fn peer(&self, kept: Kept, secret: impl FnOnce() -> TransportSecret) -> Result<Arc<Peer>, ConnectError> {
         let mut peers = lock(&self.peers);
         if let Some(peer) = peers.get(&kept) {
             *lock(&peer.used) = Instant::now();

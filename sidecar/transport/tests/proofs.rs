@@ -4,8 +4,8 @@
 mod common;
 
 use ainonymous_transport::{
-    Address, CloseReason, Endpoint, Frame, KnownError, Link, Pool, Registration, RegistrationState, Route,
-    Router, RouterLimits, RouterOptions, Stream, Way,
+    Address, CloseReason, Endpoint, Frame, KnownError, Link, Pool, Registration, RegistrationState, Route, Router,
+    RouterLimits, RouterOptions, Stream, Way,
 };
 use ainonymous_types::*;
 use ainonymous_verify::link as judge;

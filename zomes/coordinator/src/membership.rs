@@ -1,9 +1,7 @@
 //! Who is in this network: how agents joined it, whom its founders have shut out, and being known on direct connections.
 
 use crate::find::{anchor, links, me, refuse, valid_known};
-use ainonymous_types::{
-    AgentPubKey, Bytes64, LinkClaim, LinkProof, Membership, Revocation, RevocationRecord, Revoked,
-};
+use ainonymous_types::{AgentPubKey, Bytes64, LinkClaim, LinkProof, Membership, Revocation, RevocationRecord, Revoked};
 use ainonymous_verify::link;
 use ainonymous_verify::network::Network;
 use ainonymous_verify::rules::{self, Anchor};

@@ -8,9 +8,9 @@ use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
 use crate::{ask, chat, chunks, commit, invite, link, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, DnaHash, EntryHash, InviteTerms, LinkClaim,
-    LinkProof, NetworkKind, NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs,
-    NETWORK_VERSION,
+    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, DnaHash, EntryHash, InviteTerms,
+    LinkClaim, LinkProof, NetworkKind, NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation,
+    SignedReceipt, TimestampUs, NETWORK_VERSION,
 };
 use holochain_serialized_bytes::{decode, encode};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
@@ -277,9 +277,7 @@ pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, Stri
         "link.canonical" => {
             from_json(with).map(|c: LinkClaimCase| hexed(&link::canonical(&c.network, &c.agent, &c.claim)))
         }
-        "link.proves" => {
-            from_json(with).map(|c: LinkProofCase| verdict(link::proves(&c.network, &c.claim, &c.proof)))
-        }
+        "link.proves" => from_json(with).map(|c: LinkProofCase| verdict(link::proves(&c.network, &c.claim, &c.proof))),
         "invite.terms" => from_json(with).map(|c: InviteTerms| hexed(&invite::terms(&c))),
         "invite.joining" => from_json(with).map(|c: JoiningCase| hexed(&invite::joining(&c.terms, &c.agent))),
         "rules.membership" => from_json(with).map(|c: MembershipCase| verdict(membership(&c))),

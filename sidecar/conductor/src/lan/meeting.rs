@@ -104,12 +104,7 @@ impl Known {
 }
 
 /// Notes what is told on the LAN, until the end.
-async fn listen(
-    events: mdns_sd::Receiver<ServiceEvent>,
-    tag: String,
-    known: Arc<Known>,
-    end: CancellationToken,
-) {
+async fn listen(events: mdns_sd::Receiver<ServiceEvent>, tag: String, known: Arc<Known>, end: CancellationToken) {
     loop {
         let event = tokio::select! {
             () = end.cancelled() => return,
@@ -268,7 +263,8 @@ impl Host {
         let id = ServerId(rand::random());
         let properties = [(advert::VERSION_KEY, advert::VERSION), (advert::NETWORK_KEY, self.tag.as_str())];
         let (name, host) = (id.to_hex(), format!("{}.local.", id.to_hex()));
-        let service = ServiceInfo::new(advert::SERVICE, &name, &host, "", port, &properties[..]).map_err(unavailable)?;
+        let service =
+            ServiceInfo::new(advert::SERVICE, &name, &host, "", port, &properties[..]).map_err(unavailable)?;
         let service = service.enable_addr_auto();
         let (fullname, end) = (service.get_fullname().to_owned(), CancellationToken::new());
         self.daemon.register(service).map_err(unavailable)?;
@@ -295,7 +291,9 @@ fn own_ip() -> Option<IpAddr> {
         return Some(ip);
     }
     let mut ips: Vec<IpAddr> = if_addrs::get_if_addrs().ok()?.iter().map(|interface| interface.ip()).collect();
-    ips.retain(|ip| is_private(*ip) && !ip.is_loopback() && !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()));
+    ips.retain(|ip| {
+        is_private(*ip) && !ip.is_loopback() && !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
+    });
     ips.into_iter().min()
 }
 
