@@ -74,7 +74,6 @@ impl DirectWay {
     /// Sends a question over the link to a provider; says how long a round trip takes.
     pub(crate) async fn begin(node: &Node, to: &LinkAddress, ask: &Ask) -> Result<(Self, Duration), NoWay> {
         let begun = Instant::now();
-        let late = || Err(no_way("no link in time"));
         let patience = if to.hide == Hide::No { CONNECT_MAX } else { CONNECT_ROUTED_MAX };
         let link = tokio::time::timeout(patience, link(node, to)).await.unwrap_or_else(|_| late())?;
         let left = if to.known { KNOWN_MAX } else { patience.saturating_sub(begun.elapsed()) };
@@ -184,6 +183,10 @@ async fn begin_with(node: &Node, to: &LinkAddress, link: &Link, frame: &Frame) -
         Ok(()) | Err(LinkError::Ended) => Ok(stream),
         Err(e) => Err(no_way(&e.to_string())),
     }
+}
+
+fn late<T>() -> Result<T, NoWay> {
+    Err(no_way("no link in time"))
 }
 
 fn no_way(problem: &str) -> NoWay {

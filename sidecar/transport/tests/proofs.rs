@@ -165,7 +165,7 @@ async fn whoever_does_not_sign_sends_no_question() {
 
 #[tokio::test]
 async fn a_proof_is_worth_nothing_on_another_link_nor_in_another_name() {
-    let (provider, asker, thief) = (endpoint(1), Pool::new(endpoint(2)), Pool::new(endpoint(3)));
+    let (provider, asker) = (endpoint(1), Pool::new(endpoint(2)));
     let (seen, recorded) = (demanding(&provider), Mutex::new(None));
     let link = known_link(&asker, &provider.key(), &at(&provider), 99).await;
     let recording = link.open_known(|claim| {
@@ -177,10 +177,12 @@ async fn a_proof_is_worth_nothing_on_another_link_nor_in_another_name() {
     let proof = recorded.lock().unwrap().take().unwrap();
     // The thief even has the asker's transport key.
     for seed in [99, 98] {
+        let thief = Pool::new(endpoint(3));
         let other = thief.link(&provider.key(), &at(&provider), || secret(seed)).await.unwrap();
         assert!(is_refused(&show(&other, proof.clone()).await));
         other.close(CloseReason::Done);
     }
+    let thief = Pool::new(endpoint(3));
     let own = known_link(&thief, &provider.key(), &at(&provider), 97).await;
     let in_its_name = own.open_known(|claim| async move { Some(LinkProof { agent: agent(7), ..sign(8, &claim) }) });
     assert!(matches!(in_its_name.await.map(drop), Err(KnownError::Refused { .. })));

@@ -203,7 +203,7 @@ async fn who_serves_only_some_is_asked_directly_by_exactly_those() {
     assert_eq!(zome_calls(&named).await.get("sign_link"), None);
 
     let mut body = Client::body("What is the capital of France?");
-    body["ainonymous"] = json!({ "known": true });
+    body["ainonymous"] = json!({ "known": true, "route": "direct" });
     for _ in 0..2 {
         let answer = named.stream(body.clone()).await.expect("an answer to whom it serves");
         assert!(answer.text.contains("Paris"), "{answer:?}");

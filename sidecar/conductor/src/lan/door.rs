@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(look(&secret("s"), SERVER, &[gone]).await, (Checked::Silent, None));
         assert_eq!(look(&secret("s"), SERVER, &[]).await, (Checked::Silent, None));
         // Another program that answers in its own way.
-        let (other, _) = (echo().await, ());
+        let other = echo().await;
         assert_ne!(look(&secret("s"), SERVER, &[other]).await.0, Checked::Good);
         let (at, _end) = server(echo().await).await;
         assert_eq!(look(&secret("s"), SERVER, &[gone, at]).await, (Checked::Good, Some(at)), "the second address");

@@ -121,9 +121,12 @@ impl Forward {
         if far.write_all(&first).await.is_err() {
             return;
         }
+        let moved = async {
+            let _ = target.wait_for(|now| *now != Some(to)).await;
+        };
         tokio::select! {
             // It goes to a server that is gone, or is left: whoever uses it connects again.
-            _ = target.wait_for(|now| *now != Some(to)) => {}
+            () = moved => {}
             _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
         }
     }

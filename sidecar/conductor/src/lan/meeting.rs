@@ -138,7 +138,6 @@ async fn listen(events: mdns_sd::Receiver<ServiceEvent>, tag: String, known: Arc
 }
 
 /// Decides who has the server, and is it if need be.
-#[derive(Debug)]
 struct Host {
     daemon: ServiceDaemon,
     tag: String,
