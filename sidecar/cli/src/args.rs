@@ -109,6 +109,10 @@ pub(crate) struct Up {
     /// A network of this machine alone: nobody is looked for, whatever else says where.
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Find the other nodes on the local network, with no server named: the first node runs one and tells of it by multicast
+    /// DNS. Networks made with `network create --lan` do so by themselves.
+    #[arg(long, conflicts_with_all = ["bootstrap", "relay", "offline", "conductor"])]
+    pub(crate) lan: bool,
     /// One of the networks that `network list` shows [default: the public network].
     #[arg(long, env = "AINONYMOUS_NETWORK", value_name = "NAME")]
     pub(crate) network: Option<String>,
@@ -176,8 +180,7 @@ pub(crate) struct Up {
     /// An agent that is neither asked nor served; can be given again.
     #[arg(long, value_name = "AGENT", action = clap::ArgAction::Append)]
     pub(crate) block: Vec<String>,
-    /// Serve this agent and nobody whom you do not name; can be given again. Direct connections do not tell who asks, so
-    /// the node is asked by signals then.
+    /// Serve this agent and nobody whom you do not name; can be given again. It must show who it is (`ask --known`).
     #[arg(long, value_name = "AGENT", action = clap::ArgAction::Append)]
     pub(crate) serve_only: Vec<String>,
     /// Compute threads of each model [default: the physical cores].
@@ -329,6 +332,10 @@ pub(crate) struct Whom {
     /// Only peers that say they stand there, for example eu; if there are none, the question is refused.
     #[arg(long, value_name = "LABEL")]
     pub(crate) region: Option<String>,
+    /// Peers may know which agent asks: those that answer only whom they know are asked too. In a network by invitation
+    /// members always know.
+    #[arg(long, conflicts_with = "hide")]
+    pub(crate) known: bool,
     /// Most tokens to answer with [default: as many as fit].
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,

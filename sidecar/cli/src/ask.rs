@@ -45,7 +45,7 @@ pub(crate) fn body(whom: &Whom, posted: bool, config: &Config, messages: Value) 
         "stream_options": { "include_usage": true },
         "ainonymous": { "route": if posted { "posted" } else { route }, "provider": whom.provider,
             "only": whom.only.map(|only| only.name()), "no_routers": whom.no_routers,
-            "hide": whom.hide.unwrap_or(0), "region": whom.region },
+            "hide": whom.hide.unwrap_or(0), "region": whom.region, "known": whom.known },
     });
     let optional = [
         ("model", json!(whom.model.as_ref().or(config.model.as_ref()))),

@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) bootstrap: Option<String>,
     pub(crate) relay: Option<String>,
     pub(crate) offline: Option<bool>,
+    pub(crate) lan: Option<bool>,
     pub(crate) network: Option<String>,
     pub(crate) network_seed: Option<String>,
     pub(crate) network_tuning: Option<Tuning>,
@@ -169,7 +170,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 43);
+        assert_eq!(known.len(), 44);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::network::{Member, NetworkError};
 use crate::{models, paths};
 use ainonymous_api::DEFAULT_PORT;
+use ainonymous_conductor::lan::ON_THE_LAN;
 use ainonymous_conductor::{pack, ConductorError};
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
@@ -56,6 +57,8 @@ pub(crate) enum Network {
     Attached { admin_url: String },
     /// Ours, in a network.
     Joined { bootstrap: String, relay: String, tuning: Tuning },
+    /// Ours, where nodes find each other on the local network.
+    Lan,
     /// Ours, alone.
     Offline,
     /// Nothing was said; only `doctor` goes on with that.
@@ -170,6 +173,10 @@ fn network(flags: &Up, config: &Config, member: Option<&Member>) -> Network {
     if flags.offline || (flags.bootstrap.is_none() && config.offline.unwrap_or(false)) {
         return Network::Offline;
     }
+    let by_file = flags.bootstrap.is_none() && member.is_none() && config.lan.unwrap_or(false);
+    if flags.lan || by_file || bootstrap.as_deref() == Some(ON_THE_LAN) {
+        return Network::Lan;
+    }
     let Some(bootstrap) = bootstrap else { return Network::Unsaid };
     let agreed = member.map(|member| member.relay.clone().unwrap_or_else(|| member.bootstrap.clone()));
     let agreed = agreed.filter(|_| flags.bootstrap.is_none());
@@ -267,7 +274,7 @@ fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOpt
     let text = flags.quic.as_deref().or(config.quic.as_deref());
     let reach = match network {
         Network::Joined { bootstrap, .. } => host_and_port(bootstrap),
-        Network::Attached { .. } => None,
+        Network::Attached { .. } | Network::Lan => None,
         Network::Offline | Network::Unsaid => return Ok(None),
     };
     let listen = match text {
@@ -297,7 +304,7 @@ fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOpt
     let via = if flags.via.is_empty() { &config.via } else { &flags.via };
     let (auto, named): (Vec<String>, Vec<String>) = via.iter().cloned().partition(|text| text == "auto");
     let via = parse("--via", &named)?;
-    Ok(Some(QuicOptions { listen, addresses, via, find_routers: !auto.is_empty(), reach }))
+    Ok(Some(QuicOptions { listen, addresses, via, find_routers: !auto.is_empty(), reach, meeting: None }))
 }
 
 /// `host:port` of an address of the web.
@@ -398,6 +405,10 @@ mod tests {
         assert_eq!(slots("up --slots 1 --slots 5", &config), 5, "the last one counts");
     }
 
+    fn with_server(bootstrap: &str) -> Config {
+        Config { bootstrap: Some(bootstrap.into()), ..Config::default() }
+    }
+
     #[test]
     fn the_network_is_said_or_an_error() {
         let none = Config::default();
@@ -423,6 +434,12 @@ mod tests {
         let offline = Config { offline: Some(true), bootstrap: Some("http://file".into()), ..Config::default() };
         assert_eq!(settings("up", &offline).network, Network::Offline);
         assert!(matches!(settings("up --bootstrap http://flag", &offline).network, Network::Joined { .. }));
+        assert_eq!(settings("up --lan", &with_server("http://file")).network, Network::Lan);
+        assert_eq!(settings("up --bootstrap lan:", &none).network, Network::Lan);
+        let lan = Config { lan: Some(true), ..Config::default() };
+        assert_eq!(settings("up", &lan).network, Network::Lan);
+        assert!(matches!(settings("up --bootstrap http://flag", &lan).network, Network::Joined { .. }));
+        assert!(settings("up --lan", &none).quic.is_some());
         let attached = Network::Attached { admin_url: "ws://127.0.0.1:1".into() };
         assert_eq!(settings("up --conductor ws://127.0.0.1:1", &none).network, attached);
     }

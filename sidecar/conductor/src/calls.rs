@@ -8,10 +8,7 @@ use crate::link::{wire_text, LinkError, ZomeCall};
 use crate::session::{self, Session};
 use crate::{Conductor, ConductorError};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AgentStanding, AnswerInput, BucketMember, BucketQuery, CapabilityInput, EntryHash,
-    Membership, ModelSpec, ModelSpecRecord, OpenRequest, OwnPlaces, PlacesInput, PostedAnswer, ProviderRecord, Receipt,
-    ReceiptBatch, ReceiptBatchRecord, RequestInput, Revocation, RevocationRecord, SendSignal, SignedReceipt, SpecRef,
-    Topic, COORDINATOR_ZOME,
+    limits, ActionHash, AgentPubKey, AgentStanding, AnswerInput, BucketMember, BucketQuery, CapabilityInput, EntryHash, Membership, ModelSpec, ModelSpecRecord, OpenRequest, OwnPlaces, PlacesInput, PostedAnswer, ProviderRecord, Receipt, ReceiptBatch, ReceiptBatchRecord, RequestInput, Revocation, RevocationRecord, SendSignal, SignedReceipt, SpecRef, Topic, COORDINATOR_ZOME, LinkClaim, LinkProof,
 };
 use holochain_conductor_api::ExternalApiWireError;
 use holochain_types::prelude::ExternIO;
@@ -86,9 +83,10 @@ const GET_AGENT_STANDING: Function = read("get_agent_standing");
 const GET_MEMBERSHIP: Function = read("get_membership");
 const GET_REVOCATIONS: Function = read("get_revocations");
 const CREATE_REVOCATION: Function = write("create_revocation", SMALL_BYTES_MAX);
+const SIGN_LINK: Function = read("sign_link");
 
 /// Everything that the sidecar calls: what it is granted when it attaches.
-pub(crate) const SIDECAR_FUNCTIONS: [Function; 25] = [
+pub(crate) const SIDECAR_FUNCTIONS: [Function; 26] = [
     CREATE_MODEL_SPEC,
     GET_ALL_MODEL_SPECS,
     PUT_CAPABILITY,
@@ -114,6 +112,7 @@ pub(crate) const SIDECAR_FUNCTIONS: [Function; 25] = [
     GET_MEMBERSHIP,
     GET_REVOCATIONS,
     CREATE_REVOCATION,
+    SIGN_LINK,
 ];
 
 impl Conductor {
@@ -245,6 +244,11 @@ impl Conductor {
     /// Shuts somebody out, if we are a founder. It is for ever.
     pub async fn create_revocation(&self, revocation: Revocation) -> Result<ActionHash, ConductorError> {
         self.call(CREATE_REVOCATION, &revocation).await
+    }
+
+    /// Signs with the agent key that it is us who ask on a direct connection. Writes nothing.
+    pub async fn sign_link(&self, claim: LinkClaim) -> Result<LinkProof, ConductorError> {
+        self.call(SIGN_LINK, &claim).await
     }
 
     /// Calls a function and decodes what it gives back.

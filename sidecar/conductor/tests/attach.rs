@@ -60,6 +60,7 @@ fn capability(detail: &str) -> CapabilityInput {
         roles: vec![Role::Auditor],
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: detail.into(),
         models: vec![],

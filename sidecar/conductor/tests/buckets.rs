@@ -34,6 +34,7 @@ fn offer(spec: &SpecRef, router: Bytes32) -> CapabilityInput {
     CapabilityInput {
         roles: vec![Role::Provider, Role::Router],
         transport_key: None,
+        must_be_known: false,
         addresses: vec![],
         backend: Backend::Cpu,
         backend_detail: "test".into(),

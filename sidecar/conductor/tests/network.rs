@@ -33,6 +33,7 @@ fn provider(spec: &SpecRef, detail: &str) -> CapabilityInput {
         roles: vec![Role::Provider],
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: detail.into(),
         models: vec![ServedModel { spec: spec.clone(), tokens_per_s: 100 }],

@@ -97,6 +97,7 @@ async fn offer(node: &Conductor) {
         roles: vec![Role::Provider],
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: "test".into(),
         models: vec![ServedModel { spec: spec.clone(), tokens_per_s: 1 }],

@@ -49,9 +49,8 @@ pub(crate) async fn run(node: Node) {
         let offered = node.inner.engines.shared();
         let ids: Vec<String> = offered.iter().map(|(_, model)| model_id(model)).collect();
         let addresses = match &node.inner.plane {
-            // Whoever serves only some must know who asks: direct connections do not tell.
-            Some(plane) if node.inner.habits.peers.serve_only.is_empty() => plane.addresses().await,
-            Some(_) | None => vec![],
+            Some(plane) => plane.addresses().await,
+            None => vec![],
         };
         let router = match &node.inner.router {
             Some(router) => router.offer().await,
@@ -131,6 +130,7 @@ async fn announce(
             roles,
             transport_key: node.inner.plane.as_ref().filter(|_| !addresses.is_empty()).map(|plane| plane.key()),
             addresses: addresses.iter().take(limits::CAPABILITY_ADDRESSES_MAX).map(ToString::to_string).collect(),
+            must_be_known: node.must_know(),
             backend,
             backend_detail,
             models: served.iter().map(|(_, served)| served.clone()).collect(),

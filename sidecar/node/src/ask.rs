@@ -41,6 +41,8 @@ pub struct AskRequest {
     pub demands: Demands,
     /// Only through routers, so that the provider does not learn who asks: not the address, and not the agent.
     pub hide: Hiding,
+    /// Providers may know which agent asks. In a network by invitation they always do.
+    pub known: bool,
 }
 
 /// How many routers stand between whoever asks and whoever answers, at the least.

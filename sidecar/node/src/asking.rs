@@ -37,6 +37,20 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     if request.demands.no_routers {
         found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.hide = Hide::NoRouters);
     }
+    let by_invitation = node.inner.members.by_invitation();
+    if request.hide != Hiding::No && by_invitation {
+        let problem = "members answer only whom they know, and whoever hides is not known";
+        return Err(AskError::NoWay { problem: problem.into() });
+    }
+    let known = request.known || by_invitation;
+    found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.known = known);
+    // Signals tell who asks in any case: whoever names them has said so.
+    if !known && request.route != Route::Signals {
+        found.retain(|c| c.link.as_ref().is_none_or(|link| !link.must_be_known));
+        if found.is_empty() {
+            return Err(AskError::MustBeKnown { model: request.model.unwrap_or_else(|| "any model".into()) });
+        }
+    }
     let found = routers::hide(node, found, request.hide).await?;
     // A signal tells who asks: whoever hides does without.
     let route = if request.hide == Hiding::No { request.route } else { Route::Direct };
@@ -198,7 +212,11 @@ impl Asker {
                     head.route = way.route();
                     (Way::Direct(way), DIRECT.over(micros(round_trip)).carrying(bytes))
                 }
-                Err(NoWay { problem }) => return Ended::Failed(AskError::NoWay { problem }),
+                Err(NoWay { problem: _, refused: Some((reason, detail)) }) => {
+                    let provider = candidate.agent.to_string();
+                    return Ended::Failed(AskError::Refused { provider, reason, detail });
+                }
+                Err(NoWay { problem, refused: None }) => return Ended::Failed(AskError::NoWay { problem }),
             },
             (By::Link | By::Signals, _) => {
                 let inbox = Inbox::open(&self.node, prepared.id);
@@ -273,6 +291,8 @@ fn after(e: &AskError, nothing_handed: bool) -> Step {
             | "provider_lost_model"
             | "provider_engine_failed"
             | "provider_cannot_see"
+            | "provider_not_admitting"
+            | "must_be_known"
             | "provider_broken" => Step::AnotherProvider,
             _ => Step::GiveUp,
         },
@@ -459,6 +479,8 @@ mod tests {
                 addresses: vec![],
                 hide: Hide::No,
                 routers: vec![],
+                must_be_known: false,
+                known: false,
             }),
         }
     }
@@ -503,6 +525,7 @@ mod tests {
         assert_eq!(after(&gone, false), Step::AnotherWay);
         assert_eq!(after(&refused(RefuseReason::Busy), true), Step::AnotherProvider);
         assert_eq!(after(&refused(RefuseReason::CannotSee), true), Step::AnotherProvider);
+        assert_eq!(after(&refused(RefuseReason::NotAdmitted), true), Step::AnotherProvider);
         assert_eq!(after(&refused(RefuseReason::PromptTooLong), true), Step::GiveUp);
         assert_eq!(after(&refused(RefuseReason::Malformed), true), Step::GiveUp);
         assert_eq!(after(&AskError::Draining, true), Step::GiveUp);

@@ -158,6 +158,12 @@ pub enum AskError {
         /// What happened.
         problem: String,
     },
+    /// All who could answer want to know who asks, and the question does not say that they may.
+    #[error("every provider of {model} answers only agents that show who they are")]
+    MustBeKnown {
+        /// As it was named.
+        model: String,
+    },
     /// The provider did not take the question in time.
     #[error("provider {provider} does not answer")]
     ProviderSilent {
@@ -268,6 +274,7 @@ impl AskError {
             Self::DemandsUnmet { .. } => "demands_unmet",
             Self::RoutersUnmet { .. } => "routers_unmet",
             Self::NoWay { .. } => "no_link",
+            Self::MustBeKnown { .. } => "must_be_known",
             Self::ProviderSilent { .. } => "provider_silent",
             Self::ProviderGone { .. } => "provider_gone",
             Self::Refused { reason, .. } => match reason {
@@ -280,6 +287,7 @@ impl AskError {
                 RefuseReason::UnknownRequest => "request_unknown",
                 RefuseReason::NotAdmitted => "provider_not_admitting",
                 RefuseReason::CannotSee => "provider_cannot_see",
+                RefuseReason::MustBeKnown => "must_be_known",
             },
             Self::ProviderBroken { .. } => "provider_broken",
             Self::AnswerPending { .. } => "answer_pending",
@@ -314,6 +322,7 @@ impl AskError {
             Self::NoWay { .. } => {
                 "leave the route to the node (`auto`): it goes by signals where there is no link".into()
             }
+            Self::MustBeKnown { .. } => MUST_BE_KNOWN_HINT.into(),
             Self::ProviderSilent { .. } | Self::ProviderGone { .. } => "ask again: another provider may take it".into(),
             Self::Refused { reason, .. } => refusal_hint(*reason).into(),
             Self::ProviderBroken { .. } => "ask again: another provider may take it".into(),
@@ -333,7 +342,10 @@ impl AskError {
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {
                 ErrorClass::Unavailable
             }
-            Self::NoWay { .. } | Self::DemandsUnmet { .. } | Self::RoutersUnmet { .. } => ErrorClass::Unavailable,
+            Self::NoWay { .. }
+            | Self::DemandsUnmet { .. }
+            | Self::RoutersUnmet { .. }
+            | Self::MustBeKnown { .. } => ErrorClass::Unavailable,
             Self::ProviderSilent { .. } | Self::AnswerPending { .. } => ErrorClass::Timeout,
             Self::ProviderGone { .. } | Self::ProviderBroken { .. } => ErrorClass::BadGateway,
             Self::Refused { reason, .. } => match reason {
@@ -346,6 +358,7 @@ impl AskError {
                 | RefuseReason::EngineFailed
                 | RefuseReason::UnknownRequest
                 | RefuseReason::NotAdmitted => ErrorClass::BadGateway,
+                RefuseReason::MustBeKnown => ErrorClass::Unavailable,
             },
             Self::Engine(e) => engine_class(e),
             Self::Conductor { .. } => ErrorClass::Unavailable,
@@ -389,6 +402,8 @@ fn engine_class(e: &EngineError) -> ErrorClass {
     }
 }
 
+const MUST_BE_KNOWN_HINT: &str = "show who asks with `--known` (`\"known\": true` in the API), or ask another provider";
+
 fn refusal_text(reason: RefuseReason) -> &'static str {
     match reason {
         RefuseReason::UnknownModel => "it does not serve that model any more",
@@ -398,8 +413,9 @@ fn refusal_text(reason: RefuseReason) -> &'static str {
         RefuseReason::Draining => "it is shutting down",
         RefuseReason::EngineFailed => "its engine failed",
         RefuseReason::UnknownRequest => "it does not know the question any more",
-        RefuseReason::NotAdmitted => "it does not hold this node for a member of the network",
+        RefuseReason::NotAdmitted => "it does not hold this node for a member of the network, or does not serve it",
         RefuseReason::CannotSee => "its model sees no images",
+        RefuseReason::MustBeKnown => "it answers only agents that show who they are",
     }
 }
 
@@ -420,6 +436,7 @@ fn refusal_hint(reason: RefuseReason) -> &'static str {
         RefuseReason::NotAdmitted => {
             "ask a founder whether this node was revoked; a node that has just joined asks again in a moment"
         }
+        RefuseReason::MustBeKnown => MUST_BE_KNOWN_HINT,
         RefuseReason::UnknownModel
         | RefuseReason::Draining
         | RefuseReason::EngineFailed

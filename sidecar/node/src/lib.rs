@@ -14,6 +14,7 @@ mod directory;
 mod engines;
 mod error;
 mod forward;
+mod known;
 mod library;
 mod local;
 mod members;

@@ -117,8 +117,6 @@ impl Node {
         let store = Store::open(&data_dir.join("node.redb"))?;
         let kind = conductor.network.as_ref().map(|network| network.properties.kind);
         let by_invitation = kind.is_some_and(|kind| kind != NetworkKind::Public);
-        // Where only members are served one must know who asks: direct connections do not tell.
-        let quic = quic.filter(|_| !by_invitation);
         let finds_routers = quic.as_ref().is_some_and(|quic| quic.find_routers);
         let router = router.map(|options| OwnRouter::open(options, &store)).transpose()?;
         let plane = quic.map(|options| DataPlane::open(options, &store)).transpose()?;
@@ -301,6 +299,11 @@ impl Node {
                 tracing::warn!(error = %e, "the conductor did not stop cleanly");
             }
         }
+    }
+
+    /// Whether questions of peers are answered only if it is known who asks.
+    pub(crate) fn must_know(&self) -> bool {
+        self.inner.members.by_invitation() || !self.inner.habits.peers.serve_only.is_empty()
     }
 
     /// The conductor, if it runs.

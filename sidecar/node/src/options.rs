@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Everything that a node needs to start.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ pub struct Peers {
     pub friends: HashSet<AgentPubKey>,
     /// Neither asked nor served.
     pub blocked: HashSet<AgentPubKey>,
-    /// If there are any, nobody else is served; and nobody by direct connections, which do not tell who asks.
+    /// If there are any, nobody else is served: whoever asks must show who he is.
     pub serve_only: HashSet<AgentPubKey>,
 }
 
@@ -99,6 +100,8 @@ pub struct QuicOptions {
     pub find_routers: bool,
     /// `host:port` that this machine reaches by the address that peers shall use: the network's meeting point.
     pub reach: Option<String>,
+    /// Where that is at the moment, if it moves.
+    pub meeting: Option<watch::Receiver<Option<SocketAddr>>>,
 }
 
 /// Models on disk that are loaded when a question of this node names them.

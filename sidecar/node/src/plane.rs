@@ -1,5 +1,6 @@
 //! The node's end of the data plane: the socket, who is let in, and what the network is told of it.
 
+use crate::known::{Asker, Outcome};
 use crate::node::{lock, Node};
 use crate::options::QuicOptions;
 use crate::places::Places;
@@ -8,13 +9,13 @@ use crate::serving::{self, Order};
 use crate::store::{Store, TransportRecord};
 use crate::{NodeError, QuicStatus};
 use ainonymous_transport::{
-    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Stream,
-    TransportSecret,
+    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Stream, TransportSecret, FrameReceiver, FrameSender, LinkError, Registration, RegistrationState,
 };
 use ainonymous_types::{limits, Bytes32, EntryHash, RefuseReason, RequestId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// Whoever asks for the place of a receipt waits with the provider for so long.
@@ -29,6 +30,8 @@ const REGISTER_PAUSE: Duration = Duration::from_millis(50);
 const LARGE_FRAME_MAX: Duration = Duration::from_secs(90);
 /// A link on which nothing is asked for this long is closed.
 const LINK_IDLE_MAX: Duration = Duration::from_secs(600);
+/// The same where it must be known who asks and is not: probes come like that.
+const UNKNOWN_IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// The data plane.
 #[derive(Debug)]
@@ -38,13 +41,14 @@ pub(crate) struct DataPlane {
     given: Vec<Address>,
     pub(crate) places: Places,
     reach: Option<String>,
+    meeting: Option<watch::Receiver<Option<SocketAddr>>>,
     announced: Mutex<Vec<Address>>,
 }
 
 impl DataPlane {
     /// Opens the socket: where it was told to, else where it was last time, so that what peers know stays true.
     pub(crate) fn open(options: QuicOptions, store: &Store) -> Result<Self, NodeError> {
-        let QuicOptions { listen, addresses, via, find_routers: _, reach } = options;
+        let QuicOptions { listen, addresses, via, find_routers: _, reach, meeting } = options;
         let known = store.transport()?;
         let secret = known.as_ref().map_or_else(rand::random, |known| known.secret);
         let secret = TransportSecret::from_bytes(secret);
@@ -70,7 +74,7 @@ impl DataPlane {
             }
         }
         let places = Places::given(registrations);
-        Ok(Self { endpoint, pool, given: addresses, places, reach, announced: Mutex::default() })
+        Ok(Self { endpoint, pool, given: addresses, places, reach, meeting, announced: Mutex::default() })
     }
 
     /// The key that the network is told.
@@ -85,7 +89,8 @@ impl DataPlane {
             (false, _) => self.given.clone(),
             (true, Some(at)) if !at.ip().is_unspecified() => vec![Address::Direct(at)],
             (true, Some(at)) => {
-                let ip = outgoing_ip(self.reach.as_deref()).await;
+                let meeting = self.meeting.as_ref().and_then(|meeting| *meeting.borrow()).map(|at| at.to_string());
+                let ip = outgoing_ip(meeting.as_deref().or(self.reach.as_deref())).await;
                 ip.map(|ip| Address::Direct(SocketAddr::new(ip, at.port()))).into_iter().collect()
             }
             (true, None) => vec![],
@@ -138,10 +143,14 @@ pub(crate) async fn listen(node: Node, endpoint: Endpoint) {
 async fn on_arrival(node: Node, arriving: Arriving) {
     let load = |spec: &EntryHash| node.inner.engines.load_of(spec, node.inner.draining.is_cancelled());
     let Some((link, _place)) = arriving.establish(load).await else { return };
-    let streams = TaskTracker::new();
+    let (streams, asker) = (TaskTracker::new(), Arc::new(Asker::of(&link)));
     loop {
-        match tokio::time::timeout(LINK_IDLE_MAX, link.accept()).await {
-            Ok(Ok(stream)) => node.spawn(streams.track_future(on_stream(node.clone(), link.clone(), stream))),
+        let idle_max = if node.must_know() && !asker.is_known() { UNKNOWN_IDLE_MAX } else { LINK_IDLE_MAX };
+        match tokio::time::timeout(idle_max, link.accept()).await {
+            Ok(Ok(stream)) => {
+                let answered = on_stream(node.clone(), link.clone(), asker.clone(), stream);
+                node.spawn(streams.track_future(answered));
+            }
             Ok(Err(_)) => return,
             Err(_) if streams.is_empty() => return link.close(CloseReason::Done),
             Err(_) => {}
@@ -150,9 +159,17 @@ async fn on_arrival(node: Node, arriving: Arriving) {
 }
 
 /// One stream: what it is about, then what the requester says while it is answered.
-async fn on_stream(node: Node, link: Link, stream: Stream) {
+async fn on_stream(node: Node, link: Link, asker: Arc<Asker>, stream: Stream) {
     let Stream { mut sender, mut receiver } = stream;
-    let from = Requester::Link(link.peer());
+    if let Some(reason) = asker.barred(&node) {
+        // Of a question by whom nothing is answered no more is read than that it is one.
+        let is_question = tokio::time::timeout(FIRST_FRAME_MAX, receiver.brings_question()).await;
+        if matches!(is_question, Ok(Ok(true))) {
+            let unnamed = RequestId([0; 16]);
+            return serving::refuse(&node, Reply::Stream(Some(sender)), unnamed, reason, String::new());
+        }
+    }
+    let from = asker.requester();
     let mut arrived = tokio::time::timeout(FIRST_FRAME_MAX, receiver.recv()).await;
     if arrived.is_err() && receiver.reads_large() {
         arrived = tokio::time::timeout(LARGE_FRAME_MAX, receiver.recv()).await;
@@ -169,6 +186,10 @@ async fn on_stream(node: Node, link: Link, stream: Stream) {
                 sender.finish();
             }
             return;
+        }
+        Frame::Prove { version: _, proof } => {
+            let outcome = asker.shows(&node, &link, *proof).await;
+            return say(&link, sender, outcome).await;
         }
         Frame::Ask(ask) => {
             let id = ask.id;
@@ -206,13 +227,30 @@ async fn on_stream(node: Node, link: Link, stream: Stream) {
         | Frame::Refused { .. }
         | Frame::Cancel
         | Frame::Published { .. }
-        | Frame::Load(_) => return link.close(CloseReason::Protocol),
+        | Frame::Load(_)
+        | Frame::Known => return link.close(CloseReason::Protocol),
     };
     until_left(&node, &from, id, receiver).await;
 }
 
+/// Tells whoever has shown an agent what became of it.
+async fn say(link: &Link, mut sender: FrameSender, outcome: Outcome) {
+    let word = match outcome {
+        Outcome::Known => Frame::Known,
+        Outcome::Refused(reason) => Frame::Refused { reason, detail: String::new() },
+        Outcome::Forged => {
+            tracing::debug!(from = %link.remote_address(), "somebody showed what no agent has signed for this link");
+            return link.close(CloseReason::NotWelcome);
+        }
+    };
+    // An error means that nobody waits for it any more.
+    if sender.send(&word).await.is_ok() {
+        sender.finish();
+    }
+}
+
 /// Resolves when the requester has nothing more to say; cancels what it does not want any more.
-async fn until_left(node: &Node, from: &Requester, id: RequestId, mut receiver: ainonymous_transport::FrameReceiver) {
+async fn until_left(node: &Node, from: &Requester, id: RequestId, mut receiver: FrameReceiver) {
     match receiver.recv().await {
         // Broken: it may come back and ask for the rest.
         Err(e) if e.may_resume() => {}
@@ -221,8 +259,8 @@ async fn until_left(node: &Node, from: &Requester, id: RequestId, mut receiver: 
     }
 }
 
-fn on_nonsense(node: &Node, link: &Link, e: &ainonymous_transport::LinkError) {
-    if let ainonymous_transport::LinkError::Frame(problem) = e {
+fn on_nonsense(node: &Node, link: &Link, e: &LinkError) {
+    if let LinkError::Frame(problem) = e {
         node.inner.counts.rejected_signals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tracing::debug!(%problem, from = %link.remote_address(), "a frame was dropped, and its link with it");
         link.close(CloseReason::Protocol);

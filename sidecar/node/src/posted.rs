@@ -354,7 +354,8 @@ fn is_final(node: &Node, action: &ActionHash, reason: RefuseReason) -> bool {
         RefuseReason::UnknownModel
         | RefuseReason::EngineFailed
         | RefuseReason::UnknownRequest
-        | RefuseReason::NotAdmitted => {
+        | RefuseReason::NotAdmitted
+        | RefuseReason::MustBeKnown => {
             let mut attempts = lock(&node.inner.posted.attempts);
             if attempts.len() >= ATTEMPTS_KEPT_MAX {
                 attempts.clear();

@@ -71,7 +71,7 @@ impl Serving {
 
     /// Stops the answers to these requesters.
     pub(crate) fn cancel_all(&self, of: impl Fn(&AgentPubKey) -> bool) {
-        let is_one = |requester: &Requester| matches!(requester, Requester::Agent(agent) if of(agent));
+        let is_one = |requester: &Requester| requester.agent().is_some_and(&of);
         for h in lock(&self.in_hand).values().filter(|h| is_one(&h.requester)) {
             let _ = h.orders.try_send(Order::Cancel);
         }
@@ -101,7 +101,7 @@ impl Serving {
             return Err(RefuseReason::Malformed);
         }
         let running = in_hand.values().filter(|h| h.running).count();
-        let of_requester = in_hand.values().filter(|h| h.running && h.requester == *requester).count();
+        let of_requester = in_hand.values().filter(|h| h.running && h.requester.counts_with(requester)).count();
         if of_requester >= PER_REQUESTER_MAX || running >= RUNNING_MAX {
             return Err(RefuseReason::Busy);
         }
@@ -169,7 +169,7 @@ pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: Requester, ask: As
     };
     let timing = match from {
         Requester::Agent(_) => SIGNALS,
-        Requester::Link(_) => DIRECT,
+        Requester::Link(_) | Requester::Known { .. } => DIRECT,
     };
     match accept(node, from, arrived, timing) {
         Ok(taken) => node.spawn(answering::run(node.clone(), conductor, taken, reply, serial, orders)),
@@ -221,13 +221,10 @@ pub(crate) fn accept(
     if node.inner.draining.is_cancelled() {
         return Err(no(RefuseReason::Draining));
     }
-    let peers = &node.inner.habits.peers;
-    let welcome = match &requester {
-        Requester::Agent(agent) => peers.serves(agent),
-        Requester::Link(_) => peers.serve_only.is_empty(),
-    };
-    if !welcome {
-        return Err(no(RefuseReason::NotAdmitted));
+    match requester.agent() {
+        Some(agent) if !node.inner.habits.peers.serves(agent) => return Err(no(RefuseReason::NotAdmitted)),
+        None if node.must_know() => return Err(no(RefuseReason::MustBeKnown)),
+        Some(_) | None => {}
     }
     chat::bounds(&input).map_err(|b| (RefuseReason::Malformed, b.to_string()))?;
     let commitment = commit::input(&salt, &input);

@@ -5,9 +5,9 @@
 //! stream begins.
 
 use ainonymous_types::{
-    limits, Ask, BatchProof, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
+    limits, Ask, BatchProof, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk, LinkProof,
 };
-use ainonymous_verify::signal;
+use ainonymous_verify::{link, signal};
 use serde::{Deserialize, Serialize};
 
 /// Length of the length.
@@ -87,6 +87,20 @@ pub enum Frame {
     },
     /// Provider, the answer to a probe and last on its stream.
     Load(Load),
+    /// Requester, first and only on its stream: who it is, if it wants to be known on this connection.
+    Prove {
+        /// Which bytes were signed: [`link::VERSION`].
+        version: u8,
+        /// Signed over what only this connection has.
+        proof: Box<LinkProof>,
+    },
+    /// Provider, the answer to a proof and last on its stream: it knows who asks, and answers.
+    Known,
+}
+
+/// Whether a body that begins with this byte is one of a question: [`Frame::Ask`] or [`Frame::Resend`].
+pub(crate) fn is_question(kind: u8) -> bool {
+    matches!(kind, 0 | 6)
 }
 
 /// How busy a provider is. It says so itself: an estimate, never a promise.
@@ -169,7 +183,7 @@ impl Frame {
         })
     }
 
-    /// The frame of a question's stream as peers say it by signals; none for probes.
+    /// The frame of a question's stream as peers say it by signals; none for probes and proofs.
     pub fn into_signal(self, id: RequestId) -> Option<PeerSignal> {
         Some(match self {
             Self::Ask(ask) => PeerSignal::Ask(*ask),
@@ -185,20 +199,22 @@ impl Frame {
             Self::Cancel => PeerSignal::Cancel { id },
             Self::Resend { id, from_chunk } => PeerSignal::Resend { id, from_chunk },
             Self::Published { proof } => PeerSignal::ReceiptPublished { id, proof },
-            Self::Probe { .. } | Self::Load(_) => return None,
+            Self::Probe { .. } | Self::Load(_) | Self::Prove { .. } | Self::Known => return None,
         })
     }
 
     fn checked(self) -> Result<Self, FrameError> {
         match self {
             Self::Load(load) => load.check().map(|()| self),
+            Self::Prove { version, .. } if version != link::VERSION => Err(FrameError::Bounds("proof_version")),
+            // All fields of these are of fixed length.
+            Self::Probe { .. } | Self::Prove { .. } | Self::Known => Ok(self),
             // Everything else is said by signals too, and has its bounds there.
-            other if !matches!(other, Self::Probe { .. }) => {
+            other => {
                 let said = other.into_signal(RequestId([0; 16])).ok_or(FrameError::Malformed)?;
                 signal::bounds(&said).map_err(|breach| FrameError::Bounds(breach.code()))?;
                 Self::from_signal(said).ok_or(FrameError::Malformed)
             }
-            probe => Ok(probe),
         }
     }
 }

@@ -18,6 +18,7 @@ mod endpoint;
 mod error;
 mod frame;
 mod key;
+mod known;
 mod link;
 mod pool;
 mod route;
@@ -31,6 +32,7 @@ pub use endpoint::{Arriving, Departed, Endpoint, EndpointCounts, EndpointOptions
 pub use error::{ConnectError, LinkError};
 pub use frame::{Frame, FrameError, Load, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
 pub use key::TransportSecret;
+pub use known::KnownError;
 pub use link::{CloseReason, Link};
 pub use pool::Pool;
 pub use route::{Hide, Route, RouterEntry, Way};

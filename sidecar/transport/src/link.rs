@@ -23,6 +23,10 @@ const PROBE_MAX: Duration = Duration::from_secs(2);
 pub struct Link {
     paths: Arc<Paths>,
     peer: Bytes32,
+    /// The key that this side shows, where it asks.
+    pub(crate) shown: Bytes32,
+    /// Connections on which the other side knows who asks, by quinn's numbers.
+    pub(crate) known: Arc<tokio::sync::Mutex<Vec<usize>>>,
     /// A stream that arrived while the handshake was ending.
     first: Arc<Mutex<Option<Stream>>>,
 }
@@ -90,7 +94,18 @@ impl Link {
 
     fn new(begun: Connection, peer: Bytes32, route: Route) -> Self {
         let paths = Paths { begun, route, direct: Mutex::default(), company: Mutex::default() };
-        Self { paths: Arc::new(paths), peer, first: Arc::default() }
+        let (shown, known) = (Bytes32([0; 32]), Arc::default());
+        Self { paths: Arc::new(paths), peer, shown, known, first: Arc::default() }
+    }
+
+    /// The same, by an asker that shows this key.
+    pub(crate) fn showing(self, shown: Bytes32) -> Self {
+        Self { shown, ..self }
+    }
+
+    /// Where the next stream goes.
+    pub(crate) fn connection(&self) -> Connection {
+        self.paths.current().0
     }
 
     pub(crate) fn beginning_with(self, first: Option<Stream>) -> Self {

@@ -60,6 +60,8 @@ pub struct Way<'a> {
     pub hide: Hide,
     /// Routers that are reached through routers: needed for two in a row.
     pub routers: &'a [RouterEntry],
+    /// The peer shall know who asks ([`crate::Link::open_known`]): such links are no others'.
+    pub known: bool,
 }
 
 /// One way.

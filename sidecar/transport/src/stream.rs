@@ -1,7 +1,7 @@
 //! One stream: frames out, frames in. Reading is cancel-safe, memory grows only with what has really arrived.
 
 use crate::error::LinkError;
-use crate::frame::{Frame, FrameError, HEADER_BYTES, USUAL_BYTES_MAX};
+use crate::frame::{self, Frame, FrameError, HEADER_BYTES, USUAL_BYTES_MAX};
 use bytes::BytesMut;
 use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 use std::time::Duration;
@@ -125,6 +125,18 @@ impl FrameReceiver {
         self.buffer
             .first_chunk::<HEADER_BYTES>()
             .is_some_and(|header| u32::from_le_bytes(*header) as usize > USUAL_BYTES_MAX)
+    }
+
+    /// Whether the next frame is a question, or takes one up; nothing of it is read but what kind it is. False at the end.
+    /// Cancel-safe.
+    pub async fn brings_question(&mut self) -> Result<bool, LinkError> {
+        while self.buffer.len() <= HEADER_BYTES {
+            match self.stream.read_chunk(HEADER_BYTES + 1, true).await.map_err(on_read)? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
+                None => return Ok(false),
+            }
+        }
+        Ok(frame::is_question(self.buffer[HEADER_BYTES]))
     }
 
     fn take(&mut self) -> Result<Option<Frame>, FrameError> {

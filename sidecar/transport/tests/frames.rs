@@ -82,6 +82,10 @@ fn besides() -> ChunkMore {
     }
 }
 
+fn proof_of(agent: u8) -> LinkProof {
+    LinkProof { agent: AgentPubKey::from_raw_36(vec![agent; 36]), signature: Bytes64([6; 64]) }
+}
+
 fn examples() -> BTreeMap<&'static str, Frame> {
     let proof = BatchProof { batch: ActionHash::from_raw_36(vec![8; 36]), index: 5, path: vec![Bytes32([1; 32])] };
     let load = Load {
@@ -121,6 +125,8 @@ fn examples() -> BTreeMap<&'static str, Frame> {
                 chunk: 1, text: "é".into(), tokens: vec![9_079, 236_761], more: Some(Box::new(besides()))
             },
         ),
+        ("12_prove", Frame::Prove { version: 1, proof: Box::new(proof_of(9)) }),
+        ("13_known", Frame::Known),
     ])
 }
 
@@ -199,6 +205,20 @@ fn bounds_hold_at_the_bound_and_one_past_it() {
 }
 
 #[test]
+fn a_proof_of_another_version_is_refused() {
+    let body = |version| Frame::Prove { version, proof: Box::new(proof_of(9)) }.encode().unwrap()[4..].to_vec();
+    assert!(Frame::decode(&body(1)).is_ok());
+    for version in [0, 2, u8::MAX] {
+        assert_eq!(Frame::decode(&body(version)), Err(FrameError::Bounds("proof_version")));
+    }
+    // A hash that is no agent's.
+    let mut other = body(1);
+    let at = other.windows(3).position(|three| three == [0x84, 0x20, 0x24]).unwrap();
+    other[at + 1] = 0x21;
+    assert_eq!(Frame::decode(&other), Err(FrameError::Malformed));
+}
+
+#[test]
 fn what_follows_a_frame_is_refused() {
     let mut body = Frame::Cancel.encode().unwrap()[4..].to_vec();
     body.push(0);
@@ -225,6 +245,14 @@ proptest! {
             prop_assert!(read.encode().is_ok());
         }
         let _ = Frame::decode(&body[..at]);
+    }
+
+    #[test]
+    fn proofs_come_back_as_they_were(agent in any::<[u8; 32]>(), signature in any::<[u8; 32]>()) {
+        let agent = AgentPubKey::from_raw_36([&agent[..], &[0; 4]].concat());
+        let signature = Bytes64([signature, signature].concat().try_into().unwrap());
+        let frame = Frame::Prove { version: 1, proof: Box::new(LinkProof { agent, signature }) };
+        prop_assert_eq!(Frame::decode(&frame.encode().unwrap()[4..]).unwrap(), frame);
     }
 
     #[test]

@@ -42,7 +42,7 @@ async fn hidden(pool: &Pool, to: &Endpoint, way: &Way<'_>) -> Result<ainonymous_
 }
 
 fn one<'a>(addresses: &'a [Address]) -> Way<'a> {
-    Way { addresses, hide: Hide::OneRouter, routers: &[] }
+    Way { addresses, hide: Hide::OneRouter, ..Way::default() }
 }
 
 #[tokio::test]

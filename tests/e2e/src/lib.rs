@@ -11,6 +11,7 @@ mod node;
 mod observer;
 mod path;
 mod slow;
+mod stranger;
 mod template;
 mod vanish;
 
@@ -20,6 +21,7 @@ pub use node::{Bootstrap, Node, NodeSpec, Router};
 pub use observer::{happ, run, Observer};
 pub use path::{Path as NetworkPath, Weather};
 pub use slow::{Held, Slow};
+pub use stranger::{Stranger, Turned};
 pub use vanish::vanish;
 
 use std::path::{Path, PathBuf};

@@ -160,6 +160,8 @@ pub struct NodeSpec {
     pub env: Vec<(String, String)>,
     /// Passphrase; the tests' own if empty.
     pub passphrase: String,
+    /// Network namespace that it runs in.
+    pub inside: Option<String>,
 }
 
 impl NodeSpec {
@@ -228,7 +230,14 @@ impl Node {
         let secret = dir.join("passphrase");
         let passphrase = if spec.passphrase.is_empty() { PASSPHRASE } else { &spec.passphrase };
         std::fs::write(&secret, passphrase).expect("a passphrase file");
-        let mut command = Command::new(binary());
+        let mut command = match &spec.inside {
+            None => Command::new(binary()),
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(binary());
+                command
+            }
+        };
         command.arg("up").arg("--json").arg("--data-dir").arg(dir.join("data"));
         command.arg("--passphrase-file").arg(secret).args(["--network-tuning", "lan"]);
         command.args(["--api", "127.0.0.1:0", "--threads", "1", "--receipt-interval-ms", "500"]);

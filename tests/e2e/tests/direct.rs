@@ -196,6 +196,45 @@ async fn a_router_brings_what_must_not_be_seen() {
     assert_eq!((answer.text, own(&answer.last)["route"].as_str()), (alone, Some("direct")));
 }
 
+/// A node that serves only whom it names is asked over a link too, through a router or not, by those who say who they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_serves_only_some_is_asked_directly_by_exactly_those() {
+    let mut bootstrap = Bootstrap::start();
+    let (url, mut router) = (bootstrap.url(), Router::start());
+    let (mut named, mut other) = (Node::start(NodeSpec::new(&url)), Node::start(NodeSpec::new(&url)));
+    let agent = named.agent();
+    // Whoever tries the address that it tells directly finds nobody there.
+    let (via, nowhere) = (router.address(), "quic://127.0.0.1:9");
+    let flags = ["--serve-only", &agent, "--via", &via, "--quic-address", nowhere];
+    let mut provider = Node::start(NodeSpec::new(&url).serving(&tiny_model()).with(&flags));
+    provider.wait_ready();
+    other.wait_ready();
+    let (there, named, other) = (provider.client(), named.client(), other.client());
+    named.wait_for_providers(1, SOON).await;
+    other.wait_for_providers(1, SOON).await;
+
+    // Nobody is known who does not want to be.
+    let refused = named.ask(Client::body("What is the capital of France?")).await.expect_err("it must be known");
+    assert_eq!(refused.code(), "must_be_known");
+    refused.assert_helpful(Duration::from_secs(5));
+    assert_eq!(zome_calls(&named).await.get("sign_link"), None);
+
+    let mut body = Client::body("What is the capital of France?");
+    body["ainonymous"] = json!({ "known": true, "route": "direct" });
+    for _ in 0..2 {
+        let answer = named.stream(body.clone()).await.expect("an answer to whom it serves");
+        assert!(answer.text.contains("Paris"), "{answer:?}");
+        let route = own(&answer.last)["route"].as_str().expect("a route");
+        assert!(["routed", "direct"].contains(&route), "{route}");
+    }
+    let signed = zome_calls(&named).await["sign_link"];
+    assert!((1..=2).contains(&signed), "once for each connection: {signed}");
+    let refused = other.ask(body).await.expect_err("it does not serve that one");
+    assert_eq!(refused.code(), "provider_not_admitting");
+    assert_eq!(zome_calls(&there).await.get("send_signal"), None, "nothing went by signals");
+    assert_eq!(status(&there).await["counters"]["answered"], 2);
+}
+
 fn free_port() -> u16 {
     let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     socket.local_addr().expect("an address").port()

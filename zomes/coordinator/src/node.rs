@@ -236,11 +236,20 @@ fn deleted_by(action: &Action) -> Option<ActionHash> {
 }
 
 fn with_key(input: CapabilityInput, sealing_key: Bytes32) -> Capability {
-    let CapabilityInput { mut roles, transport_key, addresses, backend, backend_detail, models, router, region } =
-        input;
+    let CapabilityInput {
+        mut roles,
+        transport_key,
+        addresses,
+        must_be_known,
+        backend,
+        backend_detail,
+        models,
+        router,
+        region,
+    } = input;
     roles.sort();
     roles.dedup();
-    Capability { roles, sealing_key, transport_key, addresses, backend, backend_detail, models, router, region }
+    Capability { roles, sealing_key, transport_key, addresses, must_be_known, backend, backend_detail, models, router, region }
 }
 
 /// Whether two capabilities say the same, apart from small changes of speed.

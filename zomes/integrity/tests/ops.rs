@@ -250,6 +250,7 @@ fn offer(spec: &Record) -> Capability {
         sealing_key: Bytes32([5; 32]),
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: "avx2".into(),
         models: vec![ServedModel { spec: spec_ref(spec), tokens_per_s: 100 }],

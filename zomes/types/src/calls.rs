@@ -26,6 +26,10 @@ pub struct CapabilityInput {
     /// See [`Capability`].
     pub addresses: Vec<String>,
     /// See [`Capability`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<bool>"))]
+    pub must_be_known: bool,
+    /// See [`Capability`].
     pub backend: Backend,
     /// See [`Capability`].
     pub backend_detail: String,

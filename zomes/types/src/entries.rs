@@ -136,6 +136,10 @@ pub struct Capability {
     pub transport_key: Option<Bytes32>,
     /// Where the data plane listens.
     pub addresses: Vec<String>,
+    /// On the data plane it answers only agents that show who they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<bool>"))]
+    pub must_be_known: bool,
     /// What computes.
     pub backend: Backend,
     /// Device name or instruction set, for people.

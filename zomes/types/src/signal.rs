@@ -151,6 +151,8 @@ pub enum RefuseReason {
     NotAdmitted,
     /// The question shows images, and the model sees none here.
     CannotSee,
+    /// It answers only agents that show who they are, and the requester did not.
+    MustBeKnown,
 }
 
 /// What the coordinator emits to the websockets of its own cell.

@@ -12,6 +12,7 @@ pub mod chunks;
 pub mod commit;
 pub mod invite;
 pub mod judge;
+pub mod link;
 pub mod merkle;
 pub mod network;
 pub mod receipt;

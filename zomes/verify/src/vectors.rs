@@ -7,9 +7,11 @@ use crate::canonical::Encoder;
 use crate::judge::{self, Header, NewLink, Records, Refusal};
 use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
-use crate::{ask, buckets, chat, chunks, commit, invite, merkle, receipt, signal, Breach};
+use crate::{ask, buckets, chat, chunks, commit, invite, link, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, ChunkMore, EntryHash, InviteTerms, NetworkKind, NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs, NETWORK_VERSION, Place, Topic,
+    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, ChunkMore, DnaHash, EntryHash, InviteTerms,
+    LinkClaim, LinkProof, NetworkKind, NetworkProperties, PeerSignal, Place, Receipt, ReceiptBatch, RequestId, Revocation,
+    SignedReceipt, TimestampUs, Topic, NETWORK_VERSION,
 };
 use holochain_serialized_bytes::{decode, encode};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
@@ -238,6 +240,24 @@ pub struct RevocationCase {
     pub revocation: Revocation,
 }
 
+/// `link.canonical`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LinkClaimCase {
+    pub network: DnaHash,
+    pub agent: AgentPubKey,
+    pub claim: LinkClaim,
+}
+
+/// `link.proves`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LinkProofCase {
+    pub network: DnaHash,
+    pub claim: LinkClaim,
+    pub proof: LinkProof,
+}
+
 /// Does what a case says, where these records are valid and no others.
 pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, String> {
     match operation {
@@ -267,6 +287,10 @@ pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, Stri
         "network.of_dna" => {
             from_json(with).map(|c: DnaCase| verdict(Network::of_dna(&c.properties, &c.seed).map(drop)))
         }
+        "link.canonical" => {
+            from_json(with).map(|c: LinkClaimCase| hexed(&link::canonical(&c.network, &c.agent, &c.claim)))
+        }
+        "link.proves" => from_json(with).map(|c: LinkProofCase| verdict(link::proves(&c.network, &c.claim, &c.proof))),
         "invite.terms" => from_json(with).map(|c: InviteTerms| hexed(&invite::terms(&c))),
         "invite.joining" => from_json(with).map(|c: JoiningCase| hexed(&invite::joining(&c.terms, &c.agent))),
         "rules.membership" => from_json(with).map(|c: MembershipCase| verdict(membership(&c))),

@@ -65,11 +65,13 @@ pub(crate) struct Wanted {
     pub(crate) demands: Demands,
     /// Only through a router.
     pub(crate) hide: Hiding,
+    /// Providers may know which agent asks.
+    pub(crate) known: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { route: Route::Auto, provider: None, demands: Demands::NONE, hide: Hiding::No }
+        Self { route: Route::Auto, provider: None, demands: Demands::NONE, hide: Hiding::No, known: false }
     }
 }
 
@@ -112,8 +114,12 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
             "goes through a router: it contradicts no_routers and other routes",
         ));
     }
-    own.none_left("route, provider, only, no_routers, hide, region")?;
-    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, region, ..Demands::NONE }, hide })
+    let known = own.boolean("known")?.unwrap_or(false);
+    if known && hide != Hiding::No {
+        return Err(ApiError::invalid("ainonymous.known", "contradicts hide: who hides is not known"));
+    }
+    own.none_left("route, provider, only, no_routers, hide, region, known")?;
+    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, region, ..Demands::NONE }, hide, known })
 }
 
 /// Through how many routers: a number, or true for one.

@@ -138,6 +138,7 @@ pub(super) async fn network(network: &Network) -> Check {
     const NAME: &str = "network";
     match network {
         Network::Offline => Check::ok(NAME, "offline: this machine alone"),
+        Network::Lan => Check::ok(NAME, "on the local network, by multicast DNS"),
         Network::Attached { admin_url } => conductor(admin_url).await,
         Network::Unsaid => Check::fail(
             NAME,

@@ -95,6 +95,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("lair*", &["ainonymous-conductor"]),
     ("kitsune2*", &["ainonymous-conductor"]),
     ("mr_bundle", &["ainonymous-conductor"]),
+    ("mdns-sd", &["ainonymous-conductor"]),
     ("llama*", &["ainonymous-engine"]),
     ("quinn*", &["ainonymous-transport"]),
     ("axum*", &["ainonymous-api"]),

@@ -54,7 +54,8 @@ export type FailureCode =
   | "engine_failed"
   | "unknown_request"
   | "not_admitted"
-  | "cannot_see";
+  | "cannot_see"
+  | "must_be_known";
 
 export interface Failure {
   readonly code: FailureCode;

@@ -82,6 +82,7 @@ const refusals: Record<RefuseReason, true> = {
   unknown_request: true,
   not_admitted: true,
   cannot_see: true,
+  must_be_known: true,
 };
 
 function effectsOf(question: Question, arrival: { signal: LocalSignal } | null, nowMs: number): Effect[] {

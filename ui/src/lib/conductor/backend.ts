@@ -42,7 +42,7 @@ const BATCH_PAUSES_MS = [0, 250, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
 /** Failures after which another provider may do better. */
 const passedOn: ReadonlySet<FailureCode> = new Set<FailureCode>([
   "silent", "gone", "broken", "unknown_model", "busy", "draining", "engine_failed", "unknown_request",
-  "not_admitted", "cannot_see",
+  "not_admitted", "cannot_see", "must_be_known",
 ]);
 
 export class ConductorBackend implements ChatBackend {

@@ -33,6 +33,7 @@ const refuseReasons: readonly RefuseReason[] = [
   "unknown_request",
   "not_admitted",
   "cannot_see",
+  "must_be_known",
 ];
 
 /** Reads an emitted signal. Messages that a requester never gets are null too. */

@@ -157,6 +157,8 @@ export type Capability = {
   transport_key: Uint8Array | null,
   /** Where the data plane listens. */
   addresses: Array<string>,
+  /** On the data plane it answers only agents that show who they are. */
+  must_be_known?: boolean,
   /** What computes. */
   backend: Backend,
   /** Device name or instruction set, for people. */
@@ -294,7 +296,7 @@ export type Done = {
 };
 
 /** Why a provider does not answer. */
-export type RefuseReason = "unknown_model" | "busy" | "prompt_too_long" | "malformed" | "draining" | "engine_failed" | "unknown_request" | "not_admitted";
+export type RefuseReason = "unknown_model" | "busy" | "prompt_too_long" | "malformed" | "draining" | "engine_failed" | "unknown_request" | "not_admitted" | "must_be_known";
 
 /** A message from one peer to another. */
 export type PeerSignal = { "type": "ask" } & Ask | { "type": "accepted",
@@ -354,6 +356,8 @@ export type CapabilityInput = {
   transport_key: Uint8Array | null,
   /** See [`Capability`]. */
   addresses: Array<string>,
+  /** See [`Capability`]. */
+  must_be_known?: boolean,
   /** See [`Capability`]. */
   backend: Backend,
   /** See [`Capability`]. */

@@ -57,6 +57,7 @@ pub(crate) fn capability() -> Capability {
         sealing_key: b32(0x21),
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: "avx2".into(),
         models: vec![ServedModel { spec: spec_ref(), tokens_per_s: 100 }],

@@ -33,8 +33,18 @@ pub fn model_spec(spec: &ModelSpec) -> Result<(), Breach> {
 /// A capability: roles in order, keys, addresses, models, router and region within bounds; models only with the provider role,
 /// a router with the router role and never without.
 pub fn capability(capability: &Capability) -> Result<(), Breach> {
-    let Capability { roles, sealing_key, transport_key, addresses, backend: _, backend_detail, models, router, region } =
-        capability;
+    let Capability {
+        roles,
+        sealing_key,
+        transport_key,
+        addresses,
+        must_be_known: _,
+        backend: _,
+        backend_detail,
+        models,
+        router,
+        region,
+    } = capability;
     not_empty("roles", roles.len())?;
     at_most("roles", roles.len(), limits::CAPABILITY_ROLES_MAX)?;
     if !roles.windows(2).all(|pair| pair[0] < pair[1]) {
