@@ -85,7 +85,7 @@ impl Hostile {
     }
 
     async fn link(&self, provider: &Endpoint) -> Result<Link, ConnectError> {
-        let way = Way { addresses: &[self.address()], hide: Hide::OneRouter, routers: &[] };
+        let way = Way { addresses: &[self.address()], hide: Hide::OneRouter, ..Way::default() };
         Pool::new(endpoint(2)).link_by(&provider.key(), &way, || secret(99)).await
     }
 }

@@ -83,7 +83,7 @@ async fn linked(meet: bool) -> (Link, Endpoint, Router, crate::Registration) {
     assert_eq!(place.state(), observed);
     // The provider's own address is known too, but of no use behind its firewall.
     let addresses = [Address::Direct(provider.local_addr().unwrap()), place.address()];
-    let way = |hide| Way { addresses: &addresses, hide, routers: &[] };
+    let way = |hide| Way { addresses: &addresses, hide, ..Way::default() };
     let pool = Pool::new(asker);
     let nobody = pool.link_by(&provider.key(), &way(Hide::NoRouters), || secret(98)).await.unwrap_err();
     assert!(matches!(nobody, ConnectError::Silent { .. }), "{nobody:?}");
