@@ -1,6 +1,6 @@
 //! What a node is started with: flags and environment, then the configuration file, then defaults.
 
-use crate::args::{Folder, Layers, Tuning, Up};
+use crate::args::{Folder, Layers, PortMapping, Tuning, Up};
 use crate::config::Config;
 use crate::error::CliError;
 use crate::network::{Member, NetworkError};
@@ -73,7 +73,6 @@ impl Settings {
             return Err(NetworkError::Attached.into());
         }
         let seed = flags.network_seed.clone().or_else(|| config.network_seed.clone()).filter(|seed| !seed.is_empty());
-        let quic = quic(&flags, config, &network)?;
         let peers = peers(&flags, config)?;
         let files = model_files(models, &flags, config);
         let find = |model| find_model(model, &flags.models, config);
@@ -117,6 +116,7 @@ impl Settings {
             loaded_max: flags.models_max.or(config.models_max).unwrap_or(MODELS_MAX_DEFAULT) as usize,
         };
         let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();
+        let quic = quic(&flags, config, &network, !no_share && !models.is_empty())?;
         let receipt_interval_ms = flags.receipt_interval_ms.or(config.receipt_interval_ms).unwrap_or(5_000);
         Ok(Self {
             data_dir,
@@ -191,7 +191,7 @@ fn peers(flags: &Up, config: &Config) -> Result<Peers, CliError> {
 }
 
 /// Where direct connections come in, and what peers are told.
-fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOptions>, CliError> {
+fn quic(flags: &Up, config: &Config, network: &Network, serves: bool) -> Result<Option<QuicOptions>, CliError> {
     let text = flags.quic.as_deref().or(config.quic.as_deref());
     let reach = match network {
         Network::Joined { bootstrap, .. } => host_and_port(bootstrap),
@@ -223,7 +223,9 @@ fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOpt
     };
     let addresses = parse("--quic-address", given)?;
     let via = parse("--via", if flags.via.is_empty() { &config.via } else { &flags.via })?;
-    Ok(Some(QuicOptions { listen, addresses, via, reach }))
+    let mapping = flags.port_mapping.or(config.port_mapping).unwrap_or_default();
+    let map_port = serves && mapping == PortMapping::Auto;
+    Ok(Some(QuicOptions { listen, addresses, via, reach, map_port }))
 }
 
 /// `host:port` of an address of the web.
@@ -366,6 +368,9 @@ mod tests {
             quic("up --bootstrap http://b:1 --quic 0.0.0.0:4242 --quic-address quic://203.0.113.7:4242").unwrap();
         assert_eq!(told.listen.unwrap().port(), 4242);
         assert_eq!(told.addresses[0].to_string(), "quic://203.0.113.7:4242");
+        let asks = |line: &str| quic(&format!("up --bootstrap http://b:1 {line}")).unwrap().map_port;
+        assert!(asks("--serve ./a.gguf") && !asks(""), "whoever serves nothing needs no port");
+        assert!(!asks("--serve ./a.gguf --port-mapping off") && !asks("--serve ./a.gguf --no-share"));
         for line in [
             "--quic 4242",
             "--quic-address 203.0.113.7:4242",

@@ -77,6 +77,8 @@ pub struct QuicOptions {
     pub via: Vec<Address>,
     /// `host:port` that this machine reaches by the address that peers shall use: the network's meeting point.
     pub reach: Option<String>,
+    /// In a home: ask its router for a port in front of this node, and tell peers of it.
+    pub map_port: bool,
 }
 
 /// Models on disk that are loaded when a question of this node names them.

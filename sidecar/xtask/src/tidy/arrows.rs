@@ -97,6 +97,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("mr_bundle", &["ainonymous-conductor"]),
     ("llama*", &["ainonymous-engine"]),
     ("quinn*", &["ainonymous-transport"]),
+    ("portmapper", &["ainonymous-transport"]),
     ("axum*", &["ainonymous-api"]),
     ("tower*", &["ainonymous-api"]),
     ("redb", &["ainonymous-node"]),
