@@ -143,13 +143,14 @@ impl DataPlane {
 
     /// For people.
     pub(crate) fn status(&self) -> QuicStatus {
-        let EndpointCounts { open, taken: _, challenged: _, refused, failed } = self.endpoint.counts();
+        let EndpointCounts { open, taken: _, challenged, refused, failed } = self.endpoint.counts();
         QuicStatus {
             listens: self.endpoint.local_addr().map(|at| at.to_string()),
             announced: lock(&self.announced).iter().map(ToString::to_string).collect(),
             port_mapping: self.mapping.get().map(|mapping| mapping.state().in_words()),
             key: self.key().to_hex(),
             links: open,
+            challenged,
             refused,
             failed,
         }

@@ -64,6 +64,8 @@ pub struct QuicStatus {
     pub key: String,
     /// Links of peers that are open.
     pub links: usize,
+    /// Links that had to show first that the address is theirs, because there were many.
+    pub challenged: u64,
     /// Links that were turned away because there were too many.
     pub refused: u64,
     /// Handshakes that failed.
