@@ -133,6 +133,10 @@ pub(crate) struct Up {
     /// listens; can be given again [default: the address by which this machine reaches the bootstrap server].
     #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
     pub(crate) quic_address: Vec<String>,
+    /// Whether a node that serves asks the home router for a port in front of it (PCP, NAT-PMP, UPnP) if it has no address
+    /// that others reach [default: auto].
+    #[arg(long, env = "AINONYMOUS_PORT_MAPPING", value_name = "MODE")]
+    pub(crate) port_mapping: Option<PortMapping>,
     /// A router that leads to this node, as `ainonymous router` prints it, or `auto` for some that the node finds by itself; can
     /// be given again. For nodes that nobody reaches directly.
     #[arg(long, value_name = "ADDRESS|auto", action = clap::ArgAction::Append)]
@@ -484,6 +488,17 @@ pub(crate) enum Tuning {
     Default,
     /// Loopback and private networks.
     Lan,
+}
+
+/// Whether the home router is asked for a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PortMapping {
+    /// If the node serves and has no address that others reach.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// Which way a question goes.

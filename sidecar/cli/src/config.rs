@@ -1,6 +1,6 @@
 //! The configuration file: what a user would otherwise say with every flag. Unknown keys are errors, not silence.
 
-use crate::args::{Layers, Route, Tuning};
+use crate::args::{Layers, PortMapping, Route, Tuning};
 use crate::error::CliError;
 use crate::paths;
 use ainonymous_models::ModelName;
@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) quic: Option<String>,
     #[serde(default)]
     pub(crate) quic_address: Vec<String>,
+    pub(crate) port_mapping: Option<PortMapping>,
     #[serde(default)]
     pub(crate) via: Vec<String>,
     pub(crate) router: Option<String>,

@@ -1,6 +1,6 @@
 //! What a node is started with: flags and environment, then the configuration file, then defaults.
 
-use crate::args::{Folder, Layers, Tuning, Up};
+use crate::args::{Folder, Layers, PortMapping, Tuning, Up};
 use crate::config::Config;
 use crate::error::CliError;
 use crate::network::{Member, NetworkError};
@@ -80,7 +80,6 @@ impl Settings {
             return Err(NetworkError::Attached.into());
         }
         let seed = flags.network_seed.clone().or_else(|| config.network_seed.clone()).filter(|seed| !seed.is_empty());
-        let quic = quic(&flags, config, &network)?;
         let router = router(&flags, config, &network)?;
         let region = region(&flags, config)?;
         let trusted_routers = trusted_routers(&flags, config)?;
@@ -127,6 +126,7 @@ impl Settings {
             loaded_max: flags.models_max.or(config.models_max).unwrap_or(MODELS_MAX_DEFAULT) as usize,
         };
         let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();
+        let quic = quic(&flags, config, &network, !no_share && !models.is_empty())?;
         let receipt_interval_ms = flags.receipt_interval_ms.or(config.receipt_interval_ms).unwrap_or(5_000);
         Ok(Self {
             data_dir,
@@ -270,7 +270,7 @@ fn router(flags: &Up, config: &Config, network: &Network) -> Result<Option<Route
 }
 
 /// Where direct connections come in, and what peers are told.
-fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOptions>, CliError> {
+fn quic(flags: &Up, config: &Config, network: &Network, serves: bool) -> Result<Option<QuicOptions>, CliError> {
     let text = flags.quic.as_deref().or(config.quic.as_deref());
     let reach = match network {
         Network::Joined { bootstrap, .. } => host_and_port(bootstrap),
@@ -304,7 +304,10 @@ fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOpt
     let via = if flags.via.is_empty() { &config.via } else { &flags.via };
     let (auto, named): (Vec<String>, Vec<String>) = via.iter().cloned().partition(|text| text == "auto");
     let via = parse("--via", &named)?;
-    Ok(Some(QuicOptions { listen, addresses, via, find_routers: !auto.is_empty(), reach, meeting: None }))
+    let mapping = flags.port_mapping.or(config.port_mapping).unwrap_or_default();
+    let map_port = serves && mapping == PortMapping::Auto;
+    let find_routers = !auto.is_empty();
+    Ok(Some(QuicOptions { listen, addresses, via, find_routers, reach, meeting: None, map_port }))
 }
 
 /// `host:port` of an address of the web.
@@ -459,6 +462,9 @@ mod tests {
         assert_eq!(told.addresses[0].to_string(), "quic://203.0.113.7:4242");
         assert!(!told.find_routers);
         assert!(quic("up --bootstrap http://b:1 --via auto").unwrap().find_routers);
+        let asks = |line: &str| quic(&format!("up --bootstrap http://b:1 {line}")).unwrap().map_port;
+        assert!(asks("--serve ./a.gguf") && !asks(""), "whoever serves nothing needs no port");
+        assert!(!asks("--serve ./a.gguf --port-mapping off") && !asks("--serve ./a.gguf --no-share"));
         for line in [
             "--quic 4242",
             "--quic-address 203.0.113.7:4242",

@@ -8,7 +8,10 @@ use crate::link::{wire_text, LinkError, ZomeCall};
 use crate::session::{self, Session};
 use crate::{Conductor, ConductorError};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AgentStanding, AnswerInput, BucketMember, BucketQuery, CapabilityInput, EntryHash, Membership, ModelSpec, ModelSpecRecord, OpenRequest, OwnPlaces, PlacesInput, PostedAnswer, ProviderRecord, Receipt, ReceiptBatch, ReceiptBatchRecord, RequestInput, Revocation, RevocationRecord, SendSignal, SignedReceipt, SpecRef, Topic, COORDINATOR_ZOME, LinkClaim, LinkProof,
+    limits, ActionHash, AgentPubKey, AgentStanding, AnswerInput, BucketMember, BucketQuery, CapabilityInput, EntryHash,
+    LinkClaim, LinkProof, Membership, ModelSpec, ModelSpecRecord, OpenRequest, OwnPlaces, PlacesInput, PostedAnswer,
+    ProviderRecord, Receipt, ReceiptBatch, ReceiptBatchRecord, RequestInput, Revocation, RevocationRecord, SendSignal,
+    SignedReceipt, SpecRef, Topic, COORDINATOR_ZOME,
 };
 use holochain_conductor_api::ExternalApiWireError;
 use holochain_types::prelude::ExternIO;

@@ -6,7 +6,9 @@ use crate::known;
 use crate::node::Node;
 use crate::plane::PUBLISHED_WAIT;
 use crate::Route;
-use ainonymous_transport::{Address, Frame, Hide, KnownError, Link, LinkError, RouterEntry, Stream, TransportSecret, Way};
+use ainonymous_transport::{
+    Address, Frame, Hide, KnownError, Link, LinkError, RouterEntry, Stream, TransportSecret, Way,
+};
 use ainonymous_types::{limits, Ask, BatchProof, Bytes32, Capability, PeerSignal, RefuseReason, RequestId};
 use futures::future::BoxFuture;
 use std::fmt;

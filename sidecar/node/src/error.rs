@@ -342,10 +342,9 @@ impl AskError {
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {
                 ErrorClass::Unavailable
             }
-            Self::NoWay { .. }
-            | Self::DemandsUnmet { .. }
-            | Self::RoutersUnmet { .. }
-            | Self::MustBeKnown { .. } => ErrorClass::Unavailable,
+            Self::NoWay { .. } | Self::DemandsUnmet { .. } | Self::RoutersUnmet { .. } | Self::MustBeKnown { .. } => {
+                ErrorClass::Unavailable
+            }
             Self::ProviderSilent { .. } | Self::AnswerPending { .. } => ErrorClass::Timeout,
             Self::ProviderGone { .. } | Self::ProviderBroken { .. } => ErrorClass::BadGateway,
             Self::Refused { reason, .. } => match reason {

@@ -19,7 +19,6 @@ use crate::{
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
-use ainonymous_transport::CloseReason;
 use ainonymous_types::{ActionHash, NetworkKind, PostedAnswer, RequestId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -284,7 +283,7 @@ impl Node {
             publishing::publish_last(self, &conductor).await;
         }
         if let Some(plane) = &inner.plane {
-            let _ = tokio::time::timeout(GOODBYE_MAX, plane.endpoint.close(CloseReason::Leaving)).await;
+            let _ = tokio::time::timeout(GOODBYE_MAX, plane.close()).await;
         }
         if let Some(router) = &inner.router {
             let _ = tokio::time::timeout(GOODBYE_MAX, router.close()).await;

@@ -102,6 +102,8 @@ pub struct QuicOptions {
     pub reach: Option<String>,
     /// Where that is at the moment, if it moves.
     pub meeting: Option<watch::Receiver<Option<SocketAddr>>>,
+    /// In a home: ask its router for a port in front of this node, and tell peers of it.
+    pub map_port: bool,
 }
 
 /// Models on disk that are loaded when a question of this node names them.

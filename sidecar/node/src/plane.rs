@@ -9,11 +9,13 @@ use crate::serving::{self, Order};
 use crate::store::{Store, TransportRecord};
 use crate::{NodeError, QuicStatus};
 use ainonymous_transport::{
-    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Stream, TransportSecret, FrameReceiver, FrameSender, LinkError, Registration, RegistrationState,
+    is_behind_nat, Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, FrameReceiver,
+    FrameSender, Link, LinkError, Pool, PortMapping, Registration, RegistrationState, Stream, TransportSecret,
 };
 use ainonymous_types::{limits, Bytes32, EntryHash, RefuseReason, RequestId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -24,6 +26,8 @@ pub(crate) const PUBLISHED_WAIT: Duration = Duration::from_secs(30);
 const FIRST_FRAME_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for a router's answer before the network is told what there is.
 const REGISTER_MAX: Duration = Duration::from_secs(3);
+/// Longest wait for the home router's answer before that.
+const MAPPING_MAX: Duration = Duration::from_secs(4);
 /// Pause between two looks at that.
 const REGISTER_PAUSE: Duration = Duration::from_millis(50);
 /// A question with images has so much longer to arrive.
@@ -42,13 +46,15 @@ pub(crate) struct DataPlane {
     pub(crate) places: Places,
     reach: Option<String>,
     meeting: Option<watch::Receiver<Option<SocketAddr>>>,
+    map_port: bool,
+    mapping: OnceLock<PortMapping>,
     announced: Mutex<Vec<Address>>,
 }
 
 impl DataPlane {
     /// Opens the socket: where it was told to, else where it was last time, so that what peers know stays true.
     pub(crate) fn open(options: QuicOptions, store: &Store) -> Result<Self, NodeError> {
-        let QuicOptions { listen, addresses, via, find_routers: _, reach, meeting } = options;
+        let QuicOptions { listen, addresses, via, find_routers: _, reach, meeting, map_port } = options;
         let known = store.transport()?;
         let secret = known.as_ref().map_or_else(rand::random, |known| known.secret);
         let secret = TransportSecret::from_bytes(secret);
@@ -73,8 +79,17 @@ impl DataPlane {
                 registrations.push(endpoint.register(at, router, true)?);
             }
         }
-        let places = Places::given(registrations);
-        Ok(Self { endpoint, pool, given: addresses, places, reach, meeting, announced: Mutex::default() })
+        Ok(Self {
+            endpoint,
+            pool,
+            given: addresses,
+            places: Places::given(registrations),
+            reach,
+            meeting,
+            map_port,
+            mapping: OnceLock::new(),
+            announced: Mutex::default(),
+        })
     }
 
     /// The key that the network is told.
@@ -95,9 +110,33 @@ impl DataPlane {
             }
             (true, None) => vec![],
         };
+        if let Some(outside) = self.mapped(&found).await {
+            // Most peers are outside: they try this one first.
+            found.insert(0, outside);
+        }
         found.extend(self.routed().await);
         lock(&self.announced).clone_from(&found);
         found
+    }
+
+    /// Where peers reach this node through a port of the home router, if what is known otherwise means nothing outside.
+    async fn mapped(&self, found: &[Address]) -> Option<Address> {
+        let inside = found.iter().find_map(|address| match address {
+            Address::Direct(at) if is_behind_nat(at.ip()) => NonZeroU16::new(at.port()),
+            Address::Direct(_) | Address::Routed { .. } => None,
+        });
+        let port = inside.filter(|_| self.map_port && self.given.is_empty())?;
+        self.mapping.get_or_init(|| PortMapping::ask(port)).settled(MAPPING_MAX).await.address()
+    }
+
+    /// Takes leave of peers and of the home router.
+    pub(crate) async fn close(&self) {
+        let give_back = async {
+            if let Some(mapping) = self.mapping.get() {
+                mapping.give_back().await;
+            }
+        };
+        tokio::join!(self.endpoint.close(CloseReason::Leaving), give_back);
     }
 
     /// Where peers reach this node through routers; waits a while for those that have not answered yet.
@@ -111,12 +150,14 @@ impl DataPlane {
 
     /// For people.
     pub(crate) fn status(&self) -> QuicStatus {
-        let EndpointCounts { open, taken: _, refused, failed } = self.endpoint.counts();
+        let EndpointCounts { open, taken: _, challenged, refused, failed } = self.endpoint.counts();
         QuicStatus {
             listens: self.endpoint.local_addr().map(|at| at.to_string()),
             announced: lock(&self.announced).iter().map(ToString::to_string).collect(),
+            port_mapping: self.mapping.get().map(|mapping| mapping.state().in_words()),
             key: self.key().to_hex(),
             links: open,
+            challenged,
             refused,
             failed,
         }

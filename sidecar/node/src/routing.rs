@@ -4,7 +4,8 @@ use crate::directory::Candidate;
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
 use crate::{
-    asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest, Route, Hiding,
+    asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest,
+    Hiding, Route,
 };
 use ainonymous_engine as engine;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Failure, HandedPart};

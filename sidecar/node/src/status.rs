@@ -62,10 +62,14 @@ pub struct QuicStatus {
     pub listens: Option<String>,
     /// Where peers are told to find it.
     pub announced: Vec<String>,
+    /// What the home router says to the wish for a port in front of this node; none if there is no such wish.
+    pub port_mapping: Option<String>,
     /// The key that it proves, in hexadecimal.
     pub key: String,
     /// Links of peers that are open.
     pub links: usize,
+    /// Links that had to show first that the address is theirs, because there were many.
+    pub challenged: u64,
     /// Links that were turned away because there were too many.
     pub refused: u64,
     /// Handshakes that failed.

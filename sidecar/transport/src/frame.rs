@@ -5,7 +5,8 @@
 //! stream begins.
 
 use ainonymous_types::{
-    limits, Ask, BatchProof, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk, LinkProof,
+    limits, Ask, BatchProof, ChunkMore, Done, EntryHash, LinkProof, PeerSignal, RefuseReason, RequestId, SignedReceipt,
+    TokenChunk,
 };
 use ainonymous_verify::{link, signal};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const HEADER_BYTES: usize = 4;
 /// Largest body that a provider takes: a question with images and a begun answer.
 pub const FRAME_BYTES_MAX: usize = limits::QUESTION_BYTES_MAX;
-/// Larger bodies are read a few at a time: whoever sends many does not fill the memory.
+/// Larger bodies take their time.
 pub(crate) const USUAL_BYTES_MAX: usize = limits::SIGNAL_BYTES_MAX;
 /// Largest body that a requester takes: a chunk of text, its tokens, and what comes besides.
 pub const REPLY_BYTES_MAX: usize = limits::CHUNK_TEXT_BYTES_MAX

@@ -14,15 +14,23 @@ mod config;
 mod connect;
 mod dial;
 mod door;
+#[cfg(test)]
+mod early;
 mod endpoint;
 mod error;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key;
 mod known;
 mod link;
+mod mapping;
 mod pool;
+mod room;
 mod route;
 mod router;
+mod silence;
 mod stream;
 mod sync;
 mod tls;
@@ -34,6 +42,7 @@ pub use frame::{Frame, FrameError, Load, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
 pub use key::TransportSecret;
 pub use known::KnownError;
 pub use link::{CloseReason, Link};
+pub use mapping::{is_behind_nat, MappingState, PortMapping};
 pub use pool::Pool;
 pub use route::{Hide, Route, RouterEntry, Way};
 pub use router::{Registration, RegistrationState, Router, RouterCounts, RouterLimits, RouterOptions, RouterRefusal};

@@ -2,18 +2,16 @@
 
 use crate::error::LinkError;
 use crate::frame::{self, Frame, FrameError, HEADER_BYTES, USUAL_BYTES_MAX};
+use crate::room::{Reserved, Room, FREE_BYTES};
+use crate::silence::Silence;
 use bytes::BytesMut;
 use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A reader that takes nothing for this long is given up.
 const STALL_MAX: Duration = Duration::from_secs(30);
 /// Most bytes taken from the connection at once.
 const READ_BYTES: usize = 64 << 10;
-/// Frames of unusual length that are read at once, on all streams of all links.
-const LARGE_AT_ONCE: usize = 8;
-static LARGE: Semaphore = Semaphore::const_new(LARGE_AT_ONCE);
 /// The code of a stream that is not wanted any more.
 const NOT_WANTED: VarInt = VarInt::from_u32(1);
 
@@ -39,16 +37,38 @@ pub struct FrameReceiver {
     stream: RecvStream,
     buffer: BytesMut,
     body_max: usize,
-    /// Held while a frame of unusual length is read.
-    large: Option<SemaphorePermit<'static>>,
+    /// Of the side that asks.
+    silence: Option<Silence>,
+    /// Of the side that answers.
+    room: Option<Room>,
+    reserved: Option<Reserved>,
 }
 
 impl Stream {
     pub(crate) fn new((sender, receiver): (SendStream, RecvStream), body_max: usize) -> Self {
         Self {
             sender: FrameSender { stream: sender, finished: false },
-            receiver: FrameReceiver { stream: receiver, buffer: BytesMut::new(), body_max, large: None },
+            receiver: FrameReceiver {
+                stream: receiver,
+                buffer: BytesMut::new(),
+                body_max,
+                silence: None,
+                room: None,
+                reserved: None,
+            },
         }
+    }
+
+    /// Large frames wait for room.
+    pub(crate) fn within(mut self, room: Room) -> Self {
+        self.receiver.room = Some(room);
+        self
+    }
+
+    /// While nothing is heard on it, this side speaks up.
+    pub(crate) fn breaking(mut self, silence: Silence) -> Self {
+        self.receiver.silence = Some(silence);
+        self
     }
 }
 
@@ -62,12 +82,18 @@ impl FrameSender {
         }
     }
 
-    /// Sends bytes as they are: for tests of what the other side does with them.
+    /// Sends bytes as they are, and ends: for tests of what the other side does with them.
     #[doc(hidden)]
     pub async fn send_raw(&mut self, bytes: &[u8]) {
+        self.send_part(bytes).await;
         self.finished = true;
-        let _ = self.stream.write_all(bytes).await;
         let _ = self.stream.finish();
+    }
+
+    /// The same without an end.
+    #[doc(hidden)]
+    pub async fn send_part(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
     }
 
     /// Says that this was all.
@@ -100,14 +126,16 @@ impl FrameReceiver {
     pub async fn recv(&mut self) -> Result<Option<Frame>, LinkError> {
         loop {
             if let Some(frame) = self.take()? {
-                self.large = None;
+                self.reserved = None;
                 return Ok(Some(frame));
             }
-            if self.reads_large() && self.large.is_none() {
-                // Nothing more of it is read meanwhile. The semaphore is never closed.
-                self.large = LARGE.acquire().await.ok();
-            }
-            match self.stream.read_chunk(READ_BYTES, true).await.map_err(on_read)? {
+            self.reserve().await;
+            let read = self.stream.read_chunk(READ_BYTES, true);
+            let read = match &mut self.silence {
+                Some(silence) => silence.until(read).await,
+                None => read.await,
+            };
+            match read.map_err(on_read)? {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
                 None if self.buffer.is_empty() => return Ok(None),
                 None => return Err(LinkError::Truncated),
@@ -137,6 +165,14 @@ impl FrameReceiver {
             }
         }
         Ok(frame::is_question(self.buffer[HEADER_BYTES]))
+    }
+
+    /// Makes sure that there is room for the frame that has begun.
+    async fn reserve(&mut self) {
+        let begun = self.buffer.first_chunk::<HEADER_BYTES>().map(|header| u32::from_le_bytes(*header) as usize);
+        if let (Some(room), None, Some(len)) = (&self.room, &self.reserved, begun.filter(|len| *len > FREE_BYTES)) {
+            self.reserved = room.reserve(len).await;
+        }
     }
 
     fn take(&mut self) -> Result<Option<Frame>, FrameError> {

@@ -7,6 +7,8 @@
 
 mod client;
 mod failover;
+#[cfg(target_os = "linux")]
+mod lab;
 mod node;
 mod observer;
 mod path;
@@ -17,6 +19,8 @@ mod vanish;
 
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use failover::{dies_before_the_first_word, dies_in_mid_answer, Providers};
+#[cfg(target_os = "linux")]
+pub use lab::{Home, Host, Lab, Nat, PortMapper};
 pub use node::{Bootstrap, Node, NodeSpec, Router};
 pub use observer::{happ, run, Observer};
 pub use path::{Path as NetworkPath, Weather};

@@ -101,9 +101,14 @@ pub struct Bootstrap {
 impl Bootstrap {
     /// Starts one on a free port.
     pub fn start() -> Self {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// Starts one there.
+    pub fn start_at(listen: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(binary());
-        command.args(["bootstrap", "--listen", "127.0.0.1:0", "--json"]);
+        command.args(["bootstrap", "--listen", listen, "--json"]);
         let process = Process::start(command, dir.path().join("log"));
         Self { process, _dir: dir }
     }
@@ -125,9 +130,14 @@ pub struct Router {
 impl Router {
     /// Starts one on a free port.
     pub fn start() -> Self {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// Starts one there.
+    pub fn start_at(listen: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(binary());
-        command.args(["router", "--listen", "127.0.0.1:0", "--json", "--data-dir"]).arg(dir.path());
+        command.args(["router", "--listen", listen, "--json", "--data-dir"]).arg(dir.path());
         let process = Process::start(command, dir.path().join("log"));
         Self { process, _dir: dir }
     }

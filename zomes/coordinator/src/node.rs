@@ -249,7 +249,18 @@ fn with_key(input: CapabilityInput, sealing_key: Bytes32) -> Capability {
     } = input;
     roles.sort();
     roles.dedup();
-    Capability { roles, sealing_key, transport_key, addresses, must_be_known, backend, backend_detail, models, router, region }
+    Capability {
+        roles,
+        sealing_key,
+        transport_key,
+        addresses,
+        must_be_known,
+        backend,
+        backend_detail,
+        models,
+        router,
+        region,
+    }
 }
 
 /// Whether two capabilities say the same, apart from small changes of speed.

@@ -241,6 +241,11 @@ fn write_node(api: &Api, text: &mut Text) {
     if let Some(quic) = &status.quic {
         text.gauge("ainonymous_links", "Direct connections of peers that are open.", quic.links as f64);
         for (name, help, count) in [
+            (
+                "ainonymous_links_challenged",
+                "Direct connections that had to show first that the address is theirs.",
+                quic.challenged,
+            ),
             ("ainonymous_links_refused", "Direct connections turned away: too many.", quic.refused),
             ("ainonymous_links_failed", "Direct connections whose handshake failed.", quic.failed),
         ] {

@@ -119,7 +119,13 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
         return Err(ApiError::invalid("ainonymous.known", "contradicts hide: who hides is not known"));
     }
     own.none_left("route, provider, only, no_routers, hide, region, known")?;
-    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, region, ..Demands::NONE }, hide, known })
+    Ok(Wanted {
+        route,
+        provider,
+        demands: Demands { no_further_than, no_routers, region, ..Demands::NONE },
+        hide,
+        known,
+    })
 }
 
 /// Through how many routers: a number, or true for one.

@@ -179,8 +179,28 @@ pub fn provider(spec: &SpecRef, tokens_per_s: u32) -> CapabilityInput {
 }
 
 pub fn offered(spec: &SpecRef) -> Capability {
-    let CapabilityInput { roles, transport_key, addresses, must_be_known, backend, backend_detail, models, router, region } =
-        provider(spec, 1);
+    let CapabilityInput {
+        roles,
+        transport_key,
+        addresses,
+        must_be_known,
+        backend,
+        backend_detail,
+        models,
+        router,
+        region,
+    } = provider(spec, 1);
     let sealing_key = Bytes32([5; 32]);
-    Capability { roles, sealing_key, transport_key, addresses, must_be_known, backend, backend_detail, models, router, region }
+    Capability {
+        roles,
+        sealing_key,
+        transport_key,
+        addresses,
+        must_be_known,
+        backend,
+        backend_detail,
+        models,
+        router,
+        region,
+    }
 }

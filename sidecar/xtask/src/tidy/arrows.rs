@@ -98,6 +98,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("mdns-sd", &["ainonymous-conductor"]),
     ("llama*", &["ainonymous-engine"]),
     ("quinn*", &["ainonymous-transport"]),
+    ("portmapper", &["ainonymous-transport"]),
     ("axum*", &["ainonymous-api"]),
     ("tower*", &["ainonymous-api"]),
     ("redb", &["ainonymous-node"]),
