@@ -253,7 +253,7 @@ impl Directory {
         let mut old = self.specs(wanted);
         let models_are_old = {
             let seen = lock(&self.seen);
-            let read_at = |spec| seen.shelves.get(spec).and_then(|shelf| shelf.at);
+            let read_at = |spec: &EntryHash| seen.shelves.get(spec).and_then(|shelf| shelf.at);
             old.retain(|spec| read_at(spec).is_none_or(|at| at.elapsed() > FRESH_FOR));
             seen.models_at.is_none_or(|at| at.elapsed() > MODELS_FRESH_FOR)
         };

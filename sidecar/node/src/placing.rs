@@ -83,3 +83,22 @@ impl Placing {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ainonymous_types::limits::{LINK_AGE_US_MAX, LINK_RENEW_US};
+
+    #[test]
+    fn links_are_renewed_at_the_stated_pace_and_looked_after_often_enough_for_it() {
+        let link_age = Duration::from_micros(LINK_AGE_US_MAX as u64);
+        assert_eq!((link_age * RENEW_AFTER_PERCENT / 100).as_micros(), LINK_RENEW_US as u128);
+        for seconds in [5, 20, 3_600, 216_000] {
+            let link_age = Duration::from_secs(seconds);
+            let placing = Placing::new(link_age);
+            // Drawn anew at the latest one look after it was due; then half of its age is left for two more tries.
+            assert!(link_age * RENEW_AFTER_PERCENT / 100 + placing.every() <= link_age / 2, "{seconds}");
+        }
+        assert_eq!(Placing::new(link_age).every(), COUNT_EVERY);
+    }
+}

@@ -44,7 +44,7 @@ fn a_provider_has_a_place_at_its_depth_and_one_deeper_and_maybe_at_the_root() {
         assert_eq!(places.contains(&Place::ROOT), lot.level() >= 5);
         assert!(places.iter().all(|place| lot.may_be_at(*place)));
         assert_eq!(lot.places(0)[0], Place::ROOT);
-        assert_eq!(lot.places(DEPTH_MAX)[0].depth(), DEPTH_MAX);
+        assert_eq!(lot.places(DEPTH_MAX)[0].depth, DEPTH_MAX);
     }
     let strays = (0..64).filter(|n| Lot::of(&spec(), &agent(*n)).may_be_at(Lot::of(&spec(), &agent(77)).place(5)));
     assert!(strays.count() < 10);

@@ -111,6 +111,8 @@ export class TestProvider {
         backend: "cpu",
         backend_detail: "avx2",
         models: [{ spec: { entry: spec, action: filled(39, 8) }, tokens_per_s }],
+        router: null,
+        region: null,
       },
     };
   }

@@ -84,7 +84,9 @@ fn capabilities() -> Vec<Case> {
             c.router = Some(with(router(), |r| spoil(r)));
         }
     }
-    let addresses = |n: usize| (0..n).map(|i| format!("10.0.0.{i}:7")).collect::<Vec<_>>();
+    fn addresses(n: usize) -> Vec<String> {
+        (0..n).map(|i| format!("10.0.0.{i}:7")).collect()
+    }
     let speed = |n| move |c: &mut Capability| c.models[0].tokens_per_s = n;
     let spec = |spoil: fn(&mut SpecRef)| move |c: &mut Capability| spoil(&mut c.models[0].spec);
     vec![
