@@ -116,7 +116,16 @@ pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<Pos
     let record = node.inner.store.posted(&request)?;
     let Some(record) = record else { return Err(AskError::UnknownPosted { request: request.to_string() }) };
     let PostedRecord { id, provider, spec, session_key, salt, commitment, max_tokens } = record;
-    let asked = Asked { id, provider: provider.clone(), spec: spec.entry, session_key, salt, commitment, max_tokens };
+    let asked = Asked {
+        id,
+        provider: provider.clone(),
+        spec: spec.entry,
+        session_key,
+        salt,
+        commitment,
+        max_tokens,
+        begun_tokens: 0,
+    };
     match judge(asked, answer.clone()).pop() {
         Some(Effect::Failed(failure)) => Err(ask_error(failure, &provider)),
         _ => {
