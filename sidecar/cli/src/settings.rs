@@ -83,6 +83,7 @@ impl Settings {
         let router = router(&flags, config, &network)?;
         let region = region(&flags, config)?;
         let trusted_routers = trusted_routers(&flags, config)?;
+        let link_age = link_age(&flags, config);
         let peers = peers(&flags, config)?;
         let files = model_files(models, &flags, config);
         let find = |model| find_model(model, &flags.models, config);
@@ -146,7 +147,7 @@ impl Settings {
                 idle_unload: flags.idle_unload_s.or(config.idle_unload_s).map(Duration::from_secs),
                 library: Some(library),
                 peers,
-                link_age: link_age(&flags, config),
+                link_age,
                 region,
                 trusted_routers,
             },

@@ -10,7 +10,7 @@ use crate::store::{Store, TransportRecord};
 use crate::{NodeError, QuicStatus};
 use ainonymous_transport::{
     is_behind_nat, Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, FrameReceiver,
-    FrameSender, Link, LinkError, Pool, PortMapping, Registration, RegistrationState, Stream, TransportSecret,
+    FrameSender, Link, LinkError, Pool, PortMapping, Stream, TransportSecret,
 };
 use ainonymous_types::{limits, Bytes32, EntryHash, RefuseReason, RequestId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// What was seen of routers is read again after this.
 const FRESH_FOR: Duration = Duration::from_secs(60);
-/// The same of those of whom nothing was seen.
-const NOTHING_FRESH_FOR: Duration = Duration::from_secs(3);
+/// The same where what was seen does not suffice.
+const NOT_ENOUGH_FRESH_FOR: Duration = Duration::from_secs(3);
 /// Routers looked up by their keys that are remembered.
 const BY_KEY_MAX: usize = 1_024;
 /// Most that claim one key which are looked at: whoever has the key proves it when it is used.
@@ -52,13 +52,11 @@ pub(crate) async fn discover(node: &Node) -> Vec<SeenRouter> {
 }
 
 /// Whoever says that he runs the router of this key.
-async fn by_key(node: &Node, key: &Bytes32) -> Vec<SeenRouter> {
+async fn by_key(node: &Node, key: &Bytes32, fresh_for: Duration) -> Vec<SeenRouter> {
     let routers = &node.inner.routers;
     let known = lock(&routers.by_key).get(key).cloned();
-    if let Some((at, found)) = known {
-        if at.elapsed() < if found.is_empty() { NOTHING_FRESH_FOR } else { FRESH_FOR } {
-            return found;
-        }
+    if let Some((_, found)) = known.filter(|(at, _)| at.elapsed() < fresh_for) {
+        return found;
     }
     let Some(conductor) = node.conductor() else { return vec![] };
     let records = async {
@@ -86,8 +84,39 @@ pub(crate) async fn hide(node: &Node, found: Vec<Candidate>, hiding: Hiding) -> 
         Hiding::TwoRouters => Hide::TwoRouters,
     };
     let peers = &node.inner.habits.peers;
+    let named_any = !node.inner.habits.trusted_routers.is_empty();
     let kin: Vec<AgentPubKey> = peers.own.iter().chain(&peers.friends).cloned().collect();
     let trust = Trust { named: &node.inner.habits.trusted_routers, kin: &kin };
+    let mut hidden = ways(node, found.clone(), hiding, demand, trust, FRESH_FOR).await;
+    if hidden.is_empty() {
+        hidden = ways(node, found, hiding, demand, trust, NOT_ENOUGH_FRESH_FOR).await;
+    }
+    if hidden.is_empty() {
+        let problem = match (hiding, named_any) {
+            (Hiding::TwoRouters, false) => {
+                "no provider of the model can be reached through two routers in a row of which the first is a friend's, or \
+                 stands in another network than the second"
+            }
+            (Hiding::TwoRouters, true) => {
+                "no provider of the model can be reached through two routers in a row of which the first is one that you trust"
+            }
+            (_, false) => "no provider of the model can be reached through a router that is not its own",
+            (_, true) => "no provider of the model can be reached through a router that you trust",
+        };
+        return Err(AskError::RoutersUnmet { problem: problem.into() });
+    }
+    Ok(hidden)
+}
+
+/// The candidates that can be reached as demanded, each with its ways and no others.
+async fn ways(
+    node: &Node,
+    found: Vec<Candidate>,
+    hiding: Hiding,
+    demand: Hide,
+    trust: Trust<'_>,
+    fresh_for: Duration,
+) -> Vec<Candidate> {
     let mut hidden = Vec::new();
     for mut candidate in found {
         if hidden.len() >= PROVIDERS_MAX {
@@ -100,7 +129,7 @@ pub(crate) async fn hide(node: &Node, found: Vec<Candidate>, hiding: Hiding) -> 
             link.addresses.iter().filter(|a| matches!(a, Address::Routed { .. })).copied().collect();
         for address in routed.into_iter().take(ROUTERS_MAX) {
             let Address::Routed { router, .. } = address else { continue };
-            let owners = by_key(node, &router).await;
+            let owners = by_key(node, &router, fresh_for).await;
             match hiding {
                 Hiding::No => {}
                 Hiding::OneRouter => {
@@ -112,7 +141,7 @@ pub(crate) async fn hide(node: &Node, found: Vec<Candidate>, hiding: Hiding) -> 
                 }
                 Hiding::TwoRouters => {
                     for second in &owners {
-                        let entry = first_of(node, second, &candidate.agent, trust).await;
+                        let entry = first_of(node, second, &candidate.agent, trust, fresh_for).await;
                         if !entry.addresses.is_empty() {
                             allowed.push(address);
                             routers.push(entry);
@@ -128,23 +157,20 @@ pub(crate) async fn hide(node: &Node, found: Vec<Candidate>, hiding: Hiding) -> 
             hidden.push(candidate);
         }
     }
-    if hidden.is_empty() {
-        let problem = match (hiding, trust.named.is_empty()) {
-            (Hiding::TwoRouters, true) => "no provider of the model can be reached through two routers in a row of which the first is a friend's, or stands in another network than the second",
-            (Hiding::TwoRouters, false) => "no provider of the model can be reached through two routers in a row of which the first is one that you trust",
-            (_, true) => "no provider of the model can be reached through a router that is not its own",
-            (_, false) => "no provider of the model can be reached through a router that you trust",
-        };
-        return Err(AskError::RoutersUnmet { problem: problem.into() });
-    }
-    Ok(hidden)
+    hidden
 }
 
 /// The first routers through which a second one may be reached.
-async fn first_of(node: &Node, second: &SeenRouter, provider: &AgentPubKey, trust: Trust<'_>) -> RouterEntry {
+async fn first_of(
+    node: &Node,
+    second: &SeenRouter,
+    provider: &AgentPubKey,
+    trust: Trust<'_>,
+    fresh_for: Duration,
+) -> RouterEntry {
     let mut known = Vec::new();
     for (_, key) in second.behind.iter().take(ROUTERS_MAX) {
-        known.extend(by_key(node, key).await);
+        known.extend(by_key(node, key, fresh_for).await);
     }
     let hops = first_routers(second, &known, provider, trust, &rand::random());
     let addresses = hops.into_iter().map(|(at, router)| Address::Routed { at, router }).collect();

@@ -102,10 +102,9 @@ pub fn first_routers(
         if owners.iter().any(|owner| trust.kin.contains(owner)) {
             return Some(1);
         }
-        let theirs = |owner: &&&AgentPubKey| ***owner == second.agent || **owner == provider;
         let strange = trust.named.is_empty()
             && !owners.is_empty()
-            && owners.iter().find(theirs).is_none()
+            && !owners.iter().any(|owner| **owner == second.agent || *owner == provider)
             && !of_second.contains(&network_of(at.ip()));
         strange.then_some(2)
     };
