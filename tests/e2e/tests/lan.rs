@@ -3,6 +3,7 @@
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr)] // A test may fail by panicking.
+#![allow(clippy::disallowed_methods)] // Nobody else is on this thread.
 
 use ainonymous_e2e::{binary, tiny_model, Node, NodeSpec, PASSPHRASE};
 use serde_json::Value;

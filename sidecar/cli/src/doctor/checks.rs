@@ -143,7 +143,7 @@ pub(super) async fn network(network: &Network) -> Check {
         Network::Unsaid => Check::fail(
             NAME,
             "no bootstrap server is given",
-            "run `ainonymous bootstrap` and give its address with --bootstrap URL, or use --offline",
+            "run `ainonymous bootstrap` and give its address with --bootstrap URL, or use --lan or --offline",
         ),
         Network::Joined { bootstrap, .. } => {
             match http_get(&format!("{}/health", bootstrap.trim_end_matches('/'))).await {
