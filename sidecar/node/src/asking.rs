@@ -16,8 +16,8 @@ use ainonymous_protocol::timing::{DIRECT, SECOND_WAY, SIGNALS};
 use ainonymous_protocol::{Effect, Handed, Question};
 use ainonymous_transport::Hide;
 use ainonymous_types::{AgentPubKey, ChatInput, PeerSignal, SendSignal};
+use futures::future::BoxFuture;
 use std::collections::VecDeque;
-use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -180,12 +180,12 @@ impl Asker {
     }
 
     /// The same, owning all it needs, so that others can be listened to meanwhile.
-    pub(crate) fn opener(&self, attempt: Attempt) -> impl Future<Output = Result<Opened, Ended>> + Send + 'static {
+    pub(crate) fn opener(&self, attempt: Attempt) -> BoxFuture<'static, Result<Opened, Ended>> {
         let Self { node, conductor, input, started, tried_links, .. } = self;
         let (node, conductor, tried_links) = (node.clone(), conductor.clone(), *tried_links);
         let prepared = Prepared { started: *started, ..Prepared::new(input.clone()) };
         let Attempt { candidate, why, by, .. } = attempt;
-        async move {
+        Box::pin(async move {
             let (ask, asked) = prepared.ask(&candidate);
             let mut head = AnswerHead {
                 id: prepared.id,
@@ -229,7 +229,7 @@ impl Asker {
                 queued: None,
                 first_word: None,
             })
-        }
+        })
     }
 
     pub(crate) async fn fail(&mut self, error: AskError) {

@@ -24,10 +24,6 @@ impl<K: Ord + Clone, V> Recent<K, V> {
         self.items.get(key).map(|(_, value)| value)
     }
 
-    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.items.get_mut(key).map(|(_, value)| value)
-    }
-
     /// The value to change, made if it is not there; it becomes the newest.
     pub(crate) fn touch(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
         if !self.items.contains_key(key) && self.items.len() >= self.bound {

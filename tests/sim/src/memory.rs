@@ -7,10 +7,12 @@ use ainonymous_protocol::history::{Observed, Outcome};
 use ainonymous_protocol::reports::{Subject, Word};
 use std::collections::{HashMap, VecDeque};
 
-/// Peers remembered, good and bad; whoever was touched longest ago makes room.
-const PEERS_MAX: usize = 256;
+/// Peers remembered, good and bad; whoever was touched longest ago makes room, those first who were only probed.
+const PEERS_MAX: usize = 640;
+/// Of these, at most so many who were only probed.
+const ONLY_PROBED_MAX: usize = 128;
 /// Places in the table: a power of two, so full that a search is short.
-const PLACES: usize = 512;
+const PLACES: usize = 1_024;
 /// Providers of whom others' words are remembered; those of whom was spoken first make room.
 const SUBJECTS_MAX: usize = 512;
 /// A peer is asked for reports this often at most.
@@ -130,13 +132,15 @@ impl Memory {
 
     fn add(&mut self, number: u32) -> usize {
         let peer = Peer { number, touched: 0, observed: Observed::default(), probed: None, asked_since: 0, reports_at_us: None };
-        if self.peers.len() < PEERS_MAX {
+        let only_probed = self.peers.iter().filter(|peer| peer.own().is_none()).count();
+        if self.peers.len() < PEERS_MAX && only_probed < ONLY_PROBED_MAX {
             self.peers.push(peer);
             let (at, place) = (self.peers.len() - 1, self.place_of(number));
             self.places[place] = at as u16;
             return at;
         }
-        let oldest = self.peers.iter().enumerate().min_by_key(|(_, peer)| peer.touched).map_or(0, |(at, _)| at);
+        let key = |peer: &Peer| (peer.own().is_some(), peer.touched);
+        let oldest = self.peers.iter().enumerate().min_by_key(|(_, peer)| key(peer)).map_or(0, |(at, _)| at);
         self.peers[oldest] = peer;
         self.rebuild();
         oldest
@@ -153,7 +157,7 @@ impl Memory {
 
     /// Where the number is, or would be.
     fn place_of(&self, number: u32) -> usize {
-        let mut place = (number.wrapping_mul(0x9e37_79b1) >> 23) as usize % PLACES;
+        let mut place = (number.wrapping_mul(0x9e37_79b1) >> 22) as usize % PLACES;
         loop {
             let at = self.places[place];
             if at == EMPTY || self.peers[usize::from(at)].number == number {
@@ -172,11 +176,11 @@ mod tests {
     fn whoever_was_touched_longest_ago_is_forgotten_and_nobody_else() {
         let mut memory = Memory::default();
         for number in 0..=PEERS_MAX as u32 {
-            memory.observe(number * 512, Outcome::Failed, 5);
+            memory.observe(number * 1_024, Outcome::Failed, 5);
         }
         assert!(memory.of(0).is_none());
         for number in 1..=PEERS_MAX as u32 {
-            assert_eq!(memory.of(number * 512).and_then(Peer::own).map(|own| own.failures), Some(1), "{number}");
+            assert_eq!(memory.of(number * 1_024).and_then(Peer::own).map(|own| own.failures), Some(1), "{number}");
         }
         assert_eq!(memory.peers.len(), PEERS_MAX);
     }

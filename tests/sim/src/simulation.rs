@@ -196,14 +196,15 @@ impl<'a> Simulation<'a> {
     }
 
     fn place(&mut self, request: Request) {
-        let Self { world, fleet, dht, now_us, .. } = self;
+        let now_us = self.now_us;
+        let Self { world, fleet, dht, .. } = self;
         let requester = &mut self.requesters[request.requester as usize];
         match self.policy {
             Policy::Protocol => {
-                let pending = requester.begin((world, fleet, dht), request, *now_us, &mut self.decisions);
+                let pending = requester.begin((world, fleet, dht), request, now_us, &mut self.decisions);
                 self.report(request.requester, &pending.heard);
                 if request.measured && !request.again {
-                    self.figures.on_search(&pending, *now_us);
+                    self.figures.on_search(&pending, now_us);
                 }
                 self.schedule(pending.ready_us, Event::Decide(Box::new(pending)));
             }

@@ -109,12 +109,12 @@ pub fn choose(
     fits.sort_unstable_by_key(|fit| (fit.failed, fit.expected.cost_us, fit.at));
     let mut dice = Dice::new(random);
     let alike = fits.iter().take_while(|fit| fit.failed == fits[0].failed).count();
-    let near_equals = near(&fits[..alike], NEAR_CHOICE_PERCENT);
+    let near = near(&fits[..alike], NEAR_CHOICE_PERCENT);
     // Of those that are about as quick, the cheapest.
     let wants = |fit: &Fit| candidates[fit.at].probed.and_then(|probed| probed.price).unwrap_or(Price::MAX);
-    fits[..near_equals].sort_by_key(wants);
-    let cheapest = fits[..near_equals].iter().take_while(|fit| wants(fit) == wants(&fits[0])).count();
-    dice.draw(&mut fits[..cheapest], 1);
+    fits[..near].sort_by_key(wants);
+    let near_equals = fits[..near].iter().take_while(|fit| wants(fit) == wants(&fits[0])).count();
+    dice.draw(&mut fits[..near_equals], 1);
 
     let (met, probed) = (fits.len(), fits.iter().filter(|fit| fit.heard).count());
     let mut choice = Choice { order: Vec::new(), reasons: Vec::new() };
