@@ -11,7 +11,7 @@ use ainonymous_conductor::{pack, ConductorError};
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
 use ainonymous_node::{
-    Address, DraftOptions, GpuLayers, Habits, Library, Peers, QuicOptions, Region, RouterOptions, ServeOptions,
+    Address, DraftOptions, GpuLayers, Habits, Library, Peers, Price, QuicOptions, Region, RouterOptions, ServeOptions,
 };
 use ainonymous_types::{limits, AgentPubKey, Bytes32, DnaHash, KvType};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -150,6 +150,8 @@ impl Settings {
                 link_age,
                 region,
                 trusted_routers,
+                price: flags.price.or(config.price).map_or(Price(0), |credits| credits.0),
+                tell_reports: flags.tell_reports || config.tell_reports.unwrap_or(false),
             },
             models,
             must_serve,

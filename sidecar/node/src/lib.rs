@@ -14,6 +14,7 @@ mod directory;
 mod engines;
 mod error;
 mod forward;
+mod hedging;
 mod known;
 mod library;
 mod local;
@@ -37,7 +38,7 @@ mod slot;
 mod status;
 mod store;
 
-pub use ainonymous_protocol::choosing::{Demands, Kinship, Region};
+pub use ainonymous_protocol::choosing::{Demands, Kinship, Price, Region};
 pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};

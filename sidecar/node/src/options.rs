@@ -3,7 +3,7 @@
 use ainonymous_conductor::ConductorOptions;
 use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, ProjectorOptions, WorkerCommand};
 use ainonymous_models::{projector_beside, Store};
-use ainonymous_protocol::choosing::Region;
+use ainonymous_protocol::choosing::{Price, Region};
 use ainonymous_transport::Address;
 use ainonymous_types::{AgentPubKey, Bytes32, KvType};
 use std::collections::HashSet;
@@ -65,6 +65,10 @@ pub struct Habits {
     pub region: Option<Region>,
     /// Routers that questions which hide may go through first. If there are any, no stranger's is.
     pub trusted_routers: Vec<Bytes32>,
+    /// What this node wants for its work; 0 is a gift. Nobody is charged yet: it is told to those who probe.
+    pub price: Price,
+    /// Whether peers that ask are told what this node saw of other providers.
+    pub tell_reports: bool,
 }
 
 /// Agents that are not like all others.

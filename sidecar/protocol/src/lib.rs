@@ -14,6 +14,7 @@ mod handed;
 pub mod hedge;
 pub mod history;
 mod recent;
+pub mod reports;
 pub mod routers;
 mod signature;
 mod speed;

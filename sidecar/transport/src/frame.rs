@@ -5,8 +5,8 @@
 //! stream begins.
 
 use ainonymous_types::{
-    limits, Ask, BatchProof, ChunkMore, Done, EntryHash, LinkProof, PeerSignal, RefuseReason, RequestId, SignedReceipt,
-    TokenChunk,
+    limits, AgentPubKey, Ask, BatchProof, ChunkMore, Done, EntryHash, LinkProof, PeerSignal, RefuseReason, RequestId,
+    SignedReceipt, TokenChunk,
 };
 use ainonymous_verify::{link, signal};
 use serde::{Deserialize, Serialize};
@@ -97,11 +97,29 @@ pub enum Frame {
     },
     /// Provider, the answer to a proof and last on its stream: it knows who asks, and answers.
     Known,
+    /// Requester, first and only on its stream: what have you seen of others with this model spec?
+    Tell {
+        /// The model spec that it is about.
+        spec: EntryHash,
+    },
+    /// Provider, the answer to that and last on its stream; empty if it does not say.
+    Told(Vec<Seen>),
 }
 
 /// Whether a body that begins with this byte is one of a question: [`Frame::Ask`] or [`Frame::Resend`].
 pub(crate) fn is_question(kind: u8) -> bool {
     matches!(kind, 0 | 6)
+}
+
+/// What somebody says that it saw of a provider: how quick it was and how often it failed, and nothing of what was asked or when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Of whom.
+    pub agent: AgentPubKey,
+    /// Average decode speed, in thousandths of a token a second; 0 if it never answered.
+    pub milli_tokens_per_s: u64,
+    /// Share of questions that failed or came too late, in thousandths.
+    pub troubled_permille: u16,
 }
 
 /// How busy a provider is. It says so itself: an estimate, never a promise.
@@ -121,6 +139,8 @@ pub struct Load {
     pub milli_tokens_per_s: u64,
     /// Prefill speed as measured lately, in thousandths of a token a second; 0 if unknown.
     pub milli_prefill_tokens_per_s: u64,
+    /// What it wants, in thousandths of a credit for a million parameter-tokens; 0 is a gift.
+    pub milli_price: u64,
 }
 
 /// Why bytes are no frame.
@@ -200,7 +220,12 @@ impl Frame {
             Self::Cancel => PeerSignal::Cancel { id },
             Self::Resend { id, from_chunk } => PeerSignal::Resend { id, from_chunk },
             Self::Published { proof } => PeerSignal::ReceiptPublished { id, proof },
-            Self::Probe { .. } | Self::Load(_) | Self::Prove { .. } | Self::Known => return None,
+            Self::Probe { .. }
+            | Self::Load(_)
+            | Self::Prove { .. }
+            | Self::Known
+            | Self::Tell { .. }
+            | Self::Told(_) => return None,
         })
     }
 
@@ -208,8 +233,10 @@ impl Frame {
         match self {
             Self::Load(load) => load.check().map(|()| self),
             Self::Prove { version, .. } if version != link::VERSION => Err(FrameError::Bounds("proof_version")),
+            Self::Told(ref seen) if seen.len() > Seen::TOLD_MAX => Err(FrameError::Bounds("told_many")),
+            Self::Told(ref seen) => seen.iter().try_for_each(Seen::check).map(|()| self),
             // All fields of these are of fixed length.
-            Self::Probe { .. } | Self::Prove { .. } | Self::Known => Ok(self),
+            Self::Probe { .. } | Self::Prove { .. } | Self::Known | Self::Tell { .. } => Ok(self),
             // Everything else is said by signals too, and has its bounds there.
             other => {
                 let said = other.into_signal(RequestId([0; 16])).ok_or(FrameError::Malformed)?;
@@ -220,19 +247,47 @@ impl Frame {
     }
 }
 
+/// Highest speed that anybody can name, in thousandths.
+const MILLI_SPEED_MAX: u64 = limits::TOKENS_PER_S_MAX as u64 * 1_000;
+
+impl Seen {
+    /// Most that is told at once.
+    pub const TOLD_MAX: usize = 8;
+
+    fn check(&self) -> Result<(), FrameError> {
+        let Self { agent: _, milli_tokens_per_s, troubled_permille } = self;
+        if *milli_tokens_per_s > MILLI_SPEED_MAX || *troubled_permille > 1_000 {
+            return Err(FrameError::Bounds("told_figures"));
+        }
+        Ok(())
+    }
+}
+
 impl Load {
     /// Most questions that a provider can claim to hold.
     pub const QUESTIONS_MAX: u32 = 1 << 20;
+    /// Highest price: a thousand credits for a million parameter-tokens.
+    pub const MILLI_PRICE_MAX: u64 = 1_000_000;
 
     fn check(&self) -> Result<(), FrameError> {
-        let Self { serves: _, draining: _, queued, running, slots, milli_tokens_per_s, milli_prefill_tokens_per_s } =
-            self;
-        let speed_max = u64::from(limits::TOKENS_PER_S_MAX) * 1_000;
+        let Self {
+            serves: _,
+            draining: _,
+            queued,
+            running,
+            slots,
+            milli_tokens_per_s,
+            milli_prefill_tokens_per_s,
+            milli_price,
+        } = self;
         if [queued, running, slots].into_iter().any(|n| *n > Self::QUESTIONS_MAX) {
             return Err(FrameError::Bounds("load_questions"));
         }
-        if *milli_tokens_per_s > speed_max || *milli_prefill_tokens_per_s > speed_max {
+        if *milli_tokens_per_s > MILLI_SPEED_MAX || *milli_prefill_tokens_per_s > MILLI_SPEED_MAX {
             return Err(FrameError::Bounds("load_speed"));
+        }
+        if *milli_price > Self::MILLI_PRICE_MAX {
+            return Err(FrameError::Bounds("load_price"));
         }
         Ok(())
     }

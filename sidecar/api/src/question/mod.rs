@@ -11,7 +11,7 @@ pub(crate) mod unsupported;
 use crate::fields::{kind, Fields};
 use crate::ApiError;
 use ainonymous_node::request::{Adjust, Message, Role};
-use ainonymous_node::{Demands, Hiding, Kinship, Question, Region, Route};
+use ainonymous_node::{Demands, Hiding, Kinship, Price, Question, Region, Route};
 use ainonymous_types::limits::{
     ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, MODEL_NAME_BYTES_MAX, PROMPT_BYTES_MAX, QUANTIZATION_BYTES_MAX,
     STOP_BYTES_MAX, STOP_STRINGS_MAX,
@@ -118,14 +118,12 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
     if known && hide != Hiding::No {
         return Err(ApiError::invalid("ainonymous.known", "contradicts hide: who hides is not known"));
     }
-    own.none_left("route, provider, only, no_routers, hide, region, known")?;
-    Ok(Wanted {
-        route,
-        provider,
-        demands: Demands { no_further_than, no_routers, region, ..Demands::NONE },
-        hide,
-        known,
-    })
+    // Credits for a million parameter-tokens; counted in thousandths.
+    let max_price = own.number("max_price", 0.0, Price::MAX.0 as f64 / 1e3)?;
+    let price_max = max_price.map(|credits| Price((f64::from(credits) * 1e3).round() as u64));
+    own.none_left("route, provider, only, no_routers, hide, region, known, max_price")?;
+    let demands = Demands { no_further_than, no_routers, region, price_max, ..Demands::NONE };
+    Ok(Wanted { route, provider, demands, hide, known })
 }
 
 /// Through how many routers: a number, or true for one.
