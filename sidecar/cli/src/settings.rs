@@ -498,7 +498,7 @@ mod tests {
         let told = settings(&line, &none);
         let router = told.router.unwrap();
         assert_eq!((router.listen.port(), router.reach.as_deref()), (4433, Some("b:1")));
-        assert_eq!(router.addresses, ["203.0.113.7:4433".parse().unwrap()]);
+        assert_eq!(router.addresses, ["203.0.113.7:4433".parse::<SocketAddr>().unwrap()]);
         assert_eq!(told.habits.trusted_routers, [Bytes32([0x0f; 32]); 2]);
         assert_eq!(told.habits.region.unwrap().as_str(), "eu");
         assert_eq!(told.habits.link_age, Duration::from_secs(60));
