@@ -100,7 +100,12 @@ fn a_node_is_found_where_its_lot_draws_it_and_nowhere_when_its_links_are_old() {
         let newest = bob.put_capability(faster).await.unwrap();
         assert_eq!(put(&bob, &topics, 0).await.drawn, 0);
         let found = eventually("the newest word", || async {
-            alice.get_providers(&[capability.clone()]).await.unwrap().pop().filter(|found| found.action == newest)
+            alice
+                .get_providers(std::slice::from_ref(&capability))
+                .await
+                .unwrap()
+                .pop()
+                .filter(|found| found.action == newest)
         })
         .await;
         assert_eq!(found.capability.region.as_deref(), Some("de"));

@@ -39,7 +39,7 @@ async fn load(worker: WorkerCommand) -> Result<LlamaEngine, EngineError> {
 /// Which variant computed, and what the model said with it.
 async fn greedy(worker: WorkerCommand) -> (String, String) {
     let engine = load(worker).await.unwrap();
-    let content = "What is the capital of France?".into();
+    let content: String = "What is the capital of France?".into();
     let messages = vec![ChatMessage::new(ChatRole::User, content)];
     let sampling = Sampling { temperature_milli: 0, ..Sampling::default() };
     let input = ChatInput { messages, sampling, max_tokens: 0, stop: vec![], more: None };

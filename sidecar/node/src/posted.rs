@@ -71,7 +71,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         return Err(AskError::NotThisWay { what: "a question of this size", way: "the DHT" });
     }
     let chosen = choosing::order(node, found, &input, &request.demands, false).await?;
-    let Some(Chosen { candidate, reason }) = chosen.first() else {
+    let Some(Chosen { candidate, reason, slow_us: _ }) = chosen.first() else {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     };
     let prepared = Prepared::new(input);
