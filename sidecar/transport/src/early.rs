@@ -1,13 +1,10 @@
 //! What comes before a handshake has ended, from somebody who sends more than he should: tests only.
 
-#[path = "../tests/common/mod.rs"]
-mod common;
-
+use crate::common::*;
 use crate::config::Identity;
 use crate::frame::{Frame, HEADER_BYTES, REPLY_BYTES_MAX};
 use crate::stream::Stream;
 use crate::tls;
-use common::*;
 use std::time::Duration;
 
 /// A question that could be recorded and asked again by others is not read; a probe beside it is answered, and the link is an ordinary

@@ -10,6 +10,9 @@
 extern crate self as ainonymous_transport;
 
 mod address;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod config;
 mod connect;
 mod dial;

@@ -74,12 +74,15 @@ impl Honest {
     }
 }
 
+/// Packets by the connection that they would begin.
+type Packets = HashMap<Vec<u8>, Vec<Vec<u8>>>;
+
 /// First packets of connections that nobody will complete, by what QUIC calls the connection.
 async fn first_packets(count: usize) -> Vec<Vec<Vec<u8>>> {
     let sink = tokio::net::UdpSocket::bind(LOOPBACK).await.unwrap();
     let to = [Address::Direct(sink.local_addr().unwrap())];
     let flooding = endpoint(66);
-    let packets: Arc<Mutex<HashMap<Vec<u8>, Vec<Vec<u8>>>>> = Arc::default();
+    let packets: Arc<Mutex<Packets>> = Arc::default();
     // What comes when a connection is given up would undo it.
     let gathering = Arc::new(AtomicBool::new(false));
     let (seen, gathers) = (packets.clone(), gathering.clone());

@@ -98,11 +98,11 @@ impl Stranger {
 }
 
 fn question() -> Ask {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: "What is the capital of France?".into() }];
+    let messages = vec![ChatMessage::new(ChatRole::User, "What is the capital of France?")];
     Ask {
         id: RequestId(rand::random()),
         spec: EntryHash::from_raw_36(vec![7; 36]),
-        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 8, stop: vec![] },
+        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 8, stop: vec![], more: None },
         salt: Bytes32(rand::random()),
         session_key: Bytes32([3; 32]),
         signature: Bytes64([4; 64]),

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-use super::common::*;
+use crate::common::*;
 
 /// What becomes of the nth datagram in one direction: which earlier ones are sent (0 is this one), and after which time.
 type Mischief = Arc<dyn Fn(u64) -> Vec<(usize, Duration)> + Send + Sync>;

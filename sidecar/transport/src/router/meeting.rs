@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::common::*;
+use crate::common::*;
 
 /// Lets packets in from where packets have gone to, as a firewall does, or a NAT that keeps ports.
 #[derive(Debug)]

@@ -10,9 +10,6 @@
 
 mod bucket;
 mod client;
-#[cfg(test)]
-#[path = "../../tests/common/mod.rs"]
-mod common;
 mod control;
 mod flow;
 #[cfg(test)]
