@@ -265,7 +265,7 @@ fn router(flags: &Up, config: &Config, network: &Network) -> Result<Option<Route
     };
     let reach = match network {
         Network::Joined { bootstrap, .. } => host_and_port(bootstrap),
-        Network::Attached { .. } | Network::Offline | Network::Unsaid => None,
+        Network::Attached { .. } | Network::Lan | Network::Offline | Network::Unsaid => None,
     };
     let given = if flags.router_address.is_empty() { &config.router_address } else { &flags.router_address };
     let addresses = given.iter().map(|text| address("--router-address", text)).collect::<Result<_, _>>()?;

@@ -15,7 +15,7 @@ use crate::{routers, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest
 use ainonymous_conductor::Conductor;
 use ainonymous_protocol::history::Outcome;
 use ainonymous_protocol::timing::{DIRECT, SECOND_WAY, SIGNALS};
-use ainonymous_protocol::{Effect, Failure, Handed, Question};
+use ainonymous_protocol::{Effect, Handed, Question};
 use ainonymous_transport::Hide;
 use ainonymous_types::{AgentPubKey, ChatInput, PeerSignal, RequestId, SendSignal};
 use futures::future::BoxFuture;
@@ -171,7 +171,7 @@ impl Asker {
             if by == By::Signals && Size::of(&input).by_links_only {
                 continue;
             }
-            match hedging::ask(&mut self, attempt, &mut attempts).await {
+            match Box::pin(hedging::ask(&mut self, attempt, &mut attempts)).await {
                 (_, Ended::Answered | Ended::Left) => return,
                 (candidate, Ended::Failed(e)) => {
                     let step = after(&e, self.handed.is_empty());
@@ -232,7 +232,7 @@ impl Asker {
                 (By::Link, Some(link)) => match DirectWay::begin(&node, link, &ask).await {
                     Ok((way, round_trip)) => {
                         head.route = way.route();
-                        (Way::Direct(way), DIRECT.over(micros(round_trip)).carrying(bytes))
+                        (Way::Direct(Box::new(way)), DIRECT.over(micros(round_trip)).carrying(bytes))
                     }
                     Err(NoWay { problem: _, refused: Some((reason, detail)) }) => {
                         let provider = candidate.agent.to_string();
@@ -326,7 +326,7 @@ fn after(e: &AskError, nothing_handed: bool) -> Step {
 #[derive(Debug)]
 pub(crate) enum Way {
     Signals { conductor: Conductor, inbox: Inbox },
-    Direct(DirectWay),
+    Direct(Box<DirectWay>),
 }
 
 /// One question on its way to the provider that answers it.

@@ -99,7 +99,7 @@ pub(crate) async fn ask(asker: &mut Asker, attempt: Attempt, rest: &mut VecDeque
         Err(ended) => return (candidate, ended),
     };
     if may_hedge {
-        race(asker, opened, slow_us, rest).await
+        Box::pin(race(asker, opened, slow_us, rest)).await
     } else {
         (candidate, Run { asker, opened }.run(vec![]).await)
     }

@@ -3,6 +3,7 @@
 //! Tests talk to nodes as their users do: command line, HTTP, conductor websocket. Nothing here looks inside.
 
 #![allow(clippy::expect_used, clippy::panic)] // A laboratory fails by panicking.
+#![allow(clippy::print_stdout)] // And says what it could not do.
 #![allow(clippy::disallowed_methods)] // Processes are watched from plain threads, which may sleep.
 
 mod client;

@@ -158,7 +158,7 @@ async fn routed(lab: Lab, of_provider: Nat, of_asker: Option<Nat>) -> Routed {
     // Its own address means nothing outside, and the port in front of its home is closed.
     let port = provider.local_addr().unwrap().port();
     let closed = [direct(&inside, &provider), Address::Direct((homes[0].gateway.address, port).into())];
-    let way = Way { addresses: &closed, hide: Hide::NoRouters, routers: &[] };
+    let way = Way { addresses: &closed, hide: Hide::NoRouters, ..Way::default() };
     let nobody = pool.link_by(&provider.key(), &way, || secret(98)).await.unwrap_err();
     assert!(matches!(nobody, ConnectError::Silent { .. }), "{nobody:?}");
     let link = pool.link(&provider.key(), &[place.address()], || secret(99)).await.unwrap();

@@ -122,7 +122,7 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
     let max_price = own.number("max_price", 0.0, Price::MAX.0 as f64 / 1e3)?;
     let price_max = max_price.map(|credits| Price((f64::from(credits) * 1e3).round() as u64));
     own.none_left("route, provider, only, no_routers, hide, region, known, max_price")?;
-    let demands = Demands { no_further_than, no_routers, region, price_max, ..Demands::NONE };
+    let demands = Demands { no_further_than, no_routers, region, price_max };
     Ok(Wanted { route, provider, demands, hide, known })
 }
 
