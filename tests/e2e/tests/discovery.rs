@@ -79,7 +79,7 @@ async fn providers_are_found_through_buckets_and_are_not_when_they_are_gone() {
     println!("no longer offered {:?} after it was killed", killed.elapsed());
     // Whoever is there draws its links anew.
     tokio::time::sleep(LINK_AGE).await;
-    assert_eq!(providers(&here).await, [staying.clone()]);
+    assert_eq!(providers(&here).await, std::slice::from_ref(&staying));
     let answer = here.ask(Client::body(STORY)).await.expect("an answer");
     assert_eq!(own(&answer.last)["provider"], staying.as_str());
 }

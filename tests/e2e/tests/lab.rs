@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // A test may fail by panicking.
+#![allow(clippy::disallowed_methods)] // Networks change while plain threads watch, which may sleep.
 
 #[path = "../../../sidecar/transport/tests/common/mod.rs"]
 mod common;
