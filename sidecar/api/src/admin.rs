@@ -4,7 +4,7 @@ use crate::answer::shapes::{finish_reason, SignedReceiptView};
 use crate::router::Api;
 use crate::ApiError;
 use ainonymous_node::{ModelEntry, ReceiptState, Status};
-use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
+use ainonymous_types::{ActionHash, ChunkMore, PostedAnswer, RequestId, ToolCallBegin, ToolCallPiece};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::Json;
@@ -47,12 +47,39 @@ pub(crate) async fn receipt(
 pub(crate) struct Posted {
     request: String,
     text: String,
+    /// What the model thought before it answered, if its template parts that.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning_content: String,
+    /// Calls of the tools that the question offered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<PostedCall>,
     prompt_tokens: u32,
     completion_tokens: u32,
     finish_reason: &'static str,
     receipt: SignedReceiptView,
     batch: String,
     batch_index: u32,
+}
+
+#[derive(Serialize)]
+struct PostedCall {
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+/// The calls of an answer, from the pieces in which they were said.
+fn calls(pieces: Vec<ToolCallPiece>) -> Vec<PostedCall> {
+    let mut calls: Vec<(u32, PostedCall)> = Vec::new();
+    for ToolCallPiece { index, begins, arguments } in pieces {
+        match (begins, calls.iter_mut().find(|(at, _)| *at == index)) {
+            (_, Some((_, call))) => call.arguments.push_str(&arguments),
+            (Some(ToolCallBegin { id, name }), None) => calls.push((index, PostedCall { id, name, arguments })),
+            // A piece of a call that never began says nothing.
+            (None, None) => {}
+        }
+    }
+    calls.into_iter().map(|(_, call)| call).collect()
 }
 
 /// `GET /ainonymous/v1/posted/{request}`.
@@ -64,11 +91,14 @@ pub(crate) async fn posted(
     let action = ActionHash::try_from(request.as_str())
         .map_err(|_| ApiError::invalid("request", "must be an action hash that begins with uhCkk"))?;
     let answer = api.backend().fetch_answer(action.clone()).await?;
-    let PostedAnswer { text, tokens: _, receipt, proof } =
+    let PostedAnswer { text, tokens: _, more, receipt, proof } =
         answer.ok_or_else(|| ApiError::NoAnswerYet { request: action.to_string() })?;
+    let ChunkMore { reasoning, tool_calls, logprobs: _ } = more.map(|more| *more).unwrap_or_default();
     Ok(Json(Posted {
         request: action.to_string(),
         text,
+        reasoning_content: reasoning,
+        tool_calls: calls(tool_calls),
         prompt_tokens: receipt.receipt.prompt_tokens,
         completion_tokens: receipt.receipt.completion_tokens,
         finish_reason: finish_reason(receipt.receipt.finish, false),

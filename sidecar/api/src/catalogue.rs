@@ -47,9 +47,9 @@ pub(crate) fn status(model: &ModelEntry) -> Value {
     status
 }
 
-/// What a model can do, in Ollama's words. Peers are asked for text alone.
+/// What a model can do, in Ollama's words. Of a peer's model this is not told: any can be offered tools, some see or think.
 pub(crate) fn capabilities(model: &ModelEntry) -> Vec<&'static str> {
-    let Some(details) = &model.details else { return vec!["completion"] };
+    let Some(details) = &model.details else { return vec!["completion", "tools"] };
     let all = [
         ("completion", true),
         ("tools", details.tools),

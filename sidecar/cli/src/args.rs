@@ -1,5 +1,6 @@
 //! Flags and subcommands. Values that a configuration file can give are optional here; `config` fills them in.
 
+use crate::credits::Credits;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -109,6 +110,10 @@ pub(crate) struct Up {
     /// A network of this machine alone: nobody is looked for, whatever else says where.
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Find the other nodes on the local network, with no server named: the first node runs one and tells of it by multicast
+    /// DNS. Networks made with `network create --lan` do so by themselves.
+    #[arg(long, conflicts_with_all = ["bootstrap", "relay", "offline", "conductor"])]
+    pub(crate) lan: bool,
     /// One of the networks that `network list` shows [default: the public network].
     #[arg(long, env = "AINONYMOUS_NETWORK", value_name = "NAME")]
     pub(crate) network: Option<String>,
@@ -129,10 +134,33 @@ pub(crate) struct Up {
     /// listens; can be given again [default: the address by which this machine reaches the bootstrap server].
     #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
     pub(crate) quic_address: Vec<String>,
-    /// A router that leads to this node, as `ainonymous router` prints it; can be given again. For nodes that nobody
-    /// reaches directly.
-    #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    /// Whether a node that serves asks the home router for a port in front of it (PCP, NAT-PMP, UPnP) if it has no address
+    /// that others reach [default: auto].
+    #[arg(long, env = "AINONYMOUS_PORT_MAPPING", value_name = "MODE")]
+    pub(crate) port_mapping: Option<PortMapping>,
+    /// A router that leads to this node, as `ainonymous router` prints it, or `auto` for some that the node finds by itself; can
+    /// be given again. For nodes that nobody reaches directly.
+    #[arg(long, value_name = "ADDRESS|auto", action = clap::ArgAction::Append)]
     pub(crate) via: Vec<String>,
+    /// Be a router for others, at this address (UDP), for example 0.0.0.0:4433: sealed traffic between nodes that cannot reach each
+    /// other, or do not want to show their address.
+    #[arg(long, env = "AINONYMOUS_ROUTER", value_name = "ADDRESS")]
+    pub(crate) router: Option<String>,
+    /// Where others reach the router, for example 203.0.113.7:4433, if that is not where it listens; can be given again
+    /// [default: the address by which this machine reaches the bootstrap server].
+    #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    pub(crate) router_address: Vec<String>,
+    /// A router that you trust, by its key of 64 hexadecimal digits or its whole address; can be given again. Questions that hide
+    /// then go first through one of these, or one of your own or of friends, or not at all.
+    #[arg(long, value_name = "KEY", action = clap::ArgAction::Append)]
+    pub(crate) trust_router: Vec<String>,
+    /// Where this node stands, told to everybody: a coarse label such as eu or de [default: not told].
+    #[arg(long, env = "AINONYMOUS_REGION", value_name = "LABEL")]
+    pub(crate) region: Option<String>,
+    /// Links on the DHT by which nodes are found count for so long; this node draws its own anew after two fifths of that. The same
+    /// in all nodes of a network [default: 216000, two and a half days].
+    #[arg(long, env = "AINONYMOUS_LINK_AGE_S", value_name = "S", value_parser = clap::value_parser!(u64).range(5..=31_536_000))]
+    pub(crate) link_age_s: Option<u64>,
     /// Programs of this machine need an API key too.
     #[arg(long)]
     pub(crate) require_key: bool,
@@ -157,10 +185,16 @@ pub(crate) struct Up {
     /// An agent that is neither asked nor served; can be given again.
     #[arg(long, value_name = "AGENT", action = clap::ArgAction::Append)]
     pub(crate) block: Vec<String>,
-    /// Serve this agent and nobody whom you do not name; can be given again. Direct connections do not tell who asks, so
-    /// the node is asked by signals then.
+    /// Serve this agent and nobody whom you do not name; can be given again. It must show who it is (`ask --known`).
     #[arg(long, value_name = "AGENT", action = clap::ArgAction::Append)]
     pub(crate) serve_only: Vec<String>,
+    /// What this node wants for its work, in credits for a million parameter-tokens. Nobody is charged yet; whoever asks for a lower price
+    /// is not answered here [default: 0, a gift].
+    #[arg(long, env = "AINONYMOUS_PRICE", value_name = "CREDITS")]
+    pub(crate) price: Option<Credits>,
+    /// Tell peers that ask how quick and reliable other providers were to this node. It shows whom this node has asked lately.
+    #[arg(long)]
+    pub(crate) tell_reports: bool,
     /// Compute threads of each model [default: the physical cores].
     #[arg(long, env = "AINONYMOUS_THREADS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
@@ -303,9 +337,20 @@ pub(crate) struct Whom {
     /// No peer that is reached only through a router.
     #[arg(long)]
     pub(crate) no_routers: bool,
-    /// Through a router only: the provider does not learn this machine's address, nor who asks.
-    #[arg(long, conflicts_with = "no_routers")]
-    pub(crate) hide: bool,
+    /// Through routers only, one or two in a row: the provider does not learn this machine's address, nor who asks.
+    #[arg(long, conflicts_with = "no_routers", value_name = "ROUTERS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "1", value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(crate) hide: Option<u8>,
+    /// Only peers that say they stand there, for example eu; if there are none, the question is refused.
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) region: Option<String>,
+    /// Peers may know which agent asks: those that answer only whom they know are asked too. In a network by invitation
+    /// members always know.
+    #[arg(long, conflicts_with = "hide")]
+    pub(crate) known: bool,
+    /// Only peers that want no more than so many credits for a million parameter-tokens.
+    #[arg(long, value_name = "CREDITS")]
+    pub(crate) max_price: Option<Credits>,
     /// Most tokens to answer with [default: as many as fit].
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,
@@ -454,6 +499,17 @@ pub(crate) enum Tuning {
     Default,
     /// Loopback and private networks.
     Lan,
+}
+
+/// Whether the home router is asked for a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PortMapping {
+    /// If the node serves and has no address that others reach.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// Which way a question goes.

@@ -214,7 +214,7 @@ impl CliError {
             Self::NoHome => "say where with --data-dir".into(),
             Self::NoBootstrap => {
                 "run `ainonymous bootstrap` on a machine that all nodes reach and give its address with --bootstrap URL, \
-                 or try it alone with --offline"
+                 find them on the local network with --lan, or try it alone with --offline"
                     .into()
             }
             Self::NoHapp => "run `cargo xtask build`, or give one with --happ FILE".into(),

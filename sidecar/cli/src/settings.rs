@@ -1,16 +1,19 @@
 //! What a node is started with: flags and environment, then the configuration file, then defaults.
 
-use crate::args::{Folder, Layers, Tuning, Up};
+use crate::args::{Folder, Layers, PortMapping, Tuning, Up};
 use crate::config::Config;
 use crate::error::CliError;
 use crate::network::{Member, NetworkError};
 use crate::{models, paths};
 use ainonymous_api::DEFAULT_PORT;
+use ainonymous_conductor::lan::ON_THE_LAN;
 use ainonymous_conductor::{pack, ConductorError};
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
-use ainonymous_node::{Address, DraftOptions, GpuLayers, Habits, Library, Peers, QuicOptions, ServeOptions};
-use ainonymous_types::{AgentPubKey, DnaHash, KvType};
+use ainonymous_node::{
+    Address, DraftOptions, GpuLayers, Habits, Library, Peers, Price, QuicOptions, Region, RouterOptions, ServeOptions,
+};
+use ainonymous_types::{limits, AgentPubKey, Bytes32, DnaHash, KvType};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) api: SocketAddr,
     /// Direct connections, unless they are off.
     pub(crate) quic: Option<QuicOptions>,
+    /// A router for others.
+    pub(crate) router: Option<RouterOptions>,
     /// Programs of this machine need a key too.
     pub(crate) require_key: bool,
     /// Web pages that may use the API.
@@ -52,6 +57,8 @@ pub(crate) enum Network {
     Attached { admin_url: String },
     /// Ours, in a network.
     Joined { bootstrap: String, relay: String, tuning: Tuning },
+    /// Ours, where nodes find each other on the local network.
+    Lan,
     /// Ours, alone.
     Offline,
     /// Nothing was said; only `doctor` goes on with that.
@@ -73,7 +80,10 @@ impl Settings {
             return Err(NetworkError::Attached.into());
         }
         let seed = flags.network_seed.clone().or_else(|| config.network_seed.clone()).filter(|seed| !seed.is_empty());
-        let quic = quic(&flags, config, &network)?;
+        let router = router(&flags, config, &network)?;
+        let region = region(&flags, config)?;
+        let trusted_routers = trusted_routers(&flags, config)?;
+        let link_age = link_age(&flags, config);
         let peers = peers(&flags, config)?;
         let files = model_files(models, &flags, config);
         let find = |model| find_model(model, &flags.models, config);
@@ -117,6 +127,7 @@ impl Settings {
             loaded_max: flags.models_max.or(config.models_max).unwrap_or(MODELS_MAX_DEFAULT) as usize,
         };
         let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();
+        let quic = quic(&flags, config, &network, !no_share && !models.is_empty())?;
         let receipt_interval_ms = flags.receipt_interval_ms.or(config.receipt_interval_ms).unwrap_or(5_000);
         Ok(Self {
             data_dir,
@@ -125,6 +136,7 @@ impl Settings {
             network_seed: member.as_ref().map(|member| member.seed.clone()).or(seed),
             member,
             quic,
+            router,
             require_key: flags.require_key || config.require_key.unwrap_or(false),
             cors_origins: origins(if flags.cors_origin.is_empty() { &config.cors_origin } else { &flags.cors_origin })?,
             api: parse_address(flags.api.as_deref().or(config.api.as_deref()))?,
@@ -135,6 +147,11 @@ impl Settings {
                 idle_unload: flags.idle_unload_s.or(config.idle_unload_s).map(Duration::from_secs),
                 library: Some(library),
                 peers,
+                link_age,
+                region,
+                trusted_routers,
+                price: flags.price.or(config.price).map_or(Price(0), |credits| credits.0),
+                tell_reports: flags.tell_reports || config.tell_reports.unwrap_or(false),
             },
             models,
             must_serve,
@@ -158,6 +175,10 @@ fn network(flags: &Up, config: &Config, member: Option<&Member>) -> Network {
     let bootstrap = flags.bootstrap.clone().or(agreed).or_else(|| config.bootstrap.clone());
     if flags.offline || (flags.bootstrap.is_none() && config.offline.unwrap_or(false)) {
         return Network::Offline;
+    }
+    let by_file = flags.bootstrap.is_none() && member.is_none() && config.lan.unwrap_or(false);
+    if flags.lan || by_file || bootstrap.as_deref() == Some(ON_THE_LAN) {
+        return Network::Lan;
     }
     let Some(bootstrap) = bootstrap else { return Network::Unsaid };
     let agreed = member.map(|member| member.relay.clone().unwrap_or_else(|| member.bootstrap.clone()));
@@ -190,12 +211,73 @@ fn peers(flags: &Up, config: &Config) -> Result<Peers, CliError> {
     })
 }
 
+/// How long links by which nodes are found count.
+fn link_age(flags: &Up, config: &Config) -> Duration {
+    let default = Duration::from_micros(u64::try_from(limits::LINK_AGE_US_MAX).unwrap_or_default());
+    flags.link_age_s.or(config.link_age_s).map_or(default, Duration::from_secs)
+}
+
+/// Where this node says it stands.
+fn region(flags: &Up, config: &Config) -> Result<Option<Region>, CliError> {
+    let text = flags.region.as_ref().or(config.region.as_ref()).filter(|text| !text.is_empty());
+    let parse = |text: &String| {
+        Region::parse(text).ok_or_else(|| CliError::Value {
+            value: text.clone(),
+            what: "--region",
+            problem: "it must be 1 to 16 of a-z, 0-9 and dashes, for example eu or de".into(),
+        })
+    };
+    text.map(parse).transpose()
+}
+
+/// Keys of routers, bare or in their addresses.
+fn trusted_routers(flags: &Up, config: &Config) -> Result<Vec<Bytes32>, CliError> {
+    let texts = if flags.trust_router.is_empty() { &config.trust_router } else { &flags.trust_router };
+    let key = |text: &String| {
+        let address = match text.contains("://") {
+            true => text.clone(),
+            false => format!("quic://127.0.0.1:1/via/{}", text.to_ascii_lowercase()),
+        };
+        match address.parse::<Address>() {
+            Ok(Address::Routed { router, .. }) => Ok(router),
+            Ok(Address::Direct(_)) | Err(_) => Err(CliError::Value {
+                value: text.clone(),
+                what: "--trust-router",
+                problem: "it must be a router's key of 64 hexadecimal digits, or its address as the router prints it"
+                    .into(),
+            }),
+        }
+    };
+    texts.iter().map(key).collect()
+}
+
+/// A router that this node runs, and where others reach it.
+fn router(flags: &Up, config: &Config, network: &Network) -> Result<Option<RouterOptions>, CliError> {
+    let Some(listen) = flags.router.as_ref().or(config.router.as_ref()).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let address = |what: &'static str, text: &String| {
+        text.parse::<SocketAddr>().map_err(|_| CliError::Value {
+            value: text.clone(),
+            what,
+            problem: "it must be an address and a port, for example 203.0.113.7:4433".into(),
+        })
+    };
+    let reach = match network {
+        Network::Joined { bootstrap, .. } => host_and_port(bootstrap),
+        Network::Attached { .. } | Network::Lan | Network::Offline | Network::Unsaid => None,
+    };
+    let given = if flags.router_address.is_empty() { &config.router_address } else { &flags.router_address };
+    let addresses = given.iter().map(|text| address("--router-address", text)).collect::<Result<_, _>>()?;
+    Ok(Some(RouterOptions { listen: address("--router", listen)?, addresses, reach }))
+}
+
 /// Where direct connections come in, and what peers are told.
-fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOptions>, CliError> {
+fn quic(flags: &Up, config: &Config, network: &Network, serves: bool) -> Result<Option<QuicOptions>, CliError> {
     let text = flags.quic.as_deref().or(config.quic.as_deref());
     let reach = match network {
         Network::Joined { bootstrap, .. } => host_and_port(bootstrap),
-        Network::Attached { .. } => None,
+        Network::Attached { .. } | Network::Lan => None,
         Network::Offline | Network::Unsaid => return Ok(None),
     };
     let listen = match text {
@@ -214,7 +296,7 @@ fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOpt
             let address = text.parse::<Address>().map_err(|e| invalid(e.to_string()))?;
             match (what, address) {
                 ("--via", Address::Direct(_)) => {
-                    Err(invalid("it must be a router's address, as `ainonymous router` prints it".into()))
+                    Err(invalid("it must be a router's address, as `ainonymous router` prints it, or `auto`".into()))
                 }
                 _ => Ok(address),
             }
@@ -222,8 +304,13 @@ fn quic(flags: &Up, config: &Config, network: &Network) -> Result<Option<QuicOpt
         texts.iter().map(address).collect::<Result<Vec<_>, _>>()
     };
     let addresses = parse("--quic-address", given)?;
-    let via = parse("--via", if flags.via.is_empty() { &config.via } else { &flags.via })?;
-    Ok(Some(QuicOptions { listen, addresses, via, reach }))
+    let via = if flags.via.is_empty() { &config.via } else { &flags.via };
+    let (auto, named): (Vec<String>, Vec<String>) = via.iter().cloned().partition(|text| text == "auto");
+    let via = parse("--via", &named)?;
+    let mapping = flags.port_mapping.or(config.port_mapping).unwrap_or_default();
+    let map_port = serves && mapping == PortMapping::Auto;
+    let find_routers = !auto.is_empty();
+    Ok(Some(QuicOptions { listen, addresses, via, find_routers, reach, meeting: None, map_port }))
 }
 
 /// `host:port` of an address of the web.
@@ -324,6 +411,10 @@ mod tests {
         assert_eq!(slots("up --slots 1 --slots 5", &config), 5, "the last one counts");
     }
 
+    fn with_server(bootstrap: &str) -> Config {
+        Config { bootstrap: Some(bootstrap.into()), ..Config::default() }
+    }
+
     #[test]
     fn the_network_is_said_or_an_error() {
         let none = Config::default();
@@ -349,6 +440,12 @@ mod tests {
         let offline = Config { offline: Some(true), bootstrap: Some("http://file".into()), ..Config::default() };
         assert_eq!(settings("up", &offline).network, Network::Offline);
         assert!(matches!(settings("up --bootstrap http://flag", &offline).network, Network::Joined { .. }));
+        assert_eq!(settings("up --lan", &with_server("http://file")).network, Network::Lan);
+        assert_eq!(settings("up --bootstrap lan:", &none).network, Network::Lan);
+        let lan = Config { lan: Some(true), ..Config::default() };
+        assert_eq!(settings("up", &lan).network, Network::Lan);
+        assert!(matches!(settings("up --bootstrap http://flag", &lan).network, Network::Joined { .. }));
+        assert!(settings("up --lan", &none).quic.is_some());
         let attached = Network::Attached { admin_url: "ws://127.0.0.1:1".into() };
         assert_eq!(settings("up --conductor ws://127.0.0.1:1", &none).network, attached);
     }
@@ -366,16 +463,46 @@ mod tests {
             quic("up --bootstrap http://b:1 --quic 0.0.0.0:4242 --quic-address quic://203.0.113.7:4242").unwrap();
         assert_eq!(told.listen.unwrap().port(), 4242);
         assert_eq!(told.addresses[0].to_string(), "quic://203.0.113.7:4242");
+        assert!(!told.find_routers);
+        assert!(quic("up --bootstrap http://b:1 --via auto").unwrap().find_routers);
+        let asks = |line: &str| quic(&format!("up --bootstrap http://b:1 {line}")).unwrap().map_port;
+        assert!(asks("--serve ./a.gguf") && !asks(""), "whoever serves nothing needs no port");
+        assert!(!asks("--serve ./a.gguf --port-mapping off") && !asks("--serve ./a.gguf --no-share"));
         for line in [
             "--quic 4242",
             "--quic-address 203.0.113.7:4242",
             "--quic-address quic://0.0.0.0:1",
             "--via quic://203.0.113.7:4242",
+            "--router 4433",
+            "--router 0.0.0.0:4433 --router-address quic://203.0.113.7:4433",
+            "--trust-router quic://203.0.113.7:4433",
+            "--trust-router 0f0f",
+            "--region DE",
+            "--region a-label-of-17-let",
         ] {
             let line = format!("up --bootstrap http://b:1 {line}");
             let error = Settings::resolve(flags(&line), Vec::new(), &none).unwrap_err();
             assert_eq!(error.exit(), Exit::Usage, "{line}");
         }
+    }
+
+    #[test]
+    fn a_router_and_what_is_believed_of_others() {
+        let none = Config::default();
+        assert!(settings("up --bootstrap http://b:1", &none).router.is_none());
+        let key = "0f".repeat(32);
+        let line = format!(
+            "up --bootstrap http://b:1 --router 0.0.0.0:4433 --router-address 203.0.113.7:4433 --region eu --trust-router {key} \
+             --trust-router quic://192.0.2.1:1/via/{key} --link-age-s 60"
+        );
+        let told = settings(&line, &none);
+        let router = told.router.unwrap();
+        assert_eq!((router.listen.port(), router.reach.as_deref()), (4433, Some("b:1")));
+        assert_eq!(router.addresses, ["203.0.113.7:4433".parse::<SocketAddr>().unwrap()]);
+        assert_eq!(told.habits.trusted_routers, [Bytes32([0x0f; 32]); 2]);
+        assert_eq!(told.habits.region.unwrap().as_str(), "eu");
+        assert_eq!(told.habits.link_age, Duration::from_secs(60));
+        assert_eq!(settings("up --bootstrap http://b:1", &none).habits.link_age, Duration::from_secs(216_000));
     }
 
     #[test]

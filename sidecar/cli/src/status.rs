@@ -123,6 +123,17 @@ fn status_lines(status: &Value) -> Vec<String> {
         let told: Vec<&str> = quic["announced"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let told = if told.is_empty() { "told to nobody".to_owned() } else { format!("told as {}", told.join(", ")) };
         lines.push(format!("direct   {}, {told}", text(&quic["listens"])));
+        if let Some(mapping) = quic["port_mapping"].as_str() {
+            lines.push(format!("         {mapping}"));
+        }
+    }
+    if let Some(router) = status["router"].as_object() {
+        let nodes = thousands(router["registrations"].as_f64().unwrap_or_default());
+        let bytes = bytes(router["forwarded_bytes"].as_u64().unwrap_or_default());
+        lines.push(format!("router   {}, {nodes} nodes registered, {bytes} forwarded", text(&router["listens"])));
+    }
+    if let Some(region) = status["region"].as_str() {
+        lines.push(format!("region   {region}"));
     }
     for model in status["models"].as_array().into_iter().flatten() {
         let shared = if status["share"].as_bool().unwrap_or(false) { ", shared" } else { "" };

@@ -12,11 +12,13 @@ use crate::{passphrase, signals};
 use ainonymous_api::{Access, Api, Listener};
 use ainonymous_conductor::bootstrap::Bootstrap;
 use ainonymous_conductor::keyring::Keyring;
+use ainonymous_conductor::lan::Meeting;
 use ainonymous_conductor::{
     AttachOptions, ConductorOptions, EmbeddedOptions, Mode, NetworkTuning, CALL_TIMEOUT_DEFAULT,
 };
 use ainonymous_node::{LocalModelState, Node, NodeOptions, Status, WorkerCommand};
 use ainonymous_types::APP_ID;
+use ainonymous_verify::network;
 use serde_json::json;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -45,7 +47,7 @@ pub(crate) async fn run(settings: Settings, out: &Out) -> Result<Exit, CliError>
     let Bundle { happ, site } = happ::load(settings.happ.as_deref())?;
     let must_serve = settings.must_serve;
     let access = access(&settings, keys, has_keys, out);
-    let (options, alone) = options(settings, happ, out).await?;
+    let (options, servers) = options(settings, happ, out).await?;
     let node = Node::start(options)?;
     let api = Api::new(Arc::new(node.clone()), address, site, access);
     say_where(&api, out);
@@ -63,9 +65,7 @@ pub(crate) async fn run(settings: Settings, out: &Out) -> Result<Exit, CliError>
     if tokio::time::timeout(LAST_WORDS_MAX, &mut server).await.is_err() {
         server.abort();
     }
-    if let Some(alone) = alone {
-        alone.shutdown().await;
-    }
+    servers.shutdown().await;
     if result.is_ok() {
         out.event("stopped", json!({}));
     }
@@ -129,16 +129,62 @@ fn end_of(end: Result<std::io::Result<()>, tokio::task::JoinError>) -> String {
     }
 }
 
-/// What the node needs; alone, also a bootstrap server that nobody else knows.
-async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOptions, Option<Bootstrap>), CliError> {
+/// Servers that run for this node.
+#[derive(Debug, Default)]
+struct Servers {
+    /// One that nobody else knows.
+    alone: Option<Bootstrap>,
+    /// The network's on the LAN, here or elsewhere.
+    meeting: Option<Meeting>,
+}
+
+impl Servers {
+    async fn shutdown(self) {
+        let Self { alone, meeting } = self;
+        if let Some(alone) = alone {
+            alone.shutdown().await;
+        }
+        if let Some(meeting) = meeting {
+            meeting.shutdown().await;
+        }
+    }
+}
+
+/// Looks for the network's server on the LAN, and begins one if there is none.
+async fn meet(settings: &Settings, out: &Out) -> Result<Meeting, CliError> {
+    let seed = settings.network_seed.as_deref().unwrap_or_default();
+    let id = match &settings.member {
+        Some(member) => member.network.id,
+        None => network::id(&network::public(network::DEFAULT_NAME), seed),
+    };
+    out.talk("looking for other nodes on the local network; this machine tells it that one is here");
+    Ok(Meeting::start(&id, seed).await?)
+}
+
+/// What the node needs, and what must run beside it.
+async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOptions, Servers), CliError> {
+    let mut servers = Servers::default();
+    // Who types a passphrase first must not be looked for meanwhile.
+    let is_new = !Keyring::folder(&settings.data_dir).exists();
+    let passphrase = match settings.network {
+        Network::Attached { .. } | Network::Unsaid => None,
+        Network::Joined { .. } | Network::Lan | Network::Offline => {
+            Some(passphrase::read(settings.passphrase_file.as_deref(), is_new, out)?)
+        }
+    };
+    if settings.network == Network::Lan {
+        servers.meeting = Some(meet(&settings, out).await?);
+    }
+
     let Settings {
         data_dir,
-        passphrase_file,
+        passphrase_file: _,
         network,
         network_seed,
         member,
         api: _,
-        quic,
+        mut quic,
+        router,
         require_key: _,
         cors_origins: _,
         models,
@@ -146,21 +192,24 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         habits,
         happ: _,
     } = settings;
-    let mut alone = None;
     // Networks share the keystore, and what is known of models; everything else is of one network.
     let hashes = data_dir.join("hashes.json");
     let keystore = member.as_ref().map(|_| Keyring::folder(&data_dir));
-    let is_new = !Keyring::folder(&data_dir).exists();
     let home = member.as_ref().map_or(data_dir, |member| member.folder.clone());
-    let mode = match network {
-        Network::Attached { admin_url } => Mode::Attach(AttachOptions { admin_url, origin: ORIGIN.into() }),
-        Network::Unsaid => return Err(CliError::NoBootstrap),
-        Network::Joined { .. } | Network::Offline => {
-            let passphrase = passphrase::read(passphrase_file.as_deref(), is_new, out)?;
-            let (bootstrap_url, relay_url, tuning) = match network {
-                Network::Joined { bootstrap, relay, tuning } => (bootstrap, relay, tuning),
-                _ => {
-                    let server = alone.insert(Bootstrap::start((Ipv4Addr::LOCALHOST, 0).into()).await?);
+    let mode = match (network, passphrase) {
+        (Network::Attached { admin_url }, _) => Mode::Attach(AttachOptions { admin_url, origin: ORIGIN.into() }),
+        (Network::Unsaid, _) | (_, None) => return Err(CliError::NoBootstrap),
+        (network @ (Network::Joined { .. } | Network::Lan | Network::Offline), Some(passphrase)) => {
+            let (bootstrap_url, relay_url, tuning) = match (network, &servers.meeting) {
+                (Network::Joined { bootstrap, relay, tuning }, _) => (bootstrap, relay, tuning),
+                (_, Some(meeting)) => {
+                    if let Some(quic) = &mut quic {
+                        quic.meeting = Some(meeting.place());
+                    }
+                    (meeting.url(), meeting.url(), Tuning::Lan)
+                }
+                (_, None) => {
+                    let server = servers.alone.insert(Bootstrap::start((Ipv4Addr::LOCALHOST, 0).into()).await?);
                     (server.url().to_owned(), server.url().to_owned(), Tuning::Lan)
                 }
             };
@@ -188,7 +237,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         call_timeout: CALL_TIMEOUT_DEFAULT,
     };
     let worker = worker()?;
-    Ok((NodeOptions { data_dir: home, hashes, conductor, models, worker, habits, quic }, alone))
+    Ok((NodeOptions { data_dir: home, hashes, conductor, models, worker, habits, quic, router }, servers))
 }
 
 /// How a worker is started: by this program, which is also the worker's.

@@ -8,9 +8,10 @@ use crate::link::{wire_text, LinkError, ZomeCall};
 use crate::session::{self, Session};
 use crate::{Conductor, ConductorError};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AgentStanding, AnswerInput, CapabilityInput, EntryHash, Membership, ModelSpec,
-    ModelSpecRecord, OpenRequest, PostedAnswer, ProviderRecord, Receipt, ReceiptBatch, ReceiptBatchRecord,
-    RequestInput, Revocation, RevocationRecord, SendSignal, SignedReceipt, SpecRef, COORDINATOR_ZOME,
+    limits, ActionHash, AgentPubKey, AgentStanding, AnswerInput, BucketMember, BucketQuery, CapabilityInput, EntryHash,
+    LinkClaim, LinkProof, Membership, ModelSpec, ModelSpecRecord, OpenRequest, OwnPlaces, PlacesInput, PostedAnswer,
+    ProviderRecord, Receipt, ReceiptBatch, ReceiptBatchRecord, RequestInput, Revocation, RevocationRecord, SendSignal,
+    SignedReceipt, SpecRef, Topic, COORDINATOR_ZOME,
 };
 use holochain_conductor_api::ExternalApiWireError;
 use holochain_types::prelude::ExternIO;
@@ -64,7 +65,11 @@ const GET_ALL_MODEL_SPECS: Function = read("get_all_model_specs");
 const PUT_CAPABILITY: Function = write("put_capability", SMALL_BYTES_MAX);
 const GET_MY_CAPABILITY: Function = read("get_my_capability");
 const DELETE_MY_CAPABILITY: Function = write("delete_my_capability", SMALL_BYTES_MAX);
-const GET_ALL_PROVIDERS: Function = read("get_all_providers");
+const GET_PROVIDERS: Function = read("get_providers");
+const GET_PROVIDER: Function = read("get_provider");
+const GET_BUCKET: Function = read("get_bucket");
+const GET_MY_PLACES: Function = read("get_my_places");
+const PUT_PLACES: Function = write("put_places", SMALL_BYTES_MAX);
 const GET_PROVIDERS_FOR_MODEL_SPEC: Function = read("get_providers_for_model_spec");
 const CREATE_REQUEST: Function = write("create_request", limits::PROMPT_BYTES_MAX + FRAME_BYTES_MAX);
 const GET_OPEN_REQUESTS: Function = read("get_open_requests");
@@ -81,15 +86,20 @@ const GET_AGENT_STANDING: Function = read("get_agent_standing");
 const GET_MEMBERSHIP: Function = read("get_membership");
 const GET_REVOCATIONS: Function = read("get_revocations");
 const CREATE_REVOCATION: Function = write("create_revocation", SMALL_BYTES_MAX);
+const SIGN_LINK: Function = read("sign_link");
 
 /// Everything that the sidecar calls: what it is granted when it attaches.
-pub(crate) const SIDECAR_FUNCTIONS: [Function; 21] = [
+pub(crate) const SIDECAR_FUNCTIONS: [Function; 26] = [
     CREATE_MODEL_SPEC,
     GET_ALL_MODEL_SPECS,
     PUT_CAPABILITY,
     GET_MY_CAPABILITY,
     DELETE_MY_CAPABILITY,
-    GET_ALL_PROVIDERS,
+    GET_PROVIDERS,
+    GET_PROVIDER,
+    GET_BUCKET,
+    GET_MY_PLACES,
+    PUT_PLACES,
     GET_PROVIDERS_FOR_MODEL_SPEC,
     CREATE_REQUEST,
     GET_OPEN_REQUESTS,
@@ -105,6 +115,7 @@ pub(crate) const SIDECAR_FUNCTIONS: [Function; 21] = [
     GET_MEMBERSHIP,
     GET_REVOCATIONS,
     CREATE_REVOCATION,
+    SIGN_LINK,
 ];
 
 impl Conductor {
@@ -138,12 +149,32 @@ impl Conductor {
         self.call(DELETE_MY_CAPABILITY, &()).await
     }
 
-    /// Every provider on the network.
-    pub async fn get_all_providers(&self) -> Result<Vec<ProviderRecord>, ConductorError> {
-        self.call(GET_ALL_PROVIDERS, &()).await
+    /// Who offers something, by versions of capabilities that buckets name; at most [`limits::BUCKET_MEMBERS_MAX`] at a time.
+    pub async fn get_providers(&self, versions: &[ActionHash]) -> Result<Vec<ProviderRecord>, ConductorError> {
+        self.call(GET_PROVIDERS, &versions.to_vec()).await
     }
 
-    /// The providers that serve a model spec, by its identity.
+    /// What one agent offers.
+    pub async fn get_provider(&self, agent: AgentPubKey) -> Result<Option<ProviderRecord>, ConductorError> {
+        self.call(GET_PROVIDER, &agent).await
+    }
+
+    /// Who is linked from a bucket.
+    pub async fn get_bucket(&self, query: BucketQuery) -> Result<Vec<BucketMember>, ConductorError> {
+        self.call(GET_BUCKET, &query).await
+    }
+
+    /// Under which of these topics this node is linked, and how deep.
+    pub async fn get_my_places(&self, topics: Vec<Topic>) -> Result<OwnPlaces, ConductorError> {
+        self.call(GET_MY_PLACES, &topics).await
+    }
+
+    /// Links what this node offers from where it is looked for, and from nowhere else.
+    pub async fn put_places(&self, places: PlacesInput) -> Result<OwnPlaces, ConductorError> {
+        self.call(PUT_PLACES, &places).await
+    }
+
+    /// Providers of a model spec that everybody is shown: all of them in a small network.
     pub async fn get_providers_for_model_spec(&self, spec: EntryHash) -> Result<Vec<ProviderRecord>, ConductorError> {
         self.call(GET_PROVIDERS_FOR_MODEL_SPEC, &spec).await
     }
@@ -216,6 +247,11 @@ impl Conductor {
     /// Shuts somebody out, if we are a founder. It is for ever.
     pub async fn create_revocation(&self, revocation: Revocation) -> Result<ActionHash, ConductorError> {
         self.call(CREATE_REVOCATION, &revocation).await
+    }
+
+    /// Signs with the agent key that it is us who ask on a direct connection. Writes nothing.
+    pub async fn sign_link(&self, claim: LinkClaim) -> Result<LinkProof, ConductorError> {
+        self.call(SIGN_LINK, &claim).await
     }
 
     /// Calls a function and decodes what it gives back.

@@ -20,14 +20,8 @@ use std::fmt;
 use std::time::Duration;
 
 /// What the web page may call: it reads, and it speaks to peers; it never writes to the chain.
-pub const UI_FUNCTIONS: [&str; 6] = [
-    "get_all_model_specs",
-    "get_all_providers",
-    "get_providers_for_model_spec",
-    "send_signal",
-    "get_receipt_batch",
-    "get_agent_standing",
-];
+pub const UI_FUNCTIONS: [&str; 5] =
+    ["get_all_model_specs", "get_providers_for_model_spec", "send_signal", "get_receipt_batch", "get_agent_standing"];
 
 /// How long a page may connect, and reconnect, with one token. Seconds.
 const UI_TOKEN_S: u64 = 3_600;

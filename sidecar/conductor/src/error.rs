@@ -78,6 +78,12 @@ pub enum ConductorError {
         /// Bytes needed to go on.
         needed_bytes: u64,
     },
+    /// Nodes cannot be looked for on the LAN.
+    #[error("nodes cannot be looked for on the local network: {problem}")]
+    LanUnavailable {
+        /// In the words of multicast DNS.
+        problem: String,
+    },
     /// Another program listens there.
     #[error("another program listens on {address}")]
     PortInUse {
@@ -237,6 +243,7 @@ impl ConductorError {
             Self::Storage { .. } => "storage",
             Self::DiskFull { .. } => "disk_full",
             Self::PortInUse { .. } => "port_in_use",
+            Self::LanUnavailable { .. } => "lan_unavailable",
             Self::CannotListen { .. } => "cannot_listen",
             Self::InvalidUrl { .. } => "invalid_url",
             Self::InvalidHapp { .. } => "invalid_happ",
@@ -286,6 +293,9 @@ impl ConductorError {
             Self::Storage { path, .. } => format!("check that {} exists and that you may write to it", path.display()),
             Self::DiskFull { needed_bytes, .. } => {
                 format!("free {} MiB on that disk, then start again", needed_bytes.div_ceil(1 << 20))
+            }
+            Self::LanUnavailable { .. } => {
+                "check that this machine has a network with multicast, or name a server with --bootstrap".into()
             }
             Self::PortInUse { address } => format!("stop the program on port {}, or choose another", address.port()),
             Self::CannotListen { .. } => "choose an address of this machine and a port above 1023".into(),

@@ -57,12 +57,15 @@ fn options(happ: &[u8], port: u16, origin: &str) -> ConductorOptions {
 
 fn capability(detail: &str) -> CapabilityInput {
     CapabilityInput {
-        roles: vec![Role::Router],
+        roles: vec![Role::Auditor],
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: detail.into(),
         models: vec![],
+        router: None,
+        region: None,
     }
 }
 

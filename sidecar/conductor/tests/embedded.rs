@@ -40,7 +40,7 @@ fn a_restart_keeps_the_agent_and_wrong_folders_are_named() {
         first.shutdown().await.unwrap();
         first.shutdown().await.unwrap();
         assert!(matches!(*first.state().borrow(), NetworkState::Offline { .. }));
-        assert_eq!(first.get_all_providers().await.unwrap_err().code(), "stopped");
+        assert_eq!(first.get_all_model_specs().await.unwrap_err().code(), "stopped");
 
         let wrong = with_passphrase(options(&happ, &data_dir, NOWHERE), "wrong");
         assert_eq!(refusal("a wrong passphrase", wrong).await.code(), "wrong_passphrase");
@@ -82,7 +82,7 @@ fn calls_and_their_bounds() {
         };
         let error = node.send_signal(SendSignal { to: vec![node.agent()], signal: huge }).await.unwrap_err();
         assert_eq!(error.code(), "too_large");
-        assert!(node.get_all_providers().await.unwrap().is_empty(), "the connection is still there");
+        assert!(node.get_all_model_specs().await.unwrap().is_empty(), "the connection is still there");
         let stats = node.dht_stats().await.unwrap();
         assert!(stats.ops > 0 && stats.bytes > 0, "{stats:?}");
         assert_eq!(node.dht_ops().await.unwrap().len() as u64, stats.ops + stats.waiting);

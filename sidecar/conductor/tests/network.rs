@@ -33,9 +33,12 @@ fn provider(spec: &SpecRef, detail: &str) -> CapabilityInput {
         roles: vec![Role::Provider],
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: detail.into(),
         models: vec![ServedModel { spec: spec.clone(), tokens_per_s: 100 }],
+        router: None,
+        region: None,
     }
 }
 
@@ -69,6 +72,7 @@ fn two_nodes_meet_speak_and_find_each_other() {
         let announced = Instant::now();
         let spec = alice.create_model_spec(model()).await.unwrap();
         alice.put_capability(provider(&spec, "first")).await.unwrap();
+        common::place(&alice, &spec).await;
         println!("model spec and capability written after {} ms", announced.elapsed().as_millis());
         let found = eventually("alice as a provider at bob", || async {
             let providers = bob.get_providers_for_model_spec(spec.entry.clone()).await.ok()?;

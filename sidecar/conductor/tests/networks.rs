@@ -97,15 +97,23 @@ async fn offer(node: &Conductor) {
         roles: vec![Role::Provider],
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: "test".into(),
-        models: vec![ServedModel { spec, tokens_per_s: 1 }],
+        models: vec![ServedModel { spec: spec.clone(), tokens_per_s: 1 }],
+        router: None,
+        region: None,
     };
     node.put_capability(capability).await.unwrap();
+    common::place(node, &spec).await;
 }
 
 async fn providers(node: &Conductor) -> Vec<AgentPubKey> {
-    node.get_all_providers().await.unwrap().into_iter().map(|provider| provider.agent).collect()
+    let mut found = Vec::new();
+    for spec in node.get_all_model_specs().await.unwrap() {
+        found.extend(node.get_providers_for_model_spec(spec.spec.entry).await.unwrap());
+    }
+    found.into_iter().map(|provider| provider.agent).collect()
 }
 
 #[test]
@@ -203,7 +211,7 @@ fn a_network_on_a_lan_looks_nowhere_else() {
             assert_eq!(refused.code(), "invalid_url", "{refused}");
         }
         let node = founder.start(&circle, NOWHERE, None).await;
-        assert!(node.get_all_providers().await.unwrap().is_empty());
+        assert!(providers(&node).await.is_empty());
         // Without its keystore a network's agent is not replaced by a new one.
         node.shutdown().await.unwrap();
         let mut lost = founder.options(&circle, NOWHERE, None);

@@ -8,7 +8,7 @@ mod rogue;
 use ainonymous_conductor::{pack, Conductor, NetworkState};
 use ainonymous_types::*;
 use ainonymous_verify::{ask, commit, merkle, receipt};
-use common::{bootstrap, eventually, happ, options, repository, run, until, NOWHERE, PATIENCE};
+use common::{bootstrap, eventually, happ, options, place, repository, run, until, NOWHERE, PATIENCE};
 use ed25519_dalek::{Signer, SigningKey};
 use rogue::breaches::{self, in_a_minute, Bad, Honest, Own};
 use rogue::payload::{Act, RawCall, RawEntry, RawPayload, VectorReport};
@@ -20,8 +20,9 @@ use std::time::{Duration, Instant};
 /// A question of 100 bytes, signed by its conversation's key.
 fn question(spec: &SpecRef) -> PostedQuestion {
     let key = SigningKey::from_bytes(&[7; 32]);
-    let message = ChatMessage { role: ChatRole::User, content: "x".repeat(100) };
-    let input = ChatInput { messages: vec![message], sampling: Sampling::default(), max_tokens: 16, stop: vec![] };
+    let message = ChatMessage::new(ChatRole::User, "x".repeat(100));
+    let input =
+        ChatInput { messages: vec![message], sampling: Sampling::default(), max_tokens: 16, stop: vec![], more: None };
     let (id, salt, session_key) = (RequestId([1; 16]), Bytes32([9; 32]), Bytes32(key.verifying_key().to_bytes()));
     let commitment = commit::input(&salt, &input);
     let signature = key.sign(&ask::canonical(&id, &spec.entry, &commitment, &session_key));
@@ -47,6 +48,7 @@ fn a_posted_question_is_answered_receipted_and_read() {
         assert_eq!(bob.put_capability(provider(&spec, 119)).await.unwrap(), capability, "no faster worth an action");
         let faster = bob.put_capability(provider(&spec, 121)).await.unwrap();
         assert_ne!(faster, capability);
+        assert_eq!((place(&bob, &spec).await.drawn, place(&bob, &spec).await.drawn), (2, 0), "drawn once");
         let found = eventually("the provider", || async {
             let found = alice.get_providers_for_model_spec(spec.entry.clone()).await.unwrap();
             found.into_iter().find(|p| p.action == faster)
@@ -55,8 +57,8 @@ fn a_posted_question_is_answered_receipted_and_read() {
         assert_eq!((found.agent.clone(), found.capability.models[0].tokens_per_s), (bob.agent(), 121));
         // Each link comes on its own.
         let there = |n: usize| (n > 0).then_some(());
-        eventually("all providers", || async { there(alice.get_all_providers().await.unwrap().len()) }).await;
-        assert_eq!(alice.get_all_providers().await.unwrap(), vec![found.clone()]);
+        let known = eventually("bob by his key", || async { alice.get_provider(bob.agent()).await.unwrap() }).await;
+        assert_eq!(known, found);
         eventually("all model specs", || async { there(alice.get_all_model_specs().await.unwrap().len()) }).await;
         let specs = alice.get_all_model_specs().await.unwrap();
         assert_eq!(specs, vec![ModelSpecRecord { spec: spec.clone(), model: model_spec("tiny-gemma") }]);
@@ -109,7 +111,8 @@ fn a_posted_question_is_answered_receipted_and_read() {
         };
         let written = bob.create_receipt_batch(batch.clone()).await.unwrap();
         let proof = BatchProof { batch: written.clone(), index: 0, path: merkle::path(&leaves, 0).unwrap() };
-        let answer = PostedAnswer { text: text.into(), tokens, receipt: signed.clone(), proof: proof.clone() };
+        let answer =
+            PostedAnswer { text: text.into(), tokens, more: None, receipt: signed.clone(), proof: proof.clone() };
         assert_eq!(alice.get_answer(request.clone()).await.unwrap(), None);
         let input = AnswerInput { request: request.clone(), answer: answer.clone() };
         let action = bob.create_answer(input).await.unwrap();
@@ -136,7 +139,7 @@ fn a_posted_question_is_answered_receipted_and_read() {
 
         bob.delete_my_capability().await.unwrap();
         assert_eq!(bob.get_my_capability().await.unwrap(), None);
-        eventually("nobody", || async { alice.get_all_providers().await.unwrap().is_empty().then_some(()) }).await;
+        eventually("nobody", || async { alice.get_provider(bob.agent()).await.unwrap().is_none().then_some(()) }).await;
         eventually("nobody for the spec either", || async {
             alice.get_providers_for_model_spec(spec.entry.clone()).await.unwrap().is_empty().then_some(())
         })
@@ -144,7 +147,11 @@ fn a_posted_question_is_answered_receipted_and_read() {
         let back = bob.put_capability(provider(&spec, 100)).await.unwrap();
         let mine = bob.get_my_capability().await.unwrap().unwrap();
         assert_eq!((mine.action, mine.capability.sealing_key), (back, found.capability.sealing_key));
-        eventually("back", || async { (alice.get_all_providers().await.unwrap().len() == 1).then_some(()) }).await;
+        assert_eq!(place(&bob, &spec).await.drawn, 2);
+        eventually("back", || async {
+            (alice.get_providers_for_model_spec(spec.entry.clone()).await.unwrap().len() == 1).then_some(())
+        })
+        .await;
 
         bob.shutdown().await.unwrap();
         alice.shutdown().await.unwrap();
@@ -175,14 +182,16 @@ fn the_golden_vectors_hold_in_wasm() {
 }
 
 /// Rules that a peer can break on a public network's DHT; `membership` is for others (`networks.rs`).
-const RULES: [&str; 24] = [
+const RULES: [&str; 25] = [
     "agent_to_capability",
     "all_model_specs",
-    "all_providers",
     "all_revocations",
     "answer",
     "answer_request",
     "assignee_to_request",
+    "bucket_depth",
+    "bucket_to_provider",
+    "bucket_to_router",
     "capability",
     "delete",
     "delete_link",
@@ -198,7 +207,6 @@ const RULES: [&str; 24] = [
     "request_to_answer",
     "revocation",
     "spec_ref",
-    "spec_to_capability",
     "update",
 ];
 
@@ -248,6 +256,7 @@ fn peers_warrant_who_writes_what_breaks_a_rule() {
         let bob = start(&happ, &dir.path().join("bob"), server.url()).await;
         let spec = bob.create_model_spec(model_spec("tiny-gemma")).await.unwrap();
         let capability = bob.put_capability(provider(&spec, 1)).await.unwrap();
+        place(&bob, &spec).await;
         let (question, expires_at) = (question(&spec), in_a_minute());
         let input = RequestInput { capability: capability.clone(), spec: spec.clone(), question, expires_at };
         let request = bob.create_request(input).await.unwrap();
@@ -297,7 +306,7 @@ fn peers_warrant_who_writes_what_breaks_a_rule() {
         }
         // Bob's spec was "deleted" by a stranger: it still counts.
         assert_eq!(bob.get_all_model_specs().await.unwrap().len(), 1);
-        assert_eq!(bob.get_all_providers().await.unwrap().len(), 1);
+        assert_eq!(bob.get_providers_for_model_spec(honest.spec.entry.clone()).await.unwrap().len(), 1);
         bob.shutdown().await.unwrap();
         server.shutdown().await;
     });
@@ -323,6 +332,7 @@ fn nonsense_from_a_peer_is_noted_and_nothing_else_is_granted() {
             chunk: 0,
             text: "x".repeat(limits::CHUNK_TEXT_BYTES_MAX + 1),
             tokens: vec![],
+            more: None,
         });
         let cases = [
             (RawPayload::Bytes(vec![1, 2, 3]), "undecodable"),

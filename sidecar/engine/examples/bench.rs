@@ -71,11 +71,12 @@ async fn bench(model: &str, tokens: u32, slots: u32) {
 
 /// One answer at a temperature that seldom ends by itself.
 async fn one(engine: &LlamaEngine, tokens: u32, seed: u64, content: &str) -> Seen {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: content.into() }];
+    let messages = vec![ChatMessage::new(ChatRole::User, content)];
     let sampling = Sampling { temperature_milli: 3_000, seed, ..Sampling::default() };
     let began = Instant::now();
-    let mut generation =
-        engine.generate(ChatInput { messages, sampling, max_tokens: tokens, stop: vec![] }.into()).unwrap();
+    let mut generation = engine
+        .generate(ChatInput { messages, sampling, max_tokens: tokens, stop: vec![], more: None }.try_into().unwrap())
+        .unwrap();
     let (mut first, mut count) = (None, 0);
     loop {
         match generation.events.recv().await.unwrap() {

@@ -25,6 +25,7 @@ mod template;
 #[cfg(any(test, feature = "test-engine"))]
 mod test_engine;
 mod text;
+mod travel;
 mod wire;
 mod worker;
 
@@ -41,6 +42,7 @@ pub use sandbox::{Sandbox, SandboxReport, SANDBOX_VARIABLE};
 pub use supervisor::LlamaEngine;
 #[cfg(any(test, feature = "test-engine"))]
 pub use test_engine::TestEngine;
+pub use travel::more_of_each;
 pub use worker::run_worker;
 
 use ainonymous_types::FinishReason;
@@ -86,7 +88,7 @@ pub enum Event {
     },
     /// It has a slot; its prompt is being computed.
     Started {
-        /// Tokens of the rendered prompt.
+        /// Tokens of the rendered prompt, and of the begun answer behind it.
         prompt_tokens: u32,
     },
     /// A token was chosen. The token with which the model ends its answer is one of them.
@@ -166,11 +168,11 @@ request::secret!(More, ToolCallPart, TokenLogprobs, TokenLogprob);
 pub struct Finished {
     /// Why.
     pub finish: FinishReason,
-    /// Tokens of the rendered prompt.
+    /// Tokens of the rendered prompt, and of the begun answer behind it.
     pub prompt_tokens: u32,
-    /// Tokens of the prompt that were in the cache.
+    /// Those of them that were in the cache.
     pub cached_tokens: u32,
-    /// Tokens of the answer.
+    /// Tokens of the answer that were chosen here: those that were begun elsewhere are not among them.
     pub completion_tokens: u32,
     /// Which of the question's stop texts ended it.
     pub stopped_by: Option<u32>,

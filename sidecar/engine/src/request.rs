@@ -1,35 +1,28 @@
 //! What an engine is asked: everything that decides an answer besides the model, and the bounds on it.
 //!
-//! Richer than what travels between peers (`types::ChatInput`), which converts into it. Nothing here shows its content in
-//! `Debug`: it is somebody's prompt.
+//! The form in which it travels between peers (`types::ChatInput`) is made and read in `travel`. Nothing here shows its content
+//! in `Debug`: it is somebody's prompt.
 
 use crate::EngineError;
-use ainonymous_types::{limits, ChatInput, ChatMessage, ChatRole, Sampling};
+use ainonymous_types::limits;
+use ainonymous_types::Sampling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Most tools in one question.
-pub const TOOLS_MAX: usize = 128;
-/// Longest name of a tool, in bytes.
-pub const TOOL_NAME_BYTES_MAX: usize = 64;
-/// Most tool calls in one message.
-pub const TOOL_CALLS_MAX: usize = 128;
-/// Longest text of all tools together, or of a constraint, in bytes as JSON.
-pub const SCHEMA_BYTES_MAX: usize = 256 << 10;
-/// Most tokens with a bias.
-pub const LOGIT_BIASES_MAX: usize = 1_024;
+pub use limits::{
+    IMAGES_MAX, IMAGE_BYTES_MAX, LOGIT_BIASES_MAX, TOOLS_MAX, TOOL_CALLS_MAX, TOOL_NAME_BYTES_MAX, TOP_LOGPROBS_MAX,
+};
+/// Longest text of all tools together, or of a constraint, in bytes as JSON: what may travel.
+pub const SCHEMA_BYTES_MAX: usize = {
+    assert!(limits::TOOLS_BYTES_MAX == limits::CONSTRAINT_BYTES_MAX);
+    limits::CONSTRAINT_BYTES_MAX
+};
 /// Largest bias either way (OpenAI's bound).
-pub const LOGIT_BIAS_MAX: f32 = 100.0;
-/// Most alternatives reported with each token.
-pub const TOP_LOGPROBS_MAX: u32 = 20;
+pub const LOGIT_BIAS_MAX: f32 = limits::LOGIT_BIAS_MILLI_MAX as f32 / 1_000.0;
 /// Most texts embedded at once.
 pub const EMBED_INPUTS_MAX: usize = 512;
-/// Most images in one question.
-pub const IMAGES_MAX: usize = 16;
-/// Longest image, in bytes of its file.
-pub const IMAGE_BYTES_MAX: usize = 8 << 20;
-/// All images of a question together, in bytes of their files.
+/// All images of a question together, in bytes of their files. To peers fewer may be sent.
 pub const IMAGES_BYTES_MAX: usize = 24 << 20;
 /// Most pixels of an image, as its header says.
 pub const IMAGE_PIXELS_MAX: u64 = 32 << 20;
@@ -55,6 +48,9 @@ pub struct Question {
     pub logprobs: Option<u32>,
     /// Go on where the model would end its answer.
     pub ignore_end: bool,
+    /// Tokens with which the answer begins: somebody has said them already, and what is answered follows them. They count as
+    /// chosen, for penalties, forms, stop texts and `max_tokens`, but are not told again.
+    pub begun: Vec<u32>,
 }
 
 /// What is to be continued.
@@ -277,17 +273,6 @@ impl Chat {
     }
 }
 
-impl From<ChatMessage> for Message {
-    fn from(ChatMessage { role, content }: ChatMessage) -> Self {
-        let role = match role {
-            ChatRole::System => Role::System,
-            ChatRole::User => Role::User,
-            ChatRole::Assistant => Role::Assistant,
-        };
-        Self::new(role, content)
-    }
-}
-
 impl Question {
     /// Does it show images?
     pub fn has_images(&self) -> bool {
@@ -305,52 +290,13 @@ impl Question {
             stop: vec![],
             logprobs: None,
             ignore_end: false,
+            begun: vec![],
         }
-    }
-
-    /// The question in the form that travels between peers, or the name of the first thing that this form lacks.
-    pub fn to_chat_input(&self) -> Result<ChatInput, &'static str> {
-        let Self { prompt, sampling, adjust, constraint, max_tokens, stop, logprobs, ignore_end } = self;
-        let Prompt::Chat(Chat {
-            messages,
-            tools,
-            tool_choice: _,
-            parallel_tool_calls: _,
-            thinking,
-            template_arguments,
-        }) = prompt
-        else {
-            return Err("prompt");
-        };
-        let lacking = [
-            ("tools", !tools.is_empty()),
-            ("images", messages.iter().any(|m| !m.images.is_empty())),
-            ("thinking", thinking.is_some()),
-            ("chat_template_kwargs", !template_arguments.is_empty()),
-            ("penalties and biases", !adjust.is_neutral()),
-            ("structured output", constraint.is_some()),
-            ("logprobs", logprobs.is_some()),
-            ("ignore_eos", *ignore_end),
-        ];
-        if let Some((what, _)) = lacking.into_iter().find(|(_, asked)| *asked) {
-            return Err(what);
-        }
-        let plain = |m: &Message| {
-            let role = match m.role {
-                Role::System => ChatRole::System,
-                Role::User => ChatRole::User,
-                Role::Assistant => ChatRole::Assistant,
-                Role::Tool => return None,
-            };
-            m.tool_calls.is_empty().then(|| ChatMessage { role, content: m.content.clone() })
-        };
-        let messages = messages.iter().map(plain).collect::<Option<Vec<_>>>().ok_or("tools")?;
-        Ok(ChatInput { messages, sampling: *sampling, max_tokens: *max_tokens, stop: stop.clone() })
     }
 
     /// Refuses what breaks a bound, and questions without a word.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
-        let Self { prompt, sampling, adjust, constraint, max_tokens, stop, logprobs, ignore_end: _ } = self;
+        let Self { prompt, sampling, adjust, constraint, max_tokens, stop, logprobs, ignore_end: _, begun } = self;
         let bounds = [
             ("STOP_STRINGS_MAX", stop.len() <= limits::STOP_STRINGS_MAX),
             ("STOP_BYTES_MAX", stop.iter().all(|s| s.len() <= limits::STOP_BYTES_MAX)),
@@ -366,18 +312,12 @@ impl Question {
             ("repetition", adjust.repetition > 0.0 && adjust.repetition <= 10.0),
             ("presence", adjust.presence.abs() <= 10.0),
             ("frequency", adjust.frequency.abs() <= 10.0),
+            ("BEGUN_TOKENS_MAX", begun.len() <= limits::BEGUN_TOKENS_MAX),
+            ("max_tokens", *max_tokens == 0 || begun.len() <= *max_tokens as usize),
             ("SCHEMA_BYTES_MAX", constraint.as_ref().is_none_or(|c| c.bytes() <= SCHEMA_BYTES_MAX)),
         ];
         broken(&bounds)?;
         prompt.check()
-    }
-}
-
-impl From<ChatInput> for Question {
-    fn from(ChatInput { messages, sampling, max_tokens, stop }: ChatInput) -> Self {
-        let messages = messages.into_iter().map(Message::from).collect();
-        let chat = Chat { messages, ..Chat::default() };
-        Self { sampling, max_tokens, stop, ..Self::new(Prompt::Chat(chat)) }
     }
 }
 
@@ -527,6 +467,10 @@ mod tests {
         assert!(with(|q| q.adjust.bias = vec![(1, f32::NAN)]).is_err());
         assert!(with(|q| q.adjust.repetition = f32::NAN).is_err());
         assert!(with(|q| q.constraint = Some(Constraint::Regex("x".repeat(SCHEMA_BYTES_MAX + 1)))).is_err());
+        assert_eq!(with(|q| q.begun = vec![1; limits::BEGUN_TOKENS_MAX]), Ok(()));
+        assert!(with(|q| q.begun = vec![1; limits::BEGUN_TOKENS_MAX + 1]).is_err());
+        assert_eq!(with(|q| (q.begun, q.max_tokens) = (vec![1; 3], 3)), Ok(()));
+        assert!(with(|q| (q.begun, q.max_tokens) = (vec![1; 4], 3)).is_err());
     }
 
     #[test]
@@ -568,21 +512,6 @@ mod tests {
         let is_gbnf = |text: &str| matches!(Constraint::grammar(text.into()), Constraint::Gbnf(_));
         assert!(is_gbnf("# a comment\nroot ::= \"x\"") && is_gbnf("  root-1\t::= \"x\"") && is_gbnf("root::=other"));
         assert!(!is_gbnf("start: \"::=\"") && !is_gbnf("// a ::= b\nstart: /x ::= y/") && !is_gbnf("::= x"));
-    }
-
-    #[test]
-    fn what_peers_cannot_be_asked_is_named() {
-        assert_eq!(chat("x".into()).to_chat_input().unwrap().messages.len(), 1);
-        let lacks = |change: &dyn Fn(&mut Question)| {
-            let mut question = chat("x".into());
-            change(&mut question);
-            question.to_chat_input().unwrap_err()
-        };
-        assert_eq!(lacks(&|q| q.logprobs = Some(0)), "logprobs");
-        assert_eq!(lacks(&|q| q.constraint = Some(Constraint::JsonObject)), "structured output");
-        let picture = Chat { messages: vec![shown("x")], ..Chat::default() };
-        assert_eq!(lacks(&|q| q.prompt = Prompt::Chat(picture.clone())), "images");
-        assert_eq!(lacks(&|q| q.prompt = Prompt::Text("x".into())), "prompt");
     }
 
     #[test]

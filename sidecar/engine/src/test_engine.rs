@@ -100,10 +100,13 @@ impl Engine for TestEngine {
         let tokens_max = if question.max_tokens == 0 { room } else { room.min(question.max_tokens as usize) };
         let finish = if answer.len() > tokens_max { FinishReason::Length } else { FinishReason::Stop };
         answer.truncate(tokens_max);
+        let begun = question.begun.len().min(answer.len());
+        answer.drain(..begun);
+        let prompt_tokens = prompt_tokens + begun as u32;
         let (sender, events) = mpsc::channel(room + 8);
         let (open, delay) = (self.open.clone(), self.delay);
         tokio::spawn(async move {
-            say(&sender, answer, delay, prompt_tokens, finish).await;
+            say(&sender, (begun as u32, answer), delay, prompt_tokens, finish).await;
             open.fetch_sub(1, Ordering::AcqRel);
         });
         Ok(Generation { events })
@@ -159,7 +162,7 @@ impl Engine for TestEngine {
 
 async fn say(
     events: &mpsc::Sender<Event>,
-    answer: Vec<String>,
+    (begun, answer): (u32, Vec<String>),
     delay: Duration,
     prompt_tokens: u32,
     finish: FinishReason,
@@ -167,7 +170,7 @@ async fn say(
     let began = Instant::now();
     let completion_tokens = answer.len() as u32;
     let _ = events.send(Event::Started { prompt_tokens }).await;
-    for (id, text) in (0..).zip(answer) {
+    for (id, text) in (begun..).zip(answer) {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
@@ -214,9 +217,9 @@ mod tests {
 
     #[tokio::test]
     async fn it_says_what_it_is_told() {
-        let messages = vec![ChatMessage { role: ChatRole::User, content: "x".into() }];
-        let input = ChatInput { messages, sampling: Sampling::default(), max_tokens: 2, stop: vec![] };
-        let mut generation = TestEngine::new().saying("one two three").generate(input.into()).unwrap();
+        let messages = vec![ChatMessage::new(ChatRole::User, "x")];
+        let input = ChatInput { messages, sampling: Sampling::default(), max_tokens: 2, stop: vec![], more: None };
+        let mut generation = TestEngine::new().saying("one two three").generate(input.try_into().unwrap()).unwrap();
         let (mut text, mut last) = (String::new(), None);
         while let Some(event) = generation.events.recv().await {
             if let Event::Token { text: t, .. } = &event {

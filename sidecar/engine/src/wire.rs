@@ -14,9 +14,9 @@ use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 /// Changed with every change of this module.
-pub(crate) const PROTOCOL: u32 = 6;
-/// Largest frame to the worker: the longest prompt, all its images, and room for the rest.
-pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + IMAGES_BYTES_MAX + (1 << 20);
+pub(crate) const PROTOCOL: u32 = 7;
+/// Largest frame to the worker: the longest prompt, all its images, and room for tools, forms and a begun answer.
+pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + IMAGES_BYTES_MAX + (2 << 20);
 /// Largest frame to the host.
 pub(crate) const TO_HOST_BYTES_MAX: usize = 64 << 20;
 /// Bytes of the length that precedes a frame.

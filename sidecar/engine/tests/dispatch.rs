@@ -39,11 +39,11 @@ async fn load(worker: WorkerCommand) -> Result<LlamaEngine, EngineError> {
 /// Which variant computed, and what the model said with it.
 async fn greedy(worker: WorkerCommand) -> (String, String) {
     let engine = load(worker).await.unwrap();
-    let content = "What is the capital of France?".into();
-    let messages = vec![ChatMessage { role: ChatRole::User, content }];
+    let content: String = "What is the capital of France?".into();
+    let messages = vec![ChatMessage::new(ChatRole::User, content)];
     let sampling = Sampling { temperature_milli: 0, ..Sampling::default() };
-    let input = ChatInput { messages, sampling, max_tokens: 0, stop: vec![] };
-    let (mut text, mut generation) = (String::new(), engine.generate(input.into()).unwrap());
+    let input = ChatInput { messages, sampling, max_tokens: 0, stop: vec![], more: None };
+    let (mut text, mut generation) = (String::new(), engine.generate(input.try_into().unwrap()).unwrap());
     while let Some(event) = generation.events.recv().await {
         match event {
             Event::Token { text: piece, .. } => text.push_str(&piece),

@@ -34,9 +34,9 @@ async fn load_error(model_path: PathBuf) -> EngineError {
 }
 
 fn ask(content: &str) -> ChatInput {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: content.into() }];
+    let messages = vec![ChatMessage::new(ChatRole::User, content)];
     let sampling = Sampling { temperature_milli: 0, ..Sampling::default() };
-    ChatInput { messages, sampling, max_tokens: 0, stop: vec![] }
+    ChatInput { messages, sampling, max_tokens: 0, stop: vec![], more: None }
 }
 
 fn story(seed: u64) -> ChatInput {
@@ -65,7 +65,7 @@ async fn collect(mut generation: Generation) -> (Vec<u32>, String, Result<Finish
 }
 
 async fn answer(engine: &LlamaEngine, input: ChatInput) -> (Vec<u32>, String, Finished) {
-    let (ids, text, end) = collect(engine.generate(input.into()).unwrap()).await;
+    let (ids, text, end) = collect(engine.generate(input.try_into().unwrap()).unwrap()).await;
     (ids, text, end.unwrap())
 }
 
@@ -136,7 +136,7 @@ async fn it_answers_and_knows_its_model() {
     #[cfg(target_os = "linux")]
     assert!(status.worker_rss_bytes.unwrap() > 1 << 20);
     engine.shutdown().await;
-    assert_eq!(engine.generate(ask("x").into()).unwrap_err(), EngineError::Draining);
+    assert_eq!(engine.generate(ask("x").try_into().unwrap()).unwrap_err(), EngineError::Draining);
     assert_eq!(engine.status().worker_pid, None);
 }
 
@@ -144,8 +144,8 @@ async fn it_answers_and_knows_its_model() {
 async fn the_same_seed_gives_the_same_answer_alone_and_in_company() {
     let engine = Arc::new(load(options(5)).await);
     let (alone, text, _) = answer(&engine, story(7)).await;
-    let company: Vec<_> = (1..5).map(|seed| engine.generate(story(100 + seed).into()).unwrap()).collect();
-    let again = engine.generate(story(7).into()).unwrap();
+    let company: Vec<_> = (1..5).map(|seed| engine.generate(story(100 + seed).try_into().unwrap()).unwrap()).collect();
+    let again = engine.generate(story(7).try_into().unwrap()).unwrap();
     let others: Vec<_> = company.into_iter().map(|g| tokio::spawn(collect(g))).collect();
     let (in_company, text_again, _) = collect(again).await;
     assert_eq!((alone, text), (in_company, text_again));
@@ -191,9 +191,9 @@ async fn max_tokens_and_the_context_bound_an_answer() {
 async fn a_dropped_answer_frees_its_slot() {
     let engine = load(EngineOptions { context_tokens: Some(2_048), ..options(1) }).await;
     let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: 1 };
-    let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.into()).unwrap();
+    let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.try_into().unwrap()).unwrap();
     while !matches!(within(long.events.recv()).await, Some(Event::Token { .. })) {}
-    let waiting = engine.generate(ask("What is the capital of Japan?").into()).unwrap();
+    let waiting = engine.generate(ask("What is the capital of Japan?").try_into().unwrap()).unwrap();
     let began = Instant::now();
     drop(long);
     let (_, text, end) = collect(waiting).await;
@@ -201,7 +201,7 @@ async fn a_dropped_answer_frees_its_slot() {
     assert!(began.elapsed() < Duration::from_secs(2));
     // A long prompt is dropped while it is computed or waits, too.
     for _ in 0..3 {
-        drop(engine.generate(ask(&"One day Tom went to the park. ".repeat(60)).into()).unwrap());
+        drop(engine.generate(ask(&"One day Tom went to the park. ".repeat(60)).try_into().unwrap()).unwrap());
     }
     idle(&engine).await;
 }
@@ -215,11 +215,12 @@ async fn the_queue_is_fair_bounded_and_tells_positions() {
         seed += 1;
         assert!(seed < 20, "the first answer never lasts until the queue is full");
         let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
-        let mut first = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.into()).unwrap();
+        let mut first =
+            engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.try_into().unwrap()).unwrap();
         while !matches!(within(first.events.recv()).await, Some(Event::Token { .. })) {}
-        let mut second = engine.generate(ask("What is the capital of France?").into()).unwrap();
-        let third = engine.generate(ask("What is the capital of Japan?").into()).unwrap();
-        match engine.generate(ask("x").into()) {
+        let mut second = engine.generate(ask("What is the capital of France?").try_into().unwrap()).unwrap();
+        let third = engine.generate(ask("What is the capital of Japan?").try_into().unwrap()).unwrap();
+        match engine.generate(ask("x").try_into().unwrap()) {
             Err(full) => {
                 assert_eq!(full, EngineError::QueueFull { queue_max: 2 });
                 // What a seed says depends on the processor; a short answer may just have ended.
@@ -242,10 +243,13 @@ async fn the_queue_is_fair_bounded_and_tells_positions() {
 #[tokio::test]
 async fn bad_questions_get_names() {
     let engine = load(options(1)).await;
-    assert_eq!(engine.generate(ask(" ").into()).unwrap_err(), EngineError::EmptyPrompt);
-    assert_eq!(engine.generate(ask(&"x".repeat(2 << 20)).into()).unwrap_err().code(), "input_out_of_bounds");
+    assert_eq!(engine.generate(ask(" ").try_into().unwrap()).unwrap_err(), EngineError::EmptyPrompt);
+    assert_eq!(
+        engine.generate(ask(&"x".repeat(2 << 20)).try_into().unwrap()).unwrap_err().code(),
+        "input_out_of_bounds"
+    );
     let long = ask(&"One day Tom went to the park. ".repeat(500));
-    let (_, _, end) = collect(engine.generate(long.into()).unwrap()).await;
+    let (_, _, end) = collect(engine.generate(long.try_into().unwrap()).unwrap()).await;
     match end.unwrap_err() {
         EngineError::PromptTooLong { prompt_tokens, context_tokens: 512 } => assert!(prompt_tokens > 512),
         other => panic!("{other}"),
@@ -255,13 +259,13 @@ async fn bad_questions_get_names() {
     for part in ["x", " ", "\n", "7", "🦀", "ab ", "<|turn>", "é\u{301}"] {
         let began = Instant::now();
         let prompt = format!("a{}b", part.repeat((1 << 20) / part.len() - 2));
-        let (_, _, end) = collect(engine.generate(ask(&prompt).into()).unwrap()).await;
+        let (_, _, end) = collect(engine.generate(ask(&prompt).try_into().unwrap()).unwrap()).await;
         assert_eq!(end.unwrap_err().code(), "prompt_too_long", "{part:?}");
         println!("{part:?} took {:?}", began.elapsed());
         assert!(began.elapsed() < Duration::from_secs(10), "{part:?} took {:?}", began.elapsed());
     }
     let odd = "\u{0} \u{feff} 🦀 ☃ \u{202e} <|turn>system\n<bos><bos>";
-    assert!(collect(engine.generate(ask(odd).into()).unwrap()).await.2.is_ok());
+    assert!(collect(engine.generate(ask(odd).try_into().unwrap()).unwrap()).await.2.is_ok());
     assert_eq!(engine.status().restarts, 0);
 }
 
@@ -270,7 +274,11 @@ async fn text_is_whole_characters() {
     let engine = load(options(4)).await;
     let hot = |seed| Sampling { temperature_milli: 3_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
     let generations: Vec<_> = (0..4)
-        .map(|seed| engine.generate(ChatInput { sampling: hot(seed), max_tokens: 120, ..ask("☃ 🦀?") }.into()).unwrap())
+        .map(|seed| {
+            engine
+                .generate(ChatInput { sampling: hot(seed), max_tokens: 120, ..ask("☃ 🦀?") }.try_into().unwrap())
+                .unwrap()
+        })
         .collect();
     for generation in generations {
         // A `String` is valid UTF-8 by its type; what must hold is that splitting loses nothing and ends.
@@ -360,7 +368,8 @@ async fn a_killed_worker_fails_its_answers_and_comes_back() {
         kills += 1;
         assert!(kills < 5, "no answer ever lasts until the kill");
         let hot = Sampling { temperature_milli: 5_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: kills };
-        let mut long = engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.into()).unwrap();
+        let mut long =
+            engine.generate(ChatInput { sampling: hot, ..ask("Tell me a story.") }.try_into().unwrap()).unwrap();
         while !matches!(within(long.events.recv()).await, Some(Event::Token { .. })) {}
         let before = std::mem::replace(&mut pid, engine.status().worker_pid.unwrap());
         assert_ne!(before, pid);
@@ -376,7 +385,8 @@ async fn a_killed_worker_fails_its_answers_and_comes_back() {
         })
         .await;
     }
-    let (_, text, end) = collect(engine.generate(ask("What is the capital of France?").into()).unwrap()).await;
+    let (_, text, end) =
+        collect(engine.generate(ask("What is the capital of France?").try_into().unwrap()).unwrap()).await;
     assert!(end.is_ok() && text.contains("Paris"), "{text}");
     let status = engine.status();
     assert_eq!((status.state, u64::from(status.restarts)), (EngineState::Ready, kills));
@@ -395,7 +405,7 @@ async fn a_worker_that_keeps_dying_is_given_up() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(engine.generate(ask("x").into()).unwrap_err().code(), "engine_gave_up");
+    assert_eq!(engine.generate(ask("x").try_into().unwrap()).unwrap_err().code(), "engine_gave_up");
     assert_eq!(engine.status().restarts, 5);
     engine.shutdown().await;
 }

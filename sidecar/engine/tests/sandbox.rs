@@ -191,10 +191,10 @@ async fn load_with(mode: &str, model: &Path) -> Result<LlamaEngine, EngineError>
 }
 
 async fn answer(engine: &LlamaEngine) -> String {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: "What is the capital of France?".into() }];
+    let messages = vec![ChatMessage::new(ChatRole::User, "What is the capital of France?")];
     let sampling = Sampling { temperature_milli: 0, ..Sampling::default() };
-    let question = ChatInput { messages, sampling, max_tokens: 0, stop: vec![] };
-    let mut generation = engine.generate(question.into()).unwrap();
+    let question = ChatInput { messages, sampling, max_tokens: 0, stop: vec![], more: None };
+    let mut generation = engine.generate(question.try_into().unwrap()).unwrap();
     let mut all = String::new();
     while let Some(event) = generation.events.recv().await {
         match event {

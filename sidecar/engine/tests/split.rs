@@ -18,10 +18,12 @@ async fn load(path: &Path) -> Result<LlamaEngine, EngineError> {
 }
 
 async fn said(engine: &LlamaEngine) -> String {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: "What is the capital of France?".into() }];
+    let messages = vec![ChatMessage::new(ChatRole::User, "What is the capital of France?")];
     let sampling = Sampling { temperature_milli: 0, ..Sampling::default() };
-    let mut events =
-        engine.generate(ChatInput { messages, sampling, max_tokens: 0, stop: vec![] }.into()).unwrap().events;
+    let mut events = engine
+        .generate(ChatInput { messages, sampling, max_tokens: 0, stop: vec![], more: None }.try_into().unwrap())
+        .unwrap()
+        .events;
     let mut said = String::new();
     while let Some(event) = events.recv().await {
         if let Event::Token { text, .. } = event {

@@ -94,14 +94,15 @@ async fn generate(way: &mut Way, taken: &mut Taken, orders: &mut mpsc::Receiver<
     loop {
         let now = micros(taken.clock.elapsed());
         let tick = Duration::from_micros(taken.answering.next_tick_us().saturating_sub(now));
-        let out = tokio::select! {
+        let out: Vec<PeerSignal> = tokio::select! {
             event = taken.generation.events.recv() => match event {
                 Some(Event::Queued { position }) => {
-                    Some(taken.answering.on_queued(position, micros(taken.clock.elapsed())))
+                    vec![taken.answering.on_queued(position, micros(taken.clock.elapsed()))]
                 }
-                Some(Event::Started { .. }) => None,
-                Some(Event::Token { id, text, more: _ }) => {
-                    let out = taken.answering.on_token(id, &text, micros(taken.clock.elapsed()));
+                Some(Event::Started { .. }) => vec![],
+                Some(Event::Token { id, text, more }) => {
+                    let more = more.map(|more| (*more).into());
+                    let out = taken.answering.on_token(id, &text, more, micros(taken.clock.elapsed()));
                     if taken.answering.is_full() {
                         return End::Failed(RefuseReason::EngineFailed, "the answer is too long".into());
                     }
@@ -111,6 +112,8 @@ async fn generate(way: &mut Way, taken: &mut Taken, orders: &mut mpsc::Receiver<
                     return End::Engine(AnswerEnd {
                         finish: f.finish,
                         prompt_tokens: f.prompt_tokens,
+                        cached_tokens: f.cached_tokens,
+                        stopped_by: f.stopped_by,
                         finished_at: now_us(),
                     });
                 }
@@ -127,19 +130,21 @@ async fn generate(way: &mut Way, taken: &mut Taken, orders: &mut mpsc::Receiver<
                             return End::Cancelled;
                         }
                     }
-                    None
+                    vec![]
                 }
                 Some(Order::TakeUp(sender, from_chunk)) => {
                     if !way.take_up(sender, &taken.answering, from_chunk).await {
                         return End::Cancelled;
                     }
-                    None
+                    vec![]
                 }
                 Some(Order::Cancel) | None => return End::Cancelled,
             },
-            () = tokio::time::sleep(tick) => taken.answering.on_tick(micros(taken.clock.elapsed())),
+            () = tokio::time::sleep(tick) => {
+                taken.answering.on_tick(micros(taken.clock.elapsed())).into_iter().collect()
+            }
         };
-        if let Some(signal) = out {
+        for signal in out {
             if !way.send(signal).await {
                 return End::Cancelled;
             }

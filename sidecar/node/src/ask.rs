@@ -2,6 +2,7 @@
 
 use crate::{AskError, Demands};
 use ainonymous_engine::{More, Question};
+use ainonymous_protocol::HandedPart;
 use ainonymous_types::{ActionHash, AgentPubKey, FinishReason, RequestId, SignedReceipt, SpecRef};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -38,8 +39,22 @@ pub struct AskRequest {
     pub provider: Option<AgentPubKey>,
     /// What every provider must fulfil.
     pub demands: Demands,
-    /// Only through a router, so that the provider does not learn who asks: not the address, and not the agent.
-    pub hide: bool,
+    /// Only through routers, so that the provider does not learn who asks: not the address, and not the agent.
+    pub hide: Hiding,
+    /// Providers may know which agent asks. In a network by invitation they always do.
+    pub known: bool,
+}
+
+/// How many routers stand between whoever asks and whoever answers, at the least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hiding {
+    /// None need be.
+    #[default]
+    No,
+    /// One: it learns both addresses, and nothing of what is said.
+    OneRouter,
+    /// Two: neither learns both addresses.
+    TwoRouters,
 }
 
 /// Known as soon as a provider has taken the question.
@@ -77,7 +92,7 @@ pub enum AnswerEvent {
         text: String,
         /// How many tokens it took.
         tokens: u32,
-        /// Reasoning, tool calls and log-probabilities that came with it; only from the node's own engine.
+        /// Reasoning, tool calls and log-probabilities that came with it.
         more: Option<Box<More>>,
     },
     /// The end; always the last event.
@@ -91,12 +106,15 @@ pub struct AnswerDone {
     pub finish: FinishReason,
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
-    /// Tokens of the prompt that were in the cache; 0 where nobody says.
+    /// Tokens of the prompt that were in the cache; a provider's word for it.
     pub cached_tokens: u32,
     /// Which of the question's stop texts ended it, where that is known.
     pub stopped_by: Option<u32>,
-    /// Tokens of the answer.
+    /// Tokens of the answer, whoever has said them.
     pub completion_tokens: u32,
+    /// Providers that are gone, and how many tokens each of them has said before the one whose receipt this is went on. No
+    /// receipt speaks of these tokens.
+    pub begun_by: Vec<HandedPart>,
     /// From asking to the first text, in microseconds, by the asker's clock.
     pub first_token_us: u64,
     /// From first to last token, in microseconds, by the engine's clock.
@@ -110,12 +128,18 @@ pub struct AnswerDone {
 }
 
 impl AnswerDone {
-    /// Decode speed in tokens a second by the engine's clock; 0 if there is nothing to divide.
+    /// Decode speed of whoever said the last part, in tokens a second by the engine's clock; 0 if there is nothing to divide.
     pub fn tokens_per_s(&self) -> f64 {
         match self.decode_us {
             0 => 0.0,
-            us => f64::from(self.completion_tokens.saturating_sub(1)) * 1e6 / us as f64,
+            us => f64::from(self.own_tokens().saturating_sub(1)) * 1e6 / us as f64,
         }
+    }
+
+    /// Tokens of the answer that the signer of the receipt has said.
+    pub fn own_tokens(&self) -> u32 {
+        let begun: u32 = self.begun_by.iter().map(|part| part.tokens).fold(0, u32::saturating_add);
+        self.completion_tokens.saturating_sub(begun)
     }
 }
 

@@ -1,20 +1,24 @@
 //! A question to peers: one provider after the other until one answers, and another one if it falls silent in the middle.
 //!
-//! Over a link where there is one, else by signals. The asker notices a change of provider only by who signs the receipt.
+//! Over a link where there is one, else by signals. The next provider is given the tokens that are there and goes on behind
+//! them (docs/adr/0017); the asker notices a change of provider by who signs the receipt, and by whom it says has begun.
 
 use crate::choosing::{self, Chosen};
 use crate::direct::{DirectWay, NoWay};
 use crate::directory::Candidate;
+use crate::hedging::{self, Opened};
 use crate::node::Node;
 use crate::receipts::{self, Told};
-use crate::routing::{ask_error, done, micros, to_travel, Inbox, Prepared};
-use crate::{AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Route};
+use crate::routing::{done, events, micros, to_travel, Inbox, Prepared};
+use crate::size::Size;
+use crate::{routers, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Hiding, Route};
 use ainonymous_conductor::Conductor;
 use ainonymous_protocol::history::Outcome;
 use ainonymous_protocol::timing::{DIRECT, SECOND_WAY, SIGNALS};
-use ainonymous_protocol::{Effect, Failure, Handed, Question};
+use ainonymous_protocol::{Effect, Handed, Question};
 use ainonymous_transport::Hide;
-use ainonymous_types::{AgentPubKey, Ask, ChatInput, PeerSignal, RequestId, SendSignal};
+use ainonymous_types::{AgentPubKey, ChatInput, PeerSignal, RequestId, SendSignal};
+use futures::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -32,19 +36,35 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let input = to_travel(&request.question)?;
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
     let mut found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
-    let hide = match (request.hide, request.demands.no_routers) {
-        (true, _) => Hide::OneRouter,
-        (false, true) => Hide::NoRouters,
-        (false, false) => Hide::No,
-    };
-    found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.hide = hide);
+    if request.demands.no_routers {
+        found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.hide = Hide::NoRouters);
+    }
+    let by_invitation = node.inner.members.by_invitation();
+    if request.hide != Hiding::No && by_invitation {
+        let problem = "members answer only whom they know, and whoever hides is not known";
+        return Err(AskError::NoWay { problem: problem.into() });
+    }
+    let known = request.known || by_invitation;
+    found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.known = known);
+    // Signals tell who asks in any case: whoever names them has said so.
+    if !known && request.route != Route::Signals {
+        found.retain(|c| c.link.as_ref().is_none_or(|link| !link.must_be_known));
+        if found.is_empty() {
+            return Err(AskError::MustBeKnown { model: request.model.unwrap_or_else(|| "any model".into()) });
+        }
+    }
+    let found = routers::hide(node, found, request.hide).await?;
     // A signal tells who asks: whoever hides does without.
-    let route = if request.hide { Route::Direct } else { request.route };
+    let route = if request.hide == Hiding::No { request.route } else { Route::Direct };
+    choosing::on_question(node);
     let chosen = choosing::order(node, found, &input, &request.demands, route != Route::Signals).await?;
     if chosen.is_empty() {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     }
-    let attempts = attempts(chosen, route, node.inner.plane.is_some());
+    let attempts = attempts(chosen, route, node.inner.plane.is_some(), Size::of(&input));
+    if attempts.is_empty() && Size::of(&input).by_links_only {
+        return Err(AskError::NotThisWay { what: "a question of this size", way: "signals" });
+    }
     if attempts.is_empty() {
         return Err(AskError::NoWay { problem: "no provider of the model can be reached directly".into() });
     }
@@ -58,6 +78,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         first_text: None,
         handed: Handed::default(),
         tried_links: false,
+        told: None,
         events,
         taken: Some(taken),
     };
@@ -71,31 +92,37 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
 
 /// One provider by one way.
 #[derive(Debug)]
-struct Attempt {
-    candidate: Candidate,
-    why: String,
-    by: By,
+pub(crate) struct Attempt {
+    pub(crate) candidate: Candidate,
+    pub(crate) why: String,
+    /// The same if it is asked beside an earlier one, and wins.
+    pub(crate) hedged_why: String,
+    /// When its first word is slow.
+    pub(crate) slow_us: u64,
+    pub(crate) by: By,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(crate) enum By {
     Link,
     Signals,
 }
 
 /// Links first, for they are faster; then the same providers by signals, which go where no link does.
-fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool) -> VecDeque<Attempt> {
+fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool, size: Size) -> VecDeque<Attempt> {
+    let most = if size.shows_images { usize::MAX } else { CANDIDATES_MAX };
     let mut attempts = VecDeque::new();
     // Where only links are allowed they get a second try: a provider that is very busy may look silent.
     let second = if route == Route::Direct { By::Link } else { By::Signals };
     for by in [By::Link, second] {
         let allowed = match by {
             By::Link => has_plane && route != Route::Signals,
-            By::Signals => true,
+            By::Signals => !size.by_links_only,
         };
         let fitting = |c: &&Chosen| allowed && (by == By::Signals || c.candidate.link.is_some());
-        for Chosen { candidate, reason } in chosen.iter().filter(fitting).take(CANDIDATES_MAX) {
-            attempts.push_back(Attempt { candidate: candidate.clone(), why: reason.to_string(), by });
+        for Chosen { candidate, reason, slow_us } in chosen.iter().filter(fitting).take(most) {
+            let (why, hedged_why) = (reason.to_string(), reason.hedged().to_string());
+            attempts.push_back(Attempt { candidate: candidate.clone(), why, hedged_why, slow_us: *slow_us, by });
         }
     }
     attempts
@@ -103,21 +130,23 @@ fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool) -> VecDeque<Atte
 
 /// Who waits for the answer, and what he has of it.
 #[derive(Debug)]
-struct Asker {
-    node: Node,
+pub(crate) struct Asker {
+    pub(crate) node: Node,
     conductor: Conductor,
     input: ChatInput,
     started: Instant,
     first_text: Option<Duration>,
-    handed: Handed,
-    tried_links: bool,
-    events: mpsc::Sender<Result<AnswerEvent, AskError>>,
+    pub(crate) handed: Handed,
+    pub(crate) tried_links: bool,
+    /// The id that the asker was told.
+    told: Option<RequestId>,
+    pub(crate) events: mpsc::Sender<Result<AnswerEvent, AskError>>,
     taken: Option<oneshot::Sender<Result<AnswerHead, AskError>>>,
 }
 
 /// How one attempt ended.
 #[derive(Debug)]
-enum Ended {
+pub(crate) enum Ended {
     /// With an answer.
     Answered,
     /// Nobody waits for it any more.
@@ -130,16 +159,21 @@ impl Asker {
     /// One provider after the other.
     async fn search(mut self, mut attempts: VecDeque<Attempt>) {
         let mut last = None;
-        while let Some(Attempt { candidate, why, by }) = attempts.pop_front() {
+        while let Some(attempt) = attempts.pop_front() {
             let searching = self.handed.is_empty();
-            if searching && last.is_some() && self.started.elapsed() > SEARCH_MAX {
+            // Whoever sees no images has said so at once; the time went into showing them.
+            let looks = last.as_ref().is_some_and(|e: &AskError| e.code() != "provider_cannot_see");
+            if searching && looks && self.started.elapsed() > SEARCH_MAX {
                 break;
             }
-            self.handed.begin_again();
-            choosing::asks(&self.node, &candidate);
-            match self.attempt(&candidate, why, by).await {
-                Ended::Answered | Ended::Left => return,
-                Ended::Failed(e) => {
+            let Some(input) = self.handed.rest_of(&self.input) else { break };
+            let by = attempt.by;
+            if by == By::Signals && Size::of(&input).by_links_only {
+                continue;
+            }
+            match Box::pin(hedging::ask(&mut self, attempt, &mut attempts)).await {
+                (_, Ended::Answered | Ended::Left) => return,
+                (candidate, Ended::Failed(e)) => {
                     let step = after(&e, self.handed.is_empty());
                     tracing::debug!(code = e.code(), ?by, ?step, "a provider did not answer");
                     if step == Step::GiveUp {
@@ -166,55 +200,76 @@ impl Asker {
         self.fail(e).await;
     }
 
-    async fn attempt(&mut self, candidate: &Candidate, why: String, by: By) -> Ended {
-        let prepared = Prepared { started: self.started, ..Prepared::new(self.input.clone()) };
-        let (ask, asked) = prepared.ask(candidate);
-        let mut head = AnswerHead {
-            id: prepared.id,
-            model: candidate.model_id.clone(),
-            provider: Some(candidate.agent.to_string()),
-            route: Route::Signals,
-            why: Some(why),
-            request: None,
-            spec: Some(candidate.spec.clone()),
-        };
-        self.tried_links |= by == By::Link;
-        let (way, timing) = match (by, &candidate.link) {
-            (By::Link, Some(link)) => match DirectWay::begin(&self.node, link, &ask).await {
-                Ok((way, round_trip)) => {
-                    head.route = way.route();
-                    (Way::Direct(way), DIRECT.over(micros(round_trip)))
-                }
-                Err(NoWay { problem }) => return Ended::Failed(AskError::NoWay { problem }),
-            },
-            (By::Link | By::Signals, _) => {
-                let inbox = Inbox::open(&self.node, prepared.id);
-                let signal = PeerSignal::Ask(ask.clone());
-                let to = vec![candidate.agent.clone()];
-                if let Err(e) = self.conductor.send_signal(SendSignal { to, signal }).await {
-                    return Ended::Failed(e.into());
-                }
-                // Whoever could not be reached by a link has had some time already.
-                let timing = if self.tried_links { SECOND_WAY } else { SIGNALS };
-                (Way::Signals { conductor: self.conductor.clone(), inbox }, timing)
-            }
-        };
-        let run = Run {
-            candidate: candidate.clone(),
-            provider: candidate.agent.clone(),
-            ask,
-            id: prepared.id,
-            question: Question::new(asked, timing, 0),
-            clock: Instant::now(),
-            head: Some(head),
-            told: candidate.link.clone().filter(|_| by == By::Link).map_or(Told::BySignal, Told::ByLink),
-            way,
-            asker: self,
-        };
-        run.run().await
+    /// Puts the question on its way to one provider.
+    pub(crate) async fn open(&self, attempt: Attempt) -> Result<Opened, Ended> {
+        self.opener(attempt).await
     }
 
-    async fn fail(&mut self, error: AskError) {
+    /// The same, owning all it needs, so that others can be listened to meanwhile.
+    pub(crate) fn opener(&self, attempt: Attempt) -> BoxFuture<'static, Result<Opened, Ended>> {
+        let Self { node, conductor, input, started, tried_links, handed, .. } = self;
+        let (node, conductor, tried_links) = (node.clone(), conductor.clone(), *tried_links);
+        // Whoever searches has seen that the beginning fits (`search`); nothing is said twice if it did not.
+        let Some(input) = handed.rest_of(input) else {
+            let problem = "what is there already is longer than a question can bring".into();
+            return Box::pin(std::future::ready(Err(Ended::Failed(AskError::NoWay { problem }))));
+        };
+        let (bytes, begun_by) = (Size::of(&input).bytes, handed.parts().to_vec());
+        let prepared = Prepared { started: *started, ..Prepared::new(input) };
+        let Attempt { candidate, why, by, .. } = attempt;
+        Box::pin(async move {
+            let (ask, asked) = prepared.ask(&candidate);
+            let mut head = AnswerHead {
+                id: prepared.id,
+                model: candidate.model_id.clone(),
+                provider: Some(candidate.agent.to_string()),
+                route: Route::Signals,
+                why: Some(why),
+                request: None,
+                spec: Some(candidate.spec.clone()),
+            };
+            let (way, timing) = match (by, &candidate.link) {
+                (By::Link, Some(link)) => match DirectWay::begin(&node, link, &ask).await {
+                    Ok((way, round_trip)) => {
+                        head.route = way.route();
+                        (Way::Direct(Box::new(way)), DIRECT.over(micros(round_trip)).carrying(bytes))
+                    }
+                    Err(NoWay { problem: _, refused: Some((reason, detail)) }) => {
+                        let provider = candidate.agent.to_string();
+                        return Err(Ended::Failed(AskError::Refused { provider, reason, detail }));
+                    }
+                    Err(NoWay { problem, refused: None }) => return Err(Ended::Failed(AskError::NoWay { problem })),
+                },
+                (By::Link | By::Signals, _) => {
+                    let inbox = Inbox::open(&node, prepared.id);
+                    let signal = PeerSignal::Ask(ask.clone());
+                    let to = vec![candidate.agent.clone()];
+                    if let Err(e) = conductor.send_signal(SendSignal { to, signal }).await {
+                        return Err(Ended::Failed(e.into()));
+                    }
+                    // Whoever could not be reached by a link has had some time already.
+                    let timing = if tried_links { SECOND_WAY } else { SIGNALS };
+                    (Way::Signals { conductor: conductor.clone(), inbox }, timing)
+                }
+            };
+            let told = candidate.link.clone().filter(|_| by == By::Link).map_or(Told::BySignal, Told::ByLink);
+            Ok(Opened {
+                candidate,
+                ask,
+                id: prepared.id,
+                question: Question::new(asked, timing, 0),
+                clock: Instant::now(),
+                head: Some(head),
+                told,
+                way,
+                queued: None,
+                first_word: None,
+                begun_by,
+            })
+        })
+    }
+
+    pub(crate) async fn fail(&mut self, error: AskError) {
         match self.taken.take() {
             Some(taken) => {
                 let _ = taken.send(Err(error));
@@ -238,7 +293,7 @@ enum Step {
 }
 
 /// Whether it says something about the provider, and not about the way to it or how busy it is.
-fn is_failure(e: &AskError) -> bool {
+pub(crate) fn is_failure(e: &AskError) -> bool {
     matches!(
         e,
         AskError::ProviderSilent { .. }
@@ -258,6 +313,9 @@ fn after(e: &AskError, nothing_handed: bool) -> Step {
             | "provider_draining"
             | "provider_lost_model"
             | "provider_engine_failed"
+            | "provider_cannot_see"
+            | "provider_not_admitting"
+            | "must_be_known"
             | "provider_broken" => Step::AnotherProvider,
             _ => Step::GiveUp,
         },
@@ -266,52 +324,39 @@ fn after(e: &AskError, nothing_handed: bool) -> Step {
 
 /// How the parts of one question travel.
 #[derive(Debug)]
-enum Way {
+pub(crate) enum Way {
     Signals { conductor: Conductor, inbox: Inbox },
-    Direct(DirectWay),
+    Direct(Box<DirectWay>),
 }
 
-/// One question on its way to one provider.
+/// One question on its way to the provider that answers it.
 #[derive(Debug)]
-struct Run<'a> {
-    asker: &'a mut Asker,
-    candidate: Candidate,
-    provider: AgentPubKey,
-    ask: Ask,
-    id: RequestId,
-    question: Question,
-    clock: Instant,
-    head: Option<AnswerHead>,
-    told: Told,
-    way: Way,
+pub(crate) struct Run<'a> {
+    pub(crate) asker: &'a mut Asker,
+    pub(crate) opened: Opened,
 }
 
 impl Run<'_> {
-    /// Carries the question to its end.
-    async fn run(mut self) -> Ended {
+    /// Carries the question to its end; begins with what has happened already.
+    pub(crate) async fn run(mut self, mut effects: Vec<Effect>) -> Ended {
         let cut = self.asker.node.inner.cut.clone();
         let events = self.asker.events.clone();
         loop {
-            let now = micros(self.clock.elapsed());
-            let tick = Duration::from_micros(self.question.next_tick_us().saturating_sub(now));
-            let next_chunk = self.question.next_chunk();
-            let effects = tokio::select! {
-                arrived = self.way.recv(&self.provider, next_chunk) => match arrived {
-                    Some((from, signal)) => self.question.on_signal(&from, signal, micros(self.clock.elapsed())),
-                    None => self.question.on_lost(),
-                },
-                () = tokio::time::sleep(tick) => self.question.on_tick(micros(self.clock.elapsed())),
-                () = cut.cancelled() => {
-                    self.cancel().await;
-                    self.asker.fail(AskError::Draining).await;
-                    return Ended::Left;
-                }
-                () = events.closed() => {
-                    self.cancel().await;
-                    return Ended::Left;
-                }
-            };
-            for effect in effects {
+            if effects.is_empty() {
+                effects = tokio::select! {
+                    effects = self.opened.next() => effects,
+                    () = cut.cancelled() => {
+                        self.opened.cancel().await;
+                        self.asker.fail(AskError::Draining).await;
+                        return Ended::Left;
+                    }
+                    () = events.closed() => {
+                        self.opened.cancel().await;
+                        return Ended::Left;
+                    }
+                };
+            }
+            for effect in std::mem::take(&mut effects) {
                 if let Some(outcome) = self.carry_out(effect).await {
                     return outcome;
                 }
@@ -322,79 +367,65 @@ impl Run<'_> {
     async fn carry_out(&mut self, effect: Effect) -> Option<Ended> {
         match effect {
             Effect::Resend(from_chunk) => {
-                self.way.send(&self.provider, PeerSignal::Resend { id: self.id, from_chunk }).await
+                self.opened.say(PeerSignal::Resend { id: self.opened.id, from_chunk }).await;
             }
-            Effect::AskAgain => self.way.send(&self.provider, PeerSignal::Ask(self.ask.clone())).await,
+            Effect::AskAgain => self.opened.say(PeerSignal::Ask(self.opened.ask.clone())).await,
             Effect::Queued(position) => {
                 self.was_taken();
                 if self.asker.handed.is_empty() {
                     self.emit(AnswerEvent::Queued { position }).await;
                 }
             }
-            Effect::Text(text, tokens) => {
+            Effect::Part(chunk) => {
                 self.was_taken();
-                match self.asker.handed.take(&text, tokens) {
-                    Ok(Some((text, tokens))) => {
-                        let since = self.asker.started;
-                        self.asker.first_text.get_or_insert_with(|| since.elapsed());
-                        self.emit(AnswerEvent::Text { text, tokens, more: None }).await;
-                    }
-                    Ok(None) => {}
-                    Err(differs) => {
-                        self.cancel().await;
-                        let provider = self.provider.to_string();
-                        return Some(Ended::Failed(AskError::ProviderBroken {
-                            provider,
-                            problem: differs.to_string(),
-                        }));
-                    }
+                let clock = self.opened.clock;
+                self.opened.first_word.get_or_insert_with(|| clock.elapsed());
+                self.asker.handed.take(&self.opened.candidate.agent, &chunk);
+                let since = self.asker.started;
+                self.asker.first_text.get_or_insert_with(|| since.elapsed());
+                for event in events(chunk) {
+                    self.emit(event).await;
                 }
             }
             Effect::Answered(answered) => {
                 self.was_taken();
                 let first_text = self.asker.first_text.unwrap_or_else(|| self.asker.started.elapsed());
-                let route = match self.way {
+                let route = match self.opened.way {
                     Way::Direct(ref way) => way.route(),
                     Way::Signals { .. } => Route::Signals,
                 };
-                let done = done(&answered, route, first_text);
-                let Asker { node, conductor, input, handed, .. } = &*self.asker;
+                let done = done(&answered, route, first_text, std::mem::take(&mut self.opened.begun_by));
+                let Asker { node, conductor, input, handed, told: told_id, .. } = &*self.asker;
+                let Opened { candidate, id, told, clock, first_word, .. } = &self.opened;
                 let outcome = Outcome::Answered {
-                    first_token_us: micros(first_text),
-                    tokens: done.completion_tokens.saturating_sub(1),
+                    // What is remembered of a provider is its own time, not that of those who were asked before it.
+                    first_token_us: micros(first_word.unwrap_or_else(|| clock.elapsed())),
+                    tokens: done.own_tokens().saturating_sub(1),
                     decode_us: done.decode_us,
                 };
                 let tokens = done.prompt_tokens.saturating_add(done.completion_tokens);
-                node.inner.chooser.answered(&self.candidate, outcome, &input.messages, handed.text(), tokens);
+                node.inner.chooser.answered(candidate, outcome, &input.messages, handed.text(), tokens);
                 node.inner.chooser.save(&node.inner.store, false);
-                node.inner.receipts.keep(self.id, answered.receipt);
-                node.spawn(receipts::remind(node.clone(), conductor.clone(), self.id, self.told.clone()));
+                node.inner.receipts.keep(*id, told_id.unwrap_or(*id), answered.receipt);
+                node.spawn(receipts::remind(node.clone(), conductor.clone(), *id, told.clone()));
                 self.emit(AnswerEvent::Done(Box::new(done))).await;
                 return Some(Ended::Answered);
             }
             Effect::Failed(failure) => {
-                if failure != Failure::Silent {
-                    self.way.send(&self.provider, PeerSignal::Cancel { id: self.id }).await;
-                }
-                return Some(Ended::Failed(ask_error(failure, &self.provider)));
+                return Some(Ended::Failed(self.opened.failed(failure).await));
             }
         }
         None
     }
 
-    async fn cancel(&mut self) {
-        if let Some(cancel) = self.question.cancel() {
-            self.way.send(&self.provider, cancel).await;
-        }
-    }
-
     fn was_taken(&mut self) {
-        let Some(head) = self.head.take() else { return };
+        let Some(head) = self.opened.head.take() else { return };
         if let (Some(provider), Some(why)) = (&head.provider, &head.why) {
             let (provider, why) = (provider.clone(), why.clone());
             self.asker.node.inner.chooser.note(ChoiceMade { id: head.id, provider, model: head.model.clone(), why });
         }
         if let Some(taken) = self.asker.taken.take() {
+            self.asker.told = Some(head.id);
             let _ = taken.send(Ok(head));
         }
     }
@@ -406,7 +437,7 @@ impl Run<'_> {
 
 impl Way {
     /// What arrives next; none when the way is gone for good. Cancel-safe.
-    async fn recv(&mut self, provider: &AgentPubKey, next_chunk: u32) -> Option<(AgentPubKey, PeerSignal)> {
+    pub(crate) async fn recv(&mut self, provider: &AgentPubKey, next_chunk: u32) -> Option<(AgentPubKey, PeerSignal)> {
         match self {
             Self::Signals { inbox, .. } => inbox.signals.recv().await,
             // Whoever is at the other end has proved the key that the provider's capability names.
@@ -414,7 +445,7 @@ impl Way {
         }
     }
 
-    async fn send(&mut self, provider: &AgentPubKey, signal: PeerSignal) {
+    pub(crate) async fn send(&mut self, provider: &AgentPubKey, signal: PeerSignal) {
         match self {
             Self::Signals { conductor, .. } => {
                 if let Err(e) = conductor.send_signal(SendSignal { to: vec![provider.clone()], signal }).await {
@@ -442,18 +473,30 @@ mod tests {
             spec: SpecRef { entry: EntryHash::from_raw_36(hash()), action: ActionHash::from_raw_36(hash()) },
             model_id: "m:q8_0".into(),
             claimed_tokens_per_s: 0,
-            link: has_link.then(|| LinkAddress { key: Bytes32([n; 32]), addresses: vec![], hide: Hide::No }),
+            region: None,
+            link: has_link.then(|| LinkAddress {
+                key: Bytes32([n; 32]),
+                addresses: vec![],
+                hide: Hide::No,
+                routers: vec![],
+                must_be_known: false,
+                known: false,
+            }),
         }
     }
 
     fn plan(route: Route, has_plane: bool) -> Vec<(u8, By)> {
+        plan_sized(route, has_plane, Size::default())
+    }
+
+    fn plan_sized(route: Route, has_plane: bool, size: Size) -> Vec<(u8, By)> {
         let candidates = [candidate(1, false), candidate(2, true), candidate(3, true)];
         let known: Vec<_> =
             candidates.iter().map(|c| rules::Candidate::stranger(&c.agent, Speed::tokens_per_s(9))).collect();
         let need = rules::Need { prompt_tokens: 1, answer_tokens: 1 };
         let reason = rules::choose(need, &Demands::NONE, &known, 0, &[0; RANDOM_BYTES]).unwrap().reasons[0];
-        let chosen = candidates.into_iter().map(|candidate| Chosen { candidate, reason }).collect();
-        let attempts = attempts(chosen, route, has_plane);
+        let chosen = candidates.into_iter().map(|candidate| Chosen { candidate, reason, slow_us: 1 }).collect();
+        let attempts = attempts(chosen, route, has_plane, size);
         attempts.iter().map(|a| (a.candidate.agent.get_raw_32()[0], a.by)).collect()
     }
 
@@ -469,11 +512,20 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_into_a_signal_goes_by_links_alone() {
+        let large = Size { by_links_only: true, ..Size::default() };
+        assert_eq!(plan_sized(Route::Auto, true, large), [(2, By::Link), (3, By::Link)]);
+        assert_eq!(plan_sized(Route::Signals, true, large), []);
+    }
+
+    #[test]
     fn only_what_another_can_do_better_is_tried_again() {
         let refused = |reason| AskError::Refused { provider: "p".into(), reason, detail: String::new() };
         let gone = AskError::ProviderGone { provider: "p".into(), tokens: 3 };
         assert_eq!(after(&gone, false), Step::AnotherWay);
         assert_eq!(after(&refused(RefuseReason::Busy), true), Step::AnotherProvider);
+        assert_eq!(after(&refused(RefuseReason::CannotSee), true), Step::AnotherProvider);
+        assert_eq!(after(&refused(RefuseReason::NotAdmitted), true), Step::AnotherProvider);
         assert_eq!(after(&refused(RefuseReason::PromptTooLong), true), Step::GiveUp);
         assert_eq!(after(&refused(RefuseReason::Malformed), true), Step::GiveUp);
         assert_eq!(after(&AskError::Draining, true), Step::GiveUp);

@@ -2,19 +2,24 @@
 //!
 //! A stream that breaks is taken up again where it ended, on a new link to the same provider: it keeps the answer for a while.
 
+use crate::known;
 use crate::node::Node;
 use crate::plane::PUBLISHED_WAIT;
 use crate::Route;
-use ainonymous_transport::{Address, Frame, Hide, Link, LinkError, Stream, TransportSecret, Way};
-use ainonymous_types::{limits, Ask, BatchProof, Bytes32, Capability, PeerSignal, RequestId};
+use ainonymous_transport::{
+    Address, Frame, Hide, KnownError, Link, LinkError, RouterEntry, Stream, TransportSecret, Way,
+};
+use ainonymous_types::{limits, Ask, BatchProof, Bytes32, Capability, PeerSignal, RefuseReason, RequestId};
 use futures::future::BoxFuture;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest wait for a link before another way is tried.
 const CONNECT_MAX: Duration = Duration::from_millis(800);
 /// The same where it must go through routers, which takes several round trips.
 const CONNECT_ROUTED_MAX: Duration = Duration::from_secs(3);
+/// Longest wait until a provider knows who asks, once there is a link: a signature here, and there a look at how we joined.
+const KNOWN_MAX: Duration = Duration::from_secs(3);
 /// Longest wait for the provider's word about a receipt: it says so when it has published it, or that it has waited enough.
 const RECEIPT_MAX: Duration = PUBLISHED_WAIT.saturating_add(Duration::from_secs(5));
 
@@ -25,12 +30,20 @@ pub(crate) struct LinkAddress {
     pub(crate) addresses: Vec<Address>,
     /// What whoever asks demands of the way.
     pub(crate) hide: Hide,
+    /// First routers, for whoever wants two in a row.
+    pub(crate) routers: Vec<RouterEntry>,
+    /// The provider answers only agents that show who they are.
+    pub(crate) must_be_known: bool,
+    /// It shall know who asks.
+    pub(crate) known: bool,
 }
 
 /// Why there is no link.
 #[derive(Debug)]
 pub(crate) struct NoWay {
     pub(crate) problem: String,
+    /// What the provider said, if it was the provider who wanted none.
+    pub(crate) refused: Option<(RefuseReason, String)>,
 }
 
 /// The stream of one question.
@@ -48,36 +61,40 @@ impl LinkAddress {
     pub(crate) fn of(capability: &Capability) -> Option<Self> {
         let key = capability.transport_key?;
         let addresses: Vec<Address> = capability.addresses.iter().filter_map(|text| text.parse().ok()).collect();
-        (!addresses.is_empty()).then_some(Self { key, addresses, hide: Hide::No })
+        let must_be_known = capability.must_be_known;
+        let link = Self { key, addresses, hide: Hide::No, routers: vec![], must_be_known, known: false };
+        (!link.addresses.is_empty()).then_some(link)
     }
 }
 
 impl LinkAddress {
     /// The ways that may be tried.
     pub(crate) fn way(&self) -> Way<'_> {
-        Way { addresses: &self.addresses, hide: self.hide, ..Way::default() }
+        Way { addresses: &self.addresses, hide: self.hide, routers: &self.routers, known: self.known }
     }
 }
 
 impl DirectWay {
     /// Sends a question over the link to a provider; says how long a round trip takes.
     pub(crate) async fn begin(node: &Node, to: &LinkAddress, ask: &Ask) -> Result<(Self, Duration), NoWay> {
-        let no = |problem: String| NoWay { problem };
-        let began = async {
-            let link = link(node, to).await?;
-            let stream = begin_with(&link, &Frame::Ask(Box::new(ask.clone()))).await.map_err(|e| no(e.to_string()))?;
-            let route = match link.route() {
-                ainonymous_transport::Route::Direct => Route::Direct,
-                ainonymous_transport::Route::Routed { .. } => Route::Routed,
-            };
-            Ok((stream, route, link.rtt()))
+        let begun = Instant::now();
+        let patience = match to.hide {
+            Hide::No | Hide::NoRouters => CONNECT_MAX,
+            Hide::OneRouter | Hide::TwoRouters => CONNECT_ROUTED_MAX,
         };
-        let patience = if to.hide == Hide::No { CONNECT_MAX } else { CONNECT_ROUTED_MAX };
-        let in_time = tokio::time::timeout(patience, began).await;
-        let (stream, route, round_trip) = in_time.unwrap_or_else(|_| Err(no("no link in time".into())))?;
+        let link = tokio::time::timeout(patience, link(node, to)).await.unwrap_or_else(|_| late())?;
+        let left = if to.known { KNOWN_MAX } else { patience.saturating_sub(begun.elapsed()) };
+        let opens = open(node, to, &link);
+        let mut stream = tokio::time::timeout(left, opens).await.unwrap_or_else(|_| late())?;
+        // A question with images takes as long as the line is slow; who does not read it at all is given up by the sender.
+        say(&mut stream, &Frame::Ask(Box::new(ask.clone()))).await?;
+        let route = match link.route() {
+            ainonymous_transport::Route::Direct => Route::Direct,
+            ainonymous_transport::Route::Routed { .. } => Route::Routed,
+        };
         let way =
             Self { node: node.clone(), to: to.clone(), id: ask.id, route, stream: Some(stream), coming_back: None };
-        Ok((way, round_trip))
+        Ok((way, link.rtt()))
     }
 
     /// How it goes.
@@ -134,7 +151,7 @@ pub(crate) async fn published(node: &Node, to: &LinkAddress, id: RequestId) -> O
     let asked = async {
         let link = link(node, to).await.ok()?;
         let frame = Frame::Resend { id, from_chunk: limits::ANSWER_CHUNKS_MAX };
-        let mut stream = begin_with(&link, &frame).await.ok()?;
+        let mut stream = begin_with(node, to, &link, &frame).await.ok()?;
         match stream.receiver.recv().await {
             Ok(Some(Frame::Published { proof })) => Some(proof),
             _ => None,
@@ -146,20 +163,50 @@ pub(crate) async fn published(node: &Node, to: &LinkAddress, id: RequestId) -> O
 /// A new link and stream for the rest of an answer. Whoever waits gives up after a while (`Question::on_tick`).
 async fn come_back(node: Node, to: LinkAddress, id: RequestId, next_chunk: u32) -> Option<Stream> {
     let link = link(&node, &to).await.ok()?;
-    let stream = begin_with(&link, &Frame::Resend { id, from_chunk: next_chunk }).await.ok()?;
-    Some(stream)
+    begin_with(&node, &to, &link, &Frame::Resend { id, from_chunk: next_chunk }).await.ok()
 }
 
 async fn link(node: &Node, to: &LinkAddress) -> Result<Link, NoWay> {
     let Some(plane) = &node.inner.plane else {
-        return Err(NoWay { problem: "direct connections are off".into() });
+        return Err(no_way("direct connections are off"));
     };
     let fresh = || TransportSecret::from_bytes(rand::random());
-    plane.pool.link_by(&to.key, &to.way(), fresh).await.map_err(|e| NoWay { problem: e.to_string() })
+    plane.pool.link_by(&to.key, &to.way(), fresh).await.map_err(|e| no_way(&e.to_string()))
 }
 
-async fn begin_with(link: &Link, frame: &Frame) -> Result<Stream, LinkError> {
-    let mut stream = link.open().await?;
-    stream.sender.send(frame).await?;
+/// A stream that begins with this frame.
+async fn begin_with(node: &Node, to: &LinkAddress, link: &Link, frame: &Frame) -> Result<Stream, NoWay> {
+    let mut stream = open(node, to, link).await?;
+    say(&mut stream, frame).await?;
     Ok(stream)
+}
+
+/// A stream; where it shall be known who asks, there is none before that is so.
+async fn open(node: &Node, to: &LinkAddress, link: &Link) -> Result<Stream, NoWay> {
+    let opened = match to.known {
+        true => link.open_known(|claim| known::sign(node.clone(), claim)).await,
+        false => link.open().await.map_err(KnownError::Link),
+    };
+    opened.map_err(|e| match e {
+        KnownError::Refused { reason, ref detail } => {
+            NoWay { problem: e.to_string(), refused: Some((reason, detail.clone())) }
+        }
+        KnownError::Link(_) | KnownError::Unsigned => no_way(&e.to_string()),
+    })
+}
+
+/// The first frame of a stream. Whoever does not want it says why on the same stream.
+async fn say(stream: &mut Stream, frame: &Frame) -> Result<(), NoWay> {
+    match stream.sender.send(frame).await {
+        Ok(()) | Err(LinkError::Ended) => Ok(()),
+        Err(e) => Err(no_way(&e.to_string())),
+    }
+}
+
+fn late<T>() -> Result<T, NoWay> {
+    Err(no_way("no link in time"))
+}
+
+fn no_way(problem: &str) -> NoWay {
+    NoWay { problem: problem.to_owned(), refused: None }
 }

@@ -3,7 +3,8 @@
 use ainonymous_conductor::ConductorError;
 use ainonymous_engine::EngineError;
 use ainonymous_transport::ConnectError;
-use ainonymous_types::RefuseReason;
+use ainonymous_types::{limits, RefuseReason};
+use ainonymous_verify::text;
 use std::path::PathBuf;
 
 /// Why a node cannot start or do something.
@@ -131,11 +132,13 @@ pub enum AskError {
         /// Stable code of the bound.
         code: &'static str,
     },
-    /// Only the node's own engine can be asked for that, and it does not have the model.
-    #[error("{what} cannot be asked of peers yet")]
-    NotForPeers {
+    /// There is a way to peers that carries it, but not the one that was demanded or is left.
+    #[error("{what} cannot go by {way}")]
+    NotThisWay {
         /// What the question asks for.
         what: &'static str,
+        /// Which way.
+        way: &'static str,
     },
     /// Nobody fulfils what the question demands.
     #[error("{problem}")]
@@ -143,11 +146,23 @@ pub enum AskError {
         /// Which demand, and how many it cost.
         problem: String,
     },
+    /// No way through routers as the question demands it.
+    #[error("{problem}")]
+    RoutersUnmet {
+        /// Which demand.
+        problem: String,
+    },
     /// No link to a provider, where one was demanded or before signals are tried.
     #[error("{problem}")]
     NoWay {
         /// What happened.
         problem: String,
+    },
+    /// All who could answer want to know who asks, and the question does not say that they may.
+    #[error("every provider of {model} answers only agents that show who they are")]
+    MustBeKnown {
+        /// As it was named.
+        model: String,
     },
     /// The provider did not take the question in time.
     #[error("provider {provider} does not answer")]
@@ -164,7 +179,7 @@ pub enum AskError {
         tokens: u32,
     },
     /// The provider refused.
-    #[error("provider {provider} refused: {}", refusal_text(*reason))]
+    #[error("provider {provider} refused: {}{}", refusal_text(*reason), said(detail))]
     Refused {
         /// Who.
         provider: String,
@@ -255,9 +270,11 @@ impl AskError {
             Self::ModelLoading { .. } => "model_loading",
             Self::NotReady { .. } => "not_ready",
             Self::Invalid { code, .. } | Self::Conductor { code, .. } | Self::LoadFailed { code, .. } => code,
-            Self::NotForPeers { .. } => "not_for_peers",
+            Self::NotThisWay { .. } => "not_this_way",
             Self::DemandsUnmet { .. } => "demands_unmet",
+            Self::RoutersUnmet { .. } => "routers_unmet",
             Self::NoWay { .. } => "no_link",
+            Self::MustBeKnown { .. } => "must_be_known",
             Self::ProviderSilent { .. } => "provider_silent",
             Self::ProviderGone { .. } => "provider_gone",
             Self::Refused { reason, .. } => match reason {
@@ -269,6 +286,8 @@ impl AskError {
                 RefuseReason::EngineFailed => "provider_engine_failed",
                 RefuseReason::UnknownRequest => "request_unknown",
                 RefuseReason::NotAdmitted => "provider_not_admitting",
+                RefuseReason::CannotSee => "provider_cannot_see",
+                RefuseReason::MustBeKnown => "must_be_known",
             },
             Self::ProviderBroken { .. } => "provider_broken",
             Self::AnswerPending { .. } => "answer_pending",
@@ -292,12 +311,18 @@ impl AskError {
             Self::ModelLoading { .. } => "ask again in a moment; `ainonymous status` shows the progress".into(),
             Self::NotReady { .. } => "ask again in a moment; `ainonymous status` shows the progress".into(),
             Self::Invalid { .. } => "change the request".into(),
-            Self::NotForPeers { .. } => "leave it out, or serve the model on this node (`--serve`)".into(),
+            Self::NotThisWay { .. } => {
+                "leave the route to the node (`auto`), for direct connections carry it; or leave it out".into()
+            }
             Self::Conductor { hint, .. } | Self::LoadFailed { hint, .. } => hint.clone(),
+            Self::RoutersUnmet { .. } => {
+                "ask again when there are more routers, trust one with `up --trust-router`, or demand fewer".into()
+            }
             Self::DemandsUnmet { .. } => "demand less, or ask again when such a provider is online".into(),
             Self::NoWay { .. } => {
                 "leave the route to the node (`auto`): it goes by signals where there is no link".into()
             }
+            Self::MustBeKnown { .. } => MUST_BE_KNOWN_HINT.into(),
             Self::ProviderSilent { .. } | Self::ProviderGone { .. } => "ask again: another provider may take it".into(),
             Self::Refused { reason, .. } => refusal_hint(*reason).into(),
             Self::ProviderBroken { .. } => "ask again: another provider may take it".into(),
@@ -313,21 +338,26 @@ impl AskError {
         match self {
             Self::UnknownModel { .. } | Self::UnknownPosted { .. } => ErrorClass::NotFound,
             Self::Invalid { code, .. } if *code == "prompt_bytes" => ErrorClass::TooLarge,
-            Self::Invalid { .. } | Self::NotForPeers { .. } => ErrorClass::BadRequest,
+            Self::Invalid { .. } | Self::NotThisWay { .. } => ErrorClass::BadRequest,
             Self::NoProvider { .. } | Self::ModelLoading { .. } | Self::NotReady { .. } | Self::Draining => {
                 ErrorClass::Unavailable
             }
-            Self::NoWay { .. } | Self::DemandsUnmet { .. } => ErrorClass::Unavailable,
+            Self::NoWay { .. } | Self::DemandsUnmet { .. } | Self::RoutersUnmet { .. } | Self::MustBeKnown { .. } => {
+                ErrorClass::Unavailable
+            }
             Self::ProviderSilent { .. } | Self::AnswerPending { .. } => ErrorClass::Timeout,
             Self::ProviderGone { .. } | Self::ProviderBroken { .. } => ErrorClass::BadGateway,
             Self::Refused { reason, .. } => match reason {
                 RefuseReason::Busy => ErrorClass::Busy,
-                RefuseReason::PromptTooLong | RefuseReason::Malformed => ErrorClass::BadRequest,
+                RefuseReason::PromptTooLong | RefuseReason::Malformed | RefuseReason::CannotSee => {
+                    ErrorClass::BadRequest
+                }
                 RefuseReason::UnknownModel
                 | RefuseReason::Draining
                 | RefuseReason::EngineFailed
                 | RefuseReason::UnknownRequest
                 | RefuseReason::NotAdmitted => ErrorClass::BadGateway,
+                RefuseReason::MustBeKnown => ErrorClass::Unavailable,
             },
             Self::Engine(e) => engine_class(e),
             Self::Conductor { .. } => ErrorClass::Unavailable,
@@ -371,6 +401,8 @@ fn engine_class(e: &EngineError) -> ErrorClass {
     }
 }
 
+const MUST_BE_KNOWN_HINT: &str = "show who asks with `--known` (`\"known\": true` in the API), or ask another provider";
+
 fn refusal_text(reason: RefuseReason) -> &'static str {
     match reason {
         RefuseReason::UnknownModel => "it does not serve that model any more",
@@ -380,7 +412,17 @@ fn refusal_text(reason: RefuseReason) -> &'static str {
         RefuseReason::Draining => "it is shutting down",
         RefuseReason::EngineFailed => "its engine failed",
         RefuseReason::UnknownRequest => "it does not know the question any more",
-        RefuseReason::NotAdmitted => "it does not hold this node for a member of the network",
+        RefuseReason::NotAdmitted => "it does not hold this node for a member of the network, or does not serve it",
+        RefuseReason::CannotSee => "its model sees no images",
+        RefuseReason::MustBeKnown => "it answers only agents that show who they are",
+    }
+}
+
+/// What a provider says besides its reason, fit to be shown.
+fn said(detail: &str) -> String {
+    match text::to_printable(detail, limits::DETAIL_BYTES_MAX) {
+        empty if empty.is_empty() => empty,
+        detail => format!(": {detail}"),
     }
 }
 
@@ -388,10 +430,12 @@ fn refusal_hint(reason: RefuseReason) -> &'static str {
     match reason {
         RefuseReason::Busy => "ask again in a moment",
         RefuseReason::PromptTooLong => "shorten the prompt, or choose a model with a larger context",
-        RefuseReason::Malformed => "check that both nodes run the same version",
+        RefuseReason::Malformed => "correct what it names; else check that both nodes run the same version",
+        RefuseReason::CannotSee => "leave the images out, or ask when a provider with a projector is online",
         RefuseReason::NotAdmitted => {
             "ask a founder whether this node was revoked; a node that has just joined asks again in a moment"
         }
+        RefuseReason::MustBeKnown => MUST_BE_KNOWN_HINT,
         RefuseReason::UnknownModel
         | RefuseReason::Draining
         | RefuseReason::EngineFailed

@@ -73,6 +73,7 @@ fn done(finished: Finished, first_token_us: u64) -> AnswerDone {
         cached_tokens: finished.cached_tokens,
         stopped_by: finished.stopped_by,
         completion_tokens: finished.completion_tokens,
+        begun_by: vec![],
         first_token_us,
         decode_us: finished.decode_us,
         provider_first_token_us: finished.queue_us.saturating_add(finished.prefill_us),

@@ -7,36 +7,46 @@ mod announce;
 mod answering;
 mod ask;
 mod asking;
+mod buckets;
 mod choosing;
 mod direct;
 mod directory;
 mod engines;
 mod error;
 mod forward;
+mod hedging;
+mod known;
 mod library;
 mod local;
 mod members;
 mod node;
 mod options;
+mod places;
+mod placing;
 mod plane;
 mod posted;
 mod publishing;
 mod receipts;
 mod requester;
 pub mod revocations;
+mod router;
+mod routers;
 mod routing;
 mod serving;
+mod size;
 mod slot;
 mod status;
 mod store;
 
-pub use ainonymous_protocol::choosing::{Demands, Kinship};
-pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
+pub use ainonymous_protocol::choosing::{Demands, Kinship, Price, Region};
+pub use ainonymous_protocol::HandedPart;
+pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
-pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, ServeOptions};
+pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
 pub use status::{
-    ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus, Status,
+    ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus,
+    RouterStatus, Status,
 };
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};

@@ -55,6 +55,11 @@ impl Members {
         Self { by_invitation, known: Mutex::default(), revoked: Mutex::default() }
     }
 
+    /// Whether only members may ask and be asked.
+    pub(crate) fn by_invitation(&self) -> bool {
+        self.by_invitation
+    }
+
     /// What is known without asking anybody.
     pub(crate) fn verdict(&self, agent: &AgentPubKey) -> Verdict {
         if !self.by_invitation {

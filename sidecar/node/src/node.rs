@@ -4,9 +4,12 @@ use crate::choosing::Chooser;
 use crate::directory::Directory;
 use crate::engines::Engines;
 use crate::members::{self, Members};
+use crate::places::{self, PlaceChanges, Side};
 use crate::plane::DataPlane;
 use crate::receipts::Receipts;
 use crate::revocations::Revocations;
+use crate::router::OwnRouter;
+use crate::routers::Routers;
 use crate::serving::Serving;
 use crate::slot::Slot;
 use crate::store::Store;
@@ -16,7 +19,6 @@ use crate::{
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
-use ainonymous_transport::CloseReason;
 use ainonymous_types::{ActionHash, NetworkKind, PostedAnswer, RequestId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -71,6 +73,12 @@ pub(crate) struct Inner {
     pub(crate) receipts: Receipts,
     /// Direct connections; none if they are off.
     pub(crate) plane: Option<DataPlane>,
+    /// A router for others, if this node runs one.
+    pub(crate) router: Option<OwnRouter>,
+    /// Says when places at routers were won or lost.
+    pub(crate) places: PlaceChanges,
+    /// Routers of others.
+    pub(crate) routers: Routers,
     pub(crate) chooser: Chooser,
     pub(crate) store: Store,
     pub(crate) counts: Counts,
@@ -94,6 +102,9 @@ pub(crate) struct Counts {
     pub(crate) answered: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) retried: AtomicU64,
+    pub(crate) hedged: AtomicU64,
+    pub(crate) hedges_won: AtomicU64,
+    pub(crate) hedge_wasted_us: AtomicU64,
     pub(crate) rejected_signals: AtomicU64,
     pub(crate) receipts_published: AtomicU64,
     pub(crate) receipts_checked: AtomicU64,
@@ -103,13 +114,13 @@ impl Node {
     /// Creates the data folder, takes it for this process and returns at once; conductor and models start in the
     /// background. Must be called inside a tokio runtime.
     pub fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        let NodeOptions { data_dir, hashes, conductor, models, worker, habits, quic } = options;
+        let NodeOptions { data_dir, hashes, conductor, models, worker, habits, quic, router } = options;
         create_private_dir(&data_dir)?;
         let store = Store::open(&data_dir.join("node.redb"))?;
         let kind = conductor.network.as_ref().map(|network| network.properties.kind);
         let by_invitation = kind.is_some_and(|kind| kind != NetworkKind::Public);
-        // Where only members are served one must know who asks: direct connections do not tell.
-        let quic = quic.filter(|_| !by_invitation);
+        let finds_routers = quic.as_ref().is_some_and(|quic| quic.find_routers);
+        let router = router.map(|options| OwnRouter::open(options, &store)).transpose()?;
         let plane = quic.map(|options| DataPlane::open(options, &store)).transpose()?;
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
@@ -134,6 +145,9 @@ impl Node {
             posted: posted::Posted::default(),
             receipts: Receipts::default(),
             plane,
+            router,
+            places: PlaceChanges::default(),
+            routers: Routers::default(),
             chooser: Chooser::new(&store),
             store,
             counts: Counts::default(),
@@ -148,6 +162,12 @@ impl Node {
         node.spawn(announce::run(node.clone()));
         if let Some(plane) = &node.inner.plane {
             node.spawn(plane::listen(node.clone(), plane.endpoint.clone()));
+        }
+        if finds_routers {
+            node.spawn(places::keep(node.clone(), Side::Provider));
+        }
+        if node.inner.router.is_some() {
+            node.spawn(places::keep(node.clone(), Side::Router));
         }
         Ok(node)
     }
@@ -181,6 +201,8 @@ impl Node {
             dna_hash: conductor.as_ref().map(|c| c.dna_hash().to_string()),
             share: inner.habits.share,
             quic: inner.plane.as_ref().map(DataPlane::status),
+            router: inner.router.as_ref().map(OwnRouter::status),
+            region: inner.habits.region.map(|region| region.to_string()),
             models: inner.engines.status(),
             choices: inner.chooser.made(),
             zome_calls: conductor.as_ref().map(Conductor::calls).unwrap_or_default(),
@@ -192,9 +214,8 @@ impl Node {
 
     /// Models that a question can name: those of this node, loaded or on disk, then those that peers serve.
     pub async fn models(&self) -> Vec<ModelEntry> {
-        self.inner.directory.refresh_if_old(self).await;
-        let own = self.conductor().map(|c| c.agent());
-        self.inner.directory.merge(library::entries(self).await, own.as_ref())
+        self.inner.directory.refresh_listing(self).await;
+        self.inner.directory.merge(self, library::entries(self).await)
     }
 
     /// Asks. Returns as soon as somebody has taken the question.
@@ -265,7 +286,10 @@ impl Node {
             publishing::publish_last(self, &conductor).await;
         }
         if let Some(plane) = &inner.plane {
-            let _ = tokio::time::timeout(GOODBYE_MAX, plane.endpoint.close(CloseReason::Leaving)).await;
+            let _ = tokio::time::timeout(GOODBYE_MAX, plane.close()).await;
+        }
+        if let Some(router) = &inner.router {
+            let _ = tokio::time::timeout(GOODBYE_MAX, router.close()).await;
         }
         inner.chooser.save(&inner.store, true);
         inner.stop.cancel();
@@ -277,6 +301,11 @@ impl Node {
                 tracing::warn!(error = %e, "the conductor did not stop cleanly");
             }
         }
+    }
+
+    /// Whether questions of peers are answered only if it is known who asks.
+    pub(crate) fn must_know(&self) -> bool {
+        self.inner.members.by_invitation() || !self.inner.habits.peers.serve_only.is_empty()
     }
 
     /// The conductor, if it runs.
@@ -393,13 +422,27 @@ impl Node {
 
 impl Counts {
     fn snapshot(&self) -> Counters {
-        let Self { asked, answered, refused, retried, rejected_signals, receipts_published, receipts_checked } = self;
+        let Self {
+            asked,
+            answered,
+            refused,
+            retried,
+            hedged,
+            hedges_won,
+            hedge_wasted_us,
+            rejected_signals,
+            receipts_published,
+            receipts_checked,
+        } = self;
         let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
         Counters {
             asked: get(asked),
             answered: get(answered),
             refused: get(refused),
             retried: get(retried),
+            hedged: get(hedged),
+            hedges_won: get(hedges_won),
+            hedge_wasted_ms: get(hedge_wasted_us) / 1_000,
             rejected_signals: get(rejected_signals),
             receipts_published: get(receipts_published),
             receipts_checked: get(receipts_checked),

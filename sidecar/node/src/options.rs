@@ -3,12 +3,14 @@
 use ainonymous_conductor::ConductorOptions;
 use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, ProjectorOptions, WorkerCommand};
 use ainonymous_models::{projector_beside, Store};
+use ainonymous_protocol::choosing::{Price, Region};
 use ainonymous_transport::Address;
-use ainonymous_types::{AgentPubKey, KvType};
+use ainonymous_types::{AgentPubKey, Bytes32, KvType};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Everything that a node needs to start.
 #[derive(Debug)]
@@ -27,6 +29,19 @@ pub struct NodeOptions {
     pub habits: Habits,
     /// Direct connections between nodes; none does without them.
     pub quic: Option<QuicOptions>,
+    /// A router for others.
+    pub router: Option<RouterOptions>,
+}
+
+/// A router that the node runs for others.
+#[derive(Clone, Debug)]
+pub struct RouterOptions {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where others reach it, if that is not where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// `host:port` that this machine reaches by the address that others shall use: the network's meeting point.
+    pub reach: Option<String>,
 }
 
 /// How a node behaves while it runs.
@@ -44,6 +59,16 @@ pub struct Habits {
     pub library: Option<Library>,
     /// Whom this node prefers, serves and leaves alone.
     pub peers: Peers,
+    /// Links on the DHT that are older are passed over; this node draws its own anew in time.
+    pub link_age: Duration,
+    /// Where this node stands, if others shall know.
+    pub region: Option<Region>,
+    /// Routers that questions which hide may go through first. If there are any, no stranger's is.
+    pub trusted_routers: Vec<Bytes32>,
+    /// What this node wants for its work; 0 is a gift. Nobody is charged yet: it is told to those who probe.
+    pub price: Price,
+    /// Whether peers that ask are told what this node saw of other providers.
+    pub tell_reports: bool,
 }
 
 /// Agents that are not like all others.
@@ -55,7 +80,7 @@ pub struct Peers {
     pub friends: HashSet<AgentPubKey>,
     /// Neither asked nor served.
     pub blocked: HashSet<AgentPubKey>,
-    /// If there are any, nobody else is served; and nobody by direct connections, which do not tell who asks.
+    /// If there are any, nobody else is served: whoever asks must show who he is.
     pub serve_only: HashSet<AgentPubKey>,
 }
 
@@ -75,8 +100,14 @@ pub struct QuicOptions {
     pub addresses: Vec<Address>,
     /// Routers that lead to this node, for peers that cannot reach it or do not want to be seen.
     pub via: Vec<Address>,
+    /// Also routers that the node finds by itself: a few, the quickest of those that it tries.
+    pub find_routers: bool,
     /// `host:port` that this machine reaches by the address that peers shall use: the network's meeting point.
     pub reach: Option<String>,
+    /// Where that is at the moment, if it moves.
+    pub meeting: Option<watch::Receiver<Option<SocketAddr>>>,
+    /// In a home: ask its router for a port in front of this node, and tell peers of it.
+    pub map_port: bool,
 }
 
 /// Models on disk that are loaded when a question of this node names them.

@@ -1,19 +1,23 @@
 //! The node's end of the data plane: the socket, who is let in, and what the network is told of it.
 
+use crate::known::{Asker, Outcome};
 use crate::node::{lock, Node};
 use crate::options::QuicOptions;
+use crate::places::Places;
 use crate::requester::{Reply, Requester};
 use crate::serving::{self, Order};
 use crate::store::{Store, TransportRecord};
 use crate::{NodeError, QuicStatus};
 use ainonymous_transport::{
-    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Registration,
-    RegistrationState, Stream, TransportSecret,
+    is_behind_nat, Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, FrameReceiver,
+    FrameSender, Link, LinkError, Load, Pool, PortMapping, Stream, TransportSecret,
 };
 use ainonymous_types::{limits, Bytes32, EntryHash, RefuseReason, RequestId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Mutex;
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// Whoever asks for the place of a receipt waits with the provider for so long.
@@ -22,10 +26,16 @@ pub(crate) const PUBLISHED_WAIT: Duration = Duration::from_secs(30);
 const FIRST_FRAME_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for a router's answer before the network is told what there is.
 const REGISTER_MAX: Duration = Duration::from_secs(3);
+/// Longest wait for the home router's answer before that.
+const MAPPING_MAX: Duration = Duration::from_secs(4);
 /// Pause between two looks at that.
 const REGISTER_PAUSE: Duration = Duration::from_millis(50);
+/// A question with images has so much longer to arrive.
+const LARGE_FRAME_MAX: Duration = Duration::from_secs(90);
 /// A link on which nothing is asked for this long is closed.
 const LINK_IDLE_MAX: Duration = Duration::from_secs(600);
+/// The same where it must be known who asks and is not: probes come like that.
+const UNKNOWN_IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// The data plane.
 #[derive(Debug)]
@@ -33,15 +43,18 @@ pub(crate) struct DataPlane {
     pub(crate) endpoint: Endpoint,
     pub(crate) pool: Pool,
     given: Vec<Address>,
-    registrations: Vec<Registration>,
+    pub(crate) places: Places,
     reach: Option<String>,
+    meeting: Option<watch::Receiver<Option<SocketAddr>>>,
+    map_port: bool,
+    mapping: OnceLock<PortMapping>,
     announced: Mutex<Vec<Address>>,
 }
 
 impl DataPlane {
     /// Opens the socket: where it was told to, else where it was last time, so that what peers know stays true.
     pub(crate) fn open(options: QuicOptions, store: &Store) -> Result<Self, NodeError> {
-        let QuicOptions { listen, addresses, via, reach } = options;
+        let QuicOptions { listen, addresses, via, find_routers: _, reach, meeting, map_port } = options;
         let known = store.transport()?;
         let secret = known.as_ref().map_or_else(rand::random, |known| known.secret);
         let secret = TransportSecret::from_bytes(secret);
@@ -66,7 +79,17 @@ impl DataPlane {
                 registrations.push(endpoint.register(at, router, true)?);
             }
         }
-        Ok(Self { endpoint, pool, given: addresses, registrations, reach, announced: Mutex::default() })
+        Ok(Self {
+            endpoint,
+            pool,
+            given: addresses,
+            places: Places::given(registrations),
+            reach,
+            meeting,
+            map_port,
+            mapping: OnceLock::new(),
+            announced: Mutex::default(),
+        })
     }
 
     /// The key that the network is told.
@@ -81,36 +104,60 @@ impl DataPlane {
             (false, _) => self.given.clone(),
             (true, Some(at)) if !at.ip().is_unspecified() => vec![Address::Direct(at)],
             (true, Some(at)) => {
-                let ip = outgoing_ip(self.reach.as_deref()).await;
+                let meeting = self.meeting.as_ref().and_then(|meeting| *meeting.borrow()).map(|at| at.to_string());
+                let ip = outgoing_ip(meeting.as_deref().or(self.reach.as_deref())).await;
                 ip.map(|ip| Address::Direct(SocketAddr::new(ip, at.port()))).into_iter().collect()
             }
             (true, None) => vec![],
         };
+        if let Some(outside) = self.mapped(&found).await {
+            // Most peers are outside: they try this one first.
+            found.insert(0, outside);
+        }
         found.extend(self.routed().await);
         lock(&self.announced).clone_from(&found);
         found
     }
 
+    /// Where peers reach this node through a port of the home router, if what is known otherwise means nothing outside.
+    async fn mapped(&self, found: &[Address]) -> Option<Address> {
+        let inside = found.iter().find_map(|address| match address {
+            Address::Direct(at) if is_behind_nat(at.ip()) => NonZeroU16::new(at.port()),
+            Address::Direct(_) | Address::Routed { .. } => None,
+        });
+        let port = inside.filter(|_| self.map_port && self.given.is_empty())?;
+        self.mapping.get_or_init(|| PortMapping::ask(port)).settled(MAPPING_MAX).await.address()
+    }
+
+    /// Takes leave of peers and of the home router.
+    pub(crate) async fn close(&self) {
+        let give_back = async {
+            if let Some(mapping) = self.mapping.get() {
+                mapping.give_back().await;
+            }
+        };
+        tokio::join!(self.endpoint.close(CloseReason::Leaving), give_back);
+    }
+
     /// Where peers reach this node through routers; waits a while for those that have not answered yet.
     async fn routed(&self) -> Vec<Address> {
         let begun = Instant::now();
-        while begun.elapsed() < REGISTER_MAX
-            && self.registrations.iter().any(|r| r.state() == RegistrationState::Connecting)
-        {
+        while begun.elapsed() < REGISTER_MAX && self.places.is_connecting() {
             tokio::time::sleep(REGISTER_PAUSE).await;
         }
-        let registered = |r: &&Registration| matches!(r.state(), RegistrationState::Registered { .. });
-        self.registrations.iter().filter(registered).map(Registration::address).collect()
+        self.places.addresses()
     }
 
     /// For people.
     pub(crate) fn status(&self) -> QuicStatus {
-        let EndpointCounts { open, taken: _, refused, failed } = self.endpoint.counts();
+        let EndpointCounts { open, taken: _, challenged, refused, failed } = self.endpoint.counts();
         QuicStatus {
             listens: self.endpoint.local_addr().map(|at| at.to_string()),
             announced: lock(&self.announced).iter().map(ToString::to_string).collect(),
+            port_mapping: self.mapping.get().map(|mapping| mapping.state().in_words()),
             key: self.key().to_hex(),
             links: open,
+            challenged,
             refused,
             failed,
         }
@@ -118,7 +165,7 @@ impl DataPlane {
 }
 
 /// The address of this machine that packets to the meeting point leave from. Nothing is sent for that.
-async fn outgoing_ip(reach: Option<&str>) -> Option<IpAddr> {
+pub(crate) async fn outgoing_ip(reach: Option<&str>) -> Option<IpAddr> {
     let to = tokio::net::lookup_host(reach?).await.ok()?.next()?;
     let from: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = tokio::net::UdpSocket::bind((from, 0)).await.ok()?;
@@ -135,12 +182,16 @@ pub(crate) async fn listen(node: Node, endpoint: Endpoint) {
 
 /// One link, from handshake to end.
 async fn on_arrival(node: Node, arriving: Arriving) {
-    let load = |spec: &EntryHash| node.inner.engines.load_of(spec, node.inner.draining.is_cancelled());
+    let load = |spec: &EntryHash| load_of(&node, spec);
     let Some((link, _place)) = arriving.establish(load).await else { return };
-    let streams = TaskTracker::new();
+    let (streams, asker) = (TaskTracker::new(), Arc::new(Asker::of(&link)));
     loop {
-        match tokio::time::timeout(LINK_IDLE_MAX, link.accept()).await {
-            Ok(Ok(stream)) => node.spawn(streams.track_future(on_stream(node.clone(), link.clone(), stream))),
+        let idle_max = if node.must_know() && !asker.is_known() { UNKNOWN_IDLE_MAX } else { LINK_IDLE_MAX };
+        match tokio::time::timeout(idle_max, link.accept()).await {
+            Ok(Ok(stream)) => {
+                let answered = on_stream(node.clone(), link.clone(), asker.clone(), stream);
+                node.spawn(streams.track_future(answered));
+            }
             Ok(Err(_)) => return,
             Err(_) if streams.is_empty() => return link.close(CloseReason::Done),
             Err(_) => {}
@@ -148,22 +199,50 @@ async fn on_arrival(node: Node, arriving: Arriving) {
     }
 }
 
+/// How busy this node is with a model spec, and what it wants.
+fn load_of(node: &Node, spec: &EntryHash) -> Load {
+    let load = node.inner.engines.load_of(spec, node.inner.draining.is_cancelled());
+    Load { milli_price: node.inner.habits.price.0, ..load }
+}
+
 /// One stream: what it is about, then what the requester says while it is answered.
-async fn on_stream(node: Node, link: Link, stream: Stream) {
+async fn on_stream(node: Node, link: Link, asker: Arc<Asker>, stream: Stream) {
     let Stream { mut sender, mut receiver } = stream;
-    let from = Requester::Link(link.peer());
-    let first = match tokio::time::timeout(FIRST_FRAME_MAX, receiver.recv()).await {
+    if let Some(reason) = asker.barred(&node) {
+        // Of a question by whom nothing is answered no more is read than that it is one.
+        let is_question = tokio::time::timeout(FIRST_FRAME_MAX, receiver.brings_question()).await;
+        if matches!(is_question, Ok(Ok(true))) {
+            let unnamed = RequestId([0; 16]);
+            return serving::refuse(&node, Reply::Stream(Some(sender)), unnamed, reason, String::new());
+        }
+    }
+    let from = asker.requester();
+    let mut arrived = tokio::time::timeout(FIRST_FRAME_MAX, receiver.recv()).await;
+    if arrived.is_err() && receiver.reads_large() {
+        arrived = tokio::time::timeout(LARGE_FRAME_MAX, receiver.recv()).await;
+    }
+    let first = match arrived {
         Ok(Ok(Some(first))) => first,
         Ok(Ok(None)) | Err(_) => return,
         Ok(Err(e)) => return on_nonsense(&node, &link, &e),
     };
     let id = match first {
         Frame::Probe { spec } => {
-            let load = node.inner.engines.load_of(&spec, node.inner.draining.is_cancelled());
-            if sender.send(&Frame::Load(load)).await.is_ok() {
+            if sender.send(&Frame::Load(load_of(&node, &spec))).await.is_ok() {
                 sender.finish();
             }
             return;
+        }
+        Frame::Tell { spec } => {
+            let told = if node.inner.habits.tell_reports { node.inner.chooser.tells(&spec) } else { vec![] };
+            if sender.send(&Frame::Told(told)).await.is_ok() {
+                sender.finish();
+            }
+            return;
+        }
+        Frame::Prove { version: _, proof } => {
+            let outcome = asker.shows(&node, &link, *proof).await;
+            return say(&link, sender, outcome).await;
         }
         Frame::Ask(ask) => {
             let id = ask.id;
@@ -201,13 +280,31 @@ async fn on_stream(node: Node, link: Link, stream: Stream) {
         | Frame::Refused { .. }
         | Frame::Cancel
         | Frame::Published { .. }
-        | Frame::Load(_) => return link.close(CloseReason::Protocol),
+        | Frame::Load(_)
+        | Frame::Known
+        | Frame::Told(_) => return link.close(CloseReason::Protocol),
     };
     until_left(&node, &from, id, receiver).await;
 }
 
+/// Tells whoever has shown an agent what became of it.
+async fn say(link: &Link, mut sender: FrameSender, outcome: Outcome) {
+    let word = match outcome {
+        Outcome::Known => Frame::Known,
+        Outcome::Refused(reason) => Frame::Refused { reason, detail: String::new() },
+        Outcome::Forged => {
+            tracing::debug!(from = %link.remote_address(), "somebody showed what no agent has signed for this link");
+            return link.close(CloseReason::NotWelcome);
+        }
+    };
+    // An error means that nobody waits for it any more.
+    if sender.send(&word).await.is_ok() {
+        sender.finish();
+    }
+}
+
 /// Resolves when the requester has nothing more to say; cancels what it does not want any more.
-async fn until_left(node: &Node, from: &Requester, id: RequestId, mut receiver: ainonymous_transport::FrameReceiver) {
+async fn until_left(node: &Node, from: &Requester, id: RequestId, mut receiver: FrameReceiver) {
     match receiver.recv().await {
         // Broken: it may come back and ask for the rest.
         Err(e) if e.may_resume() => {}
@@ -216,8 +313,8 @@ async fn until_left(node: &Node, from: &Requester, id: RequestId, mut receiver: 
     }
 }
 
-fn on_nonsense(node: &Node, link: &Link, e: &ainonymous_transport::LinkError) {
-    if let ainonymous_transport::LinkError::Frame(problem) = e {
+fn on_nonsense(node: &Node, link: &Link, e: &LinkError) {
+    if let LinkError::Frame(problem) = e {
         node.inner.counts.rejected_signals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tracing::debug!(%problem, from = %link.remote_address(), "a frame was dropped, and its link with it");
         link.close(CloseReason::Protocol);

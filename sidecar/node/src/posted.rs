@@ -4,18 +4,19 @@
 use crate::choosing::{self, Chosen};
 use crate::node::{lock, Node};
 use crate::requester::Requester;
-use crate::routing::to_travel;
-use crate::routing::{ask_error, done, Inbox, Prepared};
+use crate::routing::{ask_error, done, events as events_of, to_travel, Inbox, Prepared};
 use crate::serving::{accept, now_us, sign_and_keep, Arrived, Taken};
 use crate::store::PostedRecord;
-use crate::{publishing, receipts, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, NodeError, Route};
+use crate::{
+    publishing, receipts, size, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, NodeError, Route,
+};
 use ainonymous_conductor::Conductor;
 use ainonymous_engine::Event;
 use ainonymous_protocol::timing::SIGNALS;
 use ainonymous_protocol::{plan_batches, AnswerEnd, Asked, Effect, Question};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnswerInput, Done, EntryHash, OpenRequest, PeerSignal, PostedAnswer, PostedQuestion,
-    RefuseReason, RequestId, RequestInput, SendSignal, TokenChunk,
+    limits, ActionHash, AgentPubKey, AnswerInput, Done, EntryHash, OpenRequest, PeerSignal, PostedAnswer,
+    PostedQuestion, RefuseReason, RequestId, RequestInput, SendSignal, TokenChunk,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -62,8 +63,15 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
     let found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
     let input = to_travel(&request.question)?;
+    if input.more.as_deref().is_some_and(|more| more.logprobs.is_some()) {
+        // The answer is one entry, which has no room for them.
+        return Err(AskError::NotThisWay { what: "log-probabilities", way: "the DHT" });
+    }
+    if size::bytes(&input) > limits::SEALED_REQUEST_BYTES_MAX {
+        return Err(AskError::NotThisWay { what: "a question of this size", way: "the DHT" });
+    }
     let chosen = choosing::order(node, found, &input, &request.demands, false).await?;
-    let Some(Chosen { candidate, reason }) = chosen.first() else {
+    let Some(Chosen { candidate, reason, slow_us: _ }) = chosen.first() else {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     };
     let prepared = Prepared::new(input);
@@ -108,11 +116,20 @@ pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<Pos
     let record = node.inner.store.posted(&request)?;
     let Some(record) = record else { return Err(AskError::UnknownPosted { request: request.to_string() }) };
     let PostedRecord { id, provider, spec, session_key, salt, commitment, max_tokens } = record;
-    let asked = Asked { id, provider: provider.clone(), spec: spec.entry, session_key, salt, commitment, max_tokens };
+    let asked = Asked {
+        id,
+        provider: provider.clone(),
+        spec: spec.entry,
+        session_key,
+        salt,
+        commitment,
+        max_tokens,
+        begun_tokens: 0,
+    };
     match judge(asked, answer.clone()).pop() {
         Some(Effect::Failed(failure)) => Err(ask_error(failure, &provider)),
         _ => {
-            node.inner.receipts.keep(id, answer.receipt.clone());
+            node.inner.receipts.keep(id, id, answer.receipt.clone());
             let proof = answer.proof.clone();
             node.spawn(receipts::on_published(node.clone(), conductor, provider, id, proof));
             Ok(Some(answer))
@@ -195,11 +212,11 @@ fn keep_record(
 
 /// Checks an answer exactly as one that came by signals, and hands it out.
 fn judge(asked: Asked, answer: PostedAnswer) -> Vec<Effect> {
-    let PostedAnswer { text, tokens, receipt, proof: _ } = answer;
+    let PostedAnswer { text, tokens, more, receipt, proof: _ } = answer;
     let (id, from) = (asked.id, asked.provider.clone());
     let mut question = Question::new(asked, SIGNALS, 0);
-    let mut effects = question.on_signal(&from, PeerSignal::Tokens(TokenChunk { id, chunk: 0, text, tokens }), 0);
-    let done = Done { id, chunks: 1, receipt, first_token_us: 0, decode_us: 0 };
+    let mut effects = question.on_signal(&from, PeerSignal::Tokens(TokenChunk { id, chunk: 0, text, tokens, more }), 0);
+    let done = Done { id, chunks: 1, receipt, cached_tokens: 0, stopped_by: None, first_token_us: 0, decode_us: 0 };
     effects.extend(question.on_signal(&from, PeerSignal::Done(done), 0));
     effects
 }
@@ -231,11 +248,11 @@ async fn wait_for_answer(
     };
     let (id, proof) = (asked.id, answer.proof.clone());
     for effect in judge(asked, answer) {
-        let event = match effect {
-            Effect::Text(text, tokens) => Ok(AnswerEvent::Text { text, tokens, more: None }),
+        let told: Vec<Result<AnswerEvent, AskError>> = match effect {
+            Effect::Part(chunk) => events_of(chunk).into_iter().map(Ok).collect(),
             Effect::Answered(answered) => {
-                let done = done(&answered, Route::Posted, prepared.started.elapsed());
-                node.inner.receipts.keep(id, answered.receipt);
+                let done = done(&answered, Route::Posted, prepared.started.elapsed(), vec![]);
+                node.inner.receipts.keep(id, id, answered.receipt);
                 node.spawn(receipts::on_published(
                     node.clone(),
                     conductor.clone(),
@@ -243,13 +260,15 @@ async fn wait_for_answer(
                     id,
                     proof.clone(),
                 ));
-                Ok(AnswerEvent::Done(Box::new(done)))
+                vec![Ok(AnswerEvent::Done(Box::new(done)))]
             }
-            Effect::Failed(failure) => Err(ask_error(failure, &provider)),
+            Effect::Failed(failure) => vec![Err(ask_error(failure, &provider))],
             Effect::Resend(_) | Effect::AskAgain | Effect::Queued(_) => continue,
         };
-        if events.send(event).await.is_err() {
-            return;
+        for event in told {
+            if events.send(event).await.is_err() {
+                return;
+            }
         }
     }
 }
@@ -339,12 +358,13 @@ fn settle(node: &Node, action: &ActionHash) {
 /// What can never change is final; what may be better next time is tried again, a few times.
 fn is_final(node: &Node, action: &ActionHash, reason: RefuseReason) -> bool {
     match reason {
-        RefuseReason::Malformed | RefuseReason::PromptTooLong => true,
+        RefuseReason::Malformed | RefuseReason::PromptTooLong | RefuseReason::CannotSee => true,
         RefuseReason::Busy | RefuseReason::Draining => false,
         RefuseReason::UnknownModel
         | RefuseReason::EngineFailed
         | RefuseReason::UnknownRequest
-        | RefuseReason::NotAdmitted => {
+        | RefuseReason::NotAdmitted
+        | RefuseReason::MustBeKnown => {
             let mut attempts = lock(&node.inner.posted.attempts);
             if attempts.len() >= ATTEMPTS_KEPT_MAX {
                 attempts.clear();
@@ -385,6 +405,7 @@ async fn answer_question(
     let answer = PostedAnswer {
         text: taken.answering.whole_text(),
         tokens: taken.answering.all_tokens(),
+        more: taken.answering.whole_more(),
         receipt: signed,
         proof,
     };
@@ -401,15 +422,20 @@ async fn run_to_end(taken: &mut Taken) -> Result<AnswerEnd, (RefuseReason, Strin
     while let Some(event) = taken.generation.events.recv().await {
         match event {
             Event::Queued { .. } | Event::Started { .. } => {}
-            Event::Token { id, text, more: _ } => {
-                let _ = taken.answering.on_token(id, &text, 0);
+            Event::Token { id, text, more } => {
+                let _ = taken.answering.on_token(id, &text, more.map(|more| (*more).into()), 0);
                 if taken.answering.is_full() {
                     return Err((RefuseReason::EngineFailed, "the answer is too long".into()));
                 }
             }
             Event::Finished(f) => {
-                let (finish, prompt_tokens) = (f.finish, f.prompt_tokens);
-                return Ok(AnswerEnd { finish, prompt_tokens, finished_at: now_us() });
+                return Ok(AnswerEnd {
+                    finish: f.finish,
+                    prompt_tokens: f.prompt_tokens,
+                    cached_tokens: f.cached_tokens,
+                    stopped_by: f.stopped_by,
+                    finished_at: now_us(),
+                });
             }
             Event::Failed(e) => return Err(crate::serving::refusal(&e)),
         }

@@ -47,6 +47,8 @@ impl Default for Receipts {
 #[derive(Debug, Default)]
 struct Kept {
     by_id: HashMap<RequestId, Entry>,
+    /// Questions by the ids that their askers were told first, where another provider went on under another one.
+    told: HashMap<RequestId, RequestId>,
     order: VecDeque<RequestId>,
 }
 
@@ -58,23 +60,30 @@ struct Entry {
 }
 
 impl Receipts {
-    /// Keeps a receipt that fits what was received.
-    pub(crate) fn keep(&self, id: RequestId, receipt: SignedReceipt) {
+    /// Keeps a receipt that fits what was received. `told`: the id by which the asker knows the question.
+    pub(crate) fn keep(&self, id: RequestId, told: RequestId, receipt: SignedReceipt) {
         let state = watch::Sender::new(ReceiptState { id, batch: None, checked: false, problem: None });
         let mut kept = lock(&self.kept);
         if kept.by_id.insert(id, Entry { receipt, state, checking: false }).is_none() {
             kept.order.push_back(id);
         }
+        if told != id {
+            kept.told.insert(told, id);
+        }
         while kept.order.len() > KEPT_MAX {
             if let Some(old) = kept.order.pop_front() {
                 kept.by_id.remove(&old);
+                kept.told.retain(|_, id| *id != old);
             }
         }
     }
 
     /// The state of a receipt, after it was checked or `wait` has passed.
     pub(crate) async fn wait_for(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
-        let mut state = lock(&self.kept).by_id.get(&id)?.state.subscribe();
+        let mut state = {
+            let kept = lock(&self.kept);
+            kept.by_id.get(kept.told.get(&id).unwrap_or(&id))?.state.subscribe()
+        };
         let settled = |s: &ReceiptState| s.checked || s.problem.is_some();
         let _ = tokio::time::timeout(wait, state.wait_for(settled)).await;
         let now = state.borrow().clone();

@@ -12,6 +12,36 @@ pub(crate) enum Requester {
     Agent(AgentPubKey),
     /// By a link: whoever has this transport key, which may be made for us alone.
     Link(Bytes32),
+    /// By a link whose other end has shown that it is this agent.
+    Known {
+        /// Who.
+        agent: AgentPubKey,
+        /// The transport key of its end.
+        link: Bytes32,
+    },
+}
+
+impl Requester {
+    /// The agent, where it is known.
+    pub(crate) fn agent(&self) -> Option<&AgentPubKey> {
+        match self {
+            Self::Agent(agent) | Self::Known { agent, .. } => Some(agent),
+            Self::Link(_) => None,
+        }
+    }
+
+    /// Whether two are one for bounds on what one may have: the same agent, or the same end of a link.
+    pub(crate) fn counts_with(&self, other: &Self) -> bool {
+        let same_agent = self.agent().is_some_and(|agent| other.agent() == Some(agent));
+        same_agent || self.link().is_some_and(|link| other.link() == Some(link))
+    }
+
+    fn link(&self) -> Option<&Bytes32> {
+        match self {
+            Self::Link(link) | Self::Known { link, .. } => Some(link),
+            Self::Agent(_) => None,
+        }
+    }
 }
 
 /// Where the parts of one answer go.
@@ -81,5 +111,23 @@ impl Reply {
                 sender.finish();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_counts_once_by_whichever_way_it_comes_and_a_link_by_whoever_is_known_on_it() {
+        let agent = |n: u8| AgentPubKey::from_raw_36(vec![n; 36]);
+        let known = |n, link: u8| Requester::Known { agent: agent(n), link: Bytes32([link; 32]) };
+        let (signals, link) = (Requester::Agent(agent(1)), Requester::Link(Bytes32([8; 32])));
+        for same in [&signals, &known(1, 8), &known(1, 9)] {
+            assert!(same.counts_with(&known(1, 8)) && known(1, 8).counts_with(same), "{same:?}");
+        }
+        assert!(link.counts_with(&known(2, 8)) && known(2, 8).counts_with(&link));
+        assert!(!link.counts_with(&signals) && !link.counts_with(&known(1, 9)));
+        assert!(!known(1, 8).counts_with(&known(2, 9)));
     }
 }

@@ -3,10 +3,13 @@
 use crate::directory::Candidate;
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
-use crate::{asking, local, members, posted, receipts, serving, AnswerDone, AnswerStream, AskError, AskRequest, Route};
+use crate::{
+    asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest,
+    Hiding, Route,
+};
 use ainonymous_engine as engine;
-use ainonymous_protocol::{sign_ask, Answered, Asked, Failure};
-use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId};
+use ainonymous_protocol::{sign_ask, Answered, Asked, Failure, HandedPart};
+use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, TokenChunk};
 use ainonymous_verify::{chat, commit};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -87,6 +90,7 @@ impl Prepared {
             salt: self.salt,
             commitment: self.commitment,
             max_tokens: self.input.max_tokens,
+            begun_tokens: begun_tokens(&self.input),
         };
         (ask, asked)
     }
@@ -98,8 +102,15 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         return Err(AskError::Draining);
     }
     let wanted = request.model.as_deref();
-    let may_be_local =
-        !request.hide && request.provider.is_none() && matches!(request.route, Route::Auto | Route::Local);
+    // Own machines are where this node says that it stands, if it says so.
+    let elsewhere = request.demands.region.filter(|region| node.inner.habits.region != Some(*region));
+    if let (Some(region), Route::Local) = (elsewhere, request.route) {
+        return Err(AskError::DemandsUnmet { problem: format!("this node does not say that it stands in {region}") });
+    }
+    let may_be_local = request.hide == Hiding::No
+        && request.provider.is_none()
+        && elsewhere.is_none()
+        && matches!(request.route, Route::Auto | Route::Local);
     if may_be_local {
         if let Some(loaded) = local::find(node, wanted).await? {
             return local::ask(node, &loaded, request.question);
@@ -172,25 +183,50 @@ fn deliver(node: &Node, id: Option<RequestId>, from: AgentPubKey, signal: PeerSi
 
 /// A question in the form that peers can be asked, within its bounds.
 pub(crate) fn to_travel(question: &engine::Question) -> Result<ChatInput, AskError> {
-    let input = question.to_chat_input().map_err(|what| AskError::NotForPeers { what })?;
+    let input = ChatInput::from(question);
     chat::bounds(&input).map_err(|b| AskError::Invalid { problem: b.to_string(), code: b.code() })?;
     Ok(input)
 }
 
-pub(crate) fn done(answered: &Answered, route: Route, first_text: Duration) -> AnswerDone {
+/// How an answer ended, after what others had begun of it.
+pub(crate) fn done(answered: &Answered, route: Route, first_text: Duration, begun_by: Vec<HandedPart>) -> AnswerDone {
     let receipt = &answered.receipt.receipt;
+    let begun: u32 = begun_by.iter().map(|part| part.tokens).fold(0, u32::saturating_add);
+    // To the provider the beginning is input; to whoever asks it is a part of the answer.
+    let prompt_tokens = receipt.prompt_tokens.saturating_sub(begun);
     AnswerDone {
         finish: receipt.finish,
-        prompt_tokens: receipt.prompt_tokens,
-        cached_tokens: 0,
-        stopped_by: None,
-        completion_tokens: receipt.completion_tokens,
+        prompt_tokens,
+        cached_tokens: answered.cached_tokens.min(prompt_tokens),
+        stopped_by: answered.stopped_by,
+        completion_tokens: receipt.completion_tokens.saturating_add(begun),
+        begun_by,
         first_token_us: micros(first_text),
         decode_us: answered.decode_us,
         provider_first_token_us: answered.first_token_us,
         route,
         receipt: Some(answered.receipt.clone()),
     }
+}
+
+/// Tokens that an answer to this question begins with and that nobody sends again.
+pub(crate) fn begun_tokens(input: &ChatInput) -> u32 {
+    input.more.as_deref().map_or(0, |more| u32::try_from(more.begun.len()).unwrap_or(u32::MAX))
+}
+
+/// What a part of an answer says, event by event: with log-probabilities one for each token.
+pub(crate) fn events(chunk: TokenChunk) -> Vec<AnswerEvent> {
+    let TokenChunk { id: _, chunk: _, text, tokens, more } = chunk;
+    let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+    let Some(more) = more else { return vec![AnswerEvent::Text { text, tokens: count, more: None }] };
+    let likely = !more.logprobs.is_empty();
+    let each = engine::more_of_each(*more);
+    let mut text = Some(text);
+    let event = |more| {
+        let (text, more) = (text.take().unwrap_or_default(), Some(Box::new(more)));
+        AnswerEvent::Text { text, tokens: if likely { 1 } else { count }, more }
+    };
+    each.into_iter().map(event).collect()
 }
 
 pub(crate) fn ask_error(failure: Failure, provider: &AgentPubKey) -> AskError {
@@ -205,4 +241,33 @@ pub(crate) fn ask_error(failure: Failure, provider: &AgentPubKey) -> AskError {
 
 pub(crate) fn micros(d: Duration) -> u64 {
     u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ainonymous_types::{ChunkMore, TokenLogprob, TokenLogprobs};
+
+    fn told(tokens: usize, more: Option<ChunkMore>) -> Vec<(String, u32, bool)> {
+        let more = more.map(Box::new);
+        let chunk = TokenChunk { id: RequestId([0; 16]), chunk: 0, text: "ab".into(), tokens: vec![1; tokens], more };
+        let one = |event| match event {
+            AnswerEvent::Text { text, tokens, more } => {
+                (text, tokens, more.is_some_and(|more| more.logprobs.is_some()))
+            }
+            other => panic!("{other:?}"),
+        };
+        events(chunk).into_iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_part_with_log_probabilities_is_told_token_by_token() {
+        assert_eq!(told(3, None), [("ab".to_string(), 3, false)]);
+        let thought = ChunkMore { reasoning: "Hm.".into(), ..ChunkMore::default() };
+        assert_eq!(told(3, Some(thought)), [("ab".to_string(), 3, false)]);
+        let one = || TokenLogprob { token: 1, text: vec![], logprob_micro: 0 };
+        let logprobs = (0..2).map(|_| TokenLogprobs { chosen: one(), top: vec![] }).collect();
+        let likely = ChunkMore { logprobs, ..ChunkMore::default() };
+        assert_eq!(told(2, Some(likely)), [("ab".to_string(), 1, true), (String::new(), 1, true)]);
+    }
 }

@@ -6,12 +6,12 @@ use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
 use crate::store::Pending;
 use ainonymous_conductor::Conductor;
-use ainonymous_engine::{EngineError, Generation};
+use ainonymous_engine::{EngineError, Generation, Question};
 use ainonymous_protocol::timing::{Timing, DIRECT, SIGNALS};
 use ainonymous_protocol::{verify_ask, Answering};
 use ainonymous_transport::FrameSender;
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Ask, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason,
+    limits, ActionHash, AgentPubKey, Ask, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason,
     RequestId, SignedReceipt,
 };
 use ainonymous_verify::{chat, commit};
@@ -25,6 +25,8 @@ use tokio::sync::{mpsc, watch};
 const PER_REQUESTER_MAX: usize = 8;
 /// Questions of all requesters answered at once.
 const RUNNING_MAX: usize = 256;
+/// Of these, so many are for machines of one's own, however many others ask.
+const OWN_PLACES: usize = 32;
 /// The same with finished answers, which are kept for a while.
 const IN_HAND_MAX: usize = 1_024;
 /// Orders that wait for one answer.
@@ -71,7 +73,7 @@ impl Serving {
 
     /// Stops the answers to these requesters.
     pub(crate) fn cancel_all(&self, of: impl Fn(&AgentPubKey) -> bool) {
-        let is_one = |requester: &Requester| matches!(requester, Requester::Agent(agent) if of(agent));
+        let is_one = |requester: &Requester| requester.agent().is_some_and(&of);
         for h in lock(&self.in_hand).values().filter(|h| is_one(&h.requester)) {
             let _ = h.orders.try_send(Order::Cancel);
         }
@@ -94,15 +96,22 @@ impl Serving {
         }
     }
 
-    /// Takes a question in hand; its serial number tells it from a later one with the same id.
-    fn take(&self, id: RequestId, requester: &Requester) -> Result<(u64, mpsc::Receiver<Order>), RefuseReason> {
+    /// Takes a question in hand; its serial number tells it from a later one with the same id. `is_own` says that it comes from
+    /// a machine of one's own.
+    fn take(
+        &self,
+        id: RequestId,
+        requester: &Requester,
+        is_own: bool,
+    ) -> Result<(u64, mpsc::Receiver<Order>), RefuseReason> {
         let mut in_hand = lock(&self.in_hand);
         if in_hand.contains_key(&id) {
             return Err(RefuseReason::Malformed);
         }
         let running = in_hand.values().filter(|h| h.running).count();
-        let of_requester = in_hand.values().filter(|h| h.running && h.requester == *requester).count();
-        if of_requester >= PER_REQUESTER_MAX || running >= RUNNING_MAX {
+        let of_requester = in_hand.values().filter(|h| h.running && h.requester.counts_with(requester)).count();
+        let places = if is_own { RUNNING_MAX } else { RUNNING_MAX - OWN_PLACES };
+        if of_requester >= PER_REQUESTER_MAX || running >= places {
             return Err(RefuseReason::Busy);
         }
         if in_hand.len() >= IN_HAND_MAX {
@@ -161,7 +170,8 @@ pub(crate) struct Arrived {
 pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: Requester, ask: Ask, reply: Reply) {
     let Ask { id, spec, input, salt, session_key, signature } = ask;
     let arrived = Arrived { id, spec, input, salt, session_key, signature };
-    let (serial, orders) = match node.inner.serving.take(id, &from) {
+    let is_own = from.agent().is_some_and(|agent| node.inner.habits.peers.own.contains(agent));
+    let (serial, orders) = match node.inner.serving.take(id, &from, is_own) {
         Ok(taken) => taken,
         // A repeated id is a repeated signal: the first is being answered.
         Err(RefuseReason::Malformed) => return,
@@ -169,7 +179,7 @@ pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: Requester, ask: As
     };
     let timing = match from {
         Requester::Agent(_) => SIGNALS,
-        Requester::Link(_) => DIRECT,
+        Requester::Link(_) | Requester::Known { .. } => DIRECT,
     };
     match accept(node, from, arrived, timing) {
         Ok(taken) => node.spawn(answering::run(node.clone(), conductor, taken, reply, serial, orders)),
@@ -221,13 +231,10 @@ pub(crate) fn accept(
     if node.inner.draining.is_cancelled() {
         return Err(no(RefuseReason::Draining));
     }
-    let peers = &node.inner.habits.peers;
-    let welcome = match &requester {
-        Requester::Agent(agent) => peers.serves(agent),
-        Requester::Link(_) => peers.serve_only.is_empty(),
-    };
-    if !welcome {
-        return Err(no(RefuseReason::NotAdmitted));
+    match requester.agent() {
+        Some(agent) if !node.inner.habits.peers.serves(agent) => return Err(no(RefuseReason::NotAdmitted)),
+        None if node.must_know() => return Err(no(RefuseReason::MustBeKnown)),
+        Some(_) | None => {}
     }
     chat::bounds(&input).map_err(|b| (RefuseReason::Malformed, b.to_string()))?;
     let commitment = commit::input(&salt, &input);
@@ -246,7 +253,11 @@ pub(crate) fn accept(
     let capability = announced.capability.clone().ok_or(no(RefuseReason::UnknownModel))?;
     let clock = Instant::now();
     let answering = Answering::new(id, spec, session_key, &salt, &input, timing, 0);
-    let generation = loaded.engine.generate(input.into()).map_err(|e| refusal(&e))?;
+    let question = Question::try_from(input).map_err(|e| refusal(&e))?;
+    if question.has_images() && !loaded.engine.info().images {
+        return Err(no(RefuseReason::CannotSee));
+    }
+    let generation = loaded.engine.generate(question).map_err(|e| refusal(&e))?;
     Ok(Taken { id, requester, announced, capability, answering, generation, clock })
 }
 
@@ -257,11 +268,24 @@ pub(crate) fn refusal(e: &EngineError) -> (RefuseReason, String) {
         EngineError::PromptTooLong { .. } => (RefuseReason::PromptTooLong, e.to_string()),
         EngineError::EmptyPrompt
         | EngineError::InputOutOfBounds { .. }
+        | EngineError::InvalidConstraint { .. }
+        | EngineError::ImageInvalid { .. }
+        | EngineError::ImageTooLarge { .. }
         | EngineError::NoChatTemplate
-        | EngineError::TemplateFailed { .. } => (RefuseReason::Malformed, e.to_string()),
+        | EngineError::TemplateFailed { .. } => (RefuseReason::Malformed, clip(&e.to_string())),
+        EngineError::NoProjector => (RefuseReason::CannotSee, String::new()),
         EngineError::Draining => (RefuseReason::Draining, String::new()),
         other => (RefuseReason::EngineFailed, other.code().to_string()),
     }
+}
+
+/// A detail no longer than may be sent.
+fn clip(detail: &str) -> String {
+    let mut end = detail.len().min(limits::DETAIL_BYTES_MAX);
+    while !detail.is_char_boundary(end) {
+        end -= 1;
+    }
+    detail[..end].to_owned()
 }
 
 /// Signs what was answered and keeps the receipt before anybody sees it.
@@ -305,4 +329,66 @@ fn tell(node: &Node, mut reply: Reply, signal: PeerSignal) {
         reply.send(signal).await;
         reply.finish();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(n: u8) -> AgentPubKey {
+        AgentPubKey::from_raw_36(vec![n; 36])
+    }
+
+    fn known(n: u8, link: u8) -> Requester {
+        Requester::Known { agent: agent(n), link: Bytes32([link; 32]) }
+    }
+
+    fn take(serving: &Serving, n: usize, requester: &Requester, is_own: bool) -> Result<(), RefuseReason> {
+        let mut id = RequestId([0; 16]);
+        id.0[..8].copy_from_slice(&(n as u64).to_le_bytes());
+        serving.take(id, requester, is_own).map(drop)
+    }
+
+    #[test]
+    fn an_agent_has_its_places_once_by_whichever_way_it_comes() {
+        let serving = Serving::default();
+        for n in 0..PER_REQUESTER_MAX {
+            let requester = [known(1, 8), known(1, 9), Requester::Agent(agent(1))][n % 3].clone();
+            assert_eq!(take(&serving, n, &requester, false), Ok(()));
+        }
+        for requester in [known(1, 7), Requester::Agent(agent(1))] {
+            assert_eq!(take(&serving, 100, &requester, false), Err(RefuseReason::Busy), "{requester:?}");
+        }
+        assert_eq!(take(&serving, 101, &known(2, 7), false), Ok(()));
+        // An id that is in hand is the same question again.
+        assert_eq!(take(&serving, 101, &known(2, 7), false), Err(RefuseReason::Malformed));
+    }
+
+    #[test]
+    fn others_leave_room_for_machines_of_ones_own() {
+        let serving = Serving::default();
+        let stranger = |n: usize| Requester::Link(Bytes32([n as u8; 32]));
+        for n in 0..RUNNING_MAX - OWN_PLACES {
+            assert_eq!(take(&serving, n, &stranger(n), false), Ok(()));
+        }
+        assert_eq!(take(&serving, 999, &stranger(250), false), Err(RefuseReason::Busy));
+        for n in 0..OWN_PLACES {
+            assert_eq!(take(&serving, 1_000 + n, &Requester::Agent(agent(n as u8)), true), Ok(()));
+        }
+        assert_eq!(take(&serving, 2_000, &Requester::Agent(agent(200)), true), Err(RefuseReason::Busy));
+    }
+
+    #[test]
+    fn whoever_was_shut_out_is_stopped_by_signals_and_on_links_alike() {
+        let serving = Serving::default();
+        let mut orders = Vec::new();
+        for (n, requester) in
+            [Requester::Agent(agent(1)), known(1, 8), known(2, 9), Requester::Link(Bytes32([7; 32]))].iter().enumerate()
+        {
+            orders.push(serving.take(RequestId([n as u8; 16]), requester, false).unwrap().1);
+        }
+        serving.cancel_all(|shut_out| *shut_out == agent(1));
+        let stopped: Vec<bool> = orders.iter_mut().map(|o| matches!(o.try_recv(), Ok(Order::Cancel))).collect();
+        assert_eq!(stopped, [true, true, false, false]);
+    }
 }

@@ -23,6 +23,10 @@ pub struct Status {
     pub share: bool,
     /// Direct connections; none if they are off.
     pub quic: Option<QuicStatus>,
+    /// The router that this node runs for others, if it does.
+    pub router: Option<RouterStatus>,
+    /// Where the node says it stands, if it does.
+    pub region: Option<String>,
     /// Models loaded here.
     pub models: Vec<LocalModel>,
     /// Counts since the start.
@@ -58,14 +62,39 @@ pub struct QuicStatus {
     pub listens: Option<String>,
     /// Where peers are told to find it.
     pub announced: Vec<String>,
+    /// What the home router says to the wish for a port in front of this node; none if there is no such wish.
+    pub port_mapping: Option<String>,
     /// The key that it proves, in hexadecimal.
     pub key: String,
     /// Links of peers that are open.
     pub links: usize,
+    /// Links that had to show first that the address is theirs, because there were many.
+    pub challenged: u64,
     /// Links that were turned away because there were too many.
     pub refused: u64,
     /// Handshakes that failed.
     pub failed: u64,
+}
+
+/// The router that a node runs for others. Counts only: it remembers nobody.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouterStatus {
+    /// Where it listens.
+    pub listens: Option<String>,
+    /// Where others are told to find it, and routers that lead to it.
+    pub announced: Vec<String>,
+    /// The key that it proves, in hexadecimal.
+    pub key: String,
+    /// Nodes that are registered.
+    pub registrations: usize,
+    /// Tunnels that are open.
+    pub flows: usize,
+    /// Packets that it has forwarded.
+    pub forwarded_packets: u64,
+    /// Bytes that it has forwarded.
+    pub forwarded_bytes: u64,
+    /// Connections and requests that it has refused.
+    pub refused: u64,
 }
 
 /// What a node is doing.
@@ -206,6 +235,12 @@ pub struct Counters {
     pub refused: u64,
     /// Attempts with a provider that did not answer; another one, or another way, was tried.
     pub retried: u64,
+    /// Questions for which a second provider was asked because the first was slow to its first word.
+    pub hedged: u64,
+    /// Of these, those that the second answered.
+    pub hedges_won: u64,
+    /// Milliseconds that providers worked, or kept a place, for such questions in vain.
+    pub hedge_wasted_ms: u64,
     /// Signals dropped because they broke a bound or made no sense.
     pub rejected_signals: u64,
     /// Receipts published.

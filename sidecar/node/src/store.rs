@@ -20,6 +20,8 @@ const POSTED: Helpful = Helpful::new("posted_questions", "posted_questions_order
 const SETTLED: Helpful = Helpful::new("settled_requests", "settled_requests_order");
 /// What this node is on the data plane; one row.
 const TRANSPORT: TableDefinition<'_, (), &[u8]> = TableDefinition::new("transport");
+/// Proves the router that this node runs; one row.
+const ROUTER: TableDefinition<'_, (), &[u8; 32]> = TableDefinition::new("router");
 /// What was seen of peers; one row.
 const HISTORY: TableDefinition<'_, (), &[u8]> = TableDefinition::new("history");
 /// Most rows in a table that only helps: the oldest give way.
@@ -207,6 +209,21 @@ impl Store {
         })
     }
 
+    /// What the router of this node proved last time.
+    pub(crate) fn router_secret(&self) -> Result<Option<[u8; 32]>, NodeError> {
+        self.with(|db| Ok(db.begin_read()?.open_table(ROUTER)?.get(())?.map(|row| *row.value())))
+    }
+
+    /// Remembers what the router of this node proves.
+    pub(crate) fn put_router_secret(&self, secret: &[u8; 32]) -> Result<(), NodeError> {
+        self.with(|db| {
+            let write = db.begin_write()?;
+            write.open_table(ROUTER)?.insert((), secret)?;
+            write.commit()?;
+            Ok(())
+        })
+    }
+
     /// What was seen of peers.
     pub(crate) fn history(&self) -> Result<Vec<HistoryRow>, NodeError> {
         self.with(|db| {
@@ -255,6 +272,7 @@ impl Store {
             write.open_table(PENDING)?;
             write.open_table(TRANSPORT)?;
             write.open_table(HISTORY)?;
+            write.open_table(ROUTER)?;
             for table in [PUBLISHED, POSTED, SETTLED] {
                 table.create(&write)?;
             }

@@ -2,10 +2,13 @@
 
 use crate::timing::{Timing, RESEND_CHUNKS_MAX};
 use ainonymous_types::{
-    limits, AgentPubKey, Bytes32, ChatInput, Done, EntryHash, FinishReason, PeerSignal, Receipt, RequestId,
-    SignedReceipt, TimestampUs, TokenChunk,
+    limits, AgentPubKey, Bytes32, ChatInput, ChunkMore, Done, EntryHash, FinishReason, PeerSignal, Receipt, RequestId,
+    SignedReceipt, TimestampUs, TokenChunk, ToolCallPiece,
 };
 use ainonymous_verify::commit;
+
+/// Longest text of a chunk, what is thought and called besides included: half of what may be sent.
+const PART_BYTES_MAX: usize = limits::CHUNK_TEXT_BYTES_MAX / 2;
 
 /// One question being answered.
 #[derive(Debug)]
@@ -23,9 +26,12 @@ pub struct Answering {
     acknowledged: bool,
     text: String,
     tokens: Vec<u32>,
+    more: Option<Box<ChunkMore>>,
     chunks: Vec<TokenChunk>,
     output: commit::Output,
     text_bytes: usize,
+    cached_tokens: u32,
+    stopped_by: Option<u32>,
     done: Option<PeerSignal>,
 }
 
@@ -34,8 +40,12 @@ pub struct Answering {
 pub struct AnswerEnd {
     /// Why it ended.
     pub finish: FinishReason,
-    /// Tokens of the rendered prompt.
+    /// Tokens of the rendered prompt, those of a begun answer among them.
     pub prompt_tokens: u32,
+    /// Tokens of the prompt that were computed before.
+    pub cached_tokens: u32,
+    /// Which stop text ended it.
+    pub stopped_by: Option<u32>,
     /// Wall-clock time for the receipt.
     pub finished_at: TimestampUs,
 }
@@ -65,9 +75,12 @@ impl Answering {
             acknowledged: false,
             text: String::new(),
             tokens: Vec::new(),
+            more: None,
             chunks: Vec::new(),
             output: commit::Output::new(salt),
             text_bytes: 0,
+            cached_tokens: 0,
+            stopped_by: None,
             done: None,
         }
     }
@@ -80,23 +93,52 @@ impl Answering {
         PeerSignal::Accepted { id: self.id, queue_position: position }
     }
 
-    /// The engine gave a token. The first chunk leaves at once, later ones when they are worth a message.
-    pub fn on_token(&mut self, token: u32, text: &str, now_us: u64) -> Option<PeerSignal> {
+    /// The engine gave a token, with what came besides. The first chunk leaves at once, later ones when they are worth a message;
+    /// several only if the token does not go with those before it.
+    pub fn on_token(&mut self, token: u32, text: &str, more: Option<ChunkMore>, now_us: u64) -> Vec<PeerSignal> {
         self.first_token_us.get_or_insert(now_us);
         self.last_token_us = now_us;
-        self.output.push(&[token], text);
-        self.text_bytes = self.text_bytes.saturating_add(text.len());
-        self.text.push_str(text);
-        self.tokens.push(token);
-        let full = self.text.len() >= limits::CHUNK_TEXT_BYTES_MAX / 2 || self.tokens.len() >= limits::CHUNK_TOKENS_MAX;
+        self.output.push(&[token], text, more.as_ref());
+        self.text_bytes = self.text_bytes.saturating_add(text.len() + more.as_ref().map_or(0, besides));
+        let (mut out, mut token) = (Vec::new(), Some(token));
+        for (text, more) in cut(text, more) {
+            if !self.goes_with(&text, more.as_ref()) {
+                out.extend(self.flush(now_us));
+            }
+            self.tokens.extend(token.take());
+            self.text.push_str(&text);
+            if let Some(more) = more {
+                append(self.more.get_or_insert_default(), more);
+            }
+        }
         let due = self.chunks.is_empty() || now_us.saturating_sub(self.last_sent_us) >= self.timing.coalesce_us;
-        (full || due).then(|| self.flush(now_us)).flatten()
+        if due || self.tokens.len() >= limits::CHUNK_TOKENS_MAX {
+            out.extend(self.flush(now_us));
+        }
+        out
+    }
+
+    /// Whether a token may stand in one chunk with those that wait: the order of text, thoughts and calls is not lost, and no bound broken.
+    fn goes_with(&self, text: &str, more: Option<&ChunkMore>) -> bool {
+        let waiting = kinds(&self.text, self.more.as_deref());
+        let coming = kinds(text, more);
+        let alike = waiting == Kinds::default() || coming == Kinds::default() || waiting == coming;
+        let (mut bytes, mut pieces, mut likely) = (self.text.len() + text.len(), 0, 0);
+        for more in self.more.as_deref().into_iter().chain(more) {
+            bytes += besides(more);
+            pieces += more.tool_calls.len();
+            likely += more.logprobs.iter().map(|one| one.top.len() + 1).sum::<usize>();
+        }
+        alike
+            && bytes <= PART_BYTES_MAX
+            && pieces <= limits::CHUNK_TOOL_CALLS_MAX
+            && likely <= limits::CHUNK_LOGPROBS_MAX
     }
 
     /// Time passed: what waited long enough leaves, and silence is broken.
     pub fn on_tick(&mut self, now_us: u64) -> Option<PeerSignal> {
         let quiet_us = now_us.saturating_sub(self.last_sent_us);
-        if !self.tokens.is_empty() {
+        if self.waits() {
             return (quiet_us >= self.timing.coalesce_us).then(|| self.flush(now_us)).flatten();
         }
         (quiet_us >= self.quiet_max_us()).then(|| self.on_queued(self.queue_position, now_us))
@@ -104,7 +146,7 @@ impl Answering {
 
     /// When `on_tick` has something to do at the earliest.
     pub fn next_tick_us(&self) -> u64 {
-        let wait = if self.tokens.is_empty() { self.quiet_max_us() } else { self.timing.coalesce_us };
+        let wait = if self.waits() { self.timing.coalesce_us } else { self.quiet_max_us() };
         self.last_sent_us.saturating_add(wait)
     }
 
@@ -116,6 +158,7 @@ impl Answering {
     /// The engine is done: the rest leaves, and the receipt waits for a signature.
     pub fn finish(&mut self, provider: AgentPubKey, end: AnswerEnd, now_us: u64) -> (Option<PeerSignal>, Receipt) {
         let rest = self.flush(now_us);
+        (self.cached_tokens, self.stopped_by) = (end.cached_tokens, end.stopped_by);
         let receipt = Receipt {
             provider,
             spec: self.spec.clone(),
@@ -138,6 +181,8 @@ impl Answering {
             id: self.id,
             chunks: u32::try_from(self.chunks.len()).unwrap_or(u32::MAX),
             receipt,
+            cached_tokens: self.cached_tokens,
+            stopped_by: self.stopped_by,
             first_token_us: first_us.saturating_sub(self.arrived_us),
             decode_us: self.last_token_us.saturating_sub(first_us),
         });
@@ -171,6 +216,15 @@ impl Answering {
         self.chunks.iter().flat_map(|c| c.tokens.iter().copied()).collect()
     }
 
+    /// What there was besides text so far, for the posted path.
+    pub fn whole_more(&self) -> Option<Box<ChunkMore>> {
+        let mut whole: Option<Box<ChunkMore>> = None;
+        for more in self.chunks.iter().filter_map(|c| c.more.as_deref()) {
+            append(whole.get_or_insert_default(), more.clone());
+        }
+        whole
+    }
+
     fn quiet_max_us(&self) -> u64 {
         if self.acknowledged {
             self.timing.heartbeat_us
@@ -184,8 +238,13 @@ impl Answering {
         u32::try_from(sent + self.tokens.len()).unwrap_or(u32::MAX)
     }
 
+    /// Whether something waits to be sent.
+    fn waits(&self) -> bool {
+        !self.tokens.is_empty() || !self.text.is_empty() || self.more.is_some()
+    }
+
     fn flush(&mut self, now_us: u64) -> Option<PeerSignal> {
-        if self.tokens.is_empty() {
+        if !self.waits() {
             return None;
         }
         self.last_sent_us = now_us;
@@ -195,8 +254,91 @@ impl Answering {
             chunk: u32::try_from(self.chunks.len()).unwrap_or(u32::MAX),
             text: std::mem::take(&mut self.text),
             tokens: std::mem::take(&mut self.tokens),
+            more: self.more.take(),
         };
         self.chunks.push(chunk.clone());
         Some(PeerSignal::Tokens(chunk))
+    }
+}
+
+/// What one token brings, in parts that fit into chunks: mostly one. Text that was held back may be long.
+fn cut(text: &str, more: Option<ChunkMore>) -> Vec<(String, Option<ChunkMore>)> {
+    let fits = |more: &ChunkMore| {
+        text.len() + besides(more) <= PART_BYTES_MAX && more.tool_calls.len() <= limits::CHUNK_TOOL_CALLS_MAX
+    };
+    if more.as_ref().map_or(text.len() <= PART_BYTES_MAX, fits) {
+        return vec![(text.to_owned(), more)];
+    }
+    let ChunkMore { reasoning, tool_calls, logprobs } = more.unwrap_or_default();
+    let mut parts: Vec<(String, Option<ChunkMore>)> = pieces(text).map(|piece| (piece.to_owned(), None)).collect();
+    let beside = |more: ChunkMore| (String::new(), Some(more));
+    let thought = |piece: &str| beside(ChunkMore { reasoning: piece.to_owned(), ..ChunkMore::default() });
+    parts.extend(pieces(&reasoning).map(thought));
+    for ToolCallPiece { index, mut begins, arguments } in tool_calls {
+        let mut call = |arguments: &str| {
+            let piece = ToolCallPiece { index, begins: begins.take(), arguments: arguments.to_owned() };
+            beside(ChunkMore { tool_calls: vec![piece], ..ChunkMore::default() })
+        };
+        match arguments.is_empty() {
+            true => parts.push(call("")),
+            false => parts.extend(pieces(&arguments).map(call)),
+        }
+    }
+    if let (Some((_, first)), false) = (parts.first_mut(), logprobs.is_empty()) {
+        first.get_or_insert_default().logprobs = logprobs;
+    }
+    parts
+}
+
+/// A text in pieces that fit into chunks.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut at = rest.len().min(PART_BYTES_MAX);
+        while !rest.is_char_boundary(at) {
+            at -= 1;
+        }
+        let (piece, left) = rest.split_at(at);
+        rest = left;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// What a chunk tells of: with anything else it would lose the order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Kinds {
+    text: bool,
+    reasoning: bool,
+    calls: bool,
+}
+
+fn kinds(text: &str, more: Option<&ChunkMore>) -> Kinds {
+    Kinds {
+        text: !text.is_empty(),
+        reasoning: more.is_some_and(|more| !more.reasoning.is_empty()),
+        calls: more.is_some_and(|more| !more.tool_calls.is_empty()),
+    }
+}
+
+/// What is said besides text, in bytes.
+fn besides(more: &ChunkMore) -> usize {
+    let ChunkMore { reasoning, tool_calls, logprobs: _ } = more;
+    let call = |piece: &ToolCallPiece| {
+        piece.arguments.len() + piece.begins.as_ref().map_or(0, |begin| begin.id.len() + begin.name.len())
+    };
+    tool_calls.iter().map(call).sum::<usize>() + reasoning.len()
+}
+
+fn append(to: &mut ChunkMore, more: ChunkMore) {
+    let ChunkMore { reasoning, tool_calls, logprobs } = more;
+    to.reasoning.push_str(&reasoning);
+    to.logprobs.extend(logprobs);
+    for piece in tool_calls {
+        match to.tool_calls.last_mut() {
+            Some(last) if last.index == piece.index && piece.begins.is_none() => {
+                last.arguments.push_str(&piece.arguments)
+            }
+            _ => to.tool_calls.push(piece),
+        }
     }
 }

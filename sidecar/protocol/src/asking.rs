@@ -4,7 +4,8 @@
 use crate::signature::check_receipt_signature;
 use crate::timing::{Timing, CHUNKS_WAITING_MAX, GAP_US, RESENDS_MAX};
 use ainonymous_types::{
-    limits, AgentPubKey, Bytes32, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
+    limits, AgentPubKey, Bytes32, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt,
+    TokenChunk,
 };
 use ainonymous_verify::commit;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Asked {
     pub commitment: Bytes32,
     /// Most tokens asked for; 0 means no bound but the context.
     pub max_tokens: u32,
+    /// Tokens that the answer begins with and the provider does not send.
+    pub begun_tokens: u32,
 }
 
 /// What the machine wants done.
@@ -37,8 +40,8 @@ pub enum Effect {
     AskAgain,
     /// The provider has taken the question, so many are before it.
     Queued(u32),
-    /// Append this text; so many tokens are behind it.
-    Text(String, u32),
+    /// Append what this part says.
+    Part(TokenChunk),
     /// The answer is complete and its receipt fits.
     Answered(Box<Answered>),
     /// There will be no (further) answer.
@@ -50,6 +53,10 @@ pub enum Effect {
 pub struct Answered {
     /// The provider's statement, checked against what was received.
     pub receipt: SignedReceipt,
+    /// Tokens of the prompt that the provider had computed before, by its own word.
+    pub cached_tokens: u32,
+    /// Which stop text ended it, by the provider's word.
+    pub stopped_by: Option<u32>,
     /// By the provider's clock.
     pub first_token_us: u64,
     /// By the provider's clock.
@@ -147,10 +154,10 @@ impl Question {
             return Vec::new();
         }
         let quiet_us = now_us.saturating_sub(self.heard_us);
-        if quiet_us >= self.timing.silence_us {
+        if quiet_us >= self.timing.silence_us.saturating_add(self.sending_us()) {
             return self.on_lost();
         }
-        if !self.nudged && quiet_us >= self.timing.nudge_us {
+        if !self.nudged && quiet_us >= self.timing.nudge_us.saturating_add(self.sending_us()) {
             self.nudged = true;
             return vec![if self.accepted { self.resend() } else { Effect::AskAgain }];
         }
@@ -187,10 +194,15 @@ impl Question {
     }
 
     fn silence_us(&self) -> u64 {
-        if self.nudged {
-            self.timing.silence_us
+        let quiet = if self.nudged { self.timing.silence_us } else { self.timing.nudge_us };
+        quiet.saturating_add(self.sending_us())
+    }
+
+    fn sending_us(&self) -> u64 {
+        if self.accepted {
+            0
         } else {
-            self.timing.nudge_us
+            self.timing.sending_us
         }
     }
 
@@ -243,13 +255,14 @@ impl Question {
             let count = u32::try_from(chunk.tokens.len()).unwrap_or(u32::MAX);
             self.tokens = self.tokens.saturating_add(count);
             self.text_bytes = self.text_bytes.saturating_add(chunk.text.len());
-            self.output.push(&chunk.tokens, &chunk.text);
+            self.output.push(&chunk.tokens, &chunk.text, chunk.more.as_deref());
+            self.text_bytes = self.text_bytes.saturating_add(chunk.more.as_deref().map_or(0, bytes_besides));
             if self.is_over_bound() {
                 effects.extend(self.end(Effect::Failed(Failure::Broken("its answer is longer than asked for"))));
                 return effects;
             }
-            if !chunk.text.is_empty() || count > 0 {
-                effects.push(Effect::Text(chunk.text, count));
+            if !chunk.text.is_empty() || count > 0 || chunk.more.is_some() {
+                effects.push(Effect::Part(chunk));
             }
         }
         let missing = !self.waiting.is_empty() || self.done.as_ref().is_some_and(|d| d.chunks > self.next_chunk);
@@ -268,7 +281,7 @@ impl Question {
             0 => limits::ANSWER_TOKENS_MAX,
             asked => asked.min(limits::ANSWER_TOKENS_MAX),
         };
-        self.tokens > tokens_max || self.text_bytes > limits::ANSWER_BYTES_MAX
+        self.tokens.saturating_add(self.asked.begun_tokens) > tokens_max || self.text_bytes > limits::ANSWER_BYTES_MAX
     }
 
     fn on_gap(&mut self, now_us: u64) -> Vec<Effect> {
@@ -304,6 +317,8 @@ impl Question {
             Some(problem) => Effect::Failed(Failure::Broken(problem)),
             None => Effect::Answered(Box::new(Answered {
                 receipt: done.receipt,
+                cached_tokens: done.cached_tokens,
+                stopped_by: done.stopped_by,
                 first_token_us: done.first_token_us,
                 decode_us: done.decode_us,
             })),
@@ -315,4 +330,10 @@ impl Question {
         self.waiting.clear();
         vec![effect]
     }
+}
+
+/// What a part says besides text, in bytes.
+fn bytes_besides(more: &ChunkMore) -> usize {
+    let ChunkMore { reasoning, tool_calls, logprobs: _ } = more;
+    tool_calls.iter().map(|piece| piece.arguments.len()).fold(reasoning.len(), usize::saturating_add)
 }

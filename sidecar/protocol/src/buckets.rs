@@ -7,106 +7,30 @@
 //! A provider links its capability from its bucket at the depth that it counted, and from the one a level deeper, so that
 //! readers who counted a little more or less still find it. Some, drawn by a second hash, also link from the **root**, the only
 //! bucket of depth 0: about 16 to 32 of them however large the network is. Whoever knows nothing reads the root first
-//! and learns the depth from it; in a small network the root holds everybody.
+//! and learns the depth from it; in a small network the root holds everybody. Routers have buckets of their own.
 //!
-//! This module names places and counts; it reads nothing.
+//! Which bucket is whose is judged by all (`verify::buckets`). This module names places to read and counts; it reads nothing.
 
 use crate::dice::{Dice, RANDOM_BYTES};
-use ainonymous_types::{AgentPubKey, EntryHash};
-use ainonymous_verify::canonical::Encoder;
+use ainonymous_types::limits::{BUCKET_DEPTH_MAX, BUCKET_MEMBERS_MAX};
+use ainonymous_types::{AgentPubKey, Place, Topic};
+use ainonymous_verify::buckets::Lot;
 use serde::{Deserialize, Serialize};
 
-/// Deepest level: 2^24 buckets of 32 are half a billion providers.
-pub const DEPTH_MAX: u8 = 24;
 /// More providers than this in a bucket, on average, and the network is a level deeper.
 pub const BUCKET_FILL_MAX: u64 = 32;
 /// Most buckets that one request reads.
 pub const READS_MAX: usize = 4;
 /// A request stops reading when it has found this many.
 pub const FOUND_ENOUGH: usize = 16;
-/// Most members of one bucket that are looked at, drawn at random: a flooded bucket costs no more than a full one.
-pub const BUCKET_MEMBERS_MAX: usize = 128;
 /// A new count has this share of the average, in hundredths.
 const NEW_SHARE_PERCENT: u64 = 20;
 /// Providers are counted in sixteenths.
 const COUNT_UNIT: u64 = 16;
 
-/// Where on the DHT providers of a model spec are linked from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Place {
-    depth: u8,
-    bucket: u32,
-}
-
-impl Place {
-    /// The only bucket of depth 0.
-    pub const ROOT: Self = Self { depth: 0, bucket: 0 };
-
-    /// How deep.
-    pub fn depth(self) -> u8 {
-        self.depth
-    }
-
-    /// Which of the 2^depth.
-    pub fn bucket(self) -> u32 {
-        self.bucket
-    }
-
-    /// The text of the Holochain path whose entry hash is the base of the links.
-    pub fn path(self, spec: &EntryHash) -> String {
-        format!("providers_of.{spec}.{}.{}", self.depth, self.bucket)
-    }
-}
-
-/// What the hash of a provider's key decides, for one model spec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lot {
-    bits: u32,
-    level: u8,
-}
-
-impl Lot {
-    /// Draws it: the first 4 bytes of a SHA-256 over spec and agent choose the bucket, the next 4 the level.
-    pub fn of(spec: &EntryHash, agent: &AgentPubKey) -> Self {
-        let hash = Encoder::hash("ainonymous/bucket/v1").holo(spec).holo(agent).finish().0;
-        let bits = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
-        let level = u32::from_be_bytes([hash[4], hash[5], hash[6], hash[7]]).leading_zeros();
-        Self { bits, level: u8::try_from(level).unwrap_or(DEPTH_MAX).min(DEPTH_MAX) }
-    }
-
-    /// Its bucket at a depth.
-    pub fn place(self, depth: u8) -> Place {
-        let depth = depth.min(DEPTH_MAX);
-        Place { depth, bucket: self.bits.checked_shr(32 - u32::from(depth)).unwrap_or(0) }
-    }
-
-    /// In a network of up to this depth it links from the root too: at depth 1 half of all do, at depth 2 a quarter.
-    pub fn level(self) -> u8 {
-        self.level
-    }
-
-    /// All the places that the provider is to be linked from in a network of this depth: two or three.
-    pub fn places(self, depth: u8) -> Vec<Place> {
-        let depth = depth.min(DEPTH_MAX);
-        let mut places = vec![self.place(depth)];
-        if depth < DEPTH_MAX {
-            places.push(self.place(depth + 1));
-        }
-        if depth > 0 && self.level >= depth {
-            places.push(Place::ROOT);
-        }
-        places
-    }
-
-    /// Whether a link from there can be its own: what validation asks.
-    pub fn may_be_at(self, place: Place) -> bool {
-        place.depth <= DEPTH_MAX && self.place(place.depth) == place
-    }
-}
-
 /// The depth of a network of so many providers.
 pub fn depth_for(providers: u64) -> u8 {
-    (0..DEPTH_MAX).find(|depth| providers >> depth <= BUCKET_FILL_MAX).unwrap_or(DEPTH_MAX)
+    (0..BUCKET_DEPTH_MAX).find(|depth| providers >> depth <= BUCKET_FILL_MAX).unwrap_or(BUCKET_DEPTH_MAX)
 }
 
 /// How many providers there seem to be, by the buckets that were read.
@@ -138,7 +62,7 @@ impl Census {
 
     /// A bucket held so many.
     pub fn on_bucket(&mut self, depth: u8, members: usize) {
-        let seen = (members as u64).saturating_mul(COUNT_UNIT).saturating_mul(1 << depth.min(DEPTH_MAX));
+        let seen = (members as u64).saturating_mul(COUNT_UNIT).saturating_mul(1 << depth.min(BUCKET_DEPTH_MAX));
         self.sixteenths = Some(match self.sixteenths {
             None => seen,
             Some(before) => {
@@ -154,7 +78,8 @@ impl Census {
     pub fn on_root(&mut self, members: usize, levels: &[u8]) {
         let reach = |level: u8| levels.iter().filter(|l| **l >= level).count() as u64;
         let enough = (levels.len() as u64).div_ceil(4).max(1);
-        let counts = (0..=DEPTH_MAX).map(|level| (level, reach(level))).take_while(|(_, count)| *count >= enough);
+        let counts =
+            (0..=BUCKET_DEPTH_MAX).map(|level| (level, reach(level))).take_while(|(_, count)| *count >= enough);
         let most = counts.map(|(level, count)| count.saturating_mul(1 << level)).max().unwrap_or(0);
         let looked_at = (levels.len() as u64).max(1);
         self.sixteenths = Some(most.saturating_mul(COUNT_UNIT).saturating_mul(members as u64) / looked_at);
@@ -164,7 +89,7 @@ impl Census {
 /// One request's search for candidates.
 #[derive(Clone, Debug)]
 pub struct Search {
-    spec: EntryHash,
+    topic: Topic,
     dice: Dice,
     read: Vec<Place>,
     found: usize,
@@ -173,8 +98,8 @@ pub struct Search {
 
 impl Search {
     /// Begins with random bytes of this request.
-    pub fn new(spec: &EntryHash, random: &[u8; RANDOM_BYTES]) -> Self {
-        Self { spec: spec.clone(), dice: Dice::new(random), read: Vec::new(), found: 0, went_wrong: false }
+    pub fn new(topic: &Topic, random: &[u8; RANDOM_BYTES]) -> Self {
+        Self { topic: topic.clone(), dice: Dice::new(random), read: Vec::new(), found: 0, went_wrong: false }
     }
 
     /// The next bucket to read; none when enough was found, all was read, or [`READS_MAX`] buckets were.
@@ -203,7 +128,7 @@ impl Search {
         }
         let at_root = place == Place::ROOT;
         if at_root {
-            let level = |at: &usize| members.get(*at).map(|agent| Lot::of(&self.spec, agent).level);
+            let level = |at: &usize| members.get(*at).map(|agent| Lot::of(&self.topic, agent).level());
             census.on_root(members.len(), &kept.iter().filter_map(level).collect::<Vec<u8>>());
         } else {
             census.on_bucket(place.depth, members.len());
@@ -217,7 +142,7 @@ impl Search {
     }
 
     fn unread(&mut self, depth: u8) -> Option<Place> {
-        let buckets = 1usize << depth.min(DEPTH_MAX);
+        let buckets = 1usize << depth.min(BUCKET_DEPTH_MAX);
         let first = self.dice.below(buckets);
         let place = |bucket: usize| Place { depth, bucket: u32::try_from(bucket % buckets).unwrap_or(0) };
         (0..=READS_MAX).map(|step| place(first + step)).find(|place| !self.read.contains(place))

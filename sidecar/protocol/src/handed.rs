@@ -1,114 +1,113 @@
 //! What of an answer has reached the asker, so that another provider can go on where the first one fell silent.
 //!
-//! The same question with the same seed gives the same text on the same class of engine. So the second provider begins anew,
-//! what the asker has already is left out, and a difference is seen at once: never is a token lost, doubled or of another answer.
+//! The next provider is given the tokens and computes what follows them: nothing is said twice, and nothing has to be compared.
 
-use ainonymous_types::limits;
+use ainonymous_types::{limits, AgentPubKey, ChatInput, TokenChunk};
 
-/// Text and tokens in the asker's hand.
+/// Text and tokens in the asker's hand, and from whom.
 #[derive(Debug, Default)]
 pub struct Handed {
     text: String,
-    tokens: u32,
-    /// How far the present provider is, in the same units.
-    bytes_now: usize,
-    tokens_now: u32,
+    tokens: Vec<u32>,
+    parts: Vec<HandedPart>,
 }
 
-/// The present provider says something else than the one before it said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the answers differ")]
-pub struct Differs;
+/// What one provider contributed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandedPart {
+    /// Who.
+    pub provider: AgentPubKey,
+    /// How many tokens.
+    pub tokens: u32,
+}
 
 impl Handed {
     /// Whether the asker has anything at all.
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.tokens == 0
+        self.tokens.is_empty() && self.text.is_empty()
     }
 
-    /// The text in the asker's hand.
+    /// The text in the asker's hand, without thoughts and calls.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Tokens in the asker's hand.
+    /// How many tokens are in the asker's hand.
     pub fn tokens(&self) -> u32 {
-        self.tokens
+        count(self.tokens.len())
     }
 
-    /// Another provider begins from the start.
-    pub fn begin_again(&mut self) {
-        (self.bytes_now, self.tokens_now) = (0, 0);
+    /// Who gave how many of them, in order; nobody stands in it twice in a row.
+    pub fn parts(&self) -> &[HandedPart] {
+        &self.parts
     }
 
-    /// Takes the next piece of the present provider; returns what of it is new, with its tokens.
-    pub fn take(&mut self, piece: &str, tokens: u32) -> Result<Option<(String, u32)>, Differs> {
-        let had = self.text.get(self.bytes_now..).unwrap_or_default();
-        let known = had.len().min(piece.len());
-        if had.as_bytes().get(..known) != piece.as_bytes().get(..known) {
-            return Err(Differs);
+    /// Takes what a provider has sent next.
+    pub fn take(&mut self, provider: &AgentPubKey, chunk: &TokenChunk) {
+        self.tokens.extend_from_slice(&chunk.tokens);
+        if self.text.len() + chunk.text.len() <= limits::ANSWER_BYTES_MAX {
+            self.text.push_str(&chunk.text);
         }
-        let new = piece.get(known..).ok_or(Differs)?.to_owned();
-        self.bytes_now += piece.len();
-        self.tokens_now = self.tokens_now.saturating_add(tokens);
-        let new_tokens = self.tokens_now.saturating_sub(self.tokens);
-        self.tokens += new_tokens;
-        if self.text.len() + new.len() <= limits::ANSWER_BYTES_MAX {
-            self.text.push_str(&new);
+        let tokens = count(chunk.tokens.len());
+        match self.parts.last_mut() {
+            Some(last) if last.provider == *provider => last.tokens = last.tokens.saturating_add(tokens),
+            _ => self.parts.push(HandedPart { provider: provider.clone(), tokens }),
         }
-        Ok((!new.is_empty() || new_tokens > 0).then_some((new, new_tokens)))
     }
+
+    /// The question to the next provider: what is there already is the beginning of its answer. None if that is longer than a
+    /// question can bring.
+    pub fn rest_of(&self, input: &ChatInput) -> Option<ChatInput> {
+        let mut rest = input.clone();
+        if !self.tokens.is_empty() {
+            let more = rest.more.get_or_insert_default();
+            more.begun.extend_from_slice(&self.tokens);
+            if more.begun.len() > limits::BEGUN_TOKENS_MAX {
+                return None;
+            }
+        }
+        Some(rest)
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use ainonymous_types::RequestId;
+
+    fn agent(n: u8) -> AgentPubKey {
+        AgentPubKey::from_raw_36(vec![n; 36])
+    }
+
+    fn chunk(text: &str, tokens: &[u32]) -> TokenChunk {
+        TokenChunk { id: RequestId([0; 16]), chunk: 0, text: text.into(), tokens: tokens.into(), more: None }
+    }
 
     #[test]
     fn the_second_provider_goes_on_where_the_first_fell_silent() {
-        let mut handed = Handed::default();
-        assert_eq!(handed.take("The cap", 2), Ok(Some(("The cap".into(), 2))));
-        handed.begin_again();
-        assert_eq!(handed.take("The", 1), Ok(None));
-        assert_eq!(handed.take(" capital", 1), Ok(Some(("ital".into(), 0))));
-        assert_eq!(handed.take(" is", 1), Ok(Some((" is".into(), 1))));
-        assert_eq!(handed.tokens(), 3);
+        let (mut handed, input) = (Handed::default(), ChatInput::default());
+        assert_eq!(handed.rest_of(&input), Some(input.clone()), "nothing is there yet");
+        handed.take(&agent(1), &chunk("The", &[1]));
+        handed.take(&agent(1), &chunk(" capital", &[2, 3]));
+        let rest = handed.rest_of(&input).unwrap();
+        assert_eq!(rest.more.unwrap().begun, [1, 2, 3]);
+        handed.take(&agent(2), &chunk(" is", &[4]));
+        assert_eq!((handed.text(), handed.tokens()), ("The capital is", 4));
+        assert_eq!(handed.rest_of(&input).unwrap().more.unwrap().begun, [1, 2, 3, 4]);
+        let parts: Vec<_> = handed.parts().iter().map(|part| (part.provider.clone(), part.tokens)).collect();
+        assert_eq!(parts, [(agent(1), 3), (agent(2), 1)]);
     }
 
     #[test]
-    fn another_answer_is_noticed_before_a_word_of_it_is_shown() {
-        let mut handed = Handed::default();
-        handed.take("Paris é", 3).unwrap();
-        handed.begin_again();
-        assert_eq!(handed.take("Paris is", 2), Err(Differs));
-        let mut inside_a_character = Handed::default();
-        inside_a_character.take("e", 1).unwrap();
-        inside_a_character.begin_again();
-        assert_eq!(inside_a_character.take("é", 1), Err(Differs));
-    }
-
-    proptest! {
-        /// However the same text is cut by however many providers, the asker gets it once.
-        #[test]
-        fn nothing_is_lost_or_doubled(text in "[a-zé ]{0,60}", breaks in proptest::collection::vec((0usize..60, 1usize..7), 0..5)) {
-            let pieces = |size: usize| {
-                let letters: Vec<char> = text.chars().collect();
-                letters.chunks(size).map(|c| c.iter().collect::<String>()).collect::<Vec<_>>()
-            };
-            let (mut handed, mut shown, mut tokens) = (Handed::default(), String::new(), 0);
-            let one_token_a_letter = |piece: &str| u32::try_from(piece.chars().count()).unwrap();
-            for (until, size) in breaks.into_iter().chain([(usize::MAX, 3)]) {
-                handed.begin_again();
-                for piece in pieces(size).into_iter().take(until) {
-                    if let Some((new, n)) = handed.take(&piece, one_token_a_letter(&piece)).unwrap() {
-                        shown.push_str(&new);
-                        tokens += n;
-                    }
-                }
-            }
-            prop_assert_eq!(tokens, one_token_a_letter(&text));
-            prop_assert_eq!(shown, text);
-        }
+    fn a_beginning_longer_than_a_question_can_bring_is_not_continued() {
+        let (mut handed, input) = (Handed::default(), ChatInput::default());
+        handed.take(&agent(1), &chunk("", &vec![7; limits::BEGUN_TOKENS_MAX]));
+        assert!(handed.rest_of(&input).is_some());
+        handed.take(&agent(1), &chunk("", &[7]));
+        assert_eq!(handed.rest_of(&input), None);
     }
 }

@@ -14,6 +14,8 @@ pub struct Timing {
     pub silence_us: u64,
     /// A requester that has heard nothing for this long speaks up once: the question, or the last parts, may be lost.
     pub nudge_us: u64,
+    /// Until the question is taken a requester waits so much longer: it may still be on its way.
+    pub sending_us: u64,
 }
 
 /// Remote signals through conductors: dear, and they may be lost.
@@ -23,6 +25,7 @@ pub const SIGNALS: Timing = Timing {
     heartbeat_us: 1_000_000,
     silence_us: 4_200_000,
     nudge_us: 1_500_000,
+    sending_us: 0,
 };
 /// Signals after a link has failed: an asker hears within five seconds how it stands.
 pub const SECOND_WAY: Timing = Timing { silence_us: 3_200_000, ..SIGNALS };
@@ -34,6 +37,7 @@ pub const DIRECT: Timing = Timing {
     silence_us: 800_000,
     // Nothing is lost on a stream: there is nothing to say.
     nudge_us: 800_000,
+    sending_us: 0,
 };
 
 /// A requester that misses a chunk for this long asks for it again.
@@ -58,6 +62,18 @@ impl Timing {
     }
 }
 
+impl Timing {
+    /// The same for a question of so many bytes: what is written is not yet sent.
+    pub fn carrying(self, bytes: usize) -> Self {
+        let beyond = u64::try_from(bytes.saturating_sub(AT_ONCE_BYTES)).unwrap_or(u64::MAX);
+        Self { sending_us: beyond.saturating_mul(1_000_000) / SENT_BYTES_PER_S, ..self }
+    }
+}
+
+/// A question no longer than this is sent before anybody wonders where it is.
+const AT_ONCE_BYTES: usize = 64 << 10;
+/// The slowest line that large questions are sent over: a megabit a second.
+const SENT_BYTES_PER_S: u64 = 125_000;
 /// A packet lost twice in a row is with the other side after so many round trips (RFC 9002: probes after one and after
 /// three, each with the time that the packet itself takes).
 const ROUND_TRIPS_OF_SILENCE: u64 = 6;

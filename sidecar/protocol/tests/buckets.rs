@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used)] // A test may fail by panicking.
 
-use ainonymous_protocol::buckets::{
-    depth_for, Census, Lot, Place, Search, BUCKET_FILL_MAX, BUCKET_MEMBERS_MAX, DEPTH_MAX, READS_MAX,
-};
+use ainonymous_protocol::buckets::{depth_for, Census, Search, BUCKET_FILL_MAX, READS_MAX};
 use ainonymous_protocol::RANDOM_BYTES;
-use ainonymous_types::{AgentPubKey, EntryHash};
+use ainonymous_types::limits::{BUCKET_DEPTH_MAX as DEPTH_MAX, BUCKET_MEMBERS_MAX};
+use ainonymous_types::{AgentPubKey, EntryHash, Place, Topic};
+use ainonymous_verify::buckets::{path, Lot};
 use proptest::prelude::*;
 
-fn spec() -> EntryHash {
-    EntryHash::from_raw_36(vec![5; 36])
+fn spec() -> Topic {
+    Topic::Providers(EntryHash::from_raw_36(vec![5; 36]))
 }
 
 fn agent(n: u64) -> AgentPubKey {
@@ -20,7 +20,7 @@ fn agent(n: u64) -> AgentPubKey {
 }
 
 fn numbers(places: &[Place]) -> Vec<(u8, u32)> {
-    places.iter().map(|place| (place.depth(), place.bucket())).collect()
+    places.iter().map(|place| (place.depth, place.bucket)).collect()
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn a_provider_has_a_place_at_its_depth_and_one_deeper_and_maybe_at_the_root() {
     for n in 0..200 {
         let lot = Lot::of(&spec(), &agent(n));
         let places = lot.places(5);
-        assert_eq!(numbers(&places)[..2], [(5, lot.place(6).bucket() / 2), (6, lot.place(6).bucket())]);
+        assert_eq!(numbers(&places)[..2], [(5, lot.place(6).bucket / 2), (6, lot.place(6).bucket)]);
         assert_eq!(places.contains(&Place::ROOT), lot.level() >= 5);
         assert!(places.iter().all(|place| lot.may_be_at(*place)));
         assert_eq!(lot.places(0)[0], Place::ROOT);
-        assert_eq!(lot.places(DEPTH_MAX)[0].depth(), DEPTH_MAX);
+        assert_eq!(lot.places(DEPTH_MAX)[0].depth, DEPTH_MAX);
     }
     let strays = (0..64).filter(|n| Lot::of(&spec(), &agent(*n)).may_be_at(Lot::of(&spec(), &agent(77)).place(5)));
     assert!(strays.count() < 10);
@@ -118,10 +118,10 @@ proptest! {
 fn places_are_golden() {
     let places = |n: u64| {
         let lot = Lot::of(&spec(), &agent(n));
-        (lot.place(12).bucket(), lot.place(24).bucket(), lot.level())
+        (lot.place(12).bucket, lot.place(24).bucket, lot.level())
     };
     let golden = [(221, 907_902, 1), (1_939, 7_943_865, 2), (3_217, 13_177_314, 0), (2_394, 9_808_742, 0)];
     assert_eq!([places(0), places(1), places(2), places(77)], golden);
-    let path = Lot::of(&spec(), &agent(1)).place(5).path(&spec());
-    assert_eq!(path, format!("providers_of.{}.5.15", spec()));
+    let path = path(&spec(), Lot::of(&spec(), &agent(1)).place(5));
+    assert_eq!(path, format!("providers_of.{}.5.15", EntryHash::from_raw_36(vec![5; 36])));
 }

@@ -6,8 +6,9 @@
 use ainonymous_protocol::timing::{DIRECT, SIGNALS};
 use ainonymous_protocol::{sign_ask, verify_ask, AnswerEnd, Answering, Asked, Effect, Failure, Question};
 use ainonymous_types::{
-    AgentPubKey, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, EntryHash, FinishReason, PeerSignal, Receipt,
-    RefuseReason, RequestId, Sampling, SignedReceipt,
+    limits, AgentPubKey, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, ChunkMore, EntryHash, FinishReason,
+    PeerSignal, Receipt, RefuseReason, RequestId, Sampling, SignedReceipt, TokenChunk, TokenLogprob, TokenLogprobs,
+    ToolCallBegin, ToolCallPiece,
 };
 use ainonymous_verify::commit;
 use ed25519_dalek::{Signer, SigningKey};
@@ -34,10 +35,11 @@ fn spec() -> EntryHash {
 
 fn input() -> ChatInput {
     ChatInput {
-        messages: vec![ChatMessage { role: ChatRole::User, content: "What is the capital of France?".into() }],
+        messages: vec![ChatMessage::new(ChatRole::User, "What is the capital of France?")],
         sampling: Sampling::default(),
         max_tokens: 0,
         stop: vec![],
+        more: None,
     }
 }
 
@@ -45,7 +47,20 @@ fn asked() -> Asked {
     let commitment = commit::input(&SALT, &input());
     let (session_key, signature) = sign_ask(&[1; 32], &ID, &spec(), &commitment);
     assert_eq!(verify_ask(&ID, &spec(), &commitment, &session_key, &signature), Ok(()));
-    Asked { id: ID, provider: provider(), spec: spec(), session_key, salt: SALT, commitment, max_tokens: 0 }
+    Asked {
+        id: ID,
+        provider: provider(),
+        spec: spec(),
+        session_key,
+        salt: SALT,
+        commitment,
+        max_tokens: 0,
+        begun_tokens: 0,
+    }
+}
+
+fn ended() -> AnswerEnd {
+    AnswerEnd { finish: FinishReason::Stop, prompt_tokens: 4, cached_tokens: 3, stopped_by: None, finished_at: 1 }
 }
 
 fn sign(receipt: Receipt) -> SignedReceipt {
@@ -72,10 +87,10 @@ fn run(tokens: &[&str], fates: &[u8], tamper: impl Fn(&mut Receipt)) -> Run {
         let now = step * STEP_US;
         let mut out = Vec::new();
         if let Some((id, token)) = next.next() {
-            out.extend(answering.on_token(id as u32, token, now));
+            out.extend(answering.on_token(id as u32, token, None, now));
         } else if !finished {
             finished = true;
-            let how = AnswerEnd { finish: FinishReason::Stop, prompt_tokens: 4, finished_at: 1 };
+            let how = ended();
             let (rest, mut receipt) = answering.finish(provider(), how, now);
             tamper(&mut receipt);
             out.extend(rest);
@@ -92,7 +107,7 @@ fn run(tokens: &[&str], fates: &[u8], tamper: impl Fn(&mut Receipt)) -> Run {
         }
         for effect in effects {
             match effect {
-                Effect::Text(t, _) => text.push_str(&t),
+                Effect::Part(part) => text.push_str(&part.text),
                 Effect::Resend(from_chunk) => {
                     out.extend(answering.resend(from_chunk));
                     out.extend(answering.signed_done());
@@ -166,8 +181,8 @@ fn a_signature_by_somebody_else_is_not_believed() {
     let asked = asked();
     let mut question = Question::new(asked.clone(), SIGNALS, 0);
     let mut answering = Answering::new(ID, spec(), asked.session_key, &SALT, &input(), SIGNALS, 0);
-    let chunk = answering.on_token(1, "Paris", 1).unwrap();
-    let end = AnswerEnd { finish: FinishReason::Stop, prompt_tokens: 4, finished_at: 1 };
+    let chunk = answering.on_token(1, "Paris", None, 1).pop().unwrap();
+    let end = ended();
     let (_, receipt) = answering.finish(provider(), end, 2);
     let mut signed = sign(receipt);
     signed.signature.0[5] ^= 1;
@@ -186,8 +201,9 @@ fn silence_before_and_after_the_first_token_has_different_names() {
 
     let mut question = Question::new(asked(), SIGNALS, 0);
     let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
-    let chunk = answering.on_token(1, "Paris", 1).unwrap();
-    assert_eq!(question.on_signal(&provider(), chunk, 10), vec![Effect::Text("Paris".into(), 1)]);
+    let chunk = answering.on_token(1, "Paris", None, 1).pop().unwrap();
+    let effects = question.on_signal(&provider(), chunk, 10);
+    assert!(matches!(&effects[..], [Effect::Part(part)] if part.text == "Paris" && part.tokens == [1]), "{effects:?}");
     assert_eq!(question.on_tick(1_600_000), vec![Effect::Resend(1)]);
     assert_eq!(question.on_tick(4_300_000), vec![Effect::Failed(Failure::Gone(1))]);
 }
@@ -207,19 +223,125 @@ fn others_cannot_speak_for_the_provider() {
 fn an_answer_longer_than_asked_for_is_broken_off() {
     let mut question = Question::new(Asked { max_tokens: 2, ..asked() }, SIGNALS, 0);
     let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
-    let first = answering.on_token(1, "a", 1).unwrap();
+    let first = answering.on_token(1, "a", None, 1).pop().unwrap();
     let _ = question.on_signal(&provider(), first, 1);
-    let _ = answering.on_token(2, "b", 2);
-    let rest = answering.on_token(3, "c", 60_000).unwrap();
+    let _ = answering.on_token(2, "b", None, 2);
+    let rest = answering.on_token(3, "c", None, 60_000).pop().unwrap();
     let effects = question.on_signal(&provider(), rest, 60_001);
     assert_eq!(effects, vec![Effect::Failed(Failure::Broken("its answer is longer than asked for"))]);
+}
+
+#[test]
+fn what_was_begun_counts_towards_the_longest_answer() {
+    let mut question = Question::new(Asked { max_tokens: 3, begun_tokens: 2, ..asked() }, SIGNALS, 0);
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
+    let first = answering.on_token(1, "a", None, 1).pop().unwrap();
+    assert!(matches!(question.on_signal(&provider(), first, 1)[..], [Effect::Part(_)]));
+    let second = answering.on_token(2, "b", None, 60_000).pop().unwrap();
+    let effects = question.on_signal(&provider(), second, 60_001);
+    assert_eq!(effects, vec![Effect::Failed(Failure::Broken("its answer is longer than asked for"))]);
+}
+
+fn thought(text: &str) -> Option<ChunkMore> {
+    Some(ChunkMore { reasoning: text.into(), ..ChunkMore::default() })
+}
+
+fn called(begins: bool, arguments: &str) -> Option<ChunkMore> {
+    let begins = begins.then(|| ToolCallBegin { id: "call_1".into(), name: "weather".into() });
+    let tool_calls = vec![ToolCallPiece { index: 0, begins, arguments: arguments.into() }];
+    Some(ChunkMore { tool_calls, ..ChunkMore::default() })
+}
+
+/// Everything that the answering side sends for these tokens, all at one moment.
+fn sent(tokens: Vec<(&str, Option<ChunkMore>)>) -> (Vec<TokenChunk>, Vec<PeerSignal>) {
+    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
+    let mut signals = Vec::new();
+    for (id, (text, more)) in (0..).zip(tokens) {
+        signals.extend(answering.on_token(id, text, more, 1));
+    }
+    let (rest, receipt) = answering.finish(provider(), ended(), 2);
+    signals.extend(rest);
+    signals.push(answering.done(sign(receipt)));
+    let chunks = signals.iter().filter_map(|signal| match signal {
+        PeerSignal::Tokens(chunk) => Some(chunk.clone()),
+        _ => None,
+    });
+    (chunks.collect(), signals)
+}
+
+#[test]
+fn thoughts_words_and_calls_keep_their_order() {
+    let tokens = vec![
+        ("", thought("Hm")),
+        ("", thought(", rain")),
+        ("", thought("?")),
+        ("Let", None),
+        ("", None),
+        (" me", None),
+        ("", called(true, "{")),
+        ("", called(false, "}")),
+        ("Done", None),
+    ];
+    let (chunks, signals) = sent(tokens);
+    let told: Vec<(&str, String, String, usize)> = chunks
+        .iter()
+        .map(|chunk| {
+            let more = chunk.more.as_deref().cloned().unwrap_or_default();
+            let arguments = more.tool_calls.iter().map(|piece| piece.arguments.as_str()).collect();
+            (chunk.text.as_str(), more.reasoning, arguments, chunk.tokens.len())
+        })
+        .collect();
+    let expected = [
+        ("", "Hm".to_string(), String::new(), 1),
+        ("", ", rain?".into(), String::new(), 2),
+        ("Let me", String::new(), String::new(), 3),
+        ("", String::new(), "{}".into(), 2),
+        ("Done", String::new(), String::new(), 1),
+    ];
+    assert_eq!(told, expected);
+    let mut question = Question::new(asked(), SIGNALS, 0);
+    let effects: Vec<Effect> = signals.into_iter().flat_map(|s| question.on_signal(&provider(), s, 3)).collect();
+    let Some(Effect::Answered(answered)) = effects.last() else { panic!("{effects:?}") };
+    assert_eq!(answered.cached_tokens, 3);
+}
+
+#[test]
+fn what_was_held_back_for_long_is_cut_into_parts_within_bounds() {
+    let long = "é".repeat(limits::CHUNK_TEXT_BYTES_MAX);
+    let mut more = called(true, &long).unwrap();
+    more.reasoning = long.clone();
+    let one = TokenLogprob { token: 0, text: vec![], logprob_micro: -1 };
+    more.logprobs = vec![TokenLogprobs { chosen: one, top: vec![] }];
+    let (chunks, signals) = sent(vec![(&long, Some(more))]);
+    assert!(chunks.len() > 6);
+    for signal in &signals {
+        assert_eq!(ainonymous_verify::signal::bounds(signal), Ok(()));
+    }
+    assert_eq!(chunks.iter().map(|chunk| chunk.text.as_str()).collect::<String>(), long);
+    let more = |chunk: &TokenChunk| chunk.more.as_deref().cloned().unwrap_or_default();
+    assert_eq!(chunks.iter().map(|chunk| more(chunk).reasoning).collect::<String>(), long);
+    assert_eq!(chunks.iter().map(|chunk| more(chunk).logprobs.len()).sum::<usize>(), 1);
+    let mut question = Question::new(asked(), SIGNALS, 0);
+    let effects: Vec<Effect> = signals.into_iter().flat_map(|s| question.on_signal(&provider(), s, 3)).collect();
+    assert!(matches!(effects.last(), Some(Effect::Answered(_))), "the commitment is to the whole, however it is cut");
+}
+
+#[test]
+fn a_large_question_has_time_to_arrive() {
+    let mut question = Question::new(asked(), DIRECT.carrying(1 << 20), 0);
+    assert!(question.on_tick(8_000_000).is_empty(), "a megabyte on a slow line");
+    assert_eq!(question.on_tick(9_000_000), vec![Effect::Failed(Failure::Silent)]);
+    let mut question = Question::new(asked(), DIRECT.carrying(1 << 20), 0);
+    let _ = question.on_signal(&provider(), PeerSignal::Accepted { id: ID, queue_position: 0 }, 10);
+    assert_eq!(question.on_tick(800_010), vec![Effect::Failed(Failure::Gone(0))], "silence afterwards is silence");
+    assert_eq!(DIRECT.carrying(64 << 10), DIRECT, "what is usual waits for nothing");
 }
 
 #[test]
 fn an_answer_is_not_kept_waiting_behind_its_acknowledgement() {
     let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
     assert_eq!(answering.on_tick(39_999), None);
-    assert!(matches!(answering.on_token(1, "Paris", 39_999), Some(PeerSignal::Tokens(_))));
+    assert!(matches!(answering.on_token(1, "Paris", None, 39_999)[..], [PeerSignal::Tokens(_)]));
     let mut slow = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
     assert_eq!(slow.next_tick_us(), 40_000);
     assert!(matches!(slow.on_tick(40_000), Some(PeerSignal::Accepted { queue_position: 0, .. })));

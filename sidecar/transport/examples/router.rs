@@ -73,11 +73,11 @@ fn secret(seed: u8) -> TransportSecret {
 }
 
 fn ask(max_tokens: u32) -> Frame {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: "How much?".into() }];
+    let messages = vec![ChatMessage::new(ChatRole::User, "How much?")];
     Frame::Ask(Box::new(Ask {
         id: RequestId([1; 16]),
         spec: EntryHash::from_raw_36(vec![7; 36]),
-        input: ChatInput { messages, sampling: Sampling::default(), max_tokens, stop: vec![] },
+        input: ChatInput { messages, sampling: Sampling::default(), max_tokens, stop: vec![], more: None },
         salt: Bytes32([2; 32]),
         session_key: Bytes32([3; 32]),
         signature: Bytes64([4; 64]),
@@ -103,7 +103,7 @@ async fn serve(provider: Endpoint) {
                         if paced {
                             pace.tick().await;
                         }
-                        let frame = Frame::Tokens { chunk, text: text.clone(), tokens: vec![chunk] };
+                        let frame = Frame::Tokens { chunk, text: text.clone(), tokens: vec![chunk], more: None };
                         if stream.sender.send(&frame).await.is_err() {
                             return;
                         }
@@ -177,7 +177,7 @@ async fn main() {
         ([place.address()], [RouterEntry { router: last.key(), addresses: vec![between.address()] }]);
     let mut links = Vec::new();
     for (addresses, hide) in [(&direct, Hide::NoRouters), (&routed, Hide::OneRouter), (&routed, Hide::TwoRouters)] {
-        let way = Way { addresses, hide, routers: &routers };
+        let way = Way { addresses, hide, routers: &routers, known: false };
         let begun = Instant::now();
         let link = pool.link_by(&provider.key(), &way, || secret(9)).await.unwrap();
         println!("{hide:?}: {:.1} ms until the link stands", begun.elapsed().as_secs_f64() * 1e3);
@@ -203,7 +203,7 @@ async fn main() {
             Hide::OneRouter => format!("quic://{}/via/{}", line(last.local_addr().unwrap()).await, last.key()),
             _ => format!("quic://{}", line(provider.local_addr().unwrap()).await),
         };
-        let way = Way { addresses: &[address.parse().unwrap()], hide, routers: &[] };
+        let way = Way { addresses: &[address.parse().unwrap()], hide, ..Way::default() };
         let link = Pool::new(endpoint(3)).link_by(&provider.key(), &way, || secret(8)).await.unwrap();
         let mut speeds = Vec::new();
         for _ in 0..ROUNDS {

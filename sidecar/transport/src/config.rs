@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The protocol and its version: another version is another name, and refused in the handshake.
-pub(crate) const ALPN: &[u8] = b"ainonymous/1";
+pub(crate) const ALPN: &[u8] = b"ainonymous/2";
 /// Longest handshake.
 pub(crate) const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Handshakes that wait to be looked at; more are dropped.
@@ -26,7 +26,7 @@ const STREAMS_MAX: u32 = 64;
 /// Bytes of one stream that may wait unread; a question of the largest size takes several round trips.
 const STREAM_WINDOW: u32 = 256 << 10;
 /// Bytes of one link that may wait unread.
-const LINK_WINDOW: u32 = 512 << 10;
+pub(crate) const LINK_WINDOW: u32 = 512 << 10;
 /// Bytes of one link that may wait unsent.
 const SEND_WINDOW: u64 = 1 << 20;
 

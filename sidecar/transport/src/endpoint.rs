@@ -8,6 +8,7 @@ use crate::error::ConnectError;
 use crate::frame::{Frame, Load};
 use crate::key::TransportSecret;
 use crate::link::{CloseReason, Link};
+use crate::room::{Room, Rooms};
 use crate::route::Way;
 use crate::router::{self, Registering, Registration};
 use crate::sync::{lock, Closing};
@@ -46,6 +47,8 @@ pub struct EndpointCounts {
     pub open: usize,
     /// Handshakes that succeeded.
     pub taken: u64,
+    /// Asked to show first that the address is theirs: there were many already.
+    pub challenged: u64,
     /// Turned away: too many from everybody, from one network or through one router.
     pub refused: u64,
     /// Handshakes that failed or took too long.
@@ -55,6 +58,8 @@ pub struct EndpointCounts {
 #[derive(Debug)]
 struct Shared {
     door: Arc<Door>,
+    rooms: Rooms,
+    challenged: AtomicU64,
     taken: AtomicU64,
     refused: AtomicU64,
     failed: AtomicU64,
@@ -88,6 +93,8 @@ impl Endpoint {
         let (arrivals, arrived) = mpsc::channel(KNOCKING_MAX);
         let shared = Shared {
             door: Arc::default(),
+            rooms: Rooms::default(),
+            challenged: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -122,6 +129,7 @@ impl Endpoint {
                     return Some(Arriving { incoming, place, shared: self.shared.clone() });
                 }
                 Admission::ProveAddress => {
+                    self.shared.challenged.fetch_add(1, Ordering::Relaxed);
                     // It cannot fail: the address is not proved yet.
                     let _ = incoming.retry();
                 }
@@ -189,11 +197,18 @@ impl Endpoint {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn quic(&self) -> &quinn::Endpoint {
+        &self.quic
+    }
+
     /// What happened so far.
     pub fn counts(&self) -> EndpointCounts {
-        let Shared { door, taken, refused, failed, socket: _, routed: _, closing: _ } = &*self.shared;
+        let Shared { door, rooms: _, challenged, taken, refused, failed, socket: _, routed: _, closing: _ } =
+            &*self.shared;
         EndpointCounts {
             open: door.taken(),
+            challenged: challenged.load(Ordering::Relaxed),
             taken: taken.load(Ordering::Relaxed),
             refused: refused.load(Ordering::Relaxed),
             failed: failed.load(Ordering::Relaxed),
@@ -265,7 +280,8 @@ impl Arriving {
     /// that he gets is a few encrypted bytes. Anything else that comes early is not read.
     pub async fn establish(self, load: impl Fn(&EntryHash) -> Load) -> Option<(Link, Departed)> {
         let Self { incoming, place, shared } = self;
-        let proved = tokio::time::timeout(HANDSHAKE_MAX, handshake(incoming, load)).await.ok().flatten();
+        let proved =
+            tokio::time::timeout(HANDSHAKE_MAX, handshake(incoming, shared.rooms.of_link(), load)).await.ok().flatten();
         match proved {
             Some(link) => {
                 shared.taken.fetch_add(1, Ordering::Relaxed);
@@ -279,9 +295,9 @@ impl Arriving {
     }
 }
 
-async fn handshake(incoming: quinn::Incoming, load: impl Fn(&EntryHash) -> Load) -> Option<Link> {
+async fn handshake(incoming: quinn::Incoming, room: Room, load: impl Fn(&EntryHash) -> Load) -> Option<Link> {
     let (connection, mut ended) = incoming.accept().ok()?.into_0rtt().ok()?;
-    let unproved = Link::arrived(connection.clone(), Bytes32([0; 32]));
+    let unproved = Link::arrived(connection.clone(), Bytes32([0; 32]), room.clone());
     let mut first = None;
     while first.is_none() {
         tokio::select! {
@@ -300,7 +316,7 @@ async fn handshake(incoming: quinn::Incoming, load: impl Fn(&EntryHash) -> Load)
         }
     }
     let key = tls::peer_key(connection.peer_identity())?;
-    Some(Link::arrived(connection, key).beginning_with(first))
+    Some(Link::arrived(connection, key, room).beginning_with(first))
 }
 
 /// Keeps a link's place; to be dropped when it is gone.

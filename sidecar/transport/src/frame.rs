@@ -5,17 +5,24 @@
 //! stream begins.
 
 use ainonymous_types::{
-    limits, Ask, BatchProof, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
+    limits, AgentPubKey, Ask, BatchProof, ChunkMore, Done, EntryHash, LinkProof, PeerSignal, RefuseReason, RequestId,
+    SignedReceipt, TokenChunk,
 };
-use ainonymous_verify::signal;
+use ainonymous_verify::{link, signal};
 use serde::{Deserialize, Serialize};
 
 /// Length of the length.
 pub(crate) const HEADER_BYTES: usize = 4;
-/// Largest body that a provider takes: a question.
-pub const FRAME_BYTES_MAX: usize = limits::SIGNAL_BYTES_MAX;
-/// Largest body that a requester takes: a chunk of text and its tokens.
-pub const REPLY_BYTES_MAX: usize = limits::CHUNK_TEXT_BYTES_MAX + 5 * limits::CHUNK_TOKENS_MAX + 1_024;
+/// Largest body that a provider takes: a question with images and a begun answer.
+pub const FRAME_BYTES_MAX: usize = limits::QUESTION_BYTES_MAX;
+/// Larger bodies take their time.
+pub(crate) const USUAL_BYTES_MAX: usize = limits::SIGNAL_BYTES_MAX;
+/// Largest body that a requester takes: a chunk of text, its tokens, and what comes besides.
+pub const REPLY_BYTES_MAX: usize = limits::CHUNK_TEXT_BYTES_MAX
+    + 5 * limits::CHUNK_TOKENS_MAX
+    + 16 * limits::CHUNK_TOOL_CALLS_MAX
+    + (limits::TOKEN_TEXT_BYTES_MAX + 16) * limits::CHUNK_LOGPROBS_MAX
+    + 1_024;
 
 /// A frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +42,8 @@ pub enum Frame {
         text: String,
         /// Token ids.
         tokens: Vec<u32>,
+        /// What came besides; mostly nothing.
+        more: Option<Box<ChunkMore>>,
     },
     /// Provider, last on its stream: the answer is complete.
     Done {
@@ -42,6 +51,10 @@ pub enum Frame {
         chunks: u32,
         /// The provider's statement.
         receipt: Box<SignedReceipt>,
+        /// Tokens of the prompt that were computed before.
+        cached_tokens: u32,
+        /// Which of the question's stop texts ended the answer.
+        stopped_by: Option<u32>,
         /// From the arrival of the question to the first token, in microseconds.
         first_token_us: u64,
         /// From the first to the last token, in microseconds.
@@ -75,6 +88,38 @@ pub enum Frame {
     },
     /// Provider, the answer to a probe and last on its stream.
     Load(Load),
+    /// Requester, first and only on its stream: who it is, if it wants to be known on this connection.
+    Prove {
+        /// Which bytes were signed: [`link::VERSION`].
+        version: u8,
+        /// Signed over what only this connection has.
+        proof: Box<LinkProof>,
+    },
+    /// Provider, the answer to a proof and last on its stream: it knows who asks, and answers.
+    Known,
+    /// Requester, first and only on its stream: what have you seen of others with this model spec?
+    Tell {
+        /// The model spec that it is about.
+        spec: EntryHash,
+    },
+    /// Provider, the answer to that and last on its stream; empty if it does not say.
+    Told(Vec<Seen>),
+}
+
+/// Whether a body that begins with this byte is one of a question: [`Frame::Ask`] or [`Frame::Resend`].
+pub(crate) fn is_question(kind: u8) -> bool {
+    matches!(kind, 0 | 6)
+}
+
+/// What somebody says that it saw of a provider: how quick it was and how often it failed, and nothing of what was asked or when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Of whom.
+    pub agent: AgentPubKey,
+    /// Average decode speed, in thousandths of a token a second; 0 if it never answered.
+    pub milli_tokens_per_s: u64,
+    /// Share of questions that failed or came too late, in thousandths.
+    pub troubled_permille: u16,
 }
 
 /// How busy a provider is. It says so itself: an estimate, never a promise.
@@ -94,6 +139,8 @@ pub struct Load {
     pub milli_tokens_per_s: u64,
     /// Prefill speed as measured lately, in thousandths of a token a second; 0 if unknown.
     pub milli_prefill_tokens_per_s: u64,
+    /// What it wants, in thousandths of a credit for a million parameter-tokens; 0 is a gift.
+    pub milli_price: u64,
 }
 
 /// Why bytes are no frame.
@@ -142,9 +189,12 @@ impl Frame {
         Some(match signal {
             PeerSignal::Ask(ask) => Self::Ask(Box::new(ask)),
             PeerSignal::Accepted { id: _, queue_position } => Self::Accepted { queue_position },
-            PeerSignal::Tokens(TokenChunk { id: _, chunk, text, tokens }) => Self::Tokens { chunk, text, tokens },
-            PeerSignal::Done(Done { id: _, chunks, receipt, first_token_us, decode_us }) => {
-                Self::Done { chunks, receipt: Box::new(receipt), first_token_us, decode_us }
+            PeerSignal::Tokens(TokenChunk { id: _, chunk, text, tokens, more }) => {
+                Self::Tokens { chunk, text, tokens, more }
+            }
+            PeerSignal::Done(Done { id: _, chunks, receipt, cached_tokens, stopped_by, first_token_us, decode_us }) => {
+                let receipt = Box::new(receipt);
+                Self::Done { chunks, receipt, cached_tokens, stopped_by, first_token_us, decode_us }
             }
             PeerSignal::Refused { id: _, reason, detail } => Self::Refused { reason, detail },
             PeerSignal::Cancel { id: _ } => Self::Cancel,
@@ -154,50 +204,90 @@ impl Frame {
         })
     }
 
-    /// The frame of a question's stream as peers say it by signals; none for probes.
+    /// The frame of a question's stream as peers say it by signals; none for probes and proofs.
     pub fn into_signal(self, id: RequestId) -> Option<PeerSignal> {
         Some(match self {
             Self::Ask(ask) => PeerSignal::Ask(*ask),
             Self::Accepted { queue_position } => PeerSignal::Accepted { id, queue_position },
-            Self::Tokens { chunk, text, tokens } => PeerSignal::Tokens(TokenChunk { id, chunk, text, tokens }),
-            Self::Done { chunks, receipt, first_token_us, decode_us } => {
-                PeerSignal::Done(Done { id, chunks, receipt: *receipt, first_token_us, decode_us })
+            Self::Tokens { chunk, text, tokens, more } => {
+                PeerSignal::Tokens(TokenChunk { id, chunk, text, tokens, more })
+            }
+            Self::Done { chunks, receipt, cached_tokens, stopped_by, first_token_us, decode_us } => {
+                let receipt = *receipt;
+                PeerSignal::Done(Done { id, chunks, receipt, cached_tokens, stopped_by, first_token_us, decode_us })
             }
             Self::Refused { reason, detail } => PeerSignal::Refused { id, reason, detail },
             Self::Cancel => PeerSignal::Cancel { id },
             Self::Resend { id, from_chunk } => PeerSignal::Resend { id, from_chunk },
             Self::Published { proof } => PeerSignal::ReceiptPublished { id, proof },
-            Self::Probe { .. } | Self::Load(_) => return None,
+            Self::Probe { .. }
+            | Self::Load(_)
+            | Self::Prove { .. }
+            | Self::Known
+            | Self::Tell { .. }
+            | Self::Told(_) => return None,
         })
     }
 
     fn checked(self) -> Result<Self, FrameError> {
         match self {
             Self::Load(load) => load.check().map(|()| self),
+            Self::Prove { version, .. } if version != link::VERSION => Err(FrameError::Bounds("proof_version")),
+            Self::Told(ref seen) if seen.len() > Seen::TOLD_MAX => Err(FrameError::Bounds("told_many")),
+            Self::Told(ref seen) => seen.iter().try_for_each(Seen::check).map(|()| self),
+            // All fields of these are of fixed length.
+            Self::Probe { .. } | Self::Prove { .. } | Self::Known | Self::Tell { .. } => Ok(self),
             // Everything else is said by signals too, and has its bounds there.
-            other if !matches!(other, Self::Probe { .. }) => {
+            other => {
                 let said = other.into_signal(RequestId([0; 16])).ok_or(FrameError::Malformed)?;
                 signal::bounds(&said).map_err(|breach| FrameError::Bounds(breach.code()))?;
                 Self::from_signal(said).ok_or(FrameError::Malformed)
             }
-            probe => Ok(probe),
         }
+    }
+}
+
+/// Highest speed that anybody can name, in thousandths.
+const MILLI_SPEED_MAX: u64 = limits::TOKENS_PER_S_MAX as u64 * 1_000;
+
+impl Seen {
+    /// Most that is told at once.
+    pub const TOLD_MAX: usize = 8;
+
+    fn check(&self) -> Result<(), FrameError> {
+        let Self { agent: _, milli_tokens_per_s, troubled_permille } = self;
+        if *milli_tokens_per_s > MILLI_SPEED_MAX || *troubled_permille > 1_000 {
+            return Err(FrameError::Bounds("told_figures"));
+        }
+        Ok(())
     }
 }
 
 impl Load {
     /// Most questions that a provider can claim to hold.
     pub const QUESTIONS_MAX: u32 = 1 << 20;
+    /// Highest price: a thousand credits for a million parameter-tokens.
+    pub const MILLI_PRICE_MAX: u64 = 1_000_000;
 
     fn check(&self) -> Result<(), FrameError> {
-        let Self { serves: _, draining: _, queued, running, slots, milli_tokens_per_s, milli_prefill_tokens_per_s } =
-            self;
-        let speed_max = u64::from(limits::TOKENS_PER_S_MAX) * 1_000;
+        let Self {
+            serves: _,
+            draining: _,
+            queued,
+            running,
+            slots,
+            milli_tokens_per_s,
+            milli_prefill_tokens_per_s,
+            milli_price,
+        } = self;
         if [queued, running, slots].into_iter().any(|n| *n > Self::QUESTIONS_MAX) {
             return Err(FrameError::Bounds("load_questions"));
         }
-        if *milli_tokens_per_s > speed_max || *milli_prefill_tokens_per_s > speed_max {
+        if *milli_tokens_per_s > MILLI_SPEED_MAX || *milli_prefill_tokens_per_s > MILLI_SPEED_MAX {
             return Err(FrameError::Bounds("load_speed"));
+        }
+        if *milli_price > Self::MILLI_PRICE_MAX {
+            return Err(FrameError::Bounds("load_price"));
         }
         Ok(())
     }

@@ -10,18 +10,30 @@
 extern crate self as ainonymous_transport;
 
 mod address;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod config;
 mod connect;
 mod dial;
 mod door;
+#[cfg(test)]
+mod early;
 mod endpoint;
 mod error;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key;
+mod known;
 mod link;
+mod mapping;
 mod pool;
+mod room;
 mod route;
 mod router;
+mod silence;
 mod stream;
 mod sync;
 mod tls;
@@ -29,9 +41,11 @@ mod tls;
 pub use address::{Address, AddressError};
 pub use endpoint::{Arriving, Departed, Endpoint, EndpointCounts, EndpointOptions};
 pub use error::{ConnectError, LinkError};
-pub use frame::{Frame, FrameError, Load, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+pub use frame::{Frame, FrameError, Load, Seen, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
 pub use key::TransportSecret;
+pub use known::KnownError;
 pub use link::{CloseReason, Link};
+pub use mapping::{is_behind_nat, MappingState, PortMapping};
 pub use pool::Pool;
 pub use route::{Hide, Route, RouterEntry, Way};
 pub use router::{Registration, RegistrationState, Router, RouterCounts, RouterLimits, RouterOptions, RouterRefusal};

@@ -2,9 +2,11 @@
 //! direct connection beside the routed one when that stands; new streams then go there.
 
 use crate::error::LinkError;
-use crate::frame::{Frame, Load, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+use crate::frame::{Frame, Load, Seen, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+use crate::room::Room;
 use crate::route::Route;
 use crate::router::is_flow;
+use crate::silence::Silence;
 use crate::stream::{from_connection, Stream};
 use crate::sync::lock;
 use ainonymous_types::{Bytes32, EntryHash};
@@ -23,8 +25,14 @@ const PROBE_MAX: Duration = Duration::from_secs(2);
 pub struct Link {
     paths: Arc<Paths>,
     peer: Bytes32,
+    /// The key that this side shows, where it asks.
+    pub(crate) shown: Bytes32,
+    /// Connections on which the other side knows who asks, by quinn's numbers.
+    pub(crate) known: Arc<tokio::sync::Mutex<Vec<usize>>>,
     /// A stream that arrived while the handshake was ending.
     first: Arc<Mutex<Option<Stream>>>,
+    /// For frames that arrive; none on the side that asks, which is not asked back.
+    room: Option<Room>,
 }
 
 /// The connections of a link.
@@ -63,9 +71,10 @@ pub enum CloseReason {
 
 impl Link {
     /// The side that answers sees the last router only.
-    pub(crate) fn arrived(connection: Connection, peer: Bytes32) -> Self {
+    pub(crate) fn arrived(connection: Connection, peer: Bytes32, room: Room) -> Self {
         let routed = is_flow(connection.remote_address().ip());
-        Self::new(connection, peer, if routed { Route::Routed { hops: 1 } } else { Route::Direct })
+        let link = Self::new(connection, peer, if routed { Route::Routed { hops: 1 } } else { Route::Direct });
+        Self { room: Some(room), ..link }
     }
 
     pub(crate) fn direct(connection: Connection, peer: Bytes32) -> Self {
@@ -90,7 +99,18 @@ impl Link {
 
     fn new(begun: Connection, peer: Bytes32, route: Route) -> Self {
         let paths = Paths { begun, route, direct: Mutex::default(), company: Mutex::default() };
-        Self { paths: Arc::new(paths), peer, first: Arc::default() }
+        let (shown, known) = (Bytes32([0; 32]), Arc::default());
+        Self { paths: Arc::new(paths), peer, shown, known, first: Arc::default(), room: None }
+    }
+
+    /// The same, by an asker that shows this key.
+    pub(crate) fn showing(self, shown: Bytes32) -> Self {
+        Self { shown, ..self }
+    }
+
+    /// Where the next stream goes.
+    pub(crate) fn connection(&self) -> Connection {
+        self.paths.current().0
     }
 
     pub(crate) fn beginning_with(self, first: Option<Stream>) -> Self {
@@ -124,8 +144,9 @@ impl Link {
 
     /// Begins a question. Waits while the other side allows no further stream.
     pub async fn open(&self) -> Result<Stream, LinkError> {
-        let stream = self.paths.current().0.open_bi().await.map_err(|e| from_connection(&e))?;
-        Ok(Stream::new(stream, REPLY_BYTES_MAX))
+        let connection = self.paths.current().0;
+        let stream = connection.open_bi().await.map_err(|e| from_connection(&e))?;
+        Ok(Stream::new(stream, REPLY_BYTES_MAX).breaking(Silence::on(connection)))
     }
 
     /// The next question of the other side.
@@ -134,7 +155,11 @@ impl Link {
             return Ok(first);
         }
         let stream = self.paths.begun.accept_bi().await.map_err(|e| from_connection(&e))?;
-        Ok(Stream::new(stream, FRAME_BYTES_MAX))
+        let stream = Stream::new(stream, FRAME_BYTES_MAX);
+        Ok(match &self.room {
+            Some(room) => stream.within(room.clone()),
+            None => stream,
+        })
     }
 
     /// Asks how busy the other side is.
@@ -150,6 +175,21 @@ impl Link {
         };
         let silent = LinkError::Broken { reason: format!("no answer to a probe within {} s", PROBE_MAX.as_secs()) };
         tokio::time::timeout(PROBE_MAX, probed).await.unwrap_or(Err(silent))
+    }
+
+    /// Asks what the other side has seen of others; it need not say anything.
+    pub async fn reports(&self, spec: EntryHash) -> Result<Vec<Seen>, LinkError> {
+        let asked = async {
+            let mut stream = self.open().await?;
+            stream.sender.send(&Frame::Tell { spec }).await?;
+            stream.sender.finish();
+            match stream.receiver.recv().await? {
+                Some(Frame::Told(seen)) => Ok(seen),
+                _ => Err(LinkError::Truncated),
+            }
+        };
+        let silent = LinkError::Broken { reason: format!("no reports within {} s", PROBE_MAX.as_secs()) };
+        tokio::time::timeout(PROBE_MAX, asked).await.unwrap_or(Err(silent))
     }
 
     /// Resolves when the link is gone.

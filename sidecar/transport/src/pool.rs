@@ -2,7 +2,7 @@
 //!
 //! To each peer this node shows another key, made when it first connects: two providers cannot tell by keys that they
 //! answer the same person. Nor can one provider tell that whoever comes through a router has come directly before: each demand
-//! on the way ([`Hide`]) has links and a key of its own.
+//! on the way ([`Hide`]) has links and a key of its own, and so has whoever wants to be known.
 
 use crate::address::Address;
 use crate::config::Identity;
@@ -25,8 +25,11 @@ const PEERS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct Pool {
     endpoint: Endpoint,
-    peers: Mutex<HashMap<(Bytes32, Hide), Arc<Peer>>>,
+    peers: Mutex<HashMap<Kept, Arc<Peer>>>,
 }
+
+/// Whose links, by which demand on the way, and whether the peer knows on them who asks.
+type Kept = (Bytes32, Hide, bool);
 
 #[derive(Debug)]
 struct Peer {
@@ -61,12 +64,12 @@ impl Pool {
         way: &Way<'_>,
         secret: impl FnOnce() -> TransportSecret,
     ) -> Result<Link, ConnectError> {
-        let peer = self.peer(key, way.hide, secret)?;
+        let peer = self.peer((*key, way.hide, way.known), secret)?;
         let mut link = peer.link.lock().await;
         if let Some(open) = link.as_ref().filter(|link| link.is_open()) {
             return Ok(open.clone());
         }
-        let new = self.endpoint.connect(&peer.identity, key, way).await?;
+        let new = self.endpoint.connect(&peer.identity, key, way).await?.showing(peer.key);
         *link = Some(new.clone());
         Ok(new)
     }
@@ -91,12 +94,15 @@ impl Pool {
         spec: EntryHash,
         secret: impl FnOnce() -> TransportSecret,
     ) -> Result<(Load, Duration), ConnectError> {
-        let peer = self.peer(key, way.hide, secret)?;
+        let peer = self.peer((*key, way.hide, way.known), secret)?;
         let begun = Instant::now();
         let mut link = peer.link.lock().await;
         let (open, early) = match link.as_ref().filter(|link| link.is_open()) {
             Some(open) => (open.clone(), None),
-            None => self.endpoint.connect_early(&peer.identity, key, way).await?,
+            None => {
+                let (link, early) = self.endpoint.connect_early(&peer.identity, key, way).await?;
+                (link.showing(peer.key), early)
+            }
         };
         let probed = open.probe(spec).await;
         if let Some(early) = early {
@@ -109,24 +115,27 @@ impl Pool {
 
     /// The open link to a peer that was reached without demands, if there is one.
     pub fn open(&self, key: &Bytes32) -> Option<Link> {
-        let peer = lock(&self.peers).get(&(*key, Hide::No)).cloned()?;
-        let link = peer.link.try_lock().ok()?;
-        link.as_ref().filter(|link| link.is_open()).cloned()
+        self.open_by(key, Hide::No)
     }
 
-    /// The key that this node shows to a peer that it has met, by such a way.
+    /// The same for one that was reached with this demand on the way.
+    pub fn open_by(&self, key: &Bytes32, hide: Hide) -> Option<Link> {
+        let kept = |known| lock(&self.peers).get(&(*key, hide, known)).cloned();
+        let open = |peer: Arc<Peer>| {
+            let link = peer.link.try_lock().ok()?;
+            link.as_ref().filter(|link| link.is_open()).cloned()
+        };
+        [false, true].into_iter().filter_map(kept).find_map(open)
+    }
+
+    /// The key that this node shows to a peer that it has met, by such a way, while it is not known there.
     pub fn shown_to(&self, key: &Bytes32, hide: Hide) -> Option<Bytes32> {
-        lock(&self.peers).get(&(*key, hide)).map(|peer| peer.key)
+        lock(&self.peers).get(&(*key, hide, false)).map(|peer| peer.key)
     }
 
-    fn peer(
-        &self,
-        key: &Bytes32,
-        hide: Hide,
-        secret: impl FnOnce() -> TransportSecret,
-    ) -> Result<Arc<Peer>, ConnectError> {
+    fn peer(&self, kept: Kept, secret: impl FnOnce() -> TransportSecret) -> Result<Arc<Peer>, ConnectError> {
         let mut peers = lock(&self.peers);
-        if let Some(peer) = peers.get(&(*key, hide)) {
+        if let Some(peer) = peers.get(&kept) {
             *lock(&peer.used) = Instant::now();
             return Ok(peer.clone());
         }
@@ -141,7 +150,7 @@ impl Pool {
             link: tokio::sync::Mutex::new(None),
             used: Mutex::new(Instant::now()),
         });
-        peers.insert((*key, hide), peer.clone());
+        peers.insert(kept, peer.clone());
         Ok(peer)
     }
 }

@@ -60,6 +60,8 @@ pub struct Way<'a> {
     pub hide: Hide,
     /// Routers that are reached through routers: needed for two in a row.
     pub routers: &'a [RouterEntry],
+    /// The peer shall know who asks ([`crate::Link::open_known`]): such links are no others'.
+    pub known: bool,
 }
 
 /// One way.
@@ -187,7 +189,7 @@ mod tests {
     fn a_demand_is_kept_or_refused() {
         let addresses = [via(9, B), Address::Direct(at(1))];
         let entries = [RouterEntry { router: B, addresses: vec![Address::Direct(at(9)), via(8, A)] }];
-        let way = |hide| Way { addresses: &addresses, hide, routers: &entries };
+        let way = |hide| Way { addresses: &addresses, hide, routers: &entries, known: false };
         assert_eq!(ways(way(Hide::NoRouters)), [(0, Attempt::Direct(at(1)))]);
         assert_eq!(ways(way(Hide::OneRouter)), [(0, Attempt::One((at(9), B)))]);
         assert_eq!(ways(way(Hide::TwoRouters)), [(0, Attempt::Two((at(8), A), B))]);
@@ -202,7 +204,7 @@ mod tests {
     fn one_router_is_never_two() {
         for again in [via(9, A), via(8, B)] {
             let entries = [RouterEntry { router: B, addresses: vec![again] }];
-            let way = Way { addresses: &[via(9, B)], hide: Hide::TwoRouters, routers: &entries };
+            let way = Way { addresses: &[via(9, B)], hide: Hide::TwoRouters, routers: &entries, known: false };
             assert_eq!(way.attempts(), Err(ConnectError::NoWay { demanded: Hide::TwoRouters }));
         }
     }
@@ -211,7 +213,7 @@ mod tests {
     fn no_more_ways_are_tried_than_an_entry_may_have() {
         let addresses = vec![via(9, B); 3];
         let entries = [RouterEntry { router: B, addresses: vec![via(8, A); 8] }];
-        let way = Way { addresses: &addresses, hide: Hide::TwoRouters, routers: &entries };
+        let way = Way { addresses: &addresses, hide: Hide::TwoRouters, routers: &entries, known: false };
         assert_eq!(way.attempts().unwrap().len(), WAYS_MAX);
     }
 }

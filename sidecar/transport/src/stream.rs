@@ -1,7 +1,9 @@
 //! One stream: frames out, frames in. Reading is cancel-safe, memory grows only with what has really arrived.
 
 use crate::error::LinkError;
-use crate::frame::{Frame, FrameError, HEADER_BYTES};
+use crate::frame::{self, Frame, FrameError, HEADER_BYTES, USUAL_BYTES_MAX};
+use crate::room::{Reserved, Room, FREE_BYTES};
+use crate::silence::Silence;
 use bytes::BytesMut;
 use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 use std::time::Duration;
@@ -35,14 +37,38 @@ pub struct FrameReceiver {
     stream: RecvStream,
     buffer: BytesMut,
     body_max: usize,
+    /// Of the side that asks.
+    silence: Option<Silence>,
+    /// Of the side that answers.
+    room: Option<Room>,
+    reserved: Option<Reserved>,
 }
 
 impl Stream {
     pub(crate) fn new((sender, receiver): (SendStream, RecvStream), body_max: usize) -> Self {
         Self {
             sender: FrameSender { stream: sender, finished: false },
-            receiver: FrameReceiver { stream: receiver, buffer: BytesMut::new(), body_max },
+            receiver: FrameReceiver {
+                stream: receiver,
+                buffer: BytesMut::new(),
+                body_max,
+                silence: None,
+                room: None,
+                reserved: None,
+            },
         }
+    }
+
+    /// Large frames wait for room.
+    pub(crate) fn within(mut self, room: Room) -> Self {
+        self.receiver.room = Some(room);
+        self
+    }
+
+    /// While nothing is heard on it, this side speaks up.
+    pub(crate) fn breaking(mut self, silence: Silence) -> Self {
+        self.receiver.silence = Some(silence);
+        self
     }
 }
 
@@ -56,12 +82,18 @@ impl FrameSender {
         }
     }
 
-    /// Sends bytes as they are: for tests of what the other side does with them.
+    /// Sends bytes as they are, and ends: for tests of what the other side does with them.
     #[doc(hidden)]
     pub async fn send_raw(&mut self, bytes: &[u8]) {
+        self.send_part(bytes).await;
         self.finished = true;
-        let _ = self.stream.write_all(bytes).await;
         let _ = self.stream.finish();
+    }
+
+    /// The same without an end.
+    #[doc(hidden)]
+    pub async fn send_part(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
     }
 
     /// Says that this was all.
@@ -94,9 +126,16 @@ impl FrameReceiver {
     pub async fn recv(&mut self) -> Result<Option<Frame>, LinkError> {
         loop {
             if let Some(frame) = self.take()? {
+                self.reserved = None;
                 return Ok(Some(frame));
             }
-            match self.stream.read_chunk(READ_BYTES, true).await.map_err(on_read)? {
+            self.reserve().await;
+            let read = self.stream.read_chunk(READ_BYTES, true);
+            let read = match &mut self.silence {
+                Some(silence) => silence.until(read).await,
+                None => read.await,
+            };
+            match read.map_err(on_read)? {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
                 None if self.buffer.is_empty() => return Ok(None),
                 None => return Err(LinkError::Truncated),
@@ -107,6 +146,33 @@ impl FrameReceiver {
     /// Whether what is read came before the handshake had ended: somebody may have recorded and repeated it.
     pub fn is_early(&self) -> bool {
         self.stream.is_0rtt()
+    }
+
+    /// Whether a frame of unusual length is on its way, which takes its time.
+    pub fn reads_large(&self) -> bool {
+        self.buffer
+            .first_chunk::<HEADER_BYTES>()
+            .is_some_and(|header| u32::from_le_bytes(*header) as usize > USUAL_BYTES_MAX)
+    }
+
+    /// Whether the next frame is a question, or takes one up; nothing of it is read but what kind it is. False at the end.
+    /// Cancel-safe.
+    pub async fn brings_question(&mut self) -> Result<bool, LinkError> {
+        while self.buffer.len() <= HEADER_BYTES {
+            match self.stream.read_chunk(HEADER_BYTES + 1, true).await.map_err(on_read)? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
+                None => return Ok(false),
+            }
+        }
+        Ok(frame::is_question(self.buffer[HEADER_BYTES]))
+    }
+
+    /// Makes sure that there is room for the frame that has begun.
+    async fn reserve(&mut self) {
+        let begun = self.buffer.first_chunk::<HEADER_BYTES>().map(|header| u32::from_le_bytes(*header) as usize);
+        if let (Some(room), None, Some(len)) = (&self.room, &self.reserved, begun.filter(|len| *len > FREE_BYTES)) {
+            self.reserved = room.reserve(len).await;
+        }
     }
 
     fn take(&mut self) -> Result<Option<Frame>, FrameError> {

@@ -1,7 +1,7 @@
 //! The encoding of frames: it never changes by accident, and nothing that a peer can send makes it fail otherwise than by name.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may fail by panicking.
 
-use ainonymous_transport::{Frame, FrameError, Load, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+use ainonymous_transport::{Frame, FrameError, Load, Seen, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
 use ainonymous_types::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -25,18 +25,65 @@ fn receipt() -> SignedReceipt {
 }
 
 fn ask(content: String) -> Ask {
-    let messages = vec![
-        ChatMessage { role: ChatRole::System, content: "Be brief.".into() },
-        ChatMessage { role: ChatRole::User, content },
-    ];
+    let messages = vec![ChatMessage::new(ChatRole::System, "Be brief."), ChatMessage::new(ChatRole::User, content)];
     Ask {
         id: RequestId([1; 16]),
         spec: EntryHash::from_raw_36(vec![7; 36]),
-        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 300, stop: vec!["END".into()] },
+        input: ChatInput {
+            messages,
+            sampling: Sampling::default(),
+            max_tokens: 300,
+            stop: vec!["END".into()],
+            more: None,
+        },
         salt: Bytes32([2; 32]),
         session_key: Bytes32([3; 32]),
         signature: Bytes64([4; 64]),
     }
+}
+
+fn everything() -> ChatInput {
+    let mut input = ask("What is this?".into()).input;
+    let call = ChatToolCall { id: "call_1".into(), name: "look".into(), arguments: "{}".into() };
+    input.messages[1].more = Some(Box::new(MessageMore {
+        images: vec![ChatImage { at: 4, file: vec![1, 2, 3] }],
+        reasoning: Some("Hm.".into()),
+        tool_calls: vec![call],
+        tool_call_id: Some("call_0".into()),
+        name: Some("look".into()),
+    }));
+    let (bias, last_tokens) = (vec![LogitBias { token: 300, bias_milli: -100_000 }], 64);
+    let adjust = ChatAdjust { repetition_milli: 1_100, presence_milli: -500, frequency_milli: 250, last_tokens, bias };
+    let tool = ChatTool { name: "look".into(), description: Some("Looks.".into()), parameters: "{}".into() };
+    input.more = Some(Box::new(ChatMore {
+        prompt: None,
+        tools: vec![tool],
+        tool_choice: ChatToolChoice::Named("look".into()),
+        parallel_tool_calls: true,
+        thinking: Some(true),
+        template_arguments: "{}".into(),
+        adjust: Some(adjust),
+        constraint: Some(ChatConstraint::JsonSchema("{}".into())),
+        logprobs: Some(5),
+        ignore_end: true,
+        begun: vec![9_079, 236_761],
+    }));
+    input
+}
+
+fn besides() -> ChunkMore {
+    let one = |token, logprob_micro| TokenLogprob { token, text: vec![0xc3], logprob_micro };
+    let logprobs = |token| TokenLogprobs { chosen: one(token, -1_234_567), top: vec![one(7, i32::MIN)] };
+    let begins = Some(ToolCallBegin { id: "call_1".into(), name: "look".into() });
+    ChunkMore {
+        reasoning: "Hm.".into(),
+        tool_calls: vec![ToolCallPiece { index: 300, begins, arguments: "{}".into() }],
+        logprobs: vec![logprobs(9_079), logprobs(236_761)],
+    }
+}
+
+fn proof_of(agent: u8) -> LinkProof {
+    LinkProof { agent: AgentPubKey::from_raw_36(vec![agent; 36]), signature: Bytes64([6; 64]) }
 }
 
 fn examples() -> BTreeMap<&'static str, Frame> {
@@ -49,14 +96,27 @@ fn examples() -> BTreeMap<&'static str, Frame> {
         slots: 8,
         milli_tokens_per_s: 51_234,
         milli_prefill_tokens_per_s: 900_000,
+        milli_price: 250,
+    };
+    let seen = |n, troubled_permille| Seen {
+        agent: AgentPubKey::from_raw_36(vec![n; 36]),
+        milli_tokens_per_s: 51_234,
+        troubled_permille,
     };
     BTreeMap::from([
         ("00_ask", Frame::Ask(Box::new(ask("What is the capital of France?".into())))),
         ("01_accepted", Frame::Accepted { queue_position: 300 }),
-        ("02_tokens", Frame::Tokens { chunk: 1, text: "é".into(), tokens: vec![9_079, 236_761] }),
+        ("02_tokens", Frame::Tokens { chunk: 1, text: "é".into(), tokens: vec![9_079, 236_761], more: None }),
         (
             "03_done",
-            Frame::Done { chunks: 2, receipt: Box::new(receipt()), first_token_us: 41_000, decode_us: 900_000 },
+            Frame::Done {
+                chunks: 2,
+                receipt: Box::new(receipt()),
+                cached_tokens: 200,
+                stopped_by: Some(0),
+                first_token_us: 41_000,
+                decode_us: 900_000,
+            },
         ),
         ("04_refused", Frame::Refused { reason: RefuseReason::Busy, detail: "later".into() }),
         ("05_cancel", Frame::Cancel),
@@ -64,6 +124,17 @@ fn examples() -> BTreeMap<&'static str, Frame> {
         ("07_published", Frame::Published { proof }),
         ("08_probe", Frame::Probe { spec: EntryHash::from_raw_36(vec![7; 36]) }),
         ("09_load", Frame::Load(load)),
+        ("10_ask_with_everything", Frame::Ask(Box::new(Ask { input: everything(), ..ask("What is this?".into()) }))),
+        (
+            "11_tokens_with_everything",
+            Frame::Tokens {
+                chunk: 1, text: "é".into(), tokens: vec![9_079, 236_761], more: Some(Box::new(besides()))
+            },
+        ),
+        ("12_prove", Frame::Prove { version: 1, proof: Box::new(proof_of(9)) }),
+        ("13_known", Frame::Known),
+        ("14_tell", Frame::Tell { spec: EntryHash::from_raw_36(vec![7; 36]) }),
+        ("15_told", Frame::Told(vec![seen(9, 0), seen(8, 1_000)])),
     ])
 }
 
@@ -82,33 +153,92 @@ fn golden_vectors() {
 
 #[test]
 fn a_token_costs_few_bytes() {
-    let frame = Frame::Tokens { chunk: 100, text: " word".into(), tokens: vec![100_000] };
-    assert_eq!(frame.encode().unwrap().len(), 4 + 1 + 1 + 6 + 4);
+    let frame = Frame::Tokens { chunk: 100, text: " word".into(), tokens: vec![100_000], more: None };
+    assert_eq!(frame.encode().unwrap().len(), 4 + 1 + 1 + 6 + 4 + 1);
 }
 
 #[test]
 fn bounds_hold_at_the_bound_and_one_past_it() {
-    let text = |len: usize| Frame::Tokens { chunk: 0, text: "x".repeat(len), tokens: vec![] };
+    let text = |len: usize| Frame::Tokens { chunk: 0, text: "x".repeat(len), tokens: vec![], more: None };
     let body = |frame: Frame| frame.encode().unwrap()[4..].to_vec();
     assert!(Frame::decode(&body(text(limits::CHUNK_TEXT_BYTES_MAX))).is_ok());
     assert_eq!(Frame::decode(&body(text(limits::CHUNK_TEXT_BYTES_MAX + 1))), Err(FrameError::Bounds("too_long")));
-    let tokens = |n: usize| Frame::Tokens { chunk: 0, text: String::new(), tokens: vec![u32::MAX; n] };
+    let tokens = |n: usize| Frame::Tokens { chunk: 0, text: String::new(), tokens: vec![u32::MAX; n], more: None };
     assert!(Frame::decode(&body(tokens(limits::CHUNK_TOKENS_MAX))).is_ok());
     assert_eq!(Frame::decode(&body(tokens(limits::CHUNK_TOKENS_MAX + 1))), Err(FrameError::Bounds("too_many")));
-    let largest = Frame::Tokens {
-        chunk: u32::MAX,
-        text: "x".repeat(limits::CHUNK_TEXT_BYTES_MAX),
-        tokens: vec![u32::MAX; limits::CHUNK_TOKENS_MAX],
+    let likely = |alternatives| {
+        let one =
+            TokenLogprob { token: u32::MAX, text: vec![0; limits::TOKEN_TEXT_BYTES_MAX], logprob_micro: i32::MIN };
+        TokenLogprobs { chosen: one.clone(), top: vec![one; alternatives] }
     };
-    assert!(body(largest).len() <= REPLY_BYTES_MAX);
+    let piece = |arguments: String| ToolCallPiece { index: u32::MAX, begins: None, arguments };
+    let mut tool_calls = vec![piece(String::new()); limits::CHUNK_TOOL_CALLS_MAX - 1];
+    tool_calls.push(piece("x".repeat(limits::CHUNK_TEXT_BYTES_MAX / 2)));
+    let largest = |tokens: usize, logprobs: Vec<TokenLogprobs>| Frame::Tokens {
+        chunk: limits::ANSWER_CHUNKS_MAX,
+        text: "x".repeat(limits::CHUNK_TEXT_BYTES_MAX / 2),
+        tokens: vec![u32::MAX; tokens],
+        more: Some(Box::new(ChunkMore { reasoning: String::new(), tool_calls: tool_calls.clone(), logprobs })),
+    };
+    let spread = body(largest(limits::CHUNK_TOKENS_MAX, vec![]));
+    let dense = body(largest(limits::CHUNK_LOGPROBS_MAX, vec![likely(0); limits::CHUNK_LOGPROBS_MAX]));
+    let deep = body(largest(24, vec![likely(20); 24]));
+    for frame in [spread, dense, deep] {
+        assert!(frame.len() <= REPLY_BYTES_MAX, "{} of {REPLY_BYTES_MAX}", frame.len());
+        assert!(Frame::decode(&frame).is_ok());
+    }
     let prompt = |len: usize| Frame::Ask(Box::new(ask("x".repeat(len))));
     let room = limits::PROMPT_BYTES_MAX - "Be brief.".len();
     assert!(Frame::decode(&body(prompt(room))).is_ok());
     assert!(matches!(Frame::decode(&body(prompt(room + 1))), Err(FrameError::Bounds(_))));
     assert!(matches!(prompt(FRAME_BYTES_MAX).encode(), Err(FrameError::TooLong { .. })));
+    let shown = |bytes: usize| {
+        let mut ask = ask("x".repeat(room));
+        let images = vec![ChatImage { at: 0, file: vec![1; bytes] }];
+        ask.input.messages[1].more = Some(Box::new(MessageMore { images, ..MessageMore::default() }));
+        let tool = |bytes: usize| ChatTool { name: "f".into(), description: None, parameters: "x".repeat(bytes - 1) };
+        ask.input.more = Some(Box::new(ChatMore {
+            tools: vec![tool(limits::TOOLS_BYTES_MAX)],
+            constraint: Some(ChatConstraint::JsonSchema("x".repeat(limits::CONSTRAINT_BYTES_MAX))),
+            begun: vec![u32::MAX; 300],
+            ..ChatMore::default()
+        }));
+        Frame::Ask(Box::new(ask))
+    };
+    assert!(Frame::decode(&body(shown(limits::SENT_IMAGES_BYTES_MAX))).is_ok(), "the largest question has a frame");
+    assert!(matches!(Frame::decode(&body(shown(limits::SENT_IMAGES_BYTES_MAX + 1))), Err(FrameError::Bounds(_))));
     let load = |queued| Frame::Load(Load { queued, ..Load::default() });
     assert!(Frame::decode(&body(load(Load::QUESTIONS_MAX))).is_ok());
     assert_eq!(Frame::decode(&body(load(Load::QUESTIONS_MAX + 1))), Err(FrameError::Bounds("load_questions")));
+    let price = |milli_price| Frame::Load(Load { milli_price, ..Load::default() });
+    assert!(Frame::decode(&body(price(Load::MILLI_PRICE_MAX))).is_ok());
+    assert_eq!(Frame::decode(&body(price(Load::MILLI_PRICE_MAX + 1))), Err(FrameError::Bounds("load_price")));
+    let seen = |troubled_permille, milli_tokens_per_s| Seen {
+        agent: AgentPubKey::from_raw_36(vec![9; 36]),
+        milli_tokens_per_s,
+        troubled_permille,
+    };
+    let told = |count, seen: Seen| Frame::Told(vec![seen; count]);
+    let speed_max = u64::from(limits::TOKENS_PER_S_MAX) * 1_000;
+    assert!(Frame::decode(&body(told(Seen::TOLD_MAX, seen(1_000, speed_max)))).is_ok());
+    assert!(body(told(Seen::TOLD_MAX, seen(1_000, speed_max))).len() <= REPLY_BYTES_MAX);
+    assert_eq!(Frame::decode(&body(told(Seen::TOLD_MAX + 1, seen(0, 1)))), Err(FrameError::Bounds("told_many")));
+    assert_eq!(Frame::decode(&body(told(1, seen(1_001, 1)))), Err(FrameError::Bounds("told_figures")));
+    assert_eq!(Frame::decode(&body(told(1, seen(0, speed_max + 1)))), Err(FrameError::Bounds("told_figures")));
+}
+
+#[test]
+fn a_proof_of_another_version_is_refused() {
+    let body = |version| Frame::Prove { version, proof: Box::new(proof_of(9)) }.encode().unwrap()[4..].to_vec();
+    assert!(Frame::decode(&body(1)).is_ok());
+    for version in [0, 2, u8::MAX] {
+        assert_eq!(Frame::decode(&body(version)), Err(FrameError::Bounds("proof_version")));
+    }
+    // A hash that is no agent's.
+    let mut other = body(1);
+    let at = other.windows(3).position(|three| three == [0x84, 0x20, 0x24]).unwrap();
+    other[at + 1] = 0x21;
+    assert_eq!(Frame::decode(&other), Err(FrameError::Malformed));
 }
 
 #[test]
@@ -129,7 +259,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..10, at in any::<prop::sample::Index>(), bit in 0u8..8) {
+    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..12, at in any::<prop::sample::Index>(), bit in 0u8..8) {
         let frame = examples().into_values().nth(which).unwrap();
         let mut body = frame.encode().unwrap()[4..].to_vec();
         let at = at.index(body.len());
@@ -141,8 +271,16 @@ proptest! {
     }
 
     #[test]
+    fn proofs_come_back_as_they_were(agent in any::<[u8; 32]>(), signature in any::<[u8; 32]>()) {
+        let agent = AgentPubKey::from_raw_36([&agent[..], &[0; 4]].concat());
+        let signature = Bytes64([signature, signature].concat().try_into().unwrap());
+        let frame = Frame::Prove { version: 1, proof: Box::new(LinkProof { agent, signature }) };
+        prop_assert_eq!(Frame::decode(&frame.encode().unwrap()[4..]).unwrap(), frame);
+    }
+
+    #[test]
     fn chunks_come_back_as_they_were(chunk in 0..limits::ANSWER_CHUNKS_MAX, text in ".{0,300}", tokens in proptest::collection::vec(any::<u32>(), 0..64)) {
-        let frame = Frame::Tokens { chunk, text, tokens };
+        let frame = Frame::Tokens { chunk, text, tokens, more: None };
         prop_assert_eq!(Frame::decode(&frame.encode().unwrap()[4..]).unwrap(), frame);
     }
 }

@@ -42,7 +42,7 @@ async fn hidden(pool: &Pool, to: &Endpoint, way: &Way<'_>) -> Result<ainonymous_
 }
 
 fn one<'a>(addresses: &'a [Address]) -> Way<'a> {
-    Way { addresses, hide: Hide::OneRouter, routers: &[] }
+    Way { addresses, hide: Hide::OneRouter, ..Way::default() }
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_demand_that_cannot_be_met_is_refused() {
     for (addresses, hide) in
         [(&routed[..], Hide::NoRouters), (&direct[..], Hide::OneRouter), (&routed[..], Hide::TwoRouters)]
     {
-        let refused = hidden(&pool, &provider, &Way { addresses, hide, routers: &[] }).await.unwrap_err();
+        let refused = hidden(&pool, &provider, &Way { addresses, hide, ..Way::default() }).await.unwrap_err();
         assert_eq!(refused, ConnectError::NoWay { demanded: hide });
     }
     // Where both are known a demand decides, and the link stays as demanded.
@@ -102,7 +102,7 @@ async fn a_demand_that_cannot_be_met_is_refused() {
     for (hide, route) in
         [(Hide::NoRouters, Route::Direct), (Hide::OneRouter, Route::Routed { hops: 1 }), (Hide::No, Route::Direct)]
     {
-        let link = hidden(&pool, &provider, &Way { addresses: &both, hide, routers: &[] }).await.unwrap();
+        let link = hidden(&pool, &provider, &Way { addresses: &both, hide, ..Way::default() }).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(link.route(), route, "{hide:?}");
     }
@@ -250,7 +250,7 @@ async fn a_link_through_two_breaks_with_either() {
         let between = routers[1].register(routers[0].local_addr().unwrap(), routers[0].key()).unwrap();
         let between = registered(between).await;
         let entries = [RouterEntry { router: routers[1].key(), addresses: vec![between.address()] }];
-        let way = Way { addresses: &[place.address()], hide: Hide::TwoRouters, routers: &entries };
+        let way = Way { addresses: &[place.address()], hide: Hide::TwoRouters, routers: &entries, known: false };
         let pool = Pool::new(asker);
         let link = hidden(&pool, &provider, &way).await.unwrap();
         let reading = tokio::spawn(async move { read_all(&link, "hello").await });
@@ -293,7 +293,7 @@ async fn a_path_that_narrows_in_mid_answer_carries_on() {
     let wire = Wire::to(first.local_addr().unwrap()).await;
     let between = registered(last.register(wire.at, first.key()).unwrap()).await;
     let entries = [RouterEntry { router: last.key(), addresses: vec![between.address()] }];
-    let way = Way { addresses: &[place.address()], hide: Hide::TwoRouters, routers: &entries };
+    let way = Way { addresses: &[place.address()], hide: Hide::TwoRouters, routers: &entries, known: false };
     let link = hidden(&Pool::new(asker), &provider, &way).await.unwrap();
     for carries in [usize::MAX, 1_284] {
         // All layers have found larger packets by the first, and must find back to what is taken for granted.

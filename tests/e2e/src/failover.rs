@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 /// Most of a slow worker's time is rest.
 const RUNNING: Duration = Duration::from_millis(2);
 const RESTING: Duration = Duration::from_millis(30);
-/// A provider dies after so many bytes of its answer.
-const DIES_AFTER_BYTES: usize = 40;
 
 /// Several nodes that serve the tiny model.
 #[derive(Debug)]
@@ -28,6 +26,8 @@ pub struct Survived {
     pub dead: String,
     /// From its death to the next word, or the longest silence after it.
     pub silence: Duration,
+    /// What it had taken to say the beginning: to compute that again would take as long.
+    pub beginning: Duration,
 }
 
 impl Providers {
@@ -60,20 +60,27 @@ impl Providers {
     }
 }
 
-/// Asks, and kills whoever answers in the middle of the answer.
-pub async fn dies_in_mid_answer(providers: &mut Providers, asker: &Client, question: &str) -> Survived {
+/// Asks, and kills whoever answers when so many bytes of the answer are there.
+pub async fn dies_in_mid_answer(
+    providers: &mut Providers,
+    asker: &Client,
+    question: &str,
+    after_bytes: usize,
+) -> Survived {
+    let asked = Instant::now();
     let slow: Vec<Slow> = providers.workers().into_iter().map(|pid| Slow::down(pid, RUNNING, RESTING)).collect();
     let mut stream = asker.open(Client::body(question)).await.expect("somebody answers");
     let dead = stream.header("x-ainonymous-provider");
     let (mut text, mut last, mut killed) = (String::new(), Value::Null, false);
-    let (mut heard, mut silence) = (Instant::now(), Duration::ZERO);
+    let (mut heard, mut silence, mut beginning) = (Instant::now(), Duration::ZERO, Duration::ZERO);
     while let Some(data) = stream.next().await.filter(|data| data != "[DONE]") {
         last = serde_json::from_str(&data).expect("JSON");
         assert!(last["error"].is_null(), "{last}");
         text.push_str(last["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
         if killed {
             silence = silence.max(heard.elapsed());
-        } else if text.len() > DIES_AFTER_BYTES {
+        } else if text.len() > after_bytes {
+            beginning = asked.elapsed();
             providers.kill(&dead);
             killed = true;
         }
@@ -81,7 +88,7 @@ pub async fn dies_in_mid_answer(providers: &mut Providers, asker: &Client, quest
     }
     drop(slow);
     assert!(killed, "it answered before it was killed");
-    Survived { text, last, dead, silence }
+    Survived { text, last, dead, silence, beginning }
 }
 
 /// Asks, and kills whoever has taken the question before its first word.
@@ -102,5 +109,5 @@ pub async fn dies_before_the_first_word(providers: &mut Providers, asker: &Clien
         }
         text.push_str(piece);
     }
-    Survived { text, last, dead, silence: first.expect("a first word") }
+    Survived { text, last, dead, silence: first.expect("a first word"), beginning: Duration::ZERO }
 }

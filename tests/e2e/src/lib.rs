@@ -3,23 +3,30 @@
 //! Tests talk to nodes as their users do: command line, HTTP, conductor websocket. Nothing here looks inside.
 
 #![allow(clippy::expect_used, clippy::panic)] // A laboratory fails by panicking.
+#![allow(clippy::print_stdout)] // And says what it could not do.
 #![allow(clippy::disallowed_methods)] // Processes are watched from plain threads, which may sleep.
 
 mod client;
 mod failover;
+#[cfg(target_os = "linux")]
+mod lab;
 mod node;
 mod observer;
 mod path;
 mod slow;
+mod stranger;
 mod template;
 mod vanish;
 
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use failover::{dies_before_the_first_word, dies_in_mid_answer, Providers};
+#[cfg(target_os = "linux")]
+pub use lab::{Home, Host, Lab, Nat, PortMapper};
 pub use node::{Bootstrap, Node, NodeSpec, Router};
 pub use observer::{happ, run, Observer};
 pub use path::{Path as NetworkPath, Weather};
 pub use slow::{Held, Slow};
+pub use stranger::{Stranger, Turned};
 pub use vanish::vanish;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +44,11 @@ pub fn root() -> PathBuf {
 /// The tiny Gemma of the tests.
 pub fn tiny_model() -> PathBuf {
     root().join("tests/models/tiny-gemma-q8_0.gguf")
+}
+
+/// The tiny projector, by which the tiny Gemma sees something.
+pub fn tiny_projector() -> PathBuf {
+    root().join("tests/models/images/mmproj-tiny-gemma-f32.gguf")
 }
 
 /// The Python that has the official clients: `AINONYMOUS_CLIENTS_PYTHON`, or the one that `cargo xtask test` makes.

@@ -101,9 +101,14 @@ pub struct Bootstrap {
 impl Bootstrap {
     /// Starts one on a free port.
     pub fn start() -> Self {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// Starts one there.
+    pub fn start_at(listen: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(binary());
-        command.args(["bootstrap", "--listen", "127.0.0.1:0", "--json"]);
+        command.args(["bootstrap", "--listen", listen, "--json"]);
         let process = Process::start(command, dir.path().join("log"));
         Self { process, _dir: dir }
     }
@@ -125,9 +130,14 @@ pub struct Router {
 impl Router {
     /// Starts one on a free port.
     pub fn start() -> Self {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// Starts one there.
+    pub fn start_at(listen: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(binary());
-        command.args(["router", "--listen", "127.0.0.1:0", "--json", "--data-dir"]).arg(dir.path());
+        command.args(["router", "--listen", listen, "--json", "--data-dir"]).arg(dir.path());
         let process = Process::start(command, dir.path().join("log"));
         Self { process, _dir: dir }
     }
@@ -160,6 +170,8 @@ pub struct NodeSpec {
     pub env: Vec<(String, String)>,
     /// Passphrase; the tests' own if empty.
     pub passphrase: String,
+    /// Network namespace that it runs in.
+    pub inside: Option<String>,
 }
 
 impl NodeSpec {
@@ -228,7 +240,14 @@ impl Node {
         let secret = dir.join("passphrase");
         let passphrase = if spec.passphrase.is_empty() { PASSPHRASE } else { &spec.passphrase };
         std::fs::write(&secret, passphrase).expect("a passphrase file");
-        let mut command = Command::new(binary());
+        let mut command = match &spec.inside {
+            None => Command::new(binary()),
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(binary());
+                command
+            }
+        };
         command.arg("up").arg("--json").arg("--data-dir").arg(dir.join("data"));
         command.arg("--passphrase-file").arg(secret).args(["--network-tuning", "lan"]);
         command.args(["--api", "127.0.0.1:0", "--threads", "1", "--receipt-interval-ms", "500"]);

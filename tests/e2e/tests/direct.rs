@@ -65,7 +65,7 @@ async fn an_answer_over_a_link_needs_no_zome_call() {
     let (asked, answered) = (grown(&before_here, &after_here), grown(&before_there, &after_there));
     println!("{questions} answers: asker called {asked:?}, provider {answered:?}");
     // What is known of the network is renewed in the background, and batches are read to check receipts.
-    let background = ["get_all_model_specs", "get_all_providers", "get_receipt_batch", "get_open_requests"];
+    let background = ["get_all_model_specs", "get_bucket", "get_providers", "get_receipt_batch", "get_open_requests"];
     assert!(asked.keys().all(|name| background.contains(&name.as_str())), "{asked:?}");
     assert_eq!(answered.get("send_signal"), None, "{answered:?}");
     assert_eq!(answered.get("sign_receipt"), Some(&questions), "one, after the last token");
@@ -96,11 +96,28 @@ async fn another_provider_goes_on_when_one_dies() {
     here.wait_for_providers(3, SOON).await;
     let alone = providers.client().ask(Client::body(STORY)).await.expect("an answer").text;
 
-    let survived = dies_in_mid_answer(&mut providers, &here, STORY).await;
-    println!("in mid-answer: the next word after {} ms", survived.silence.as_millis());
+    let usual = here.stream(Client::body(STORY)).await.expect("an answer").last["timings"].clone();
+    let survived = dies_in_mid_answer(&mut providers, &here, STORY, alone.len() / 2).await;
+    let (silence, beginning) = (survived.silence.as_millis(), survived.beginning.as_millis());
+    println!("in mid-answer: the next word after {silence} ms; the beginning had taken {beginning} ms");
     assert_eq!(survived.text, alone, "not a word lost or doubled");
     assert_ne!(own(&survived.last)["provider"], survived.dead.as_str(), "another one signs for it");
     assert!(survived.silence < RESUMED_WITHIN, "{:?}", survived.silence);
+    // It has computed the beginning as a prompt, and signs for what it has said itself.
+    let (last, begun_by) = (&survived.last, &own(&survived.last)["begun_by"]);
+    let counts = |of: &Value, names: [&str; 2]| names.map(|name| of[name].as_u64().expect("a count"));
+    assert_eq!(
+        (begun_by.as_array().map(Vec::len), &begun_by[0]["provider"]),
+        (Some(1), &survived.dead.as_str().into())
+    );
+    let begun = begun_by[0]["tokens"].as_u64().expect("a count");
+    let [prompt, answer] = counts(&last["timings"], ["prompt_n", "predicted_n"]);
+    let [read, said] = counts(&own(last)["receipt"], ["prompt_tokens", "completion_tokens"]);
+    assert!(begun > 30 && said > 30, "{begun_by} and {said}");
+    assert_eq!((read, said), (prompt + begun, answer - begun));
+    assert_eq!(counts(&usual, ["prompt_n", "predicted_n"]), [prompt, answer], "counted as if nobody had died");
+    let id = own(last)["id"].as_str().expect("an id").to_owned();
+    assert_eq!(here.receipt(&id, SOON).await["checked"], true, "by the id that was told first");
 
     let survived = dies_before_the_first_word(&mut providers, &here, STORY).await;
     println!("before the first word: it came after {} ms", survived.silence.as_millis());
@@ -177,6 +194,45 @@ async fn a_router_brings_what_must_not_be_seen() {
     refused.assert_helpful(Duration::from_secs(10));
     let answer = here.stream(Client::body(STORY)).await.expect("whoever does not hide goes directly");
     assert_eq!((answer.text, own(&answer.last)["route"].as_str()), (alone, Some("direct")));
+}
+
+/// A node that serves only whom it names is asked over a link too, through a router or not, by those who say who they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_serves_only_some_is_asked_directly_by_exactly_those() {
+    let mut bootstrap = Bootstrap::start();
+    let (url, mut router) = (bootstrap.url(), Router::start());
+    let (mut named, mut other) = (Node::start(NodeSpec::new(&url)), Node::start(NodeSpec::new(&url)));
+    let agent = named.agent();
+    // Whoever tries the address that it tells directly finds nobody there.
+    let (via, nowhere) = (router.address(), "quic://127.0.0.1:9");
+    let flags = ["--serve-only", &agent, "--via", &via, "--quic-address", nowhere];
+    let mut provider = Node::start(NodeSpec::new(&url).serving(&tiny_model()).with(&flags));
+    provider.wait_ready();
+    other.wait_ready();
+    let (there, named, other) = (provider.client(), named.client(), other.client());
+    named.wait_for_providers(1, SOON).await;
+    other.wait_for_providers(1, SOON).await;
+
+    // Nobody is known who does not want to be.
+    let refused = named.ask(Client::body("What is the capital of France?")).await.expect_err("it must be known");
+    assert_eq!(refused.code(), "must_be_known");
+    refused.assert_helpful(Duration::from_secs(5));
+    assert_eq!(zome_calls(&named).await.get("sign_link"), None);
+
+    let mut body = Client::body("What is the capital of France?");
+    body["ainonymous"] = json!({ "known": true, "route": "direct" });
+    for _ in 0..2 {
+        let answer = named.stream(body.clone()).await.expect("an answer to whom it serves");
+        assert!(answer.text.contains("Paris"), "{answer:?}");
+        let route = own(&answer.last)["route"].as_str().expect("a route");
+        assert!(["routed", "direct"].contains(&route), "{route}");
+    }
+    let signed = zome_calls(&named).await["sign_link"];
+    assert!((1..=2).contains(&signed), "once for each connection: {signed}");
+    let refused = other.ask(body).await.expect_err("it does not serve that one");
+    assert_eq!(refused.code(), "provider_not_admitting");
+    assert_eq!(zome_calls(&there).await.get("send_signal"), None, "nothing went by signals");
+    assert_eq!(status(&there).await["counters"]["answered"], 2);
 }
 
 fn free_port() -> u16 {

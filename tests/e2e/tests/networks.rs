@@ -2,8 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // A test may fail by panicking.
 
-use ainonymous_e2e::{binary, tiny_model, Bootstrap, Client, Node, NodeSpec, PASSPHRASE};
-use serde_json::Value;
+use ainonymous_e2e::{binary, tiny_model, Bootstrap, Client, Held, Node, NodeSpec, Slow, Stranger, Turned, PASSPHRASE};
+use serde_json::{json, Value};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -42,6 +42,15 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 fn up(home: TempDir, serve: Option<&Path>) -> Node {
     let spec = NodeSpec { network: Some("circle".into()), ..NodeSpec::default() };
     Node::start_in(home, serve.into_iter().fold(spec, NodeSpec::serving))
+}
+
+/// How often a node has called a zome function.
+async fn calls(client: &Client, function: &str) -> u64 {
+    client.get("/ainonymous/v1/status").await.1["zome_calls"][function].as_u64().unwrap_or(0)
+}
+
+async fn count(client: &Client, counter: &str) -> u64 {
+    client.get("/ainonymous/v1/status").await.1["counters"][counter].as_u64().expect("a counter")
 }
 
 /// Waits until the model of another node can be asked: both have joined a moment ago.
@@ -97,7 +106,40 @@ async fn a_circle_of_friends_is_made_joined_asked_in_and_left() {
     let answer = client.ask(Client::body("What is the capital of France?")).await.expect("an answer");
     assert!(answer.text.contains("Paris"), "{answer:?}");
 
-    // Left: Alice shuts Bob out while her node runs.
+    // Over a connection of their own, where Bob shows who he is once.
+    let there = provider.client();
+    let signatures = calls(&client, "sign_link").await;
+    for _ in 0..3 {
+        let mut body = Client::body("What is the capital of France?");
+        body["ainonymous"] = json!({ "route": "direct" });
+        let answer = client.stream(body).await.expect("an answer over a link");
+        assert_eq!(answer.headers["x-ainonymous-route"], "direct");
+        assert!(answer.text.contains("Paris"), "{answer:?}");
+    }
+    assert!(calls(&client, "sign_link").await - signatures <= 1, "never with each question");
+    assert_eq!(calls(&there, "send_signal").await, 0, "nothing went by signals");
+
+    // A stranger who has learnt key and address of the provider, and the members' way of asking.
+    let answered = count(&there, "answered").await;
+    let stranger = Stranger::of(&there, text(&provider.wait_ready(), "dna_hash")).await;
+    assert_eq!(stranger.asks().await, Turned::MustBeKnown);
+    assert_eq!(stranger.shows_itself_and_asks().await, Turned::NotAdmitted);
+    assert_eq!(stranger.shows(&joined["agent"]).await, Turned::LinkClosed, "as Bob, without his key");
+    assert_eq!(count(&there, "answered").await, answered);
+    let mut hidden = Client::body("What is the capital of France?");
+    hidden["ainonymous"] = json!({ "hide": true });
+    assert_eq!(client.ask(hidden).await.expect_err("members are known").code(), "no_link");
+
+    // Left: Alice shuts Bob out while her node runs, and in the middle of an answer.
+    let worker = there.get("/ainonymous/v1/status").await.1["models"][0]["engine"]["worker_pid"].as_u64();
+    let slow = Slow::down(worker.expect("a worker"), Duration::from_millis(2), Duration::from_millis(20));
+    let mut running = client.open(Client::body("Tell me a long story.")).await.expect("an answer begins");
+    assert_eq!(running.header("x-ainonymous-route"), "direct");
+    for _ in 0..3 {
+        running.next().await.expect("a part");
+    }
+    drop(slow);
+    let held = Held::hold(worker.expect("a worker"));
     let home = Command::new(binary())
         .args(["network", "revoke", text(&joined, "agent"), "--json", "--data-dir"])
         .arg(alices.join("data"))
@@ -106,6 +148,16 @@ async fn a_circle_of_friends_is_made_joined_asked_in_and_left() {
         .expect("the executable starts");
     let revoked: Value = serde_json::from_slice(&home.stdout).expect("one object");
     assert_eq!(text(&revoked, "state"), "revoked", "{home:?}");
+    let rest = async {
+        let mut last = Value::Null;
+        while let Some(data) = running.next().await.filter(|data| data != "[DONE]") {
+            last = serde_json::from_str(&data).expect("JSON");
+        }
+        last
+    };
+    let last = tokio::time::timeout(REVOKED_WITHIN, rest).await.expect("the running answer is stopped");
+    assert!(!last["error"].is_null(), "the answer of the revoked went on: {last}");
+    drop(held);
     let deadline = Instant::now() + REVOKED_WITHIN;
     let failure = loop {
         match client.ask(Client::body("What is the capital of Japan?")).await {

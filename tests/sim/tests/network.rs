@@ -1,13 +1,13 @@
 //! The small networks, quickly: bounds that a worse choice of providers would break.
 
-use ainonymous_sim::run;
+use ainonymous_sim::{run, Run};
 
 const REQUESTS: u64 = 12_000;
 
 #[test]
 fn reads_and_probes_stay_flat_and_the_load_even() {
     for providers in [10, 100, 1_000] {
-        let row = run(providers, REQUESTS, 1);
+        let row = run(Run { providers, requests: REQUESTS, seed: 1, honest: false, reports: true });
         assert!(row.reads_per_request <= 1.5, "{row:?}");
         assert!(row.probes_per_request <= 4.0, "{row:?}");
         // In the largest of the three, so few requests leave chance some say.
@@ -21,7 +21,10 @@ fn reads_and_probes_stay_flat_and_the_load_even() {
 
 #[test]
 fn the_same_seed_gives_the_same_figures() {
-    let row = |seed| serde_json::to_string(&run(10, 2_000, seed)).unwrap_or_default();
+    let row = |seed| {
+        serde_json::to_string(&run(Run { providers: 10, requests: 2_000, seed, honest: false, reports: true }))
+            .unwrap_or_default()
+    };
     assert_eq!(row(7), row(7));
     assert_ne!(row(7), row(8));
 }

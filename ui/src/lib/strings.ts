@@ -129,6 +129,8 @@ export const failureText: Record<FailureCode, FailureText> = {
     what: "The provider does not hold you for a member of this network.",
     remedy: "Ask again in a moment, or ask a founder whether you were revoked.",
   },
+  cannot_see: { what: "The provider’s model sees no images.", remedy: "Ask another provider." },
+  must_be_known: { what: "The provider answers only agents that it knows.", remedy: "Ask another provider." },
 };
 
 export function passedOnText(count: number): string {

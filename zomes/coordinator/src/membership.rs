@@ -1,7 +1,8 @@
-//! Who is in this network: how agents joined it, and whom its founders have shut out.
+//! Who is in this network: how agents joined it, whom its founders have shut out, and being known on direct connections.
 
-use crate::find::{anchor, links, refuse, valid_known};
-use ainonymous_types::{AgentPubKey, Membership, Revocation, RevocationRecord, Revoked};
+use crate::find::{anchor, links, me, refuse, valid_known};
+use ainonymous_types::{AgentPubKey, Bytes64, LinkClaim, LinkProof, Membership, Revocation, RevocationRecord, Revoked};
+use ainonymous_verify::link;
 use ainonymous_verify::network::Network;
 use ainonymous_verify::rules::{self, Anchor};
 use hdk::prelude::*;
@@ -14,6 +15,14 @@ const MEMBERSHIP_SEQ: u32 = 1;
 #[hdk_extern]
 pub fn get_membership(agent: AgentPubKey) -> ExternResult<Membership> {
     membership(&own_network()?, &agent)
+}
+
+/// This agent's word that it is the one who asks on a direct connection.
+#[hdk_extern]
+pub fn sign_link(claim: LinkClaim) -> ExternResult<LinkProof> {
+    let (agent, network) = (me()?, dna_info()?.hash);
+    let signature = sign_raw(agent.clone(), link::canonical(&network, &agent, &claim))?;
+    Ok(LinkProof { agent, signature: Bytes64(signature.0) })
 }
 
 /// Everybody whom founders have shut out, oldest first.

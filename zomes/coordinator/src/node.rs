@@ -1,13 +1,15 @@
 //! Nodes: model specs and what providers offer.
 
+use crate::bucket::{get_bucket, remove_all};
 use crate::find::{anchor, links, me, own_links, refuse, valid, valid_known};
 use crate::membership::Gate;
 use crate::seal;
 use ainonymous_types::{
-    AgentPubKey, AnyLinkableHash, Bytes32, Capability, CapabilityInput, EntryHash, ModelSpec, ModelSpecRecord,
-    ProviderRecord, Role, ServedModel, SpecRef,
+    limits, AgentPubKey, BucketQuery, Bytes32, Capability, CapabilityInput, EntryHash, ModelSpec, ModelSpecRecord,
+    Place, ProviderRecord, Role, ServedModel, SpecRef, Topic,
 };
 use ainonymous_verify::rules::{self, Anchor};
+use ainonymous_verify::Breach;
 use hdk::prelude::*;
 use inference_integrity::{EntryTypes, LinkTypes, UnitEntryTypes};
 
@@ -25,11 +27,12 @@ pub fn create_model_spec(model: ModelSpec) -> ExternResult<SpecRef> {
     Ok(SpecRef { entry, action })
 }
 
-/// All model specs, each once.
+/// Model specs, each once: all of them, or the newest [`limits::MODEL_SPECS_LISTED_MAX`].
 #[hdk_extern]
 pub fn get_all_model_specs(_: ()) -> ExternResult<Vec<ModelSpecRecord>> {
     let mut specs: Vec<ModelSpecRecord> = Vec::new();
-    for link in links(anchor(Anchor::ModelSpecs)?, LinkTypes::AllModelSpecs)? {
+    let links = links(anchor(Anchor::ModelSpecs)?, LinkTypes::AllModelSpecs)?;
+    for link in links.into_iter().rev().take(limits::MODEL_SPECS_LISTED_MAX).rev() {
         let Some(action) = link.target.into_action_hash() else { continue };
         let Some(known) = valid_known(&action)? else { continue };
         let Some((entry, model)) = known.model_spec() else { continue };
@@ -40,8 +43,8 @@ pub fn get_all_model_specs(_: ()) -> ExternResult<Vec<ModelSpecRecord>> {
     Ok(specs)
 }
 
-/// Says what this node offers, and where to find it. Writes nothing if nothing changed but the speed, and that by
-/// no more than a fifth.
+/// Says what this node offers. Writes nothing if nothing changed but the speed, and that by no more than a fifth. Where it is
+/// found by it is another matter: `put_places`.
 #[hdk_extern]
 pub fn put_capability(input: CapabilityInput) -> ExternResult<ActionHash> {
     let own = OwnCapability::find()?;
@@ -53,8 +56,9 @@ pub fn put_capability(input: CapabilityInput) -> ExternResult<ActionHash> {
         Some(current) => update_entry(current.root.clone(), EntryTypes::Capability(capability.clone()))?,
         None => create_entry(EntryTypes::Capability(capability.clone()))?,
     };
-    let before = own.current.map(|current| current.capability);
-    relink(places(before.as_ref())?, places(Some(&capability))?, &action)?;
+    if own.current.is_none() {
+        create_link(me()?, action.clone(), LinkTypes::AgentToCapability, ())?;
+    }
     Ok(action)
 }
 
@@ -71,21 +75,46 @@ pub fn get_my_capability(_: ()) -> ExternResult<Option<ProviderRecord>> {
 pub fn delete_my_capability(_: ()) -> ExternResult<()> {
     let Some(current) = OwnCapability::find()?.current else { return Ok(()) };
     delete_entry(current.root)?;
-    places(Some(&current.capability))?.into_iter().try_for_each(|(base, kind)| unlink(base, kind))
+    remove_all(sys_time()?.as_micros().saturating_sub(limits::LINK_AGE_US_MAX))?;
+    for link in own_links(me()?, LinkTypes::AgentToCapability)? {
+        delete_link(link.create_link_hash, GetOptions::network())?;
+    }
+    Ok(())
 }
 
-/// All providers, each with the newest valid word on what it offers; without those under warrant, and those who are no
-/// members or were shut out.
+/// Whoever offers something, by versions of their capabilities as buckets name them: each with the newest valid word on what it
+/// offers; without those under warrant, those who have withdrawn it, and those who are no members or were shut out.
 #[hdk_extern]
-pub fn get_all_providers(_: ()) -> ExternResult<Vec<ProviderRecord>> {
-    providers(anchor(Anchor::Providers)?, LinkTypes::AllProviders)
+pub fn get_providers(versions: Vec<ActionHash>) -> ExternResult<Vec<ProviderRecord>> {
+    if versions.len() > limits::BUCKET_MEMBERS_MAX {
+        let max = limits::BUCKET_MEMBERS_MAX as u64;
+        return Err(refuse(Breach::TooMany { what: "capabilities", max }));
+    }
+    providers(&versions)
 }
 
-/// The providers of one model spec.
+/// What one agent offers.
+#[hdk_extern]
+pub fn get_provider(agent: AgentPubKey) -> ExternResult<Option<ProviderRecord>> {
+    let links = links(agent.clone(), LinkTypes::AgentToCapability)?;
+    let own = links.into_iter().rev().filter(|link| link.author == agent);
+    let versions: Vec<ActionHash> = own.filter_map(|link| link.target.into_action_hash()).take(1).collect();
+    Ok(providers(&versions)?.into_iter().find(|provider| provider.agent == agent))
+}
+
+/// Providers that are linked from the root of a model spec: in a small network everybody, in a large one some that everybody is
+/// shown. For people and pages; whoever asks questions reads buckets.
 #[hdk_extern]
 pub fn get_providers_for_model_spec(spec: EntryHash) -> ExternResult<Vec<ProviderRecord>> {
-    let mut found = providers(spec.clone(), LinkTypes::SpecToCapability)?;
-    found.retain(|provider| provider.capability.models.iter().any(|m| m.spec.entry == spec));
+    let not_before = sys_time()?.as_micros().saturating_sub(limits::LINK_AGE_US_MAX);
+    let topic = Topic::Providers(spec.clone());
+    let members = get_bucket(BucketQuery { topic, place: Place::ROOT, not_before })?;
+    let versions = members.into_iter().map(|member| member.capability).take(limits::BUCKET_MEMBERS_MAX);
+    let mut found = providers(&versions.collect::<Vec<_>>())?;
+    found.retain(|provider| {
+        let Capability { roles, models, .. } = &provider.capability;
+        roles.contains(&Role::Provider) && models.iter().any(|m| m.spec.entry == spec)
+    });
     Ok(found)
 }
 
@@ -97,36 +126,39 @@ fn written_spec(base: &EntryHash, entry: &EntryHash) -> ExternResult<Option<Acti
     Ok(both.into_iter().find(|action| valid(action).is_some()))
 }
 
-fn providers(base: EntryHash, kind: LinkTypes) -> ExternResult<Vec<ProviderRecord>> {
+fn providers(versions: &[ActionHash]) -> ExternResult<Vec<ProviderRecord>> {
     let gate = Gate::open()?;
-    let mut seen: HashSet<AgentPubKey> = HashSet::new();
-    let mut found = Vec::new();
-    for link in links(base, kind)? {
-        if seen.contains(&link.author) {
-            continue;
+    let mut roots: Vec<(AgentPubKey, ActionHash)> = Vec::new();
+    for record in versions.iter().filter_map(valid) {
+        let agent = record.action().author().clone();
+        if roots.iter().all(|(other, _)| *other != agent) {
+            roots.push((agent, root_of(record)?));
         }
-        let Some(action) = link.target.into_action_hash() else { continue };
-        let Some(provider) = newest(&action)? else { continue };
-        if seen.insert(provider.agent.clone())
-            && provider.capability.roles.contains(&Role::Provider)
-            && !under_warrant(&provider.agent)?
-            && gate.admits(&provider.agent)?
-        {
+    }
+    let details = details(roots.iter().map(|(_, root)| root))?;
+    let mut found = Vec::new();
+    for ((agent, root), details) in roots.into_iter().zip(details) {
+        let Some(provider) = newest(agent, root, details)? else { continue };
+        if !under_warrant(&provider.agent)? && gate.admits(&provider.agent)? {
             found.push(provider);
         }
     }
     Ok(found)
 }
 
+/// All at once; if that fails one by one, for one record that cannot be reached must not hide all others.
+fn details<'a>(actions: impl Iterator<Item = &'a ActionHash> + Clone) -> ExternResult<Vec<Option<Details>>> {
+    let input = |action: &ActionHash| GetInput::new(action.clone().into(), GetOptions::network());
+    let all = HDK.with(|h| h.borrow().get_details(actions.clone().map(input).collect()));
+    let one = |action: &ActionHash| get_details(action.clone(), GetOptions::network()).ok().flatten();
+    Ok(all.unwrap_or_else(|_| actions.map(one).collect()))
+}
+
 /// The newest valid version of a capability, if its author has not withdrawn it.
 ///
 /// Details list updates and deletions of anybody, even refused ones: only the author's own count, and only if valid.
-fn newest(version: &ActionHash) -> ExternResult<Option<ProviderRecord>> {
-    let Some(first) = valid(version) else { return Ok(None) };
-    let agent = first.action().author().clone();
-    let root = root_of(first)?;
-    // One record that cannot be reached must not hide all others.
-    let Ok(Some(Details::Record(details))) = get_details(root.clone(), GetOptions::network()) else { return Ok(None) };
+fn newest(agent: AgentPubKey, root: ActionHash, details: Option<Details>) -> ExternResult<Option<ProviderRecord>> {
+    let Some(Details::Record(details)) = details else { return Ok(None) };
     let by_author = |action: &&SignedActionHashed| *action.action().author() == agent;
     if details.deletes.iter().any(|action| by_author(&action)) {
         return Ok(None);
@@ -158,20 +190,22 @@ fn under_warrant(agent: &AgentPubKey) -> ExternResult<bool> {
 }
 
 /// What this agent's own chain says about its capability.
-struct OwnCapability {
+pub(crate) struct OwnCapability {
     /// Kept when a capability is withdrawn, so that what is still sealed to it can be opened.
     sealing_key: Option<Bytes32>,
-    current: Option<CurrentCapability>,
+    pub(crate) current: Option<CurrentCapability>,
 }
 
-struct CurrentCapability {
+pub(crate) struct CurrentCapability {
     root: ActionHash,
-    newest: ActionHash,
-    capability: Capability,
+    pub(crate) newest: ActionHash,
+    /// Everything that was said since it was withdrawn last, the newest included.
+    pub(crate) versions: Vec<ActionHash>,
+    pub(crate) capability: Capability,
 }
 
 impl OwnCapability {
-    fn find() -> ExternResult<Self> {
+    pub(crate) fn find() -> ExternResult<Self> {
         let kind = EntryType::try_from(UnitEntryTypes::Capability)?;
         let versions = query(ChainQueryFilter::new().entry_type(kind).include_entries(true))?;
         let deleted: HashSet<ActionHash> = query(ChainQueryFilter::new().action_type(ActionType::Delete))?
@@ -184,7 +218,11 @@ impl OwnCapability {
             let capability = Capability::try_from(&record)?;
             let root = root_of(record)?;
             own.sealing_key = Some(capability.sealing_key);
-            own.current = (!deleted.contains(&root)).then_some(CurrentCapability { root, newest, capability });
+            let before = own.current.take().filter(|current: &CurrentCapability| current.root == root);
+            let mut versions = before.map(|current| current.versions).unwrap_or_default();
+            versions.push(newest.clone());
+            own.current =
+                (!deleted.contains(&root)).then_some(CurrentCapability { root, newest, versions, capability });
         }
         Ok(own)
     }
@@ -198,10 +236,31 @@ fn deleted_by(action: &Action) -> Option<ActionHash> {
 }
 
 fn with_key(input: CapabilityInput, sealing_key: Bytes32) -> Capability {
-    let CapabilityInput { mut roles, transport_key, addresses, backend, backend_detail, models } = input;
+    let CapabilityInput {
+        mut roles,
+        transport_key,
+        addresses,
+        must_be_known,
+        backend,
+        backend_detail,
+        models,
+        router,
+        region,
+    } = input;
     roles.sort();
     roles.dedup();
-    Capability { roles, sealing_key, transport_key, addresses, backend, backend_detail, models }
+    Capability {
+        roles,
+        sealing_key,
+        transport_key,
+        addresses,
+        must_be_known,
+        backend,
+        backend_detail,
+        models,
+        router,
+        region,
+    }
 }
 
 /// Whether two capabilities say the same, apart from small changes of speed.
@@ -215,36 +274,4 @@ fn same(old: &Capability, new: &Capability) -> bool {
         u64::from(a.tokens_per_s.abs_diff(b.tokens_per_s)) * 5 <= u64::from(a.tokens_per_s)
     };
     without_speed(old) == without_speed(new) && old.models.iter().zip(&new.models).all(near)
-}
-
-type Place = (AnyLinkableHash, LinkTypes);
-
-/// Where a capability is to be found.
-fn places(capability: Option<&Capability>) -> ExternResult<Vec<Place>> {
-    let Some(capability) = capability else { return Ok(Vec::new()) };
-    let mut places = vec![(me()?.into(), LinkTypes::AgentToCapability)];
-    if capability.roles.contains(&Role::Provider) {
-        places.push((anchor(Anchor::Providers)?.into(), LinkTypes::AllProviders));
-    }
-    let specs = capability.models.iter().map(|m| m.spec.entry.clone().into());
-    places.extend(specs.map(|spec| (spec, LinkTypes::SpecToCapability)));
-    Ok(places)
-}
-
-/// Links what is new and unlinks what is gone; links that stay lead to an older version, which says where newer ones are.
-fn relink(before: Vec<Place>, after: Vec<Place>, action: &ActionHash) -> ExternResult<()> {
-    for (base, kind) in before.iter().filter(|place| !after.contains(place)) {
-        unlink(base.clone(), *kind)?;
-    }
-    for (base, kind) in after.into_iter().filter(|place| !before.contains(place)) {
-        create_link(base, action.clone(), kind, ())?;
-    }
-    Ok(())
-}
-
-fn unlink(base: AnyLinkableHash, kind: LinkTypes) -> ExternResult<()> {
-    for link in own_links(base, kind)? {
-        delete_link(link.create_link_hash, GetOptions::network())?;
-    }
-    Ok(())
 }

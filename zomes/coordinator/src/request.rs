@@ -157,8 +157,10 @@ fn sound(question: &PostedQuestion, spec: &EntryHash, commitment: &Bytes32) -> E
 }
 
 fn within_bounds(answer: &PostedAnswer) -> Result<(), Breach> {
-    let PostedAnswer { text, tokens, receipt, proof } = answer;
-    if text.len() > limits::ANSWER_BYTES_MAX {
+    let PostedAnswer { text, tokens, more, receipt, proof } = answer;
+    // Tool calls and probabilities are bounded with the whole, when it is sealed.
+    let thought = more.as_deref().map_or(0, |more| more.reasoning.len());
+    if text.len().saturating_add(thought) > limits::ANSWER_BYTES_MAX {
         return Err(Breach::TooLong { what: "text", max: limits::ANSWER_BYTES_MAX as u64 });
     }
     if tokens.len() > limits::ANSWER_TOKENS_MAX as usize {

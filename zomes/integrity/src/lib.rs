@@ -30,13 +30,13 @@ pub enum EntryTypes {
     Revocation(Revocation),
 }
 
-/// Links, in the order of [`LinkKind`]. All lead to actions and carry no tag.
+/// Links, in the order of [`LinkKind`]. All lead to actions; those from buckets carry their depth as a tag.
 #[cfg_attr(feature = "externs", hdk_link_types)]
 #[cfg_attr(not(feature = "externs"), hdk_link_types(skip_no_mangle = true))]
 pub enum LinkTypes {
     AllModelSpecs,
-    AllProviders,
-    SpecToCapability,
+    BucketToProvider,
+    BucketToRouter,
     AgentToCapability,
     AssigneeToRequest,
     RequestToAnswer,
@@ -60,8 +60,8 @@ impl From<LinkTypes> for LinkKind {
     fn from(link: LinkTypes) -> Self {
         match link {
             LinkTypes::AllModelSpecs => Self::AllModelSpecs,
-            LinkTypes::AllProviders => Self::AllProviders,
-            LinkTypes::SpecToCapability => Self::SpecToCapability,
+            LinkTypes::BucketToProvider => Self::BucketToProvider,
+            LinkTypes::BucketToRouter => Self::BucketToRouter,
             LinkTypes::AgentToCapability => Self::AgentToCapability,
             LinkTypes::AssigneeToRequest => Self::AssigneeToRequest,
             LinkTypes::RequestToAnswer => Self::RequestToAnswer,

@@ -3,6 +3,8 @@
 use crate::network::network;
 use crate::records::{known, without_entry};
 use crate::{EntryTypes, LinkTypes, UnitEntryTypes};
+use ainonymous_types::{Place, Topic};
+use ainonymous_verify::buckets;
 use ainonymous_verify::judge::{self, Header, NewLink, Records, Refusal};
 use ainonymous_verify::network::Network;
 use ainonymous_verify::rules::{self, Anchor, AppEntry, Kind, Known};
@@ -226,6 +228,10 @@ impl Records for HostRecords {
 
     fn anchor(&self, anchor: Anchor) -> Result<EntryHash, WasmError> {
         Path::from(anchor.path()).path_entry_hash()
+    }
+
+    fn bucket(&self, topic: &Topic, place: Place) -> Result<EntryHash, WasmError> {
+        Path::from(buckets::path(topic, place)).path_entry_hash()
     }
 
     fn network(&self) -> Result<Network, Refusal<WasmError>> {

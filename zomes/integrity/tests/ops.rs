@@ -5,9 +5,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use ainonymous_types::{
-    Answer, Backend, Bytes32, Capability, KvType, ModelSpec, NetworkKind, NetworkProperties, ReceiptBatch, Request,
-    Revocation, Revoked, Role, ServedModel, SpecRef, NETWORK_VERSION,
+    Answer, Backend, Bytes32, Capability, KvType, ModelSpec, NetworkKind, NetworkProperties, Place, ReceiptBatch,
+    Request, Revocation, Revoked, Role, RouterOffer, ServedModel, SpecRef, Topic, NETWORK_VERSION,
 };
+use ainonymous_verify::buckets;
 use hdi::prelude::*;
 use inference_integrity::{genesis_self_check, validate, EntryTypes, LinkTypes};
 use std::collections::HashMap;
@@ -249,9 +250,12 @@ fn offer(spec: &Record) -> Capability {
         sealing_key: Bytes32([5; 32]),
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: "avx2".into(),
         models: vec![ServedModel { spec: spec_ref(spec), tokens_per_s: 100 }],
+        router: None,
+        region: None,
     }
 }
 
@@ -400,8 +404,6 @@ fn links_are_judged_alike_in_every_operation() {
     let anchor = |path: &str| Path::from(path).path_entry_hash().unwrap();
     let good = [
         linked(ALICE, anchor("model_specs"), to(&world.spec), LinkTypes::AllModelSpecs, &[]),
-        linked(BOB, anchor("providers"), to(&world.capability), LinkTypes::AllProviders, &[]),
-        linked(BOB, spec_ref(&world.spec).entry, to(&world.capability), LinkTypes::SpecToCapability, &[]),
         linked(BOB, agent(BOB), to(&world.capability), LinkTypes::AgentToCapability, &[]),
         linked(ALICE, agent(BOB), to(&world.request), LinkTypes::AssigneeToRequest, &[]),
         linked(BOB, to(&world.request), to(&world.answer), LinkTypes::RequestToAnswer, &[]),
@@ -413,7 +415,57 @@ fn links_are_judged_alike_in_every_operation() {
     judged(&linked(ALICE, agent(ALICE), to(&world.capability), LinkTypes::AgentToCapability, &[]), "not_author", &[]);
     judged(&linked(BOB, agent(ALICE), to(&world.capability), LinkTypes::AgentToCapability, &[]), "link_base", &[]);
     judged(&linked(BOB, agent(BOB), agent(BOB), LinkTypes::AgentToCapability, &[]), "link_target", &[]);
-    judged(&linked(ALICE, anchor("providers"), to(&world.spec), LinkTypes::AllModelSpecs, &[]), "link_base", &[]);
+    judged(&linked(ALICE, anchor("revoked"), to(&world.spec), LinkTypes::AllModelSpecs, &[]), "link_base", &[]);
+}
+
+fn bucket(topic: &Topic, place: Place) -> EntryHash {
+    Path::from(buckets::path(topic, place)).path_entry_hash().unwrap()
+}
+
+#[test]
+fn a_link_from_a_bucket_is_where_the_lot_draws_it() {
+    let world = World::new();
+    let of_spec = Topic::Providers(spec_ref(&world.spec).entry);
+    let to = world.capability.action_address();
+    let drawn = |depth| bucket(&of_spec, buckets::place(&of_spec, &agent(BOB), depth).unwrap());
+    let link = |author, base: EntryHash, tag: &[u8]| linked(author, base, to.clone(), LinkTypes::BucketToProvider, tag);
+    for depth in [0, 1, 7, 24] {
+        judged(&link(BOB, drawn(depth), &[depth]), "ok", &[]);
+    }
+    judged(&link(BOB, drawn(7), &[8]), "link_base", &[]);
+    judged(&link(BOB, drawn(24), &[25]), "out_of_range", &[]);
+    judged(&link(BOB, drawn(7), &[]), "link_tag", &[]);
+    judged(&link(BOB, drawn(7), &[7, 7]), "link_tag", &[]);
+    let place = buckets::place(&of_spec, &agent(BOB), 7).unwrap();
+    let beside = bucket(&of_spec, Place { bucket: place.bucket ^ 1, ..place });
+    judged(&link(BOB, beside, &[7]), "link_base", &[]);
+    let elsewhere = Topic::Providers(EntryHash::from_raw_36(vec![9; 36]));
+    judged(&link(BOB, bucket(&elsewhere, Place::ROOT), &[0]), "link_base", &[]);
+    judged(&link(ALICE, drawn(0), &[0]), "not_author", &[]);
+    let router = linked(BOB, bucket(&Topic::Routers, Place::ROOT), to.clone(), LinkTypes::BucketToRouter, &[0]);
+    judged(&router, "not_router", &[]);
+}
+
+#[test]
+fn a_router_is_linked_from_its_bucket_and_from_its_key() {
+    let _ = World::new();
+    let key = Bytes32([7; 32]);
+    let offer = Capability {
+        roles: vec![Role::Router],
+        models: vec![],
+        router: Some(RouterOffer { key, addresses: vec!["quic://192.0.2.1:1".into()] }),
+        ..offer(&made(ALICE, EntryTypes::ModelSpec(model_spec())))
+    };
+    let capability = made(BOB, EntryTypes::Capability(offer));
+    let to = capability.action_address().clone();
+    set_hdi(Host([(to.clone(), capability.clone())].into(), properties(NetworkKind::Public)));
+    judged(&capability, "ok", &[]);
+    let link = |base: EntryHash, depth| linked(BOB, base, to.clone(), LinkTypes::BucketToRouter, &[depth]);
+    let place = buckets::place(&Topic::Routers, &agent(BOB), 3).unwrap();
+    judged(&link(bucket(&Topic::Routers, place), 3), "ok", &[]);
+    judged(&link(bucket(&Topic::Router(key), Place::ROOT), 0), "ok", &[]);
+    judged(&link(bucket(&Topic::Router(Bytes32([8; 32])), Place::ROOT), 0), "link_base", &[]);
+    judged(&link(bucket(&Topic::Router(key), Place { depth: 1, bucket: 0 }), 1), "link_base", &[]);
 }
 
 #[test]

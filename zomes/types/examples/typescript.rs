@@ -69,9 +69,11 @@ fn main() -> ExitCode {
     let types = declarations! {
         &config;
         // Chat.
-        ChatRole, ChatMessage, Sampling, ChatInput, FinishReason,
+        ChatRole, ChatImage, ChatToolCall, MessageMore, ChatMessage, Sampling, ChatPrompt, ChatTool, ChatToolChoice,
+        ChatConstraint, LogitBias, ChatAdjust, ChatMore, ChatInput, FinishReason, ToolCallBegin, ToolCallPiece,
+        TokenLogprob, TokenLogprobs, ChunkMore,
         // Entries.
-        KvType, ModelSpec, SpecRef, Role, Backend, ServedModel, Capability, Request, Answer, ReceiptBatch,
+        KvType, ModelSpec, SpecRef, Role, Backend, ServedModel, RouterOffer, Capability, Request, Answer, ReceiptBatch,
         // Receipts.
         Receipt, SignedReceipt, BatchProof,
         // Signals.
@@ -79,15 +81,20 @@ fn main() -> ExitCode {
         // Calls.
         ModelSpecRecord, CapabilityInput, ProviderRecord, SendSignal, RequestInput, PostedQuestion, OpenRequest,
         AnswerInput, PostedAnswer, ReceiptBatchRecord, AgentStanding,
+        // Finding each other.
+        Topic, Place, BucketQuery, BucketMember, PlacesInput, TopicDepth, OwnPlaces,
     };
     let limits = constants! {
         MODEL_NAME_BYTES_MAX, QUANTIZATION_BYTES_MAX, ARCHITECTURE_BYTES_MAX, MODEL_FILE_BYTES_MAX,
         CONTEXT_TOKENS_MAX, CAPABILITY_MODELS_MAX, CAPABILITY_ROLES_MAX, CAPABILITY_ADDRESSES_MAX,
-        ADDRESS_BYTES_MAX, BACKEND_DETAIL_BYTES_MAX, TOKENS_PER_S_MAX, CHAT_MESSAGES_MAX, PROMPT_BYTES_MAX,
+        ADDRESS_BYTES_MAX, ROUTER_ADDRESSES_MAX, REGION_BYTES_MAX, BACKEND_DETAIL_BYTES_MAX, TOKENS_PER_S_MAX, CHAT_MESSAGES_MAX, PROMPT_BYTES_MAX,
         STOP_STRINGS_MAX, STOP_BYTES_MAX, ANSWER_TOKENS_MAX, ANSWER_BYTES_MAX, TEMPERATURE_MILLI_MAX, SEED_MAX,
-        TOP_K_MAX, SEALED_REQUEST_BYTES_MAX, SEALED_ANSWER_BYTES_MAX, SEALED_BYTES_MIN, REQUEST_TTL_US_MAX,
+        TOP_K_MAX, TOOLS_MAX, TOOL_NAME_BYTES_MAX, TOOL_CALLS_MAX, TOOLS_BYTES_MAX, CONSTRAINT_BYTES_MAX, PENALTY_MILLI_MAX,
+        LOGIT_BIASES_MAX, LOGIT_BIAS_MILLI_MAX, TOP_LOGPROBS_MAX, TOKEN_TEXT_BYTES_MAX, IMAGES_MAX, IMAGE_BYTES_MAX,
+        SENT_IMAGES_BYTES_MAX, BEGUN_TOKENS_MAX, QUESTION_BYTES_MAX,
+        SEALED_REQUEST_BYTES_MAX, SEALED_ANSWER_BYTES_MAX, SEALED_BYTES_MIN, REQUEST_TTL_US_MAX,
         BATCH_RECEIPTS_MAX, MERKLE_PATH_MAX, SIGNAL_BYTES_MAX, CHUNK_TEXT_BYTES_MAX, CHUNK_TOKENS_MAX,
-        DETAIL_BYTES_MAX, SIGNAL_RECIPIENTS_MAX, LINK_TAG_BYTES_MAX, ANSWER_CHUNKS_MAX, DURATION_US_MAX, TIMESTAMP_US_MAX,
+    CHUNK_TOOL_CALLS_MAX, CHUNK_LOGPROBS_MAX, DETAIL_BYTES_MAX, SIGNAL_RECIPIENTS_MAX, LINK_TAG_BYTES_MAX, ANSWER_CHUNKS_MAX, DURATION_US_MAX, TIMESTAMP_US_MAX, BUCKET_TAG_BYTES, BUCKET_DEPTH_MAX, BUCKET_LISTED_MAX, BUCKET_MEMBERS_MAX, LINK_RENEW_US, LINK_AGE_US_MAX, LINK_AHEAD_US_MAX, MODEL_SPECS_LISTED_MAX,
         OPEN_REQUESTS_MAX, NETWORK_NAME_BYTES_MAX, NETWORK_SEED_BYTES_MAX, FOUNDERS_MAX, MEMBERSHIP_PROOF_BYTES_MAX,
         SERVER_URL_BYTES_MAX, INVITE_TEXT_BYTES_MAX,
     };

@@ -1,8 +1,9 @@
 //! Payloads of the coordinator's functions, shared by zomes, sidecar and web UI.
 
 use crate::{
-    ActionHash, AgentPubKey, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, EntryHash, ModelSpec,
-    PeerSignal, ReceiptBatch, RequestId, Role, ServedModel, SignedReceipt, SpecRef, TimestampUs,
+    ActionHash, AgentPubKey, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, ChunkMore, EntryHash,
+    ModelSpec, PeerSignal, ReceiptBatch, RequestId, Role, RouterOffer, ServedModel, SignedReceipt, SpecRef,
+    TimestampUs,
 };
 use holochain_serialized_bytes::prelude::*;
 
@@ -27,14 +28,22 @@ pub struct CapabilityInput {
     /// See [`Capability`].
     pub addresses: Vec<String>,
     /// See [`Capability`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<bool>"))]
+    pub must_be_known: bool,
+    /// See [`Capability`].
     pub backend: Backend,
     /// See [`Capability`].
     pub backend_detail: String,
     /// See [`Capability`].
     pub models: Vec<ServedModel>,
+    /// See [`Capability`].
+    pub router: Option<RouterOffer>,
+    /// See [`Capability`].
+    pub region: Option<String>,
 }
 
-/// A provider as found on the DHT (`get_all_providers`, `get_providers_for_model_spec`).
+/// Whoever offers something, as found on the DHT (`get_providers`, `get_provider`, `get_providers_for_model_spec`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ProviderRecord {
@@ -130,6 +139,8 @@ pub struct PostedAnswer {
     pub text: String,
     /// Token ids.
     pub tokens: Vec<u32>,
+    /// What came besides; mostly nothing.
+    pub more: Option<Box<ChunkMore>>,
     /// The provider's statement.
     pub receipt: SignedReceipt,
     /// Where the receipt stands on the DHT.

@@ -114,6 +114,16 @@ pub struct ServedModel {
     pub tokens_per_s: u32,
 }
 
+/// A router that a node runs for others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct RouterOffer {
+    /// Ed25519 key that the router proves; not the key of the node's own data plane.
+    pub key: Bytes32,
+    /// Where it listens, and routers at which it is registered: the first of two in a row. At least one.
+    pub addresses: Vec<String>,
+}
+
 /// What an agent offers. One per agent; changed only when it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -126,12 +136,20 @@ pub struct Capability {
     pub transport_key: Option<Bytes32>,
     /// Where the data plane listens.
     pub addresses: Vec<String>,
+    /// On the data plane it answers only agents that show who they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<bool>"))]
+    pub must_be_known: bool,
     /// What computes.
     pub backend: Backend,
     /// Device name or instruction set, for people.
     pub backend_detail: String,
     /// Models served; empty unless the roles include provider.
     pub models: Vec<ServedModel>,
+    /// The router, if the roles include router, and only then.
+    pub router: Option<RouterOffer>,
+    /// Where the node stands, by its own word: a coarse label such as `eu` or `de`; none if it does not say.
+    pub region: Option<String>,
 }
 entry!(Capability);
 

@@ -18,6 +18,10 @@ pub const CAPABILITY_ROLES_MAX: usize = 3;
 pub const CAPABILITY_ADDRESSES_MAX: usize = 8;
 /// Longest address in a capability.
 pub const ADDRESS_BYTES_MAX: usize = 128;
+/// Most addresses of the router that one capability offers: its own, and routers that lead to it.
+pub const ROUTER_ADDRESSES_MAX: usize = 8;
+/// Longest region that a capability names.
+pub const REGION_BYTES_MAX: usize = 16;
 /// Longest backend detail in a capability (device name, instruction set).
 pub const BACKEND_DETAIL_BYTES_MAX: usize = 64;
 /// Largest measured speed that a capability can claim.
@@ -42,6 +46,42 @@ pub const SEED_MAX: u64 = (1 << 53) - 1;
 /// Largest `top_k`.
 pub const TOP_K_MAX: u32 = 1 << 20;
 
+/// Most tools in one question.
+pub const TOOLS_MAX: usize = 128;
+/// Longest name of a tool.
+pub const TOOL_NAME_BYTES_MAX: usize = 64;
+/// Most tool calls in one message.
+pub const TOOL_CALLS_MAX: usize = 128;
+/// All tools of a question and further variables for its template together, as JSON text.
+pub const TOOLS_BYTES_MAX: usize = 256 << 10;
+/// Longest schema, grammar or other form that an answer must have.
+pub const CONSTRAINT_BYTES_MAX: usize = 256 << 10;
+/// Largest repetition penalty, and largest presence or frequency penalty either way, in thousandths.
+pub const PENALTY_MILLI_MAX: u32 = 10_000;
+/// Most tokens with a bias.
+pub const LOGIT_BIASES_MAX: usize = 1_024;
+/// Largest bias either way, in thousandths (OpenAI's bound).
+pub const LOGIT_BIAS_MILLI_MAX: u32 = 100_000;
+/// Most alternatives told with each token.
+pub const TOP_LOGPROBS_MAX: u32 = 20;
+/// Longest text of a token that log-probabilities tell; the rest is cut off.
+pub const TOKEN_TEXT_BYTES_MAX: usize = 256;
+/// Most images in one question.
+pub const IMAGES_MAX: usize = 16;
+/// Longest file of an image.
+pub const IMAGE_BYTES_MAX: usize = 8 << 20;
+/// All images of a question to a peer together.
+pub const SENT_IMAGES_BYTES_MAX: usize = 8 << 20;
+/// Most tokens of a begun answer that another provider can be asked to continue.
+pub const BEGUN_TOKENS_MAX: usize = 1 << 17;
+/// Largest question, encoded. By signals and posted less fits: `SIGNAL_BYTES_MAX`, `SEALED_REQUEST_BYTES_MAX`.
+pub const QUESTION_BYTES_MAX: usize = PROMPT_BYTES_MAX
+    + TOOLS_BYTES_MAX
+    + CONSTRAINT_BYTES_MAX
+    + SENT_IMAGES_BYTES_MAX
+    + 5 * BEGUN_TOKENS_MAX
+    + (128 << 10);
+
 /// Largest sealed payload in a Request entry: the prompt and some room for its frame.
 pub const SEALED_REQUEST_BYTES_MAX: usize = PROMPT_BYTES_MAX + (64 << 10);
 /// Largest sealed payload in an Answer entry (Holochain refuses entries over 4,000,000 bytes).
@@ -58,16 +98,34 @@ pub const MERKLE_PATH_MAX: usize = 12;
 
 /// Largest signal between peers, encoded.
 pub const SIGNAL_BYTES_MAX: usize = PROMPT_BYTES_MAX + (128 << 10);
-/// Longest text in one token chunk.
+/// Longest text in one token chunk: what is said, thought and called together.
 pub const CHUNK_TEXT_BYTES_MAX: usize = 64 << 10;
 /// Most tokens in one token chunk.
 pub const CHUNK_TOKENS_MAX: usize = 4_096;
+/// Most pieces of tool calls in one token chunk.
+pub const CHUNK_TOOL_CALLS_MAX: usize = 256;
+/// Most log-probabilities in one token chunk, those of alternatives included.
+pub const CHUNK_LOGPROBS_MAX: usize = 512;
 /// Longest human-readable detail that one peer sends to another.
 pub const DETAIL_BYTES_MAX: usize = 512;
 /// Most recipients of one signal.
 pub const SIGNAL_RECIPIENTS_MAX: usize = 16;
-/// Longest tag of a link.
-pub const LINK_TAG_BYTES_MAX: usize = 0;
+/// Tag of a link from a bucket: its depth. Other links have none.
+pub const BUCKET_TAG_BYTES: usize = 1;
+/// Deepest level of buckets: 2^24 buckets of 32 are half a billion providers.
+pub const BUCKET_DEPTH_MAX: u8 = 24;
+/// Most members of one bucket that a read returns; of more, some at random.
+pub const BUCKET_LISTED_MAX: usize = 512;
+/// Most members of one bucket whose capabilities are fetched, drawn at random: a flooded bucket costs no more than a full one.
+pub const BUCKET_MEMBERS_MAX: usize = 128;
+/// Whoever can still be found draws his links from buckets anew after this: a day, in microseconds.
+pub const LINK_RENEW_US: i64 = 24 * 3600 * 1_000_000;
+/// Links from buckets that are older are passed over: two and a half days, in microseconds.
+pub const LINK_AGE_US_MAX: i64 = 60 * 3600 * 1_000_000;
+/// Links from buckets that are drawn later than this after the reader's own time are passed over too, in microseconds.
+pub const LINK_AHEAD_US_MAX: i64 = 3600 * 1_000_000;
+/// Most model specs that are listed at once, the newest.
+pub const MODEL_SPECS_LISTED_MAX: usize = 512;
 /// Most chunks in one answer: one for each token, and one for text that was held back until the end.
 pub const ANSWER_CHUNKS_MAX: u32 = ANSWER_TOKENS_MAX + 1;
 /// Longest duration that a provider can state about one answer: thirty days, in microseconds.

@@ -17,13 +17,13 @@ pub struct Receipt {
     pub session_key: Bytes32,
     /// Salted commitment to the question.
     pub input: Bytes32,
-    /// Salted commitment to the answer's tokens and text.
+    /// Salted commitment to the answer's tokens, text, thoughts and tool calls, from where the question's begun answer ends.
     pub output: Bytes32,
     /// Root over the answer's fingerprint; zeros while fingerprints are not recorded.
     pub fingerprint: Bytes32,
-    /// Tokens of the rendered prompt.
+    /// Tokens of the rendered prompt, and of the begun answer that the question brought.
     pub prompt_tokens: u32,
-    /// Tokens of the answer.
+    /// Tokens of the answer that the provider has chosen: those of a begun answer are not among them.
     pub completion_tokens: u32,
     /// Why the answer ended.
     pub finish: FinishReason,

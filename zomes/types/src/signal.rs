@@ -3,7 +3,9 @@
 //! Signals travel over the conductor's encrypted connections, may be lost and may arrive out of order:
 //! chunks are numbered, and whoever waits asks again.
 
-use crate::{ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, RequestId, SignedReceipt};
+use crate::{
+    ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, ChatInput, ChunkMore, EntryHash, RequestId, SignedReceipt,
+};
 use holochain_serialized_bytes::prelude::*;
 
 /// A message from one peer to another.
@@ -100,6 +102,8 @@ pub struct TokenChunk {
     pub text: String,
     /// Token ids.
     pub tokens: Vec<u32>,
+    /// What came besides; mostly nothing.
+    pub more: Option<Box<ChunkMore>>,
 }
 
 /// The end of an answer.
@@ -112,6 +116,10 @@ pub struct Done {
     pub chunks: u32,
     /// The provider's statement.
     pub receipt: SignedReceipt,
+    /// Tokens of the prompt that were computed before, by the provider's word.
+    pub cached_tokens: u32,
+    /// Which of the question's stop texts ended the answer.
+    pub stopped_by: Option<u32>,
     /// From the arrival of the question to the first token, in microseconds, by the provider's clock.
     #[cfg_attr(feature = "ts", ts(type = "number"))]
     pub first_token_us: u64,
@@ -141,6 +149,10 @@ pub enum RefuseReason {
     UnknownRequest,
     /// The requester is no member of this network, or was revoked.
     NotAdmitted,
+    /// The question shows images, and the model sees none here.
+    CannotSee,
+    /// It answers only agents that show who they are, and the requester did not.
+    MustBeKnown,
 }
 
 /// What the coordinator emits to the websockets of its own cell.

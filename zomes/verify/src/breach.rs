@@ -77,6 +77,12 @@ pub enum Breach {
     /// The capability that is relied on has no provider role.
     #[error("the capability does not have the provider role")]
     NotProvider,
+    /// A router without its role, or the role without a router.
+    #[error("the router role and a router do not come without each other")]
+    RouterAndRole,
+    /// The capability that is relied on has no router.
+    #[error("the capability does not have the router role")]
+    NotRouter,
     /// The capability that is relied on does not list the model spec.
     #[error("the capability does not list the model spec")]
     SpecNotListed,
@@ -135,13 +141,13 @@ pub enum Breach {
         /// Kind of entry.
         what: &'static str,
     },
-    /// Links carry no tag.
-    #[error("the tag of the link {link} is longer than {max} bytes")]
+    /// A tag of another length than its kind of link has.
+    #[error("the tag of the link {link} does not have {bytes} bytes")]
     LinkTag {
         /// Kind of link.
         link: &'static str,
-        /// Bound in bytes.
-        max: u64,
+        /// Its length in bytes.
+        bytes: u64,
     },
     /// A link that starts where it must not.
     #[error("the base of the link {link} is not {expected}")]
@@ -230,6 +236,8 @@ impl Breach {
             Self::ZeroKey { .. } => "zero_key",
             Self::ModelsWithoutProvider => "models_without_provider",
             Self::NotProvider => "not_provider",
+            Self::RouterAndRole => "router_and_role",
+            Self::NotRouter => "not_router",
             Self::SpecNotListed => "spec_not_listed",
             Self::WrongReference { .. } => "wrong_reference",
             Self::HashMismatch { .. } => "hash_mismatch",
@@ -268,6 +276,7 @@ impl Breach {
             Self::Unordered { .. } | Self::Repeated { .. } => "sort the list and remove repetitions",
             Self::ZeroKey { .. } => "make a key pair first",
             Self::ModelsWithoutProvider | Self::NotProvider => "take the provider role, or list no models",
+            Self::RouterAndRole | Self::NotRouter => "take the router role and say where the router is, or do neither",
             Self::SpecNotListed => "choose a provider that serves this model spec",
             Self::WrongReference { .. } | Self::HashMismatch { .. } => "refer to a valid record of the right kind",
             Self::NotAuthor { .. } | Self::NotAssignee { .. } => "only the agent that it belongs to can do this",

@@ -36,6 +36,11 @@ impl Encoder<Vec<u8>> {
         Self(Vec::with_capacity(256)).text(domain)
     }
 
+    /// Bytes without a tag, to be added to what has one.
+    pub(crate) fn bare() -> Self {
+        Self(Vec::new())
+    }
+
     /// The bytes written.
     pub fn finish(self) -> Vec<u8> {
         self.0
@@ -81,6 +86,11 @@ impl<S: Sink> Encoder<S> {
         self.raw(&n.to_le_bytes())
     }
 
+    /// 32 bits, two's complement, little-endian.
+    pub fn i32(self, n: i32) -> Self {
+        self.raw(&n.to_le_bytes())
+    }
+
     /// 64 bits, little-endian.
     pub fn u64(self, n: u64) -> Self {
         self.raw(&n.to_le_bytes())
@@ -93,7 +103,25 @@ impl<S: Sink> Encoder<S> {
 
     /// Length in bytes as 32 bits, then UTF-8. Whoever encodes has checked the bounds: all are far below 4 GiB.
     pub fn text(self, text: &str) -> Self {
-        self.count(text.len()).raw(text.as_bytes())
+        self.blob(text.as_bytes())
+    }
+
+    /// Length in bytes as 32 bits, then the bytes.
+    pub fn blob(self, bytes: &[u8]) -> Self {
+        self.count(bytes.len()).raw(bytes)
+    }
+
+    /// One byte: 0 for nothing, 1 before what `write` adds.
+    pub fn option<T>(self, value: Option<T>, write: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            None => self.u8(0),
+            Some(value) => write(self.u8(1), value),
+        }
+    }
+
+    /// Length of a list as 32 bits, then what `write` adds for each.
+    pub fn list<T>(self, items: &[T], write: impl Fn(Self, &T) -> Self) -> Self {
+        items.iter().fold(self.count(items.len()), write)
     }
 
     /// Length of a list as 32 bits; lengths beyond saturate, which no bound of ours comes near.

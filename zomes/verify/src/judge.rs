@@ -3,10 +3,11 @@
 //! It does not fetch: whoever asks for a verdict brings [`Records`]. In a conductor that is `must_get_valid_record`,
 //! so that a record still missing means "ask again" and a record found invalid means "no"; in tests it is a map.
 
+use crate::buckets;
 use crate::network::Network;
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
 use crate::Breach;
-use ainonymous_types::{ActionHash, AgentPubKey, AnyLinkableHash, EntryHash, SpecRef, TimestampUs};
+use ainonymous_types::{ActionHash, AgentPubKey, AnyLinkableHash, EntryHash, Place, SpecRef, TimestampUs, Topic};
 
 /// Where valid records and anchors come from.
 pub trait Records {
@@ -20,6 +21,8 @@ pub trait Records {
     }
     /// The hash of an anchor.
     fn anchor(&self, anchor: Anchor) -> Result<EntryHash, Self::Error>;
+    /// The hash of the path of a bucket.
+    fn bucket(&self, topic: &Topic, place: Place) -> Result<EntryHash, Self::Error>;
     /// The network that all of this happens in.
     fn network(&self) -> Result<Network, Refusal<Self::Error>>;
 }
@@ -116,14 +119,33 @@ pub fn link<R: Records>(author: &AgentPubKey, link: NewLink<'_>, records: &R) ->
     let anchor = |a| records.anchor(a).map_err(Refusal::Records);
     match kind {
         LinkKind::AllModelSpecs => rules::all_model_specs(author, base, &anchor(Anchor::ModelSpecs)?, &target)?,
-        LinkKind::AllProviders => rules::all_providers(author, base, &anchor(Anchor::Providers)?, &target)?,
-        LinkKind::SpecToCapability => rules::spec_to_capability(author, base, &target)?,
+        LinkKind::BucketToProvider => {
+            rules::bucket_to_provider(author, base, &drawn(author, kind, tag, &target, records)?, &target)?
+        }
+        LinkKind::BucketToRouter => {
+            rules::bucket_to_router(author, base, &drawn(author, kind, tag, &target, records)?, &target)?
+        }
         LinkKind::AgentToCapability => rules::agent_to_capability(author, base, &target)?,
         LinkKind::AssigneeToRequest => rules::assignee_to_request(author, base, &target)?,
         LinkKind::RequestToAnswer => rules::request_to_answer(author, base, &target)?,
         LinkKind::AllRevocations => rules::all_revocations(author, base, &anchor(Anchor::Revocations)?, &target)?,
     }
     Ok(())
+}
+
+/// The buckets from which the author may link this target at the depth that the tag says.
+fn drawn<R: Records>(
+    author: &AgentPubKey,
+    kind: LinkKind,
+    tag: &[u8],
+    target: &Known,
+    records: &R,
+) -> Result<Vec<EntryHash>, Refusal<R::Error>> {
+    let depth = rules::bucket_depth(tag)?;
+    let Some((_, capability)) = target.capability() else { return Ok(Vec::new()) };
+    let topics = buckets::topics(capability).into_iter().filter(|topic| buckets::link_kind(topic) == kind);
+    let places = topics.filter_map(|topic| buckets::place(&topic, author, depth).map(|place| (topic, place)));
+    places.map(|(topic, place)| records.bucket(&topic, place).map_err(Refusal::Records)).collect()
 }
 
 fn spec_ref<R: Records>(spec: &SpecRef, records: &R) -> Result<Known, Refusal<R::Error>> {

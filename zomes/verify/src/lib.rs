@@ -5,12 +5,14 @@
 
 pub mod ask;
 mod breach;
+pub mod buckets;
 pub mod canonical;
 pub mod chat;
 pub mod chunks;
 pub mod commit;
 pub mod invite;
 pub mod judge;
+pub mod link;
 pub mod merkle;
 pub mod network;
 pub mod receipt;

@@ -10,7 +10,7 @@ use ainonymous_types::{limits, AgentPubKey, Bytes32, NetworkKind, NetworkPropert
 /// Properties that nobody set, as Holochain encodes them.
 const NO_PROPERTIES: &[u8] = &[0xc0];
 /// What the network is called whose properties nobody set.
-const DEFAULT_NAME: &str = "ainonymous";
+pub const DEFAULT_NAME: &str = "ainonymous";
 
 /// A network: what its founders decided, and its identity.
 #[derive(Clone, Debug, PartialEq, Eq)]

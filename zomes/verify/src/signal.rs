@@ -2,7 +2,10 @@
 
 use crate::rules::bounds::{at_most, bytes_at_most, range};
 use crate::{chat, Breach};
-use ainonymous_types::{limits, Ask, BatchProof, Done, PeerSignal, Receipt, SendSignal, SignedReceipt, TokenChunk};
+use ainonymous_types::{
+    limits, Ask, BatchProof, ChunkMore, Done, PeerSignal, Receipt, SendSignal, SignedReceipt, TokenChunk,
+    TokenLogprobs, ToolCallPiece,
+};
 
 /// Whether the encoded form of a signal is within its bound. To be asked before decoding.
 pub fn encoded_bytes(len: usize) -> Result<(), Breach> {
@@ -53,16 +56,48 @@ pub fn batch_proof(proof: &BatchProof) -> Result<(), Breach> {
     at_most("proof.path", path.len(), limits::MERKLE_PATH_MAX)
 }
 
+/// Whether what a part of an answer has besides text is within its bounds: `text_bytes` and `tokens` are those of the part.
+fn chunk_more(more: &ChunkMore, text_bytes: usize, tokens: usize) -> Result<(), Breach> {
+    let ChunkMore { reasoning, tool_calls, logprobs } = more;
+    at_most("tool_calls", tool_calls.len(), limits::CHUNK_TOOL_CALLS_MAX)?;
+    let called = tool_calls.iter().map(call_bytes).fold(reasoning.len(), usize::saturating_add);
+    bytes_at_most("text", text_bytes.saturating_add(called), limits::CHUNK_TEXT_BYTES_MAX)?;
+    if logprobs.is_empty() {
+        return Ok(());
+    }
+    // One for each token, or none at all.
+    range("logprobs", logprobs.len() as u64, tokens as u64, tokens as u64, "(one for each token)")?;
+    let all = logprobs.iter().map(|one| one.top.len() + 1).fold(0, usize::saturating_add);
+    at_most("logprobs", all, limits::CHUNK_LOGPROBS_MAX)?;
+    for TokenLogprobs { chosen, top } in logprobs {
+        at_most("logprobs.top", top.len(), limits::TOP_LOGPROBS_MAX as usize)?;
+        for one in top.iter().chain([chosen]) {
+            bytes_at_most("logprobs.text", one.text.len(), limits::TOKEN_TEXT_BYTES_MAX)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a piece of a tool call says, in bytes.
+fn call_bytes(piece: &ToolCallPiece) -> usize {
+    let ToolCallPiece { index: _, begins, arguments } = piece;
+    arguments.len() + begins.as_ref().map_or(0, |begin| begin.id.len() + begin.name.len())
+}
+
 fn token_chunk(chunk: &TokenChunk) -> Result<(), Breach> {
-    let TokenChunk { id: _, chunk, text, tokens } = chunk;
+    let TokenChunk { id: _, chunk, text, tokens, more } = chunk;
     chunk_number("chunk", *chunk)?;
     bytes_at_most("text", text.len(), limits::CHUNK_TEXT_BYTES_MAX)?;
-    at_most("tokens", tokens.len(), limits::CHUNK_TOKENS_MAX)
+    at_most("tokens", tokens.len(), limits::CHUNK_TOKENS_MAX)?;
+    more.as_deref().map_or(Ok(()), |more| chunk_more(more, text.len(), tokens.len()))
 }
 
 fn end(done: &Done) -> Result<(), Breach> {
-    let Done { id: _, chunks, receipt: signed, first_token_us, decode_us } = done;
+    let Done { id: _, chunks, receipt: signed, cached_tokens, stopped_by, first_token_us, decode_us } = done;
     chunk_number("chunks", *chunks)?;
+    range("cached_tokens", (*cached_tokens).into(), 0, limits::CONTEXT_TOKENS_MAX.into(), "tokens")?;
+    let stops = limits::STOP_STRINGS_MAX as u64;
+    range("stopped_by", stopped_by.unwrap_or(0).into(), 0, stops - 1, "(which stop text)")?;
     range("first_token_us", *first_token_us, 0, limits::DURATION_US_MAX, "microseconds")?;
     range("decode_us", *decode_us, 0, limits::DURATION_US_MAX, "microseconds")?;
     receipt(signed)

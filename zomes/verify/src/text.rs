@@ -6,6 +6,8 @@ use crate::Breach;
 
 /// Characters of a label.
 const LABEL: &str = "a-z, 0-9, dot, dash or underscore";
+/// Characters of a region.
+const REGION: &str = "a-z, 0-9 or dash";
 /// Characters of a name or description.
 const PRINTABLE: &str = "printable ASCII, without spaces at the ends";
 
@@ -14,6 +16,13 @@ pub fn label(what: &'static str, text: &str, max: usize) -> Result<(), Breach> {
     length(what, text, max)?;
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
     text.bytes().all(fits).then_some(()).ok_or(Breach::Charset { what, allowed: LABEL })
+}
+
+/// A region: `a-z 0-9 -`, not empty.
+pub fn region(what: &'static str, text: &str, max: usize) -> Result<(), Breach> {
+    length(what, text, max)?;
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    text.bytes().all(fits).then_some(()).ok_or(Breach::Charset { what, allowed: REGION })
 }
 
 /// A name: printable ASCII, not empty, not beginning or ending with a space.

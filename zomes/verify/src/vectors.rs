@@ -3,14 +3,15 @@
 //! The files are JSON so that Rust, wasm and TypeScript read the same ones. Values stand in them as on the wire, named
 //! fields and all; byte strings are written in hexadecimal after `0x`.
 
+use crate::canonical::Encoder;
 use crate::judge::{self, Header, NewLink, Records, Refusal};
 use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
-use crate::{ask, chat, chunks, commit, invite, merkle, receipt, signal, Breach};
+use crate::{ask, buckets, chat, chunks, commit, invite, link, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, EntryHash, InviteTerms, NetworkKind,
-    NetworkProperties, PeerSignal, Receipt, ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs,
-    NETWORK_VERSION,
+    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, ChunkMore, DnaHash, EntryHash,
+    InviteTerms, LinkClaim, LinkProof, NetworkKind, NetworkProperties, PeerSignal, Place, Receipt, ReceiptBatch,
+    RequestId, Revocation, SignedReceipt, TimestampUs, Topic, NETWORK_VERSION,
 };
 use holochain_serialized_bytes::{decode, encode};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
@@ -94,6 +95,7 @@ pub struct OutputCase {
     pub salt: Bytes32,
     pub tokens: Vec<u32>,
     pub text: String,
+    pub more: Option<ChunkMore>,
 }
 
 /// `ask.canonical`.
@@ -164,6 +166,15 @@ pub struct LinkCase {
     pub tag: Vec<u8>,
 }
 
+/// `buckets.place`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PlaceCase {
+    pub topic: Topic,
+    pub agent: AgentPubKey,
+    pub depth: u8,
+}
+
 /// `rules.delete_link`.
 #[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -229,13 +240,29 @@ pub struct RevocationCase {
     pub revocation: Revocation,
 }
 
+/// `link.canonical`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LinkClaimCase {
+    pub network: DnaHash,
+    pub agent: AgentPubKey,
+    pub claim: LinkClaim,
+}
+
+/// `link.proves`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct LinkProofCase {
+    pub network: DnaHash,
+    pub claim: LinkClaim,
+    pub proof: LinkProof,
+}
+
 /// Does what a case says, where these records are valid and no others.
 pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, String> {
     match operation {
         "commit.input" => from_json(with).and_then(|c: InputCase| to_json(&commit::input(&c.salt, &c.input))),
-        "commit.output" => {
-            from_json(with).and_then(|c: OutputCase| to_json(&commit::output(&c.salt, &c.tokens, &c.text)))
-        }
+        "commit.output" => from_json(with).and_then(|c: OutputCase| to_json(&output(&c))),
         "ask.canonical" => {
             from_json(with).map(|c: AskCase| hexed(&ask::canonical(&c.id, &c.spec, &c.commitment, &c.session_key)))
         }
@@ -250,12 +277,20 @@ pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, Stri
             from_json(with).map(|c: PathCase| verdict(merkle::verify_path(&c.root, &c.leaf, c.index, c.count, &c.path)))
         }
         "chunks.root" => from_json(with).and_then(|bytes: u32| to_json(&chunk_root(bytes))),
+        "buckets.place" => from_json(with).and_then(|c: PlaceCase| {
+            let place = buckets::place(&c.topic, &c.agent, c.depth);
+            to_json(&place.map(|place| (place, buckets::path(&c.topic, place))))
+        }),
         "chat.bounds" => from_json(with).map(|c: ChatInput| verdict(chat::bounds(&c))),
         "network.id" => from_json(with).and_then(|c: NetworkCase| to_json(&network::id(&c.properties, &c.seed))),
         "network.bounds" => from_json(with).map(|c: NetworkProperties| verdict(network::bounds(&c))),
         "network.of_dna" => {
             from_json(with).map(|c: DnaCase| verdict(Network::of_dna(&c.properties, &c.seed).map(drop)))
         }
+        "link.canonical" => {
+            from_json(with).map(|c: LinkClaimCase| hexed(&link::canonical(&c.network, &c.agent, &c.claim)))
+        }
+        "link.proves" => from_json(with).map(|c: LinkProofCase| verdict(link::proves(&c.network, &c.claim, &c.proof))),
         "invite.terms" => from_json(with).map(|c: InviteTerms| hexed(&invite::terms(&c))),
         "invite.joining" => from_json(with).map(|c: JoiningCase| hexed(&invite::joining(&c.terms, &c.agent))),
         "rules.membership" => from_json(with).map(|c: MembershipCase| verdict(membership(&c))),
@@ -298,6 +333,12 @@ pub fn anchor(anchor: Anchor) -> EntryHash {
     EntryHash::from_raw_36(vec![anchor.path().len() as u8; 36])
 }
 
+/// The buckets of the vectors, likewise: SHA-256 of the path, and its first bytes again.
+pub fn bucket(topic: &Topic, place: Place) -> EntryHash {
+    let hash = Encoder::hash(&buckets::path(topic, place)).finish().0;
+    EntryHash::from_raw_36([&hash[..], &hash[..4]].concat())
+}
+
 /// The network of the vectors about entries and links: by invitation, founded by the first agent.
 pub fn private_network() -> Network {
     let founders = vec![AgentPubKey::from_raw_36(vec![1; 36])];
@@ -326,9 +367,19 @@ impl Records for Map {
         Ok(anchor(which))
     }
 
+    fn bucket(&self, topic: &Topic, place: Place) -> Result<EntryHash, ActionHash> {
+        Ok(bucket(topic, place))
+    }
+
     fn network(&self) -> Result<Network, Refusal<ActionHash>> {
         Ok(private_network())
     }
+}
+
+fn output(case: &OutputCase) -> Bytes32 {
+    let mut output = commit::Output::new(&case.salt);
+    output.push(&case.tokens, &case.text, case.more.as_ref());
+    output.finish()
 }
 
 fn verdict(result: Result<(), Breach>) -> Value {

@@ -22,8 +22,14 @@ fn spec_ref(n: u8) -> SpecRef {
 }
 
 fn question(content: String, messages: usize) -> ChatInput {
-    let message = ChatMessage { role: ChatRole::User, content };
-    ChatInput { messages: vec![message; messages], sampling: Sampling::default(), max_tokens: 0, stop: vec![] }
+    let message = ChatMessage::new(ChatRole::User, content);
+    ChatInput {
+        messages: vec![message; messages],
+        sampling: Sampling::default(),
+        max_tokens: 0,
+        stop: vec![],
+        more: None,
+    }
 }
 
 fn request(sealed: usize) -> Request {
@@ -55,6 +61,68 @@ fn prompts() {
     assert_eq!(many.unwrap_err().code(), "too_many");
 }
 
+/// What a question has besides words, where a vector would be too long.
+#[test]
+fn tools_forms_images_and_beginnings() {
+    let code = |input: &ChatInput| chat::bounds(input).map_err(|breach| breach.code());
+    let with = |spoil: &dyn Fn(&mut ChatMore)| {
+        let mut more = ChatMore::default();
+        spoil(&mut more);
+        code(&ChatInput { more: Some(Box::new(more)), ..question("x".into(), 1) })
+    };
+    let tools = |bytes: usize| {
+        let tool = |bytes: usize| ChatTool { name: "f".into(), description: None, parameters: "x".repeat(bytes - 1) };
+        with(&|m| m.tools = vec![tool(bytes / 2), tool(bytes - bytes / 2)])
+    };
+    assert_eq!(tools(limits::TOOLS_BYTES_MAX), Ok(()));
+    assert_eq!(tools(limits::TOOLS_BYTES_MAX + 1), Err("too_long"));
+    let arguments = |bytes: usize| with(&|m| m.template_arguments = "x".repeat(bytes));
+    assert_eq!(arguments(limits::TOOLS_BYTES_MAX), Ok(()));
+    assert_eq!(arguments(limits::TOOLS_BYTES_MAX + 1), Err("too_long"));
+    let schema = |bytes: usize| with(&|m| m.constraint = Some(ChatConstraint::JsonSchema("x".repeat(bytes))));
+    assert_eq!(schema(limits::CONSTRAINT_BYTES_MAX), Ok(()));
+    assert_eq!(schema(limits::CONSTRAINT_BYTES_MAX + 1), Err("too_long"));
+    let choices = |count: usize| with(&|m| m.constraint = Some(ChatConstraint::Choice(vec![String::new(); count])));
+    assert_eq!(choices(limits::CONSTRAINT_BYTES_MAX), Ok(()));
+    assert_eq!(choices(limits::CONSTRAINT_BYTES_MAX + 1), Err("too_long"));
+    let biases = |count: usize| {
+        let bias = vec![LogitBias { token: 1, bias_milli: 0 }; count];
+        let adjust =
+            ChatAdjust { repetition_milli: 1_000, presence_milli: 0, frequency_milli: 0, last_tokens: 0, bias };
+        with(&|m| m.adjust = Some(adjust.clone()))
+    };
+    assert_eq!(biases(limits::LOGIT_BIASES_MAX), Ok(()));
+    assert_eq!(biases(limits::LOGIT_BIASES_MAX + 1), Err("too_many"));
+    let begun = |count: usize| with(&|m| m.begun = vec![1; count]);
+    assert_eq!(begun(limits::BEGUN_TOKENS_MAX), Ok(()));
+    assert_eq!(begun(limits::BEGUN_TOKENS_MAX + 1), Err("too_many"));
+    let prompt = |prompt: ChatPrompt| {
+        let more = ChatMore { prompt: Some(prompt), ..ChatMore::default() };
+        code(&ChatInput { messages: vec![], more: Some(Box::new(more)), ..ChatInput::default() })
+    };
+    assert_eq!(prompt(ChatPrompt::Text("x".repeat(limits::PROMPT_BYTES_MAX))), Ok(()));
+    assert_eq!(prompt(ChatPrompt::Text("x".repeat(limits::PROMPT_BYTES_MAX + 1))), Err("too_long"));
+    assert_eq!(prompt(ChatPrompt::Tokens(vec![1; limits::PROMPT_BYTES_MAX / 4])), Ok(()));
+    assert_eq!(prompt(ChatPrompt::Tokens(vec![1; limits::PROMPT_BYTES_MAX / 4 + 1])), Err("too_many"));
+    let shown = |files: &[usize]| {
+        let images = files.iter().map(|bytes| ChatImage { at: 0, file: vec![1; *bytes] }).collect();
+        let more = Some(Box::new(MessageMore { images, ..MessageMore::default() }));
+        let message = ChatMessage { more, ..ChatMessage::new(ChatRole::User, "x") };
+        code(&ChatInput { messages: vec![message], ..ChatInput::default() })
+    };
+    assert_eq!(shown(&[limits::IMAGE_BYTES_MAX]), Ok(()));
+    assert_eq!(shown(&[limits::IMAGE_BYTES_MAX + 1]), Err("too_long"));
+    assert_eq!(shown(&[limits::SENT_IMAGES_BYTES_MAX - 1, 1]), Ok(()));
+    assert_eq!(shown(&[limits::SENT_IMAGES_BYTES_MAX, 1]), Err("too_long"));
+    let more = MessageMore { reasoning: Some("x".repeat(limits::PROMPT_BYTES_MAX)), ..MessageMore::default() };
+    let message = ChatMessage { more: Some(Box::new(more)), ..ChatMessage::new(ChatRole::User, "x") };
+    assert_eq!(
+        code(&ChatInput { messages: vec![message], ..ChatInput::default() }),
+        Err("too_long"),
+        "all words count"
+    );
+}
+
 #[test]
 fn sealed_payloads() {
     assert_eq!(rules::request(&request(limits::SEALED_REQUEST_BYTES_MAX)), Ok(()));
@@ -74,8 +142,21 @@ fn signals() {
             chunk: 0,
             text: "x".repeat(text),
             tokens: vec![],
+            more: None,
         }))
     };
+    let besides = |text: usize, reasoning: usize, tops: usize| {
+        let one = TokenLogprob { token: 1, text: vec![], logprob_micro: 0 };
+        let tokens = limits::CHUNK_LOGPROBS_MAX / 16;
+        let logprobs = vec![TokenLogprobs { chosen: one.clone(), top: vec![one; tops] }; tokens];
+        let more = ChunkMore { reasoning: "x".repeat(reasoning), tool_calls: vec![], logprobs };
+        let (text, tokens, more) = ("x".repeat(text), vec![1; tokens], Some(Box::new(more)));
+        signal::bounds(&PeerSignal::Tokens(TokenChunk { id: RequestId([0; 16]), chunk: 0, text, tokens, more }))
+    };
+    let half = limits::CHUNK_TEXT_BYTES_MAX / 2;
+    assert_eq!(besides(half, half, 15), Ok(()));
+    assert_eq!(besides(half, half + 1, 15).unwrap_err().code(), "too_long");
+    assert_eq!(besides(1, 1, 16).unwrap_err().code(), "too_many");
     assert_eq!(chunk(limits::CHUNK_TEXT_BYTES_MAX), Ok(()));
     assert_eq!(chunk(limits::CHUNK_TEXT_BYTES_MAX + 1).unwrap_err().code(), "too_long");
     let to = |n| SendSignal { to: vec![agent(1); n], signal: PeerSignal::Cancel { id: RequestId([0; 16]) } };
@@ -92,9 +173,12 @@ fn most_models_fit_into_a_capability() {
         sealing_key: Bytes32([1; 32]),
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: String::new(),
         models: (0..n).map(model).collect(),
+        router: None,
+        region: None,
     };
     assert_eq!(rules::capability(&capability(limits::CAPABILITY_MODELS_MAX)), Ok(()));
     let past = rules::capability(&capability(limits::CAPABILITY_MODELS_MAX + 1));
@@ -139,6 +223,9 @@ impl judge::Records for Always {
     }
     fn anchor(&self, _: rules::Anchor) -> Result<EntryHash, ()> {
         Ok(EntryHash::from_raw_36(vec![1; 36]))
+    }
+    fn bucket(&self, _: &Topic, _: Place) -> Result<EntryHash, Self::Error> {
+        Ok(EntryHash::from_raw_36(vec![0; 36]))
     }
     fn network(&self) -> Result<Network, judge::Refusal<()>> {
         Ok(Network::new(network::public("x"), "")?)
@@ -262,9 +349,12 @@ fn typical_entries_stay_small() {
         sealing_key: Bytes32([1; 32]),
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: "avx2".into(),
         models: vec![ServedModel { spec: spec_ref(1), tokens_per_s: 100 }],
+        router: None,
+        region: None,
     };
     let posted = PostedQuestion {
         id: RequestId([0; 16]),
@@ -284,7 +374,7 @@ fn typical_entries_stay_small() {
     };
     let sizes = [
         ("model spec", encoded(&spec), 310),
-        ("capability", encoded(&capability), 250),
+        ("capability", encoded(&capability), 266),
         ("request of 100 bytes", encoded(&request(sealed)), 790),
         ("receipt batch", encoded(&batch), 245),
     ];

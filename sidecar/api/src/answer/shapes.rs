@@ -1,7 +1,7 @@
 //! Shapes that several dialects share: usage, timings, our extension, log-probabilities, moments.
 
 use super::Whole;
-use ainonymous_node::{AnswerDone, AnswerHead, Route, TokenLogprob, TokenLogprobs};
+use ainonymous_node::{AnswerDone, AnswerHead, HandedPart, Route, TokenLogprob, TokenLogprobs};
 use ainonymous_types::{FinishReason, Receipt, SignedReceipt};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -120,7 +120,13 @@ pub(crate) fn extension(head: &AnswerHead, done: &AnswerDone) -> Value {
         // Where to ask whether the receipt is on the DHT and was checked.
         "receipt_path": done.receipt.is_some().then(|| format!("/ainonymous/v1/receipts/{}", head.id)),
         "receipt": done.receipt.as_ref().map(SignedReceiptView::from),
+        // Who has said the beginning and is gone: the receipt speaks of the tokens behind theirs.
+        "begun_by": done.begun_by.iter().map(begun).collect::<Vec<_>>(),
     })
+}
+
+fn begun(part: &HandedPart) -> Value {
+    json!({ "provider": part.provider.to_string(), "tokens": part.tokens })
 }
 
 /// The route as it is written.

@@ -227,6 +227,13 @@ fn write_node(api: &Api, text: &mut Text) {
         ("ainonymous_questions_answered", "Questions of peers that this node answered.", counters.answered),
         ("ainonymous_questions_refused", "Questions of peers that this node refused.", counters.refused),
         ("ainonymous_questions_retried", "Attempts with a peer that did not answer.", counters.retried),
+        ("ainonymous_questions_hedged", "Questions asked of a second peer beside a slow one.", counters.hedged),
+        ("ainonymous_hedges_won", "Of these, those that the second peer answered.", counters.hedges_won),
+        (
+            "ainonymous_hedge_wasted_milliseconds",
+            "Time of peers that were asked in vain for them.",
+            counters.hedge_wasted_ms,
+        ),
         ("ainonymous_signals_rejected", "Signals dropped because they made no sense.", counters.rejected_signals),
         ("ainonymous_receipts_published", "Receipts published.", counters.receipts_published),
         ("ainonymous_receipts_checked", "Receipts of others found right.", counters.receipts_checked),
@@ -241,6 +248,11 @@ fn write_node(api: &Api, text: &mut Text) {
     if let Some(quic) = &status.quic {
         text.gauge("ainonymous_links", "Direct connections of peers that are open.", quic.links as f64);
         for (name, help, count) in [
+            (
+                "ainonymous_links_challenged",
+                "Direct connections that had to show first that the address is theirs.",
+                quic.challenged,
+            ),
             ("ainonymous_links_refused", "Direct connections turned away: too many.", quic.refused),
             ("ainonymous_links_failed", "Direct connections whose handshake failed.", quic.failed),
         ] {

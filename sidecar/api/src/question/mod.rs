@@ -11,7 +11,7 @@ pub(crate) mod unsupported;
 use crate::fields::{kind, Fields};
 use crate::ApiError;
 use ainonymous_node::request::{Adjust, Message, Role};
-use ainonymous_node::{Demands, Kinship, Question, Route};
+use ainonymous_node::{Demands, Hiding, Kinship, Price, Question, Region, Route};
 use ainonymous_types::limits::{
     ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, MODEL_NAME_BYTES_MAX, PROMPT_BYTES_MAX, QUANTIZATION_BYTES_MAX,
     STOP_BYTES_MAX, STOP_STRINGS_MAX,
@@ -64,12 +64,14 @@ pub(crate) struct Wanted {
     /// What every provider must fulfil.
     pub(crate) demands: Demands,
     /// Only through a router.
-    pub(crate) hide: bool,
+    pub(crate) hide: Hiding,
+    /// Providers may know which agent asks.
+    pub(crate) known: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { route: Route::Auto, provider: None, demands: Demands::NONE, hide: false }
+        Self { route: Route::Auto, provider: None, demands: Demands::NONE, hide: Hiding::No, known: false }
     }
 }
 
@@ -99,15 +101,41 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
         Some(_) => return Err(ApiError::invalid("ainonymous.only", "must be own, friends or lan")),
     };
     let no_routers = own.boolean("no_routers")?.unwrap_or(false);
-    let hide = own.boolean("hide")?.unwrap_or(false);
-    if hide && (no_routers || !matches!(route, Route::Auto | Route::Direct)) {
+    let hide = hiding(own.take("hide"))?;
+    let region = match own.string("region")? {
+        None => None,
+        Some(text) => Some(Region::parse(&text).ok_or_else(|| {
+            ApiError::invalid("ainonymous.region", "must be 1 to 16 of a-z, 0-9 and dashes, for example eu or de")
+        })?),
+    };
+    if hide != Hiding::No && (no_routers || !matches!(route, Route::Auto | Route::Direct)) {
         return Err(ApiError::invalid(
             "ainonymous.hide",
             "goes through a router: it contradicts no_routers and other routes",
         ));
     }
-    own.none_left("route, provider, only, no_routers, hide")?;
-    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, ..Demands::NONE }, hide })
+    let known = own.boolean("known")?.unwrap_or(false);
+    if known && hide != Hiding::No {
+        return Err(ApiError::invalid("ainonymous.known", "contradicts hide: who hides is not known"));
+    }
+    // Credits for a million parameter-tokens; counted in thousandths.
+    let max_price = own.number("max_price", 0.0, Price::MAX.0 as f64 / 1e3)?;
+    let price_max = max_price.map(|credits| Price((f64::from(credits) * 1e3).round() as u64));
+    own.none_left("route, provider, only, no_routers, hide, region, known, max_price")?;
+    let demands = Demands { no_further_than, no_routers, region, price_max };
+    Ok(Wanted { route, provider, demands, hide, known })
+}
+
+/// Through how many routers: a number, or true for one.
+fn hiding(value: Option<Value>) -> Result<Hiding, ApiError> {
+    match value {
+        None | Some(Value::Bool(false)) => Ok(Hiding::No),
+        Some(Value::Bool(true)) => Ok(Hiding::OneRouter),
+        Some(Value::Number(n)) if n.as_u64() == Some(0) => Ok(Hiding::No),
+        Some(Value::Number(n)) if n.as_u64() == Some(1) => Ok(Hiding::OneRouter),
+        Some(Value::Number(n)) if n.as_u64() == Some(2) => Ok(Hiding::TwoRouters),
+        Some(_) => Err(ApiError::invalid("ainonymous.hide", "must be true, false, or how many routers: 0, 1 or 2")),
+    }
 }
 
 /// The first of these fields that is there; two that differ contradict each other. 0 inside means as many as fit;

@@ -3,7 +3,7 @@
 use super::scripted::{provider, Scripted, ID_HEX};
 use super::{ask, post, question};
 use crate::BODY_BYTES_MAX;
-use ainonymous_node::{AskRequest, Route};
+use ainonymous_node::{AskRequest, Hiding, Route};
 use ainonymous_types::limits::{
     ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, PROMPT_BYTES_MAX, SEED_MAX, STOP_BYTES_MAX, STOP_STRINGS_MAX, TOP_K_MAX,
 };
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// The question in the form that peers would get.
 fn input(asked: &AskRequest) -> ChatInput {
-    asked.question.to_chat_input().unwrap()
+    ChatInput::from(&asked.question)
 }
 
 #[tokio::test]
@@ -100,6 +100,25 @@ async fn what_is_left_out_gets_the_defaults_and_a_seed_of_its_own() {
     assert_eq!(Sampling { seed: 0, ..input(&one).sampling }, Sampling::default());
     assert_ne!(input(&one).sampling.seed, input(&two).sampling.seed);
     assert!(input(&one).sampling.seed <= SEED_MAX);
+}
+
+#[tokio::test]
+async fn who_may_answer_and_through_how_many_routers() {
+    for (said, hide) in [
+        (json!(null), Hiding::No),
+        (json!(false), Hiding::No),
+        (json!(0), Hiding::No),
+        (json!(true), Hiding::OneRouter),
+        (json!(1), Hiding::OneRouter),
+        (json!(2), Hiding::TwoRouters),
+    ] {
+        let node = Arc::new(Scripted::new());
+        let own = json!({ "hide": said, "region": "eu", "only": "friends" });
+        assert_eq!(ask(&node, question(json!({ "ainonymous": own }))).await.status, 200);
+        let asked = node.question();
+        assert_eq!(asked.hide, hide, "{said}");
+        assert_eq!(asked.demands.region.unwrap().as_str(), "eu");
+    }
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ async fn models_and_versions() {
     assert_eq!((model["name"].as_str(), model["size"].as_u64()), (Some("tiny-gemma:q8_0"), Some(3_000_000)));
     assert_eq!(model["details"]["quantization_level"], "Q8_0");
     assert_eq!(get(&node, "/api/ps").await.json(), json!({ "models": [] }), "it is a peer's");
-    assert_eq!(model["capabilities"], json!(["completion"]), "peers are asked for text alone");
+    assert_eq!(model["capabilities"], json!(["completion", "tools"]), "what any model can do");
     for body in [json!({ "model": "tiny-gemma:q8_0" }), json!({ "name": "tiny-gemma" })] {
         let shown = ask_at(&node, "/api/show", body).await.json();
         assert_eq!(shown["details"]["format"], "gguf");

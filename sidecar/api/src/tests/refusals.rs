@@ -74,6 +74,11 @@ async fn what_is_missing_or_of_the_wrong_kind_is_named() {
         (question(json!({ "max_tokens": 5, "max_completion_tokens": 6 })), "invalid_value", "max_tokens"),
         (question(json!({ "ainonymous": { "route": "pigeon" } })), "invalid_value", "ainonymous.route"),
         (question(json!({ "ainonymous": { "provider": "bob" } })), "invalid_value", "ainonymous.provider"),
+        (question(json!({ "ainonymous": { "hide": 3 } })), "invalid_value", "ainonymous.hide"),
+        (question(json!({ "ainonymous": { "hide": "two" } })), "invalid_value", "ainonymous.hide"),
+        (question(json!({ "ainonymous": { "hide": 2, "no_routers": true } })), "invalid_value", "ainonymous.hide"),
+        (question(json!({ "ainonymous": { "hide": 1, "route": "posted" } })), "invalid_value", "ainonymous.hide"),
+        (question(json!({ "ainonymous": { "region": "DE" } })), "invalid_value", "ainonymous.region"),
         (question(json!({ "ainonymous": { "rout": "auto" } })), "invalid_value", "ainonymous.rout"),
     ];
     for (body, code, param) in cases {

@@ -186,6 +186,8 @@ pub(super) fn status(phase: Phase) -> Status {
         share: true,
         models: vec![LocalModel { id: "tiny-gemma:q8_0".into(), state: LocalModelState::Loading }],
         quic: None,
+        router: None,
+        region: None,
         choices: vec![],
         zome_calls: Default::default(),
         counters: Counters::default(),
@@ -238,6 +240,7 @@ pub(super) fn done(finish: FinishReason) -> Result<AnswerEvent, AskError> {
         cached_tokens: 4,
         stopped_by: None,
         completion_tokens: 3,
+        begun_by: vec![],
         first_token_us: 41_000,
         decode_us: 2_000,
         provider_first_token_us: 30_500,
@@ -376,6 +379,7 @@ impl Backend for Scripted {
         Ok((request == request_action()).then(|| PostedAnswer {
             text: "Paris.".into(),
             tokens: vec![1, 2, 3],
+            more: None,
             receipt: signed_receipt(),
             proof: BatchProof { batch: request_action(), index: 4, path: vec![] },
         }))

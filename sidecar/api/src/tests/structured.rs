@@ -125,8 +125,8 @@ async fn logprobs_are_asked_for_and_told() {
 }
 
 #[tokio::test]
-async fn what_peers_cannot_be_asked_is_the_caller_s_to_change() {
-    let error = ainonymous_node::AskError::NotForPeers { what: "logprobs" };
+async fn what_a_way_cannot_carry_is_the_caller_s_to_change() {
+    let error = ainonymous_node::AskError::NotThisWay { what: "log-probabilities", way: "the DHT" };
     let answer = ask(&Scripted::failing(error), question(json!({ "logprobs": true }))).await;
-    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (400, "not_for_peers"));
+    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (400, "not_this_way"));
 }

@@ -138,11 +138,12 @@ pub(super) async fn network(network: &Network) -> Check {
     const NAME: &str = "network";
     match network {
         Network::Offline => Check::ok(NAME, "offline: this machine alone"),
+        Network::Lan => Check::ok(NAME, "on the local network, by multicast DNS"),
         Network::Attached { admin_url } => conductor(admin_url).await,
         Network::Unsaid => Check::fail(
             NAME,
             "no bootstrap server is given",
-            "run `ainonymous bootstrap` and give its address with --bootstrap URL, or use --offline",
+            "run `ainonymous bootstrap` and give its address with --bootstrap URL, or use --lan or --offline",
         ),
         Network::Joined { bootstrap, .. } => {
             match http_get(&format!("{}/health", bootstrap.trim_end_matches('/'))).await {

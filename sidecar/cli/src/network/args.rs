@@ -59,7 +59,7 @@ pub(crate) struct Create {
     /// For everybody who knows of it.
     #[arg(long)]
     pub(crate) public: bool,
-    /// Server where its nodes find each other.
+    /// Server where its nodes find each other [default with --lan: none; they find each other on the local network].
     #[arg(long, env = "AINONYMOUS_BOOTSTRAP", value_name = "URL")]
     pub(crate) bootstrap: Option<String>,
     /// Server that forwards what cannot go directly [default: the bootstrap server].

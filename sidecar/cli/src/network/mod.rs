@@ -68,8 +68,14 @@ impl Home<'_> {
             (_, true) => NetworkKind::Public,
             _ => NetworkKind::Private,
         };
-        let bootstrap = bootstrap.or_else(|| config.bootstrap.clone()).ok_or(CliError::NoBootstrap)?;
-        let relay = relay.or_else(|| config.relay.clone());
+        // What the file names is for networks across the Internet.
+        let (bootstrap, relay) = match (kind, bootstrap) {
+            (NetworkKind::Lan, None) if relay.is_none() => (lan::ON_THE_LAN.to_owned(), None),
+            (_, bootstrap) => {
+                let bootstrap = bootstrap.or_else(|| config.bootstrap.clone()).ok_or(CliError::NoBootstrap)?;
+                (bootstrap, relay.or_else(|| config.relay.clone()))
+            }
+        };
         if kind == NetworkKind::Lan {
             lan::check_server("bootstrap", &bootstrap)?;
             relay.as_deref().map_or(Ok(()), |relay| lan::check_server("relay", relay))?;

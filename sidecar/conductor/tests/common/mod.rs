@@ -6,7 +6,7 @@ use ainonymous_conductor::{
     pack, Conductor, ConductorOptions, EmbeddedOptions, Mode, NetworkState, NetworkTuning, Passphrase,
     WORKER_STACK_BYTES,
 };
-use ainonymous_types::APP_ID;
+use ainonymous_types::{OwnPlaces, PlacesInput, SpecRef, Topic, TopicDepth, APP_ID};
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,14 @@ pub async fn happ() -> Vec<u8> {
     }
     pack::pack_dna(&copy.join("dnas/inference/dna.yaml"), &copy.join("workdir/inference.dna")).await.unwrap();
     pack::pack_happ(&copy.join("happ.yaml"), &copy.join("workdir/ainonymous.happ")).await.unwrap()
+}
+
+/// Links what a node offers for a model spec from the buckets of a small network.
+pub async fn place(node: &Conductor, spec: &SpecRef) -> OwnPlaces {
+    let topic = Topic::Providers(spec.entry.clone());
+    node.put_places(PlacesInput { topics: vec![TopicDepth { topic, depth: 0 }], renew_before: 0, not_before: 0 })
+        .await
+        .unwrap()
 }
 
 /// A bootstrap and relay server on a free port.

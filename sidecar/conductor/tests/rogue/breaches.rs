@@ -5,13 +5,14 @@ use super::payload::{Act, AnyEntry, RawEntry, RawLink, RawUpdate};
 use super::{model_spec, offered, RogueAgent};
 use crate::common::eventually;
 use ainonymous_types::*;
+use ainonymous_verify::buckets;
 use holochain_types::prelude::Timestamp;
 use std::time::Duration;
 
 /// Link types in the integrity zome's order.
 const ALL_MODEL_SPECS: u8 = 0;
-const ALL_PROVIDERS: u8 = 1;
-const SPEC_TO_CAPABILITY: u8 = 2;
+const BUCKET_TO_PROVIDER: u8 = 1;
+const BUCKET_TO_ROUTER: u8 = 2;
 const AGENT_TO_CAPABILITY: u8 = 3;
 const ASSIGNEE_TO_REQUEST: u8 = 4;
 const REQUEST_TO_ANSWER: u8 = 5;
@@ -41,10 +42,14 @@ pub struct Own {
     me: AgentPubKey,
     capability: ActionHash,
     auditor: ActionHash,
+    router: ActionHash,
     request: ActionHash,
     answer: ActionHash,
     spec_anchor: EntryHash,
-    provider_anchor: EntryHash,
+    revoked_anchor: EntryHash,
+    /// Where the rogue may be linked from as a provider of the spec, at depth 0 and at depth 3; a bucket beside that one, and
+    /// its place among routers.
+    buckets: [EntryHash; 4],
     their_link: ActionHash,
 }
 
@@ -57,9 +62,11 @@ impl Own {
     /// Writes it, all within the rules.
     pub async fn prepare(agent: &RogueAgent, honest: &Honest) -> Self {
         let auditor = Capability { roles: vec![Role::Auditor], models: vec![], ..offered(&honest.spec) };
-        let entries =
-            [AnyEntry::Capability(offered(&honest.spec)), AnyEntry::Capability(auditor)].map(Act::Entry).to_vec();
-        let [capability, auditor] = agent.act(entries).await.unwrap().try_into().unwrap();
+        let offer = RouterOffer { key: Bytes32([6; 32]), addresses: vec!["quic://192.0.2.1:4433".into()] };
+        let router =
+            Capability { roles: vec![Role::Router], models: vec![], router: Some(offer), ..offered(&honest.spec) };
+        let entries = [offered(&honest.spec), auditor, router].map(AnyEntry::Capability).map(Act::Entry).to_vec();
+        let [capability, auditor, router] = agent.act(entries).await.unwrap().try_into().unwrap();
         let asked = asked(honest, agent.key(), &capability);
         let [request] = agent.act(vec![Act::Entry(AnyEntry::Request(asked))]).await.unwrap().try_into().unwrap();
         let answer = AnyEntry::Answer(Answer { request: request.clone(), sealed: vec![0; 64] });
@@ -68,15 +75,30 @@ impl Own {
             me: agent.key(),
             capability,
             auditor,
+            router,
             request,
             answer,
             spec_anchor: agent.call("rogue", "anchor_hash", "model_specs").await.unwrap(),
-            provider_anchor: agent.call("rogue", "anchor_hash", "providers").await.unwrap(),
+            revoked_anchor: agent.call("rogue", "anchor_hash", "revoked").await.unwrap(),
+            buckets: Self::buckets(agent, honest).await,
             their_link: eventually("the honest one's link", || async {
                 agent.call::<Option<ActionHash>>("rogue", "link_of", honest.agent.clone()).await.ok().flatten()
             })
             .await,
         }
+    }
+
+    async fn buckets(agent: &RogueAgent, honest: &Honest) -> [EntryHash; 4] {
+        let of_spec = Topic::Providers(honest.spec.entry.clone());
+        let deep = buckets::place(&of_spec, &agent.key(), 3).unwrap();
+        let beside = Place { bucket: deep.bucket ^ 1, ..deep };
+        let mut hashes = Vec::new();
+        for (topic, place) in
+            [(&of_spec, Place::ROOT), (&of_spec, deep), (&of_spec, beside), (&Topic::Routers, Place::ROOT)]
+        {
+            hashes.push(agent.call("rogue", "anchor_hash", buckets::path(topic, place)).await.unwrap());
+        }
+        hashes.try_into().unwrap()
     }
 }
 
@@ -156,6 +178,8 @@ fn capabilities(honest: &Honest, own: &Own) -> Vec<Bad> {
         capability("capability", "too_long", Capability { backend_detail: long, ..good() }),
         capability("capability", "models_without_provider", Capability { roles: vec![Role::Auditor], ..good() }),
         capability("capability", "out_of_range", Capability { models: vec![too_fast], ..good() }),
+        capability("capability", "router_and_role", Capability { roles: vec![Role::Provider, Role::Router], ..good() }),
+        capability("capability", "charset", Capability { region: Some("DE".into()), ..good() }),
         capability("capability", "repeated", Capability { models: vec![served(honest.spec.clone()); 2], ..good() }),
         capability("spec_ref", "wrong_reference", Capability { models: vec![served(elsewhere)], ..good() }),
         capability("spec_ref", "hash_mismatch", Capability { models: vec![served(other_entry)], ..good() }),
@@ -253,23 +277,33 @@ fn links(honest: &Honest, own: &Own) -> Vec<Bad> {
         let link = RawLink { base: base.into(), target: target.clone().into(), link_type, tag: vec![] };
         Bad { rule, code, act: Act::Link(link) }
     }
-    let (specs, providers, me) = (&own.spec_anchor, &own.provider_anchor, &own.me);
+    let (specs, revoked, me) = (&own.spec_anchor, &own.revoked_anchor, &own.me);
+    let [root, deep, beside, routers] = &own.buckets;
+    let bucket = |rule, code, link_type, base: &EntryHash, depth: u8, target: &ActionHash| {
+        let link = RawLink { base: base.clone().into(), target: target.clone().into(), link_type, tag: vec![depth] };
+        Bad { rule, code, act: Act::Link(link) }
+    };
     let spec = &honest.spec;
     let (mine, theirs) = (&own.capability, &honest.capability);
     let tagged =
         RawLink { base: me.clone().into(), target: mine.clone().into(), link_type: AGENT_TO_CAPABILITY, tag: vec![1] };
     vec![
         Bad { rule: "link_tag", code: "link_tag", act: Act::Link(tagged) },
-        link("all_model_specs", "link_base", ALL_MODEL_SPECS, providers.clone(), &spec.action),
+        link("all_model_specs", "link_base", ALL_MODEL_SPECS, revoked.clone(), &spec.action),
         link("all_model_specs", "link_target", ALL_MODEL_SPECS, specs.clone(), mine),
         link("all_model_specs", "not_author", ALL_MODEL_SPECS, specs.clone(), &spec.action),
-        link("all_providers", "link_base", ALL_PROVIDERS, specs.clone(), mine),
-        link("all_providers", "link_target", ALL_PROVIDERS, providers.clone(), &own.request),
-        link("all_providers", "not_author", ALL_PROVIDERS, providers.clone(), theirs),
-        link("all_providers", "not_provider", ALL_PROVIDERS, providers.clone(), &own.auditor),
-        link("spec_to_capability", "link_target", SPEC_TO_CAPABILITY, spec.entry.clone(), &own.request),
-        link("spec_to_capability", "not_author", SPEC_TO_CAPABILITY, spec.entry.clone(), theirs),
-        link("spec_to_capability", "link_base", SPEC_TO_CAPABILITY, spec.entry.clone(), &own.auditor),
+        link("link_tag", "link_tag", BUCKET_TO_PROVIDER, root.clone(), mine),
+        bucket("bucket_depth", "out_of_range", BUCKET_TO_PROVIDER, deep, limits::BUCKET_DEPTH_MAX + 1, mine),
+        bucket("bucket_to_provider", "link_base", BUCKET_TO_PROVIDER, beside, 3, mine),
+        bucket("bucket_to_provider", "link_base", BUCKET_TO_PROVIDER, deep, 2, mine),
+        bucket("bucket_to_provider", "link_base", BUCKET_TO_PROVIDER, specs, 0, mine),
+        bucket("bucket_to_provider", "link_target", BUCKET_TO_PROVIDER, root, 0, &own.request),
+        bucket("bucket_to_provider", "not_author", BUCKET_TO_PROVIDER, root, 0, theirs),
+        bucket("bucket_to_provider", "not_provider", BUCKET_TO_PROVIDER, root, 0, &own.auditor),
+        bucket("bucket_to_router", "link_target", BUCKET_TO_ROUTER, routers, 0, &own.request),
+        bucket("bucket_to_router", "not_author", BUCKET_TO_ROUTER, routers, 0, theirs),
+        bucket("bucket_to_router", "not_router", BUCKET_TO_ROUTER, routers, 0, mine),
+        bucket("bucket_to_router", "link_base", BUCKET_TO_ROUTER, root, 0, &own.router),
         link("agent_to_capability", "link_base", AGENT_TO_CAPABILITY, honest.agent.clone(), mine),
         link("agent_to_capability", "link_target", AGENT_TO_CAPABILITY, me.clone(), &own.request),
         link("agent_to_capability", "not_author", AGENT_TO_CAPABILITY, me.clone(), theirs),

@@ -169,13 +169,38 @@ pub fn provider(spec: &SpecRef, tokens_per_s: u32) -> CapabilityInput {
         roles: vec![Role::Provider],
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: "test".into(),
         models: vec![ServedModel { spec: spec.clone(), tokens_per_s }],
+        router: None,
+        region: None,
     }
 }
 
 pub fn offered(spec: &SpecRef) -> Capability {
-    let CapabilityInput { roles, transport_key, addresses, backend, backend_detail, models } = provider(spec, 1);
-    Capability { roles, sealing_key: Bytes32([5; 32]), transport_key, addresses, backend, backend_detail, models }
+    let CapabilityInput {
+        roles,
+        transport_key,
+        addresses,
+        must_be_known,
+        backend,
+        backend_detail,
+        models,
+        router,
+        region,
+    } = provider(spec, 1);
+    let sealing_key = Bytes32([5; 32]);
+    Capability {
+        roles,
+        sealing_key,
+        transport_key,
+        addresses,
+        must_be_known,
+        backend,
+        backend_detail,
+        models,
+        router,
+        region,
+    }
 }

@@ -11,6 +11,7 @@ mod output;
 mod plan;
 mod prefixes;
 mod prompt;
+mod said;
 mod scheduler;
 mod sequences;
 mod slot;
@@ -18,7 +19,7 @@ mod slot;
 pub(crate) use load::classify;
 
 use crate::fit::Reserved;
-use crate::llama::AbortSwitch;
+use crate::llama::{AbortSwitch, Token};
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
 use crate::{os, sandbox, EngineError, EngineOptions, Inspect, Question, Sandbox, SandboxReport};
 use embed::{Embedder, Embedding};
@@ -97,7 +98,8 @@ fn serve(options: &EngineOptions, reserved: Reserved, output: &Arc<Output>) -> E
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let prompter = Prompter::new(model.clone(), template, context_tokens, projector.map(Images::new));
     let markers = prompter.markers();
-    let preparer = Preparer { shared: shared.clone(), output: output.clone(), prompter, seed };
+    let preparer =
+        Preparer { shared: shared.clone(), output: output.clone(), prompter, markers: markers.clone(), seed };
     if std::thread::Builder::new().name("preparer".into()).spawn(move || preparer.run()).is_err() {
         return ExitCode::FAILURE;
     }
@@ -109,7 +111,6 @@ fn serve(options: &EngineOptions, reserved: Reserved, output: &Arc<Output>) -> E
         context,
         drafter,
         markers,
-        context_tokens,
         chunk_tokens,
     };
     scheduler::Scheduler::new(shared, output.clone(), parts).run();
@@ -229,6 +230,8 @@ struct Preparer {
     shared: Arc<Shared>,
     output: Arc<Output>,
     prompter: Prompter,
+    /// Special tokens that answers show.
+    markers: Vec<Token>,
     /// Makes the ids of tool calls differ from those of an earlier worker.
     seed: u64,
 }
@@ -258,8 +261,14 @@ impl Preparer {
                 self.output.alive();
                 !cancelled.load(Ordering::Acquire)
             };
-            match self.prompter.prepare(&question, self.seed ^ id, &goes_on) {
+            match self.prompter.prepare(&question, (self.seed ^ id, &self.markers), &goes_on) {
                 Ok(ready) => {
+                    if let Some(finish) = ready.ended {
+                        self.shared.ended(id);
+                        self.output.event(id, slot::complete_before_start(at, finish, &ready));
+                        self.output.flush();
+                        continue;
+                    }
                     let mut inbox = self.shared.inbox();
                     inbox.ready.push_back(Prepared { id, ready, question, cancelled, at, reported: 0 });
                     self.shared.to_compute.notify_one();

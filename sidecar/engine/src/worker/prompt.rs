@@ -4,6 +4,8 @@
 //! says. So a long text is cut before special tokens and split piece by piece, which gives the same tokens.
 
 use super::images::{Images, Part, Placed};
+use super::said::Said;
+use super::slot::extra_rows;
 use crate::dialect::{opens_thinking, Dialect, OutputParser};
 use crate::grammar::{Grammar, Lead, Vocabulary};
 use crate::llama::{Model, Piece, Token};
@@ -11,6 +13,7 @@ use crate::request::{Image, ToolChoice};
 use crate::template::ChatTemplate;
 use crate::{EngineError, Inspect, Inspected, Prompt, Question};
 use aho_corasick::{AhoCorasick, MatchKind};
+use ainonymous_types::{limits, FinishReason};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,15 +22,20 @@ const PIECE_BYTES_MIN: usize = 8 << 10;
 
 /// A question that can be computed.
 pub(super) struct Ready {
+    /// Of the prompt, and of a begun answer behind it.
     pub(super) tokens: Vec<Token>,
+    /// How many of them are the begun answer's.
+    pub(super) begun: usize,
     /// Rows of images, in the order of their places.
     pub(super) images: Vec<Placed>,
     /// Where the last message of its conversation begins.
     pub(super) shared_until: Option<usize>,
-    /// What the answer must look like.
+    /// What the answer must look like; it has taken in what was begun.
     pub(super) grammar: Option<Grammar>,
-    /// Takes the answer apart, if it is one of a chat.
-    pub(super) parser: Option<OutputParser>,
+    /// What the answer says; it has taken in what was begun.
+    pub(super) said: Said,
+    /// What was begun is complete: there is nothing to compute.
+    pub(super) ended: Option<FinishReason>,
 }
 
 #[derive(Default)]
@@ -69,15 +77,16 @@ impl Prompter {
         Self { model, template, dialect, vocabulary: None, special, token_bytes_max, context_tokens, images }
     }
 
-    /// What a question becomes. Before each image `goes_on` says whether it is still wanted.
+    /// What a question becomes. `seed` makes ids of tool calls; `markers` are the special tokens that answers show. Before each
+    /// image `goes_on` says whether it is still wanted.
     pub(super) fn prepare(
         &mut self,
         question: &Question,
-        seed: u64,
+        (seed, markers): (u64, &[Token]),
         goes_on: &dyn Fn() -> bool,
     ) -> Result<Ready, EngineError> {
-        let Tokens { tokens, images, shared_until, opened } = self.tokens(&question.prompt, goes_on)?;
-        let (grammar, parser) = match &question.prompt {
+        let Tokens { mut tokens, images, shared_until, opened } = self.tokens(&question.prompt, goes_on)?;
+        let (mut grammar, parser) = match &question.prompt {
             Prompt::Chat(chat) => {
                 let dialect = self.dialect;
                 let constrained = question.constraint.is_some()
@@ -98,7 +107,20 @@ impl Prompter {
                 (grammar, None)
             }
         };
-        Ok(Ready { tokens, images, shared_until, grammar, parser })
+        let room = self.context_tokens.saturating_sub(tokens.len() as u32 + extra_rows(&images, tokens.len()));
+        let asked_for = if question.max_tokens == 0 { room } else { question.max_tokens.min(room) };
+        let mut said = Said::new(parser, &question.stop, asked_for.min(limits::ANSWER_TOKENS_MAX));
+        let mut begun = self.in_vocabulary(&question.begun)?;
+        if let Some(grammar) = &mut grammar {
+            begun.iter().try_for_each(|token| grammar.accept(*token as u32))?;
+        }
+        let ended = said.begun(&self.model, markers, &begun)?;
+        let count = begun.len();
+        tokens.append(&mut begun);
+        if ended.is_none() {
+            self.check(tokens.len() + extra_rows(&images, tokens.len()) as usize)?;
+        }
+        Ok(Ready { tokens, begun: count, images, shared_until, grammar, said, ended })
     }
 
     /// What tokeniser and template say.

@@ -33,7 +33,6 @@ pub(super) struct Scheduler {
     pub(super) drafter: Option<Drafter>,
     pub(super) embedder: Embedder,
     pub(super) sequences: Sequences,
-    pub(super) context_tokens: u32,
     /// Most tokens of a chunk of a prompt.
     chunk_tokens_max: usize,
     embedding: Option<Embedding>,
@@ -57,14 +56,13 @@ pub(super) struct Parts {
     pub(super) sequences: Sequences,
     /// Special tokens that answers show.
     pub(super) markers: Vec<Token>,
-    pub(super) context_tokens: u32,
     /// Most tokens of a chunk of a prompt; a batch may hold more, for images.
     pub(super) chunk_tokens: u32,
 }
 
 impl Scheduler {
     pub(super) fn new(shared: Arc<Shared>, output: Arc<Output>, parts: Parts) -> Self {
-        let Parts { model, context, drafter, embedder, sequences, markers, context_tokens, chunk_tokens } = parts;
+        let Parts { model, context, drafter, embedder, sequences, markers, chunk_tokens } = parts;
         Self {
             shared,
             output,
@@ -72,7 +70,6 @@ impl Scheduler {
             drafter,
             embedder,
             sequences,
-            context_tokens,
             chunk_tokens_max: chunk_tokens as usize,
             embedding: None,
             ends: model.end_tokens(),
@@ -154,8 +151,7 @@ impl Scheduler {
         let Ready { tokens, images, .. } = &prepared.ready;
         let (id, prompt_tokens) = (prepared.id, tokens.len() as u32 + extra_rows(images, tokens.len()));
         self.admissions += 1;
-        let room = self.context_tokens.saturating_sub(prompt_tokens);
-        let slot = Slot::new(prepared, self.admissions, computed, room, &self.ends);
+        let slot = Slot::new(prepared, self.admissions, computed, &self.ends);
         self.sequences.all[sequence].slot = Some(slot);
         self.output.event(id, WireEvent::Started { prompt_tokens });
     }

@@ -2,17 +2,16 @@
 
 use super::images::Placed;
 use super::prompt::Ready;
+use super::said::Said;
 use super::Prepared;
 use crate::adjust::Adjuster;
-use crate::dialect::{OutputParser, Part};
 use crate::grammar::Grammar;
 use crate::llama::{Model, Rows, Token};
 use crate::logprobs::{logprobs, Logprobs};
 use crate::sampler::Sampler;
-use crate::text::AnswerText;
 use crate::wire::WireEvent;
-use crate::{EngineError, Finished, More, TokenLogprob, TokenLogprobs};
-use ainonymous_types::{limits, FinishReason};
+use crate::{EngineError, Finished, TokenLogprob, TokenLogprobs};
+use ainonymous_types::FinishReason;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +23,10 @@ pub(super) struct Slot {
     pub(super) admission: u64,
     /// Prompt and answer, token by token; all but the last are computed once the prompt is.
     pub(super) tokens: Vec<Token>,
+    /// Tokens to compute before the first is chosen here: those of the prompt, and of a begun answer behind it.
     pub(super) prompt_tokens: usize,
+    /// Tokens of the answer that somebody else has said.
+    begun: usize,
     /// Tokens whose computation is in the cache.
     pub(super) computed: usize,
     /// Where the prompt's last message begins: a beginning that other prompts may share.
@@ -40,11 +42,8 @@ pub(super) struct Slot {
     grammar: Option<Grammar>,
     /// A copy of the logits, for the grammar.
     masked: Vec<f32>,
-    parser: Option<OutputParser>,
     logprobs: Option<u32>,
-    text: AnswerText,
-    text_bytes: usize,
-    tokens_max: u32,
+    said: Said,
     times: Times,
 }
 
@@ -62,19 +61,22 @@ pub(super) struct Chosen {
 }
 
 impl Slot {
-    /// A question that got its place. `cached_tokens` of its prompt are computed already; `room`: tokens that the context
-    /// has beside the prompt.
-    pub(super) fn new(prepared: Prepared, admission: u64, cached_tokens: usize, room: u32, ends: &[Token]) -> Self {
+    /// A question that got its place. `cached_tokens` of its prompt are computed already.
+    pub(super) fn new(prepared: Prepared, admission: u64, cached_tokens: usize, ends: &[Token]) -> Self {
         let Prepared { id, ready, question, cancelled, at, reported: _ } = prepared;
-        let Ready { tokens: prompt, images, shared_until, grammar, parser } = ready;
-        let room = room.min(limits::ANSWER_TOKENS_MAX);
+        let Ready { tokens: prompt, begun, images, shared_until, grammar, said, ended: _ } = ready;
         let forbidden = if question.ignore_end { ends.iter().map(|&t| t as u32).collect() } else { Vec::new() };
-        let adjuster = Adjuster::new(&question.adjust, forbidden, prompt.iter().map(|&t| t as u32));
+        let (asked, said_before) = prompt.split_at(prompt.len() - begun);
+        let mut adjuster = Adjuster::new(&question.adjust, forbidden, asked.iter().map(|&t| t as u32));
+        if let Some(adjuster) = &mut adjuster {
+            said_before.iter().for_each(|&t| adjuster.chose(t as u32));
+        }
         let cached_rows = extra_rows(&images, cached_tokens);
         Self {
             id,
             admission,
             prompt_tokens: prompt.len(),
+            begun,
             tokens: prompt,
             computed: cached_tokens,
             shared_until,
@@ -86,11 +88,8 @@ impl Slot {
             adjuster,
             grammar,
             masked: Vec::new(),
-            parser,
             logprobs: question.logprobs,
-            text: AnswerText::new(&question.stop),
-            text_bytes: 0,
-            tokens_max: if question.max_tokens == 0 { room } else { question.max_tokens.min(room) },
+            said,
             times: Times { asked: at, started: Instant::now(), first_token: None },
         }
     }
@@ -104,14 +103,14 @@ impl Slot {
         self.tokens.len() > self.prompt_tokens
     }
 
-    /// Tokens of the answer so far.
+    /// Tokens of the answer so far, whoever has chosen them.
     pub(super) fn answered(&self) -> u32 {
-        (self.tokens.len() - self.prompt_tokens) as u32
+        (self.tokens.len() - self.prompt_tokens + self.begun) as u32
     }
 
     /// Tokens that may still follow.
     pub(super) fn room(&self) -> u32 {
-        self.tokens_max.saturating_sub(self.answered())
+        self.said.tokens_max().saturating_sub(self.answered())
     }
 
     /// The rows that are next to be computed, if an image is next.
@@ -162,30 +161,11 @@ impl Slot {
         let found = self.logprobs.map(|top| reported(model, id, &logprobs(logits, id, top as usize)));
         self.tokens.push(id as Token);
         self.times.first_token.get_or_insert_with(Instant::now);
-        let (text, finish) = self.take_text(model, markers, bytes);
-        let (text, mut more) = self.take_apart(text, finish.is_some());
+        let (text, mut more, finish) = self.said.token(model, markers, id as Token, bytes);
         if found.is_some() {
             more.get_or_insert_default().logprobs = found;
         }
         Ok(Chosen { event: WireEvent::Token { id, text, more: more.map(Box::new) }, finish })
-    }
-
-    /// What is said, and what is thought and called besides.
-    fn take_apart(&mut self, text: String, ends: bool) -> (String, Option<More>) {
-        let Some(parser) = &mut self.parser else { return (text, None) };
-        let mut parts = parser.push(&text);
-        if ends {
-            parts.append(&mut parser.finish());
-        }
-        let (mut said, mut more) = (String::new(), None::<More>);
-        for part in parts {
-            match part {
-                Part::Content(text) => said.push_str(&text),
-                Part::Reasoning(text) => more.get_or_insert_default().reasoning.push_str(&text),
-                Part::ToolCall(call) => more.get_or_insert_default().tool_calls.push(call),
-            }
-        }
-        (said, more)
     }
 
     /// How it ended.
@@ -197,45 +177,13 @@ impl Slot {
             finish,
             prompt_tokens: self.prompt_tokens as u32 + extra_rows(&self.images, self.prompt_tokens),
             cached_tokens: self.cached_tokens,
-            completion_tokens: self.answered(),
-            stopped_by: self.text.stopped_by(),
+            completion_tokens: self.answered() - self.begun as u32,
+            stopped_by: self.said.stopped_by(),
             drafted: self.drafted,
             queue_us: us(asked, started),
             prefill_us: us(started, first_token.unwrap_or(now)),
             decode_us: first_token.map_or(0, |first| us(first, now)),
         })
-    }
-
-    /// The text that the last token adds, and why the answer ends with it if it does. The token that ends an answer is a
-    /// token of the answer: it proves that the model, not the provider, ended it.
-    fn take_text(&mut self, model: &Model, markers: &[Token], bytes: &mut Vec<u8>) -> (String, Option<FinishReason>) {
-        let (mut text, mut finish) = (String::new(), None);
-        let last = self.tokens.last().copied().unwrap_or_default();
-        if model.ends_answer(last) {
-            text = self.text.finish();
-            finish = Some(FinishReason::Stop);
-        } else {
-            bytes.clear();
-            model.piece(last, self.parser.is_some() && markers.contains(&last), bytes);
-            let added = self.text.push(bytes);
-            text.push_str(&added.text);
-            if added.stopped {
-                finish = Some(FinishReason::Stop);
-            } else if self.answered() >= self.tokens_max {
-                text.push_str(&self.text.finish());
-                finish = Some(FinishReason::Length);
-            }
-        }
-        self.text_bytes += text.len();
-        if self.text_bytes > limits::ANSWER_BYTES_MAX {
-            let mut keep = text.len() - (self.text_bytes - limits::ANSWER_BYTES_MAX);
-            while !text.is_char_boundary(keep) {
-                keep -= 1;
-            }
-            text.truncate(keep);
-            finish = Some(FinishReason::Length);
-        }
-        (text, finish)
     }
 }
 
@@ -258,12 +206,22 @@ pub(super) fn extra_rows(images: &[Placed], before: usize) -> u32 {
 
 /// The end of a question that was cancelled while it waited.
 pub(super) fn cancelled_before_start(asked: Instant) -> WireEvent {
+    ended_before_start(asked, FinishReason::Cancelled, 0, None)
+}
+
+/// The end of an answer that was complete when it came: somebody else has said all of it.
+pub(super) fn complete_before_start(asked: Instant, finish: FinishReason, ready: &Ready) -> WireEvent {
+    let prompt_tokens = ready.tokens.len() as u32 + extra_rows(&ready.images, ready.tokens.len());
+    ended_before_start(asked, finish, prompt_tokens, ready.said.stopped_by())
+}
+
+fn ended_before_start(asked: Instant, finish: FinishReason, prompt_tokens: u32, stopped_by: Option<u32>) -> WireEvent {
     WireEvent::Finished(Finished {
-        finish: FinishReason::Cancelled,
-        prompt_tokens: 0,
+        finish,
+        prompt_tokens,
         cached_tokens: 0,
         completion_tokens: 0,
-        stopped_by: None,
+        stopped_by,
         drafted: (0, 0),
         queue_us: asked.elapsed().as_micros() as u64,
         prefill_us: 0,

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-use super::common::*;
+use crate::common::*;
 
 /// What becomes of the nth datagram in one direction: which earlier ones are sent (0 is this one), and after which time.
 type Mischief = Arc<dyn Fn(u64) -> Vec<(usize, Duration)> + Send + Sync>;
@@ -85,7 +85,7 @@ impl Hostile {
     }
 
     async fn link(&self, provider: &Endpoint) -> Result<Link, ConnectError> {
-        let way = Way { addresses: &[self.address()], hide: Hide::OneRouter, routers: &[] };
+        let way = Way { addresses: &[self.address()], hide: Hide::OneRouter, ..Way::default() };
         Pool::new(endpoint(2)).link_by(&provider.key(), &way, || secret(99)).await
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::common::*;
+use crate::common::*;
 
 /// Lets packets in from where packets have gone to, as a firewall does, or a NAT that keeps ports.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ async fn linked(meet: bool) -> (Link, Endpoint, Router, crate::Registration) {
     assert_eq!(place.state(), observed);
     // The provider's own address is known too, but of no use behind its firewall.
     let addresses = [Address::Direct(provider.local_addr().unwrap()), place.address()];
-    let way = |hide| Way { addresses: &addresses, hide, routers: &[] };
+    let way = |hide| Way { addresses: &addresses, hide, ..Way::default() };
     let pool = Pool::new(asker);
     let nobody = pool.link_by(&provider.key(), &way(Hide::NoRouters), || secret(98)).await.unwrap_err();
     assert!(matches!(nobody, ConnectError::Silent { .. }), "{nobody:?}");

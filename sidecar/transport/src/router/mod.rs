@@ -10,9 +10,6 @@
 
 mod bucket;
 mod client;
-#[cfg(test)]
-#[path = "../../tests/common/mod.rs"]
-mod common;
 mod control;
 mod flow;
 #[cfg(test)]
@@ -36,6 +33,22 @@ pub(crate) use flow::address_of;
 pub(crate) use flow::is_flow;
 pub(crate) use mtu::{inner, Layer};
 pub(crate) use registration::Registering;
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_control(body: &[u8]) {
+    if let Ok(control) = control::Control::decode(body) {
+        let again = control.encode().ok();
+        let understood = again.as_deref().map(|frame| control::Control::decode(&frame[2..]));
+        assert_eq!(understood, Some(Ok(control)));
+    }
+}
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_datagram(datagram: &[u8]) {
+    if let Some((number, packet)) = flow::split(bytes::Bytes::copy_from_slice(datagram)) {
+        assert_eq!(flow::join(number, &packet), datagram);
+    }
+}
 
 /// The protocol between routers and their clients, and its version.
 const ALPN: &[u8] = b"ainonymous-router/1";

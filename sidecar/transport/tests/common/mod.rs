@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may fail by panicking.
 
 use ainonymous_transport::{
-    Address, ConnectError, Endpoint, EndpointOptions, Frame, Link, LinkError, Load, Pool, TransportSecret,
+    Address, ConnectError, Endpoint, EndpointOptions, Frame, Link, LinkError, Load, Pool, Seen, TransportSecret,
 };
 use ainonymous_types::*;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,11 +32,11 @@ pub fn spec() -> EntryHash {
 }
 
 pub fn ask(text: &str) -> Ask {
-    let messages = vec![ChatMessage { role: ChatRole::User, content: text.into() }];
+    let messages = vec![ChatMessage::new(ChatRole::User, text)];
     Ask {
         id: RequestId([1; 16]),
         spec: spec(),
-        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 0, stop: vec![] },
+        input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 0, stop: vec![], more: None },
         salt: Bytes32([2; 32]),
         session_key: Bytes32([3; 32]),
         signature: Bytes64([4; 64]),
@@ -44,7 +44,7 @@ pub fn ask(text: &str) -> Ask {
 }
 
 pub fn tokens(chunk: u32) -> Frame {
-    Frame::Tokens { chunk, text: format!("{ANSWER}{chunk} "), tokens: vec![chunk] }
+    Frame::Tokens { chunk, text: format!("{ANSWER}{chunk} "), tokens: vec![chunk], more: None }
 }
 
 /// Answers each question with `count` chunks, `pause` apart, and probes with a load; says which keys came.
@@ -83,6 +83,12 @@ pub fn serve(
                             Ok(Some(Frame::Probe { .. })) => {
                                 let load = Load { serves: true, slots: 4, ..Load::default() };
                                 stream.sender.send(&Frame::Load(load)).await.unwrap();
+                                stream.sender.finish();
+                            }
+                            Ok(Some(Frame::Tell { .. })) => {
+                                let agent = AgentPubKey::from_raw_36(vec![5; 36]);
+                                let seen = Seen { agent, milli_tokens_per_s: 9_000, troubled_permille: 3 };
+                                stream.sender.send(&Frame::Told(vec![seen])).await.unwrap();
                                 stream.sender.finish();
                             }
                             _ => {}

@@ -117,6 +117,16 @@ pub(crate) const ALL: &[Tool] = &[
         brew: &["python"],
     },
     Tool {
+        name: "ip and nft",
+        why: "tests on networks of namespaces (Linux)",
+        only_for_tests: true,
+        probe: |_| networks(),
+        apt: &["iproute2", "nftables"],
+        dnf: &["iproute", "nftables"],
+        pacman: &["iproute2", "nftables"],
+        brew: &[],
+    },
+    Tool {
         name: "Chromium",
         why: "tests of the chat page",
         only_for_tests: true,
@@ -133,6 +143,16 @@ pub(crate) fn chromium() -> Option<PathBuf> {
     std::env::var_os("CHROMIUM").map(PathBuf::from).filter(|path| path.is_file()).or_else(|| {
         ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"].iter().find_map(|name| which(name))
     })
+}
+
+/// Elsewhere than on Linux there are no namespaces, and nothing is needed.
+fn networks() -> Option<String> {
+    if !cfg!(target_os = "linux") {
+        return Some("not needed here".into());
+    }
+    // Those who are not root do not have them on their PATH everywhere.
+    let found = |name: &str| on_path(name) || Path::new("/usr/sbin").join(name).is_file();
+    (found("ip") && found("nft")).then(|| "there".into())
 }
 
 fn libclang() -> Option<PathBuf> {

@@ -26,9 +26,12 @@ pub(crate) const STORY: &str = "Tell me a long story.";
 
 /// What nodes call whether or not anything is asked: reading the network, saying what they serve, publishing and checking
 /// receipts in batches after answers.
-const BACKGROUND: [&str; 8] = [
+const BACKGROUND: [&str; 11] = [
     "get_all_model_specs",
-    "get_all_providers",
+    "get_bucket",
+    "get_providers",
+    "get_my_places",
+    "put_places",
     "get_open_requests",
     "get_my_capability",
     "put_capability",

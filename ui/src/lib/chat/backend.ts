@@ -53,7 +53,9 @@ export type FailureCode =
   | "draining"
   | "engine_failed"
   | "unknown_request"
-  | "not_admitted";
+  | "not_admitted"
+  | "cannot_see"
+  | "must_be_known";
 
 export interface Failure {
   readonly code: FailureCode;

@@ -10,9 +10,9 @@ describe("the question that travels", () => {
     ];
     expect(chatInput(history, "d", 7)).toMatchObject({
       messages: [
-        { role: "user", content: "a" },
-        { role: "assistant", content: "b" },
-        { role: "user", content: "d" },
+        { role: "user", content: "a", more: null },
+        { role: "assistant", content: "b", more: null },
+        { role: "user", content: "d", more: null },
       ],
       sampling: { seed: 7 },
     });

@@ -19,11 +19,11 @@ export function chatInput(history: readonly Exchanged[], question: string, seed:
   const messages: ChatMessage[] = history
     .filter(({ answer }) => answer !== "")
     .flatMap((past) => [
-      { role: "user" as const, content: past.question },
-      { role: "assistant" as const, content: past.answer },
+      { role: "user" as const, content: past.question, more: null },
+      { role: "assistant" as const, content: past.answer, more: null },
     ]);
-  messages.push({ role: "user", content: question });
-  return { messages, sampling: { ...sampling, seed }, max_tokens: 0, stop: [] };
+  messages.push({ role: "user", content: question, more: null });
+  return { messages, sampling: { ...sampling, seed }, max_tokens: 0, stop: [], more: null };
 }
 
 /** Why a question cannot be asked, if so: found here rather than by a provider. */

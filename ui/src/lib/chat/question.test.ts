@@ -172,14 +172,14 @@ describe("a provider that breaks the protocol", () => {
 
   it("cannot make the page keep more than the bound", () => {
     const question = start();
-    const chunk = (n: number): PeerSignal => ({ type: "tokens", id: ask.id, chunk: n, text: "x", tokens: [1] });
+    const chunk = (n: number): PeerSignal => ({ type: "tokens", id: ask.id, chunk: n, text: "x", tokens: [1], more: null });
     for (let n = 1; n <= CHUNKS_WAITING_MAX; n += 1) expect(feed(question, [chunk(n)])).toEqual([]);
     expect(failureOf(feed(question, [chunk(CHUNKS_WAITING_MAX + 1)]))).toMatchObject({ code: "broken" });
   });
 
   it("cannot answer longer than asked for", () => {
     const question = start(3);
-    const four: PeerSignal = { type: "tokens", id: ask.id, chunk: 0, text: "", tokens: [1, 2, 3, 4] };
+    const four: PeerSignal = { type: "tokens", id: ask.id, chunk: 0, text: "", tokens: [1, 2, 3, 4], more: null };
     expect(failureOf(feed(question, [four]))).toMatchObject({ code: "broken" });
   });
 
@@ -187,7 +187,7 @@ describe("a provider that breaks the protocol", () => {
     const question = start();
     const text = "x".repeat(limits.CHUNK_TEXT_BYTES_MAX);
     const count = limits.ANSWER_BYTES_MAX / limits.CHUNK_TEXT_BYTES_MAX;
-    const chunk = (n: number): PeerSignal => ({ type: "tokens", id: ask.id, chunk: n, text, tokens: [] });
+    const chunk = (n: number): PeerSignal => ({ type: "tokens", id: ask.id, chunk: n, text, tokens: [], more: null });
     for (let n = 0; n < count; n += 1) expect(failureOf(feed(question, [chunk(n)]))).toBeUndefined();
     expect(failureOf(feed(question, [chunk(count)]))).toMatchObject({ code: "broken" });
   });

@@ -155,7 +155,7 @@ export class Question {
   #advance(nowMs: number): Effect[] {
     const effects: Effect[] = [];
     for (let chunk = this.#take(); chunk !== undefined; chunk = this.#take()) {
-      this.#output.push(chunk.tokens, chunk.text);
+      this.#output.push(chunk.tokens, chunk.text, chunk.more);
       if (this.#isTooLong()) return [...effects, ...this.#fail("broken", "Its answer is longer than asked for.")];
       if (chunk.text !== "" || chunk.tokens.length > 0) {
         effects.push({ type: "text", text: chunk.text, tokens: chunk.tokens.length });

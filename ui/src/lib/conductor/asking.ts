@@ -81,6 +81,8 @@ const refusals: Record<RefuseReason, true> = {
   engine_failed: true,
   unknown_request: true,
   not_admitted: true,
+  cannot_see: true,
+  must_be_known: true,
 };
 
 function effectsOf(question: Question, arrival: { signal: LocalSignal } | null, nowMs: number): Effect[] {

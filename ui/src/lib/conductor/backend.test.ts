@@ -53,7 +53,7 @@ class TestConductor {
     switch (fn) {
       case "get_all_model_specs":
         return [specRecord];
-      case "get_all_providers":
+      case "get_providers_for_model_spec":
         return this.providers;
       case "get_agent_standing":
         return { actions: 5, warrants: this.warranted.some((agent) => equal(agent, payload as Uint8Array)) ? ["bad"] : [] };

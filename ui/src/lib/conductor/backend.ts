@@ -1,7 +1,7 @@
 // The conductor as a chat backend: keeps a connection, knows who serves what, asks, fails over, checks receipts.
 import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Model, Provider, ReceiptState } from "../chat/backend";
 import type { Asked } from "../chat/question";
-import type { Ask, Done, LocalSignal } from "../generated/types";
+import type { Ask, Done, LocalSignal, ProviderRecord } from "../generated/types";
 import { choose } from "../network/choose";
 import { advance, unconnected } from "../network/connection";
 import type { Connection, ConnectionEvent } from "../network/connection";
@@ -9,7 +9,7 @@ import { servedModels } from "../network/models";
 import type { ServedModel, ServingProvider } from "../network/models";
 import { Reputation } from "../network/reputation";
 import * as askBytes from "../verify/ask";
-import { random } from "../verify/bytes";
+import { random, toHex } from "../verify/bytes";
 import * as commit from "../verify/commit";
 import { generate, sign } from "../verify/ed25519";
 import type { SigningKey } from "../verify/ed25519";
@@ -30,6 +30,8 @@ export interface Surroundings {
 
 const REFRESH_JOINING_MS = 1_500;
 const REFRESH_READY_MS = 10_000;
+/** Models whose providers are looked up: the newest. */
+const SPECS_SHOWN_MAX = 32;
 /** Refreshes in a row that may fail before the connection counts as lost. */
 const REFRESH_FAILURES_MAX = 2;
 /** Providers that one question may be passed on to before its first token. */
@@ -40,7 +42,7 @@ const BATCH_PAUSES_MS = [0, 250, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
 /** Failures after which another provider may do better. */
 const passedOn: ReadonlySet<FailureCode> = new Set<FailureCode>([
   "silent", "gone", "broken", "unknown_model", "busy", "draining", "engine_failed", "unknown_request",
-  "not_admitted",
+  "not_admitted", "cannot_see", "must_be_known",
 ]);
 
 export class ConductorBackend implements ChatBackend {
@@ -240,7 +242,12 @@ export class ConductorBackend implements ChatBackend {
     const link = this.#link;
     if (link === null) return;
     try {
-      const [specs, providers] = [await calls.getAllModelSpecs(link), await calls.getAllProviders(link)];
+      const specs = (await calls.getAllModelSpecs(link)).slice(-SPECS_SHOWN_MAX);
+      const found = new Map<string, ProviderRecord>();
+      for (const { spec } of specs) {
+        for (const provider of await calls.getProviders(link, spec.entry)) found.set(toHex(provider.agent), provider);
+      }
+      const providers = [...found.values()];
       if (link !== this.#link) return;
       this.#refreshFailures = 0;
       this.#move({ type: "models", models: servedModels(specs, providers, link.agent, this.#around.showHash) });

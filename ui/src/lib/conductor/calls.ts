@@ -13,8 +13,9 @@ export async function getAllModelSpecs(link: Link): Promise<ModelSpecRecord[]> {
   return (await link.call("get_all_model_specs", null)) as ModelSpecRecord[];
 }
 
-export async function getAllProviders(link: Link): Promise<ProviderRecord[]> {
-  return (await link.call("get_all_providers", null)) as ProviderRecord[];
+/** Those at the root of the spec's buckets: everybody in a small network, a few of a large one. */
+export async function getProviders(link: Link, spec: Uint8Array): Promise<ProviderRecord[]> {
+  return (await link.call("get_providers_for_model_spec", spec)) as ProviderRecord[];
 }
 
 export async function sendSignal(link: Link, to: Uint8Array, signal: PeerSignal): Promise<void> {

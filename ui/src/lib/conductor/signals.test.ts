@@ -6,7 +6,7 @@ import { readLocalSignal } from "./signals";
 const provider = new TestProvider(1);
 const from = provider.agent;
 const id = filled(16, 1);
-const tokens = { type: "tokens", id, chunk: 0, text: "a", tokens: [1] };
+const tokens = { type: "tokens", id, chunk: 0, text: "a", tokens: [1], more: null };
 
 function peer(signal: unknown): unknown {
   return readLocalSignal({ type: "peer", from, signal });

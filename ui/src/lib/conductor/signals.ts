@@ -2,6 +2,7 @@
 import { limits } from "../generated/types";
 import type {
   BatchProof,
+  ChunkMore,
   Done,
   FinishReason,
   LocalSignal,
@@ -9,6 +10,8 @@ import type {
   Receipt,
   RefuseReason,
   SignedReceipt,
+  TokenChunk,
+  TokenLogprob,
 } from "../generated/types";
 
 const HASH_BYTES = 39;
@@ -29,6 +32,8 @@ const refuseReasons: readonly RefuseReason[] = [
   "engine_failed",
   "unknown_request",
   "not_admitted",
+  "cannot_see",
+  "must_be_known",
 ];
 
 /** Reads an emitted signal. Messages that a requester never gets are null too. */
@@ -56,13 +61,7 @@ function peerSignal(fields: Fields): PeerSignal | null {
     case "accepted":
       return { type: "accepted", id: id(), queue_position: integer(fields["queue_position"], U32_MAX) };
     case "tokens":
-      return {
-        type: "tokens",
-        id: id(),
-        chunk: integer(fields["chunk"], limits.ANSWER_CHUNKS_MAX),
-        text: text(fields["text"], limits.CHUNK_TEXT_BYTES_MAX),
-        tokens: list(fields["tokens"], limits.CHUNK_TOKENS_MAX, (token) => integer(token, U32_MAX)),
-      };
+      return { type: "tokens", ...tokenChunk(fields, id()) };
     case "done":
       return { type: "done", ...done(fields, id()) };
     case "refused":
@@ -79,11 +78,61 @@ function peerSignal(fields: Fields): PeerSignal | null {
   }
 }
 
+function tokenChunk(fields: Fields, id: Uint8Array): TokenChunk {
+  const chunk = {
+    id,
+    chunk: integer(fields["chunk"], limits.ANSWER_CHUNKS_MAX),
+    text: text(fields["text"], limits.CHUNK_TEXT_BYTES_MAX),
+    tokens: list(fields["tokens"], limits.CHUNK_TOKENS_MAX, (token) => integer(token, U32_MAX)),
+    more: optional(fields["more"], (more) => chunkMore(map(more))),
+  };
+  if (chunk.more !== null) {
+    const { reasoning, tool_calls, logprobs } = chunk.more;
+    const said = [chunk.text, reasoning];
+    for (const call of tool_calls) said.push(call.arguments, call.begins?.id ?? "", call.begins?.name ?? "");
+    const bytes = said.reduce((sum, part) => sum + utf8.encode(part).length, 0);
+    const isOneEach = logprobs.length === 0 || logprobs.length === chunk.tokens.length;
+    const likely = logprobs.reduce((sum, { top }) => sum + top.length + 1, 0);
+    const fits = bytes <= limits.CHUNK_TEXT_BYTES_MAX && likely <= limits.CHUNK_LOGPROBS_MAX;
+    if (!isOneEach || !fits) throw new Misshapen();
+  }
+  return chunk;
+}
+
+function chunkMore(fields: Fields): ChunkMore {
+  const word = (value: unknown) => text(value, limits.CHUNK_TEXT_BYTES_MAX);
+  return {
+    reasoning: word(fields["reasoning"]),
+    tool_calls: list(fields["tool_calls"], limits.CHUNK_TOOL_CALLS_MAX, (value) => {
+      const call = map(value);
+      const begin = (begins: Fields) => ({ id: word(begins["id"]), name: word(begins["name"]) });
+      return {
+        index: integer(call["index"], U32_MAX),
+        begins: optional(call["begins"], (begins) => begin(map(begins))),
+        arguments: word(call["arguments"]),
+      };
+    }),
+    logprobs: list(fields["logprobs"], limits.CHUNK_TOKENS_MAX, (value) => {
+      const { chosen, top } = map(value);
+      return { chosen: logprob(map(chosen)), top: list(top, limits.TOP_LOGPROBS_MAX, (one) => logprob(map(one))) };
+    }),
+  };
+}
+
+function logprob(fields: Fields): TokenLogprob {
+  const { text: bytes, logprob_micro } = fields;
+  if (!(bytes instanceof Uint8Array) || bytes.length > limits.TOKEN_TEXT_BYTES_MAX) throw new Misshapen();
+  if (typeof logprob_micro !== "number" || (logprob_micro | 0) !== logprob_micro) throw new Misshapen();
+  return { token: integer(fields["token"], U32_MAX), text: bytes, logprob_micro };
+}
+
 function done(fields: Fields, id: Uint8Array): Done {
   return {
     id,
     chunks: integer(fields["chunks"], limits.ANSWER_CHUNKS_MAX),
     receipt: signedReceipt(map(fields["receipt"])),
+    cached_tokens: integer(fields["cached_tokens"], limits.CONTEXT_TOKENS_MAX),
+    stopped_by: optional(fields["stopped_by"], (at) => integer(at, limits.STOP_STRINGS_MAX - 1)),
     first_token_us: integer(fields["first_token_us"], limits.DURATION_US_MAX),
     decode_us: integer(fields["decode_us"], limits.DURATION_US_MAX),
   };
@@ -138,6 +187,10 @@ function text(value: unknown, max: number): string {
   if (typeof value !== "string" || value.length > max) throw new Misshapen();
   if (value.length > max / 3 && utf8.encode(value).length > max) throw new Misshapen();
   return value;
+}
+
+function optional<Value>(value: unknown, read: (value: unknown) => Value): Value | null {
+  return value === null ? null : read(value);
 }
 
 function list<Item>(value: unknown, max: number, read: (item: unknown) => Item): Item[] {

@@ -17,6 +17,8 @@ export const limits = {
   CAPABILITY_ROLES_MAX: 3,
   CAPABILITY_ADDRESSES_MAX: 8,
   ADDRESS_BYTES_MAX: 128,
+  ROUTER_ADDRESSES_MAX: 8,
+  REGION_BYTES_MAX: 16,
   BACKEND_DETAIL_BYTES_MAX: 64,
   TOKENS_PER_S_MAX: 10000000,
   CHAT_MESSAGES_MAX: 2048,
@@ -39,7 +41,14 @@ export const limits = {
   CHUNK_TOKENS_MAX: 4096,
   DETAIL_BYTES_MAX: 512,
   SIGNAL_RECIPIENTS_MAX: 16,
-  LINK_TAG_BYTES_MAX: 0,
+  BUCKET_TAG_BYTES: 1,
+  BUCKET_DEPTH_MAX: 24,
+  BUCKET_LISTED_MAX: 512,
+  BUCKET_MEMBERS_MAX: 128,
+  LINK_RENEW_US: 86400000000,
+  LINK_AGE_US_MAX: 216000000000,
+  LINK_AHEAD_US_MAX: 3600000000,
+  MODEL_SPECS_LISTED_MAX: 512,
   ANSWER_CHUNKS_MAX: 1048577,
   DURATION_US_MAX: 2592000000000,
   TIMESTAMP_US_MAX: 9007199254740991,
@@ -147,6 +156,14 @@ export type ServedModel = {
   tokens_per_s: number,
 };
 
+/** A router that a node runs for others. */
+export type RouterOffer = {
+  /** Ed25519 key that the router proves; not the key of the node's own data plane. */
+  key: Uint8Array,
+  /** Where it listens, and routers at which it is registered: the first of two in a row. At least one. */
+  addresses: Array<string>,
+};
+
 /** What an agent offers. One per agent; changed only when it changes. */
 export type Capability = {
   /** At least one, without repetition, in order. */
@@ -157,12 +174,18 @@ export type Capability = {
   transport_key: Uint8Array | null,
   /** Where the data plane listens. */
   addresses: Array<string>,
+  /** On the data plane it answers only agents that show who they are. */
+  must_be_known?: boolean,
   /** What computes. */
   backend: Backend,
   /** Device name or instruction set, for people. */
   backend_detail: string,
   /** Models served; empty unless the roles include provider. */
   models: Array<ServedModel>,
+  /** The router, if the roles include router, and only then. */
+  router: RouterOffer | null,
+  /** Where the node stands, by its own word: a coarse label such as `eu` or `de`; none if it does not say. */
+  region: string | null,
 };
 
 /** A question that waits on the DHT for one provider, sealed to it. */
@@ -294,7 +317,7 @@ export type Done = {
 };
 
 /** Why a provider does not answer. */
-export type RefuseReason = "unknown_model" | "busy" | "prompt_too_long" | "malformed" | "draining" | "engine_failed" | "unknown_request" | "not_admitted";
+export type RefuseReason = "unknown_model" | "busy" | "prompt_too_long" | "malformed" | "draining" | "engine_failed" | "unknown_request" | "not_admitted" | "must_be_known";
 
 /** A message from one peer to another. */
 export type PeerSignal = { "type": "ask" } & Ask | { "type": "accepted",
@@ -355,14 +378,20 @@ export type CapabilityInput = {
   /** See [`Capability`]. */
   addresses: Array<string>,
   /** See [`Capability`]. */
+  must_be_known?: boolean,
+  /** See [`Capability`]. */
   backend: Backend,
   /** See [`Capability`]. */
   backend_detail: string,
   /** See [`Capability`]. */
   models: Array<ServedModel>,
+  /** See [`Capability`]. */
+  router: RouterOffer | null,
+  /** See [`Capability`]. */
+  region: string | null,
 };
 
-/** A provider as found on the DHT (`get_all_providers`, `get_providers_for_model_spec`). */
+/** Whoever offers something, as found on the DHT (`get_providers`, `get_provider`, `get_providers_for_model_spec`). */
 export type ProviderRecord = {
   /** Who. */
   agent: Uint8Array,
@@ -454,4 +483,63 @@ export type AgentStanding = {
   actions: number,
   /** Reasons of the system warrants against it. */
   warrants: Array<string>,
+};
+
+/** What somebody is looked for as. */
+export type Topic = { "type": "providers", "of": Uint8Array } | { "type": "routers" } | { "type": "router", "of": Uint8Array };
+
+/** One of the 2^depth buckets of a topic. */
+export type Place = {
+  /** How deep. */
+  depth: number,
+  /** Which of the 2^depth. */
+  bucket: number,
+};
+
+/** Which bucket to read (`get_bucket`). */
+export type BucketQuery = {
+  /** Whose. */
+  topic: Topic,
+  /** Which. */
+  place: Place,
+  /** Links drawn before this are passed over: whoever drew them is gone. */
+  not_before: number,
+};
+
+/** Somebody who is linked from a bucket: a hint until his capability was fetched. */
+export type BucketMember = {
+  /** Who. */
+  agent: Uint8Array,
+  /** A version of his capability. */
+  capability: Uint8Array,
+  /** When the newest link was drawn. Microseconds since the epoch. */
+  linked_at: number,
+};
+
+/** Where this node wants to be found (`put_places`): this, and nothing else. */
+export type PlacesInput = {
+  /** Each topic once, and how deep its buckets are. */
+  topics: Array<TopicDepth>,
+  /** Links drawn before this are drawn anew. */
+  renew_before: number,
+  /** Links drawn before this are not looked at by anybody any more. */
+  not_before: number,
+};
+
+/** A topic, and the depth of its buckets. */
+export type TopicDepth = {
+  /** Whose buckets. */
+  topic: Topic,
+  /** How deep they are. */
+  depth: number,
+};
+
+/** Where this node is linked from already (`get_my_places`, `put_places`). */
+export type OwnPlaces = {
+  /** Topics that it is linked under, of those asked for. */
+  topics: Array<TopicDepth>,
+  /** Links that were drawn just now. */
+  drawn: number,
+  /** Links that were removed just now. */
+  removed: number,
 };

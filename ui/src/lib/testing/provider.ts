@@ -52,7 +52,7 @@ export class TestProvider {
     const output = new commit.Output(ask.salt);
     const chunks = texts.map((text, chunk): PeerSignal => {
       output.push([chunk], text);
-      return { type: "tokens", id: ask.id, chunk, text, tokens: [chunk] };
+      return { type: "tokens", id: ask.id, chunk, text, tokens: [chunk], more: null };
     });
     const receipt = {
       provider: this.agent,
@@ -71,6 +71,8 @@ export class TestProvider {
       id: ask.id,
       chunks: texts.length,
       receipt: { receipt, signature: sign(this.#key, receipts.canonical(receipt)) },
+      cached_tokens: 0,
+      stopped_by: null,
       first_token_us: 40_000,
       decode_us: 1_000,
     };
@@ -109,6 +111,8 @@ export class TestProvider {
         backend: "cpu",
         backend_detail: "avx2",
         models: [{ spec: { entry: spec, action: filled(39, 8) }, tokens_per_s }],
+        router: null,
+        region: null,
       },
     };
   }
@@ -137,10 +141,11 @@ export function testAsk(max_tokens = 0): Ask {
     id: filled(16, 1),
     spec,
     input: {
-      messages: [{ role: "user", content: "?" }],
+      messages: [{ role: "user", content: "?", more: null }],
       sampling: { temperature_milli: 0, top_p_milli: 1_000, min_p_milli: 0, top_k: 0, seed: 1 },
       max_tokens,
       stop: [],
+      more: null,
     },
     salt: filled(32, 2),
     session_key: session.publicKey,

@@ -36,9 +36,14 @@ class Hash implements Sink<Uint8Array> {
 export class Encoder<Result> {
   readonly #sink: Sink<Result>;
 
-  private constructor(sink: Sink<Result>, domain: string) {
+  private constructor(sink: Sink<Result>, domain?: string) {
     this.#sink = sink;
-    this.text(domain);
+    if (domain !== undefined) this.text(domain);
+  }
+
+  /** Bytes in memory without a tag, to be added to what has one. */
+  static bare(): Encoder<Uint8Array> {
+    return new Encoder(new Memory());
   }
 
   /** Bytes in memory. */
@@ -71,6 +76,11 @@ export class Encoder<Result> {
     return this.raw(bytes);
   }
 
+  /** Two's complement. */
+  i32(value: number): this {
+    return this.u32(value >>> 0);
+  }
+
   /** Takes what JavaScript holds exactly. */
   u64(value: number): this {
     return this.#wide(value);
@@ -83,8 +93,27 @@ export class Encoder<Result> {
 
   /** Length in bytes, then UTF-8. */
   text(text: string): this {
-    const bytes = utf8.encode(text);
+    return this.blob(utf8.encode(text));
+  }
+
+  /** Length in bytes, then the bytes. */
+  blob(bytes: Uint8Array): this {
     return this.u32(bytes.length).raw(bytes);
+  }
+
+  /** One byte: 0 for nothing, 1 before what `write` adds. */
+  option<Value>(value: Value | null, write: (value: Value) => unknown): this {
+    if (value === null) return this.u8(0);
+    this.u8(1);
+    write(value);
+    return this;
+  }
+
+  /** Length of a list, then what `write` adds for each. */
+  list<Item>(items: readonly Item[], write: (item: Item) => unknown): this {
+    this.u32(items.length);
+    items.forEach(write);
+    return this;
   }
 
   #wide(value: number): this {

@@ -1,7 +1,7 @@
 // The golden vectors that Rust and wasm are held to, run through the twins here.
 import { describe, expect, it } from "vitest";
 import { readLocalSignal } from "../conductor/signals";
-import type { BatchProof, ChatInput, Receipt, ReceiptBatch, SignedReceipt } from "../generated/types";
+import type { BatchProof, ChatInput, ChunkMore, Receipt, ReceiptBatch, SignedReceipt } from "../generated/types";
 import { filled } from "../testing/provider";
 import * as ask from "./ask";
 import { fromHex, toHex } from "./bytes";
@@ -32,9 +32,9 @@ const hexed = (bytes: Uint8Array) => `0x${toHex(bytes)}`;
 /** Those of the operations that the page has a twin of. A verdict is only compared as good or bad. */
 const operations: Record<string, (input: never) => string | boolean> = {
   "commit.input": (c: { salt: Uint8Array; input: ChatInput }) => hexed(commit.input(c.salt, c.input)),
-  "commit.output": (c: { salt: Uint8Array; tokens: number[]; text: string }) => {
+  "commit.output": (c: { salt: Uint8Array; tokens: number[]; text: string; more: ChunkMore | null }) => {
     const output = new commit.Output(c.salt);
-    output.push(c.tokens, c.text);
+    output.push(c.tokens, c.text, c.more);
     return hexed(output.finish());
   },
   "ask.canonical": (c: { id: Uint8Array; spec: Uint8Array; commitment: Uint8Array; session_key: Uint8Array }) =>

@@ -1,6 +1,6 @@
 //! Commitments, receipts and trees: which bytes, which hashes.
 
-use super::fixtures::{agent, b32, batch, chat, entry_hash, receipt, with};
+use super::fixtures::{agent, b32, batch, chat, entry_hash, everything, receipt, spoken, with};
 use super::{computed, stated};
 use ainonymous_types::*;
 use ainonymous_verify::vectors::{AskCase, BatchCase, File, InputCase, LeavesCase, OutputCase, PathCase};
@@ -9,8 +9,15 @@ use ainonymous_verify::{commit, merkle as tree, receipt as statement};
 pub(crate) fn commitments() -> File {
     let input =
         |name: &str, salt: u8, input: ChatInput| computed(name, "commit.input", &InputCase { salt: b32(salt), input });
-    let output = |name: &str, tokens: &[u32], text: &str| {
-        computed(name, "commit.output", &OutputCase { salt: b32(9), tokens: tokens.into(), text: text.into() })
+    let said = |name: &str, tokens: &[u32], text: &str, more| {
+        computed(name, "commit.output", &OutputCase { salt: b32(9), tokens: tokens.into(), text: text.into(), more })
+    };
+    let output = |name: &str, tokens: &[u32], text: &str| said(name, tokens, text, None);
+    let more = |name: &str, spoil: &dyn Fn(&mut ChatMore)| {
+        input(name, 9, with(everything(), |c| spoil(c.more.as_deref_mut().unwrap())))
+    };
+    let beside = |name: &str, spoil: &dyn Fn(&mut MessageMore)| {
+        input(name, 9, with(everything(), |c| spoil(c.messages[1].more.as_deref_mut().unwrap())))
     };
     let ask = AskCase {
         id: RequestId([5; 16]),
@@ -19,10 +26,11 @@ pub(crate) fn commitments() -> File {
         session_key: b32(0x51),
     };
     let minimal = ChatInput {
-        messages: vec![ChatMessage { role: ChatRole::User, content: "hi".into() }],
+        messages: vec![ChatMessage::new(ChatRole::User, "hi")],
         sampling: Sampling { temperature_milli: 0, top_p_milli: 1_000, min_p_milli: 0, top_k: 0, seed: 0 },
         max_tokens: 0,
         stop: vec![],
+        more: None,
     };
     let cases = vec![
         input("a question", 9, chat()),
@@ -32,9 +40,44 @@ pub(crate) fn commitments() -> File {
         input("roles count", 9, with(chat(), |c| c.messages[0].role = ChatRole::Assistant)),
         input("no stop texts", 9, with(chat(), |c| c.stop.clear())),
         input("the least that can be asked", 9, minimal),
+        input("a question with everything", 9, everything()),
+        beside("another image", &|m| m.images[0].file[0] = 1),
+        beside("an image at another place", &|m| m.images[0].at = 3),
+        beside("another thought before", &|m| m.reasoning = None),
+        beside("other arguments of a call", &|m| m.tool_calls[0].arguments = "{}".into()),
+        beside("a call's result", &|m| m.tool_call_id = Some("call_1".into())),
+        beside("a tool's name", &|m| m.name = None),
+        more("a prompt of text", &|m| m.prompt = Some(ChatPrompt::Text("2+2=".into()))),
+        more("a prompt of tokens", &|m| m.prompt = Some(ChatPrompt::Tokens(vec![2, 818]))),
+        more("another tool", &|m| m.tools[0].parameters = "{}".into()),
+        more("a tool without a word", &|m| m.tools[0].description = None),
+        more("no tool may be called", &|m| m.tool_choice = ChatToolChoice::None),
+        more("a tool must be called", &|m| m.tool_choice = ChatToolChoice::Required),
+        more("this tool must be called", &|m| m.tool_choice = ChatToolChoice::Named("weather".into())),
+        more("one call at a time", &|m| m.parallel_tool_calls = false),
+        more("without a thought", &|m| m.thinking = Some(false)),
+        more("as the template thinks", &|m| m.thinking = None),
+        more("other variables", &|m| m.template_arguments.clear()),
+        more("nothing adjusted", &|m| m.adjust = None),
+        more("a bonus", &|m| m.adjust.as_mut().unwrap().presence_milli = -1),
+        more("another bias", &|m| m.adjust.as_mut().unwrap().bias[0].bias_milli = 5),
+        more("any text", &|m| m.constraint = None),
+        more("any object", &|m| m.constraint = Some(ChatConstraint::JsonObject)),
+        more("a regular expression", &|m| m.constraint = Some(ChatConstraint::Regex("a+".into()))),
+        more("a grammar of Lark", &|m| m.constraint = Some(ChatConstraint::Lark("start: /a+/".into()))),
+        more("a grammar of llama.cpp", &|m| m.constraint = Some(ChatConstraint::Gbnf("root ::= \"a\"".into()))),
+        more("a choice", &|m| m.constraint = Some(ChatConstraint::Choice(vec!["yes".into(), "no".into()]))),
+        more("the token's probability alone", &|m| m.logprobs = Some(0)),
+        more("no probabilities", &|m| m.logprobs = None),
+        more("without an end", &|m| m.ignore_end = true),
+        more("another beginning", &|m| m.begun.push(1)),
         output("an answer", &[818, 5279, 529, 7001, 563, 9079, 236761, 106], "The capital of France is Paris."),
         output("the same text from other tokens", &[818, 5279], "The capital of France is Paris."),
         output("no answer at all", &[], ""),
+        said("thoughts and calls", &[818, 5279], "It rains.", Some(spoken())),
+        said("probabilities do not count", &[818, 5279], "It rains.", Some(with(spoken(), |m| m.logprobs.clear()))),
+        said("another thought", &[818, 5279], "It rains.", Some(with(spoken(), |m| m.reasoning.push('!')))),
+        said("another call", &[818, 5279], "It rains.", Some(with(spoken(), |m| m.tool_calls[0].index = 1))),
         output("beyond ASCII", &[u32::MAX], "Zu\u{308}rich \u{1f1e8}\u{1f1ed}"),
         computed("what the session key signs", "ask.canonical", &ask),
     ];

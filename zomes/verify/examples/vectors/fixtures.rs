@@ -57,10 +57,17 @@ pub(crate) fn capability() -> Capability {
         sealing_key: b32(0x21),
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: "avx2".into(),
         models: vec![ServedModel { spec: spec_ref(), tokens_per_s: 100 }],
+        router: None,
+        region: None,
     }
+}
+
+pub(crate) fn router() -> RouterOffer {
+    RouterOffer { key: b32(0x71), addresses: vec!["quic://192.0.2.1:4433".into()] }
 }
 
 /// Alice asks Bob.
@@ -101,12 +108,71 @@ pub(crate) fn revocation() -> Revocation {
 pub(crate) fn chat() -> ChatInput {
     ChatInput {
         messages: vec![
-            ChatMessage { role: ChatRole::System, content: "Answer briefly.".into() },
-            ChatMessage { role: ChatRole::User, content: "What is the capital of France? \u{1f1eb}\u{1f1f7}".into() },
+            ChatMessage::new(ChatRole::System, "Answer briefly."),
+            ChatMessage::new(ChatRole::User, "What is the capital of France? \u{1f1eb}\u{1f1f7}"),
         ],
         sampling: Sampling { seed: 42, ..Sampling::default() },
         max_tokens: 16,
         stop: vec!["\n\n".into()],
+        more: None,
+    }
+}
+
+/// A question that uses every field.
+pub(crate) fn everything() -> ChatInput {
+    let more = MessageMore {
+        images: vec![ChatImage { at: 0, file: vec![0x89, 0x50, 0x4e, 0x47] }],
+        reasoning: Some("It is in Europe.".into()),
+        tool_calls: vec![ChatToolCall {
+            id: "call_0".into(),
+            name: "weather".into(),
+            arguments: "{\"city\":\"Paris\"}".into(),
+        }],
+        tool_call_id: None,
+        name: Some("Tom".into()),
+    };
+    let tool = ChatTool {
+        name: "weather".into(),
+        description: Some("The weather in a city.".into()),
+        parameters: "{\"type\":\"object\"}".into(),
+    };
+    let adjust = ChatAdjust {
+        repetition_milli: 1_100,
+        presence_milli: -500,
+        frequency_milli: 250,
+        last_tokens: 64,
+        bias: vec![LogitBias { token: 300, bias_milli: -100_000 }],
+    };
+    let mut chat = chat();
+    chat.messages[1].more = Some(Box::new(more));
+    chat.more = Some(Box::new(ChatMore {
+        prompt: None,
+        tools: vec![tool],
+        tool_choice: ChatToolChoice::Auto,
+        parallel_tool_calls: true,
+        thinking: Some(true),
+        template_arguments: "{\"style\":\"plain\"}".into(),
+        adjust: Some(adjust),
+        constraint: Some(ChatConstraint::JsonSchema("{\"type\":\"string\"}".into())),
+        logprobs: Some(5),
+        ignore_end: false,
+        begun: vec![818, 5_279],
+    }));
+    chat
+}
+
+/// What a part of an answer can have besides text.
+pub(crate) fn spoken() -> ChunkMore {
+    let one = |token, logprob_micro| TokenLogprob { token, text: vec![0xe2, 0x98], logprob_micro };
+    let logprobs = |token| TokenLogprobs { chosen: one(token, -1_234_567), top: vec![one(7, i32::MIN)] };
+    ChunkMore {
+        reasoning: "It is in Europe.".into(),
+        tool_calls: vec![ToolCallPiece {
+            index: 0,
+            begins: Some(ToolCallBegin { id: "call_0".into(), name: "weather".into() }),
+            arguments: "{\"city\":\"Paris\"}".into(),
+        }],
+        logprobs: vec![logprobs(818), logprobs(5_279)],
     }
 }
 
@@ -131,12 +197,17 @@ fn known(author: u8, n: u8, entry: AppEntry) -> (ActionHash, Known) {
 }
 
 /// The valid records that there are: a spec (20), Bob's capability (30), Alice's request to Bob (40), his answer (50),
-/// his batch (60), a grant of his (70), something else of his (80), Mallory's capability as auditor (90), and Alice's
-/// revocation of Mallory (100): she founded the network.
+/// his batch (60), a grant of his (70), something else of his (80), Mallory's capability as auditor (90), Alice's
+/// revocation of Mallory (100): she founded the network; and Mallory's capability as router (110).
 pub(crate) fn records() -> Vec<(ActionHash, Known)> {
     let auditor = with(capability(), |c| {
         c.roles = vec![Role::Auditor];
         c.models.clear();
+    });
+    let forwarding = with(capability(), |c| {
+        c.roles = vec![Role::Router];
+        c.models.clear();
+        c.router = Some(router());
     });
     vec![
         known(ALICE, 20, AppEntry::ModelSpec(model_spec())),
@@ -148,5 +219,6 @@ pub(crate) fn records() -> Vec<(ActionHash, Known)> {
         (action(80), Known { author: agent(BOB), content: Content::Other }),
         known(MALLORY, 90, AppEntry::Capability(auditor)),
         known(ALICE, 100, AppEntry::Revocation(revocation())),
+        known(MALLORY, 110, AppEntry::Capability(forwarding)),
     ]
 }

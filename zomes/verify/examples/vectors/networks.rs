@@ -5,8 +5,10 @@
 use super::fixtures::{agent, b32, with, ALICE, BOB, MALLORY, NOW};
 use super::{computed, stated};
 use ainonymous_types::*;
-use ainonymous_verify::vectors::{Case, DnaCase, File, JoiningCase, MembershipCase, NetworkCase, RevocationCase};
-use ainonymous_verify::{invite, network};
+use ainonymous_verify::vectors::{
+    Case, DnaCase, File, JoiningCase, LinkClaimCase, LinkProofCase, MembershipCase, NetworkCase, RevocationCase,
+};
+use ainonymous_verify::{invite, link, network};
 use ed25519_dalek::{Signer, SigningKey};
 use holochain_serialized_bytes::encode;
 
@@ -63,8 +65,9 @@ pub(crate) fn cases() -> File {
     let mut cases = identities();
     cases.extend(joining());
     cases.extend(revoking());
+    cases.extend(being_known());
     File {
-        about: "Networks and invites: identities, what is signed, who may join, who may revoke.".into(),
+        about: "Networks and invites: identities, what is signed, who may join, who may revoke, who asks.".into(),
         records: serde_json::Value::Null,
         cases,
     }
@@ -192,5 +195,28 @@ fn revoking() -> Vec<Case> {
         case("a member revokes an agent", properties(), agent(MALLORY), bob(), "not_founder"),
         case("a founder revokes a founder", properties(), founder(), Revoked::Agent(person(0x72)), "founder_revoked"),
         case("in a public network", network::public("Everybody"), agent(ALICE), bob(), "unsupported"),
+    ]
+}
+
+fn being_known() -> Vec<Case> {
+    let network = |n: u8| DnaHash::from_raw_36(vec![n; 36]);
+    let claim = || LinkClaim { binding: b32(1), requester: b32(2), provider: b32(3) };
+    let case = |name: &str, spoil: &dyn Fn(&mut LinkProofCase), expected: &str| {
+        let (network, agent) = (network(4), person(0x74));
+        let signature = sign(0x74, &link::canonical(&network, &agent, &claim()));
+        let case = LinkProofCase { network, claim: claim(), proof: LinkProof { agent, signature } };
+        stated(name, "link.proves", &with(case, |c| spoil(c)), expected)
+    };
+    let signed = LinkClaimCase { network: network(4), agent: person(0x74), claim: claim() };
+    vec![
+        computed("what an agent signs to be known", "link.canonical", &signed),
+        case("an agent that is known", &|_| (), "ok"),
+        case("on another connection", &|c| c.claim.binding = b32(9), "signature"),
+        case("with another requester's key", &|c| c.claim.requester = b32(9), "signature"),
+        case("to another provider", &|c| c.claim.provider = b32(9), "signature"),
+        case("the other way round", &|c| (c.claim.requester, c.claim.provider) = (b32(3), b32(2)), "signature"),
+        case("in another network", &|c| c.network = DnaHash::from_raw_36(vec![5; 36]), "signature"),
+        case("in another's name", &|c| c.proof.agent = person(0x75), "signature"),
+        case("a signature of zeros", &|c| c.proof.signature = Bytes64([0; 64]), "signature"),
     ]
 }

@@ -3,8 +3,11 @@
 use super::fixtures::*;
 use super::stated;
 use ainonymous_types::*;
+use ainonymous_verify::buckets;
 use ainonymous_verify::rules::{Anchor, AppEntry, Kind, LinkKind};
-use ainonymous_verify::vectors::{anchor, Case, ChangeCase, EncodingCase, EntryCase, File, LinkCase, UnlinkCase};
+use ainonymous_verify::vectors::{
+    anchor, bucket, Case, ChangeCase, EncodingCase, EntryCase, File, LinkCase, PlaceCase, UnlinkCase,
+};
 
 pub(crate) fn entries() -> File {
     let mut cases = model_specs();
@@ -75,12 +78,48 @@ fn capabilities() -> Vec<Case> {
     let case = |name: &str, spoil: &dyn Fn(&mut Capability), expected: &str| {
         entry(name, BOB, AppEntry::Capability(with(capability(), |c| spoil(c))), expected)
     };
-    let addresses = |n: usize| (0..n).map(|i| format!("10.0.0.{i}:7")).collect::<Vec<_>>();
+    fn offering(spoil: &dyn Fn(&mut RouterOffer)) -> impl Fn(&mut Capability) + '_ {
+        move |c| {
+            c.roles = vec![Provider, Router];
+            c.router = Some(with(router(), |r| spoil(r)));
+        }
+    }
+    fn addresses(n: usize) -> Vec<String> {
+        (0..n).map(|i| format!("10.0.0.{i}:7")).collect()
+    }
     let speed = |n| move |c: &mut Capability| c.models[0].tokens_per_s = n;
     let spec = |spoil: fn(&mut SpecRef)| move |c: &mut Capability| spoil(&mut c.models[0].spec);
     vec![
         case("capability", &|_| (), "ok"),
-        case("all roles", &|c| c.roles = vec![Provider, Router, Auditor], "ok"),
+        case(
+            "all roles",
+            &|c| {
+                c.roles = vec![Provider, Router, Auditor];
+                c.router = Some(router());
+            },
+            "ok",
+        ),
+        case("the router role without a router", &|c| c.roles = vec![Provider, Router], "router_and_role"),
+        case("a router without the router role", &|c| c.router = Some(router()), "router_and_role"),
+        case("a router's key of zeros", &offering(&|r| r.key = b32(0)), "zero_key"),
+        case("a router nowhere", &offering(&|r| r.addresses.clear()), "empty"),
+        case("most addresses of a router", &offering(&|r| r.addresses = addresses(limits::ROUTER_ADDRESSES_MAX)), "ok"),
+        case(
+            "one address of a router past",
+            &offering(&|r| r.addresses = addresses(limits::ROUTER_ADDRESSES_MAX + 1)),
+            "too_many",
+        ),
+        case("an address of a router twice", &offering(&|r| r.addresses = vec!["a:1".into(); 2]), "repeated"),
+        case(
+            "address of a router one byte past",
+            &offering(&|r| r.addresses = vec!["a".repeat(limits::ADDRESS_BYTES_MAX + 1)]),
+            "too_long",
+        ),
+        case("a region", &|c| c.region = Some("eu-west".into()), "ok"),
+        case("longest region", &|c| c.region = Some("a".repeat(limits::REGION_BYTES_MAX)), "ok"),
+        case("region one byte past", &|c| c.region = Some("a".repeat(limits::REGION_BYTES_MAX + 1)), "too_long"),
+        case("an empty region", &|c| c.region = Some(String::new()), "empty"),
+        case("a region in capitals", &|c| c.region = Some("DE".into()), "charset"),
         case("no roles", &|c| c.roles.clear(), "empty"),
         case("too many roles", &|c| c.roles = vec![Provider; limits::CAPABILITY_ROLES_MAX + 1], "too_many"),
         case("roles out of order", &|c| c.roles = vec![Auditor, Provider], "unordered"),
@@ -204,7 +243,8 @@ pub(crate) fn links() -> File {
     use LinkKind::*;
     let to = |n: u8| AnyLinkableHash::from(action(n));
     let specs = || AnyLinkableHash::from(anchor(Anchor::ModelSpecs));
-    let providers = || AnyLinkableHash::from(anchor(Anchor::Providers));
+    let other = || AnyLinkableHash::from(entry_hash(77));
+    let of_spec = || Topic::Providers(entry_hash(20));
     let revoked = || AnyLinkableHash::from(anchor(Anchor::Revocations));
     let spec = || AnyLinkableHash::from(entry_hash(20));
     let who = |n: u8| AnyLinkableHash::from(agent(n));
@@ -212,19 +252,34 @@ pub(crate) fn links() -> File {
         link("anchor to model spec", ALICE, AllModelSpecs, specs(), to(20), "ok"),
         link("anchor to somebody else's model spec", BOB, AllModelSpecs, specs(), to(20), "not_author"),
         link("anchor of model specs to a capability", BOB, AllModelSpecs, specs(), to(30), "link_target"),
-        link("another anchor to a model spec", ALICE, AllModelSpecs, providers(), to(20), "link_base"),
+        link("another anchor to a model spec", ALICE, AllModelSpecs, revoked(), to(20), "link_base"),
         link("anchor to an entry", ALICE, AllModelSpecs, specs(), spec(), "link_target"),
         link("anchor to what has not arrived", ALICE, AllModelSpecs, specs(), to(99), "missing"),
-        link("anchor to provider", BOB, AllProviders, providers(), to(30), "ok"),
-        link("anchor to somebody else", MALLORY, AllProviders, providers(), to(30), "not_author"),
-        link("anchor to one who is no provider", MALLORY, AllProviders, providers(), to(90), "not_provider"),
-        link("anchor of providers to a model spec", ALICE, AllProviders, providers(), to(20), "link_target"),
-        link("another anchor to a provider", BOB, AllProviders, specs(), to(30), "link_base"),
-        link("spec to provider", BOB, SpecToCapability, spec(), to(30), "ok"),
-        link("spec to somebody else", MALLORY, SpecToCapability, spec(), to(30), "not_author"),
-        link("spec to one who does not list it", MALLORY, SpecToCapability, spec(), to(90), "link_base"),
-        link("the spec's action to provider", BOB, SpecToCapability, to(20), to(30), "link_base"),
-        link("spec to a request", ALICE, SpecToCapability, spec(), to(40), "link_target"),
+        drawn("bucket to provider", BOB, &of_spec(), 0, to(30), "ok"),
+        drawn("deeper bucket to provider", BOB, &of_spec(), 5, to(30), "ok"),
+        drawn("deepest bucket to provider", BOB, &of_spec(), limits::BUCKET_DEPTH_MAX, to(30), "ok"),
+        drawn("bucket to somebody else", MALLORY, &of_spec(), 5, to(30), "not_author"),
+        drawn("bucket to one who is no provider", MALLORY, &of_spec(), 5, to(90), "not_provider"),
+        drawn("bucket to a request", ALICE, &of_spec(), 5, to(40), "link_target"),
+        drawn("bucket of a spec that is not listed", BOB, &Topic::Providers(entry_hash(21)), 5, to(30), "link_base"),
+        bucketed("another bucket than the lot draws", BOB, BucketToProvider, strange(&of_spec()), 5, "link_base"),
+        bucketed("another depth than the tag says", BOB, BucketToProvider, own(&of_spec(), 5), 6, "link_base"),
+        bucketed(
+            "a level past the deepest",
+            BOB,
+            BucketToProvider,
+            own(&of_spec(), limits::BUCKET_DEPTH_MAX),
+            limits::BUCKET_DEPTH_MAX + 1,
+            "out_of_range",
+        ),
+        bucketed("no bucket to provider", BOB, BucketToProvider, other(), 0, "link_base"),
+        bucketed("a provider in a bucket of routers", BOB, BucketToRouter, own(&Topic::Routers, 0), 0, "not_router"),
+        link("bucket without its depth", BOB, BucketToProvider, own(&of_spec(), 0), to(30), "link_tag"),
+        drawn("bucket to router", MALLORY, &Topic::Routers, 3, to(110), "ok"),
+        drawn("a router's key to router", MALLORY, &Topic::Router(router().key), 0, to(110), "ok"),
+        drawn("another router's key to router", MALLORY, &Topic::Router(b32(9)), 0, to(110), "link_base"),
+        drawn("bucket of routers to somebody else", BOB, &Topic::Routers, 3, to(110), "not_author"),
+        drawn("bucket of routers to a request", ALICE, &Topic::Routers, 3, to(40), "link_target"),
         link("agent to capability", BOB, AgentToCapability, who(BOB), to(30), "ok"),
         link("agent to somebody else's capability", MALLORY, AgentToCapability, who(MALLORY), to(30), "not_author"),
         link("another agent to one's capability", BOB, AgentToCapability, who(ALICE), to(30), "link_base"),
@@ -239,9 +294,16 @@ pub(crate) fn links() -> File {
         link("request to a batch", BOB, RequestToAnswer, to(40), to(60), "link_target"),
         link("anchor to revocation", ALICE, AllRevocations, revoked(), to(100), "ok"),
         link("anchor to somebody else's revocation", MALLORY, AllRevocations, revoked(), to(100), "not_author"),
-        link("another anchor to a revocation", ALICE, AllRevocations, providers(), to(100), "link_base"),
+        link("another anchor to a revocation", ALICE, AllRevocations, specs(), to(100), "link_base"),
         link("anchor of revocations to a request", ALICE, AllRevocations, revoked(), to(40), "link_target"),
         tagged(),
+        place("a place", &of_spec(), 7),
+        place("the root", &of_spec(), 0),
+        place("the deepest place", &of_spec(), limits::BUCKET_DEPTH_MAX),
+        place("no place so deep", &of_spec(), limits::BUCKET_DEPTH_MAX + 1),
+        place("a place of routers", &Topic::Routers, 7),
+        place("the place of a router's key", &Topic::Router(b32(9)), 0),
+        place("no other place of a router's key", &Topic::Router(b32(9)), 1),
         unlink("remove one's own link", BOB, ALICE, BOB, ALICE, "ok"),
         unlink("remove somebody else's link", MALLORY, ALICE, BOB, ALICE, "not_author"),
         unlink("remove a link from elsewhere", BOB, MALLORY, BOB, ALICE, "hash_mismatch"),
@@ -261,13 +323,43 @@ fn link(
     stated(name, "rules.link", &case, expected)
 }
 
+/// From the bucket that the author's own lot draws.
+fn drawn(name: &str, author: u8, topic: &Topic, depth: u8, target: AnyLinkableHash, expected: &str) -> Case {
+    let place = buckets::place(topic, &agent(author), depth).unwrap();
+    let base = bucket(topic, place).into();
+    let kind = buckets::link_kind(topic);
+    let case = LinkCase { author: agent(author), kind, base, target, tag: vec![depth] };
+    stated(name, "rules.link", &case, expected)
+}
+
+/// From a bucket to Bob's capability.
+fn bucketed(name: &str, author: u8, kind: LinkKind, base: AnyLinkableHash, depth: u8, expected: &str) -> Case {
+    let case = LinkCase { author: agent(author), kind, base, target: action(30).into(), tag: vec![depth] };
+    stated(name, "rules.link", &case, expected)
+}
+
+/// Bob's bucket.
+fn own(topic: &Topic, depth: u8) -> AnyLinkableHash {
+    bucket(topic, buckets::place(topic, &agent(BOB), depth).unwrap()).into()
+}
+
+/// Beside Bob's bucket of depth 5.
+fn strange(topic: &Topic) -> AnyLinkableHash {
+    let place = buckets::place(topic, &agent(BOB), 5).unwrap();
+    bucket(topic, Place { bucket: place.bucket ^ 1, ..place }).into()
+}
+
+fn place(name: &str, topic: &Topic, depth: u8) -> Case {
+    super::computed(name, "buckets.place", &PlaceCase { topic: topic.clone(), agent: agent(BOB), depth })
+}
+
 fn tagged() -> Case {
     let case = LinkCase {
         author: agent(BOB),
         kind: LinkKind::AgentToCapability,
         base: agent(BOB).into(),
         target: action(30).into(),
-        tag: vec![1; limits::LINK_TAG_BYTES_MAX + 1],
+        tag: vec![1],
     };
     stated("a link with a tag", "rules.link", &case, "link_tag")
 }

@@ -4,7 +4,8 @@ use super::bounds::{at_most, bytes_at_least, bytes_at_most, key, not_empty, rang
 use super::Known;
 use crate::{text, Breach};
 use ainonymous_types::{
-    limits, AgentPubKey, Answer, Capability, ModelSpec, ReceiptBatch, Request, Role, ServedModel, SpecRef, TimestampUs,
+    limits, AgentPubKey, Answer, Capability, ModelSpec, ReceiptBatch, Request, Role, RouterOffer, ServedModel, SpecRef,
+    TimestampUs,
 };
 
 /// A model spec: labels, lengths and counts within bounds.
@@ -29,9 +30,21 @@ pub fn model_spec(spec: &ModelSpec) -> Result<(), Breach> {
     range("context_tokens", (*context_tokens).into(), 1, limits::CONTEXT_TOKENS_MAX.into(), "tokens")
 }
 
-/// A capability: roles in order, keys, addresses and models within bounds, models only with the provider role.
+/// A capability: roles in order, keys, addresses, models, router and region within bounds; models only with the provider role,
+/// a router with the router role and never without.
 pub fn capability(capability: &Capability) -> Result<(), Breach> {
-    let Capability { roles, sealing_key, transport_key, addresses, backend: _, backend_detail, models } = capability;
+    let Capability {
+        roles,
+        sealing_key,
+        transport_key,
+        addresses,
+        must_be_known: _,
+        backend: _,
+        backend_detail,
+        models,
+        router,
+        region,
+    } = capability;
     not_empty("roles", roles.len())?;
     at_most("roles", roles.len(), limits::CAPABILITY_ROLES_MAX)?;
     if !roles.windows(2).all(|pair| pair[0] < pair[1]) {
@@ -55,7 +68,24 @@ pub fn capability(capability: &Capability) -> Result<(), Breach> {
         range("tokens_per_s", (*tokens_per_s).into(), 0, limits::TOKENS_PER_S_MAX.into(), "tokens a second")?;
     }
     let specs: Vec<_> = models.iter().map(|m| &m.spec.entry).collect();
-    unique("models", &specs)
+    unique("models", &specs)?;
+    if router.is_some() != roles.contains(&Role::Router) {
+        return Err(Breach::RouterAndRole);
+    }
+    router.as_ref().map_or(Ok(()), router_offer)?;
+    region.as_ref().map_or(Ok(()), |region| text::region("region", region, limits::REGION_BYTES_MAX))
+}
+
+/// A router: a key, and at least one address.
+fn router_offer(router: &RouterOffer) -> Result<(), Breach> {
+    let RouterOffer { key: of_router, addresses } = router;
+    key("router.key", of_router)?;
+    not_empty("router.addresses", addresses.len())?;
+    at_most("router.addresses", addresses.len(), limits::ROUTER_ADDRESSES_MAX)?;
+    for address in addresses {
+        text::name("router.addresses", address, limits::ADDRESS_BYTES_MAX)?;
+    }
+    unique("router.addresses", addresses)
 }
 
 /// A reference to a model spec: `known` is the valid record at `spec.action`.

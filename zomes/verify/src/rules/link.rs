@@ -1,8 +1,9 @@
 //! The rules for links: where each kind may start and end, and who may draw and remove it.
 
+use super::bounds::range;
 use super::Known;
 use crate::Breach;
-use ainonymous_types::{limits, AgentPubKey, AnyLinkableHash, EntryHash};
+use ainonymous_types::{limits, AgentPubKey, AnyLinkableHash, EntryHash, Role};
 
 /// Kinds of link, in the order of the integrity zome's link types. Targets are actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -10,10 +11,10 @@ use ainonymous_types::{limits, AgentPubKey, AnyLinkableHash, EntryHash};
 pub enum LinkKind {
     /// From the anchor of all model specs to each.
     AllModelSpecs,
-    /// From the anchor of all providers to each one's capability.
-    AllProviders,
-    /// From a model spec's entry to capabilities that list it.
-    SpecToCapability,
+    /// From a bucket of a model spec to capabilities that list it.
+    BucketToProvider,
+    /// From a bucket of routers to capabilities that offer one.
+    BucketToRouter,
     /// From an agent to its capability.
     AgentToCapability,
     /// From an assignee to requests for it.
@@ -29,8 +30,8 @@ impl LinkKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::AllModelSpecs => "AllModelSpecs",
-            Self::AllProviders => "AllProviders",
-            Self::SpecToCapability => "SpecToCapability",
+            Self::BucketToProvider => "BucketToProvider",
+            Self::BucketToRouter => "BucketToRouter",
             Self::AgentToCapability => "AgentToCapability",
             Self::AssigneeToRequest => "AssigneeToRequest",
             Self::RequestToAnswer => "RequestToAnswer",
@@ -44,8 +45,6 @@ impl LinkKind {
 pub enum Anchor {
     /// All model specs.
     ModelSpecs,
-    /// All providers.
-    Providers,
     /// All revocations.
     Revocations,
 }
@@ -55,16 +54,29 @@ impl Anchor {
     pub fn path(self) -> &'static str {
         match self {
             Self::ModelSpecs => "model_specs",
-            Self::Providers => "providers",
             Self::Revocations => "revoked",
         }
     }
 }
 
-/// Links carry no tag.
+/// Links from buckets carry the bucket's depth, others no tag.
 pub fn link_tag(kind: LinkKind, tag: &[u8]) -> Result<(), Breach> {
-    let max = limits::LINK_TAG_BYTES_MAX;
-    (tag.len() <= max).then_some(()).ok_or(Breach::LinkTag { link: kind.name(), max: max as u64 })
+    let bytes = match kind {
+        LinkKind::BucketToProvider | LinkKind::BucketToRouter => limits::BUCKET_TAG_BYTES,
+        LinkKind::AllModelSpecs
+        | LinkKind::AgentToCapability
+        | LinkKind::AssigneeToRequest
+        | LinkKind::RequestToAnswer
+        | LinkKind::AllRevocations => 0,
+    };
+    (tag.len() == bytes).then_some(()).ok_or(Breach::LinkTag { link: kind.name(), bytes: bytes as u64 })
+}
+
+/// The depth that the tag of a link from a bucket says.
+pub fn bucket_depth(tag: &[u8]) -> Result<u8, Breach> {
+    let depth = tag.first().copied().unwrap_or_default();
+    range("depth", depth.into(), 0, limits::BUCKET_DEPTH_MAX.into(), "levels")?;
+    Ok(depth)
 }
 
 /// Anchor → a model spec, drawn by anybody who wrote it.
@@ -80,27 +92,40 @@ pub fn all_model_specs(
     own(author, target)
 }
 
-/// Anchor → the author's own capability, if it lists the provider role.
-pub fn all_providers(
+/// A bucket of a model spec → the author's own capability, if it lists the spec as a provider. `drawn` are the buckets that the
+/// author's lots draw at the link's depth, one for each model that the capability lists.
+pub fn bucket_to_provider(
     author: &AgentPubKey,
     base: &AnyLinkableHash,
-    anchor: &EntryHash,
+    drawn: &[EntryHash],
     target: &Known,
 ) -> Result<(), Breach> {
-    let link = LinkKind::AllProviders.name();
-    starts_at(link, base, anchor, "the anchor of providers")?;
+    let link = LinkKind::BucketToProvider.name();
     let (_, capability) = target.capability().ok_or(Breach::LinkTarget { link, expected: "a capability" })?;
     own(author, target)?;
-    capability.roles.contains(&ainonymous_types::Role::Provider).then_some(()).ok_or(Breach::NotProvider)
+    if !capability.roles.contains(&Role::Provider) {
+        return Err(Breach::NotProvider);
+    }
+    let expected = "the author's bucket of a model spec that the capability lists";
+    drawn.iter().any(|place| is(base, place)).then_some(()).ok_or(Breach::LinkBase { link, expected })
 }
 
-/// A model spec's entry → the author's own capability, if it lists the spec.
-pub fn spec_to_capability(author: &AgentPubKey, base: &AnyLinkableHash, target: &Known) -> Result<(), Breach> {
-    let link = LinkKind::SpecToCapability.name();
+/// A bucket of routers → the author's own capability, if it offers a router. `drawn` are the bucket that the author's lot draws at
+/// the link's depth, and the place of the router's key.
+pub fn bucket_to_router(
+    author: &AgentPubKey,
+    base: &AnyLinkableHash,
+    drawn: &[EntryHash],
+    target: &Known,
+) -> Result<(), Breach> {
+    let link = LinkKind::BucketToRouter.name();
     let (_, capability) = target.capability().ok_or(Breach::LinkTarget { link, expected: "a capability" })?;
     own(author, target)?;
-    let listed = capability.models.iter().any(|m| is(base, &m.spec.entry));
-    listed.then_some(()).ok_or(Breach::LinkBase { link, expected: "a model spec that the capability lists" })
+    if !capability.roles.contains(&Role::Router) {
+        return Err(Breach::NotRouter);
+    }
+    let expected = "the author's bucket of routers, or the place of its router's key";
+    drawn.iter().any(|place| is(base, place)).then_some(()).ok_or(Breach::LinkBase { link, expected })
 }
 
 /// An agent → its own capability.

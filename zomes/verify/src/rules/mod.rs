@@ -14,8 +14,8 @@ pub use entry::{
     request, request_capability, request_time, spec_ref,
 };
 pub use link::{
-    agent_to_capability, all_model_specs, all_providers, all_revocations, assignee_to_request, delete_link, link_tag,
-    request_to_answer, spec_to_capability, Anchor, LinkKind,
+    agent_to_capability, all_model_specs, all_revocations, assignee_to_request, bucket_depth, bucket_to_provider,
+    bucket_to_router, delete_link, link_tag, request_to_answer, Anchor, LinkKind,
 };
 pub use membership::{membership, revocation};
 

@@ -1,13 +1,28 @@
-//! Which servers a network on a LAN may use: those with an address that the Internet does not route.
+//! Networks on a LAN: which servers they may use, and meeting there without any that somebody named.
 //!
-//! Names are not resolved, for they may mean another address a moment later: an address in digits, or `localhost`.
+//! A server of a LAN has an address that the Internet does not route. Names are not resolved, for they may mean another address
+//! a moment later: an address in digits, or `localhost`.
+
+mod advert;
+mod door;
+mod forward;
+mod meeting;
+mod said;
+
+pub use meeting::Meeting;
 
 use crate::ConductorError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url2::Url2;
 
+/// In the place of a bootstrap server's address: nodes find each other on the LAN.
+pub const ON_THE_LAN: &str = "lan:";
+
 /// Refuses a server whose address is not private. `what` names it (`bootstrap`, `relay`).
 pub fn check_server(what: &'static str, url: &str) -> Result<(), ConductorError> {
+    if url == ON_THE_LAN {
+        return Ok(());
+    }
     let parsed = Url2::try_parse(url).ok();
     let host = parsed.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
     let digits = host.trim_start_matches('[').trim_end_matches(']').parse();
@@ -40,6 +55,7 @@ mod tests {
     #[test]
     fn only_private_addresses() {
         for url in [
+            ON_THE_LAN,
             "http://127.0.0.1:4000",
             "http://localhost:1",
             "https://10.1.2.3",
@@ -64,6 +80,7 @@ mod tests {
             "http://localhost.example",
             "http://",
             "nonsense",
+            "lan:x",
         ] {
             assert_eq!(check_server("relay", url).unwrap_err().code(), "invalid_url", "{url}");
         }
