@@ -4,7 +4,8 @@
 
 use crate::node::Node;
 use crate::plane::PUBLISHED_WAIT;
-use crate::Route;
+use crate::{size, Route};
+use ainonymous_protocol::timing::DIRECT;
 use ainonymous_transport::{Address, Frame, Hide, Link, LinkError, Stream, TransportSecret, Way};
 use ainonymous_types::{limits, Ask, BatchProof, Bytes32, Capability, PeerSignal, RequestId};
 use futures::future::BoxFuture;
@@ -71,8 +72,11 @@ impl DirectWay {
         let patience = if to.hide == Hide::No { CONNECT_MAX } else { CONNECT_ROUTED_MAX };
         let in_time = tokio::time::timeout(patience, began).await;
         let (link, mut stream) = in_time.unwrap_or_else(|_| Err(no("no link in time".into())))?;
-        // A question with images takes as long as the line is slow; who does not read it at all is given up by the sender.
-        stream.sender.send(&Frame::Ask(Box::new(ask.clone()))).await.map_err(|e| no(e.to_string()))?;
+        // A question with images takes as long as the line is slow, and no longer than on the slowest there may be.
+        let sending = DIRECT.carrying(size::bytes(&ask.input)).sending_us;
+        let frame = Frame::Ask(Box::new(ask.clone()));
+        let sent = tokio::time::timeout(patience + Duration::from_micros(sending), stream.sender.send(&frame)).await;
+        sent.map_err(|_| no("the question was not taken in time".into()))?.map_err(|e| no(e.to_string()))?;
         let route = match link.route() {
             ainonymous_transport::Route::Direct => Route::Direct,
             ainonymous_transport::Route::Routed { .. } => Route::Routed,
