@@ -5,7 +5,8 @@
 use crate::known;
 use crate::node::Node;
 use crate::plane::PUBLISHED_WAIT;
-use crate::Route;
+use crate::{size, Route};
+use ainonymous_protocol::timing::DIRECT;
 use ainonymous_transport::{
     Address, Frame, Hide, KnownError, Link, LinkError, RouterEntry, Stream, TransportSecret, Way,
 };
@@ -86,8 +87,11 @@ impl DirectWay {
         let left = if to.known { KNOWN_MAX } else { patience.saturating_sub(begun.elapsed()) };
         let opens = open(node, to, &link);
         let mut stream = tokio::time::timeout(left, opens).await.unwrap_or_else(|_| late())?;
-        // A question with images takes as long as the line is slow; who does not read it at all is given up by the sender.
-        say(&mut stream, &Frame::Ask(Box::new(ask.clone()))).await?;
+        // A question with images takes as long as the line is slow, and no longer than on the slowest there may be.
+        let sending = Duration::from_micros(DIRECT.carrying(size::bytes(&ask.input)).sending_us);
+        let frame = Frame::Ask(Box::new(ask.clone()));
+        let sent = tokio::time::timeout(patience + sending, say(&mut stream, &frame)).await;
+        sent.unwrap_or_else(|_| Err(no_way("the question was not taken in time")))?;
         let route = match link.route() {
             ainonymous_transport::Route::Direct => Route::Direct,
             ainonymous_transport::Route::Routed { .. } => Route::Routed,

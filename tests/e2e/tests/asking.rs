@@ -33,20 +33,32 @@ fn weather() -> Value {
     json!({ "type": "function", "function": { "name": "weather", "description": "The weather.", "parameters": parameters } })
 }
 
-/// Everything that distinguishes an answer: not its id, times or who gave it.
-fn said(answer: &Value) -> Value {
+/// Everything that distinguishes an answer: not its id, times or who gave it. Log-probabilities apart: of them millionths travel.
+fn taken_apart(answer: &Value) -> (Value, Vec<f64>) {
     let mut choice = answer["choices"][0].clone();
     let calls = choice["message"]["tool_calls"].as_array_mut();
     calls.into_iter().flatten().for_each(|call| call["id"] = "call".into());
-    let probabilities = choice["logprobs"]["content"].as_array_mut();
-    // Millionths travel.
-    let round = |value: &mut Value| *value = ((value.as_f64().expect("a number") * 1e4).round() as i64).into();
-    for token in probabilities.into_iter().flatten() {
-        round(&mut token["logprob"]);
-        token["top_logprobs"].as_array_mut().into_iter().flatten().for_each(|top| round(&mut top["logprob"]));
+    let mut likely = Vec::new();
+    let mut take = |value: &mut Value| likely.push(std::mem::take(value).as_f64().expect("a number"));
+    for token in choice["logprobs"]["content"].as_array_mut().into_iter().flatten() {
+        take(&mut token["logprob"]);
+        token["top_logprobs"].as_array_mut().into_iter().flatten().for_each(|top| take(&mut top["logprob"]));
     }
     let usage = [&answer["usage"]["prompt_tokens"], &answer["usage"]["completion_tokens"]];
-    json!({ "choice": choice, "usage": usage })
+    (json!({ "choice": choice, "usage": usage }), likely)
+}
+
+fn said(answer: &Value) -> Value {
+    taken_apart(answer).0
+}
+
+fn assert_same(one: &Value, other: &Value, what: &str) {
+    let ((one, likely), (other, as_likely)) = (taken_apart(one), taken_apart(other));
+    assert_eq!(one, other, "{what}");
+    assert_eq!(likely.len(), as_likely.len(), "{what}");
+    for (a, b) in likely.iter().zip(as_likely) {
+        assert!((a - b).abs() < 1e-5, "{what}: {a} and {b}");
+    }
 }
 
 async fn ask(client: &Client, path: &str, route: Option<&str>, mut body: Value) -> Value {
@@ -99,14 +111,16 @@ async fn a_peer_is_asked_for_everything_that_the_own_engine_is() {
         ),
     ];
     for (what, body) in &cases {
-        let own = said(&ask(&there, chat, None, body.clone()).await);
+        let own = ask(&there, chat, None, body.clone()).await;
         for route in ["direct", "signals"] {
-            assert_eq!(said(&ask(&here, chat, Some(route), body.clone()).await), own, "{what} by {route}");
+            assert_same(&ask(&here, chat, Some(route), body.clone()).await, &own, &format!("{what} by {route}"));
         }
     }
     let (_, tools) = &cases[0];
     let calls = said(&ask(&there, chat, None, tools.clone()).await)["choice"]["message"]["tool_calls"].clone();
     assert_eq!(calls[0]["function"]["name"], "weather", "the cases ask for what they say: {calls}");
+    let likely = taken_apart(&ask(&here, chat, Some("direct"), cases[5].1.clone()).await).1;
+    assert!(likely.len() > 20 && likely.iter().all(|number| *number <= 0.0), "{likely:?}");
     let streamed = here.stream(cases[5].1.clone()).await.expect("an answer as a stream");
     let whole = said(&ask(&there, chat, None, cases[5].1.clone()).await);
     assert_eq!(whole["choice"]["message"]["content"], streamed.text);
@@ -235,12 +249,13 @@ async fn an_image_finds_a_provider_that_sees_it() {
     for shade in [1, 1, 200, 200] {
         let answer = here.ask(shown(shade)).await.expect("one of them sees").last;
         assert_eq!(answer["ainonymous"]["provider"], agent.as_str(), "{answer}");
-        assert_eq!(said(&answer), said(&there.ask(shown(shade)).await.expect("an answer").last));
-        seen.push(said(&answer));
+        assert_same(&answer, &there.ask(shown(shade)).await.expect("an answer").last, "an image");
+        seen.push(answer);
     }
-    assert!(seen[0] == seen[1] && seen[1] != seen[2], "the image counts");
+    assert_same(&seen[0], &seen[1], "the same image");
+    assert_ne!(taken_apart(&seen[1]).1, taken_apart(&seen[2]).1, "the image counts");
     // By signals too: it is small enough.
     let mut body = shown(200);
     body["ainonymous"] = json!({ "route": "signals" });
-    assert_eq!(said(&here.ask(body).await.expect("an answer").last), seen[2]);
+    assert_same(&here.ask(body).await.expect("an answer").last, &seen[2], "by signals");
 }
