@@ -12,6 +12,8 @@ const SOON: Duration = Duration::from_secs(60);
 /// Links count for so long in these networks.
 const LINK_AGE: Duration = Duration::from_secs(20);
 const LINK_AGE_FLAGS: [&str; 2] = ["--link-age-s", "20"];
+/// What is known of providers is older than what the node takes for fresh.
+const FRESH_FOR: Duration = Duration::from_secs(11);
 /// Most buckets that one search reads (`protocol::buckets::READS_MAX`).
 const READS_MAX: u64 = 4;
 
@@ -52,14 +54,17 @@ async fn providers_are_found_through_buckets_and_are_not_when_they_are_gone() {
     let here = asker.client();
     here.wait_for_providers(2, SOON).await;
 
+    // What is known for a while is looked up again in the background of the next question, by one search.
+    tokio::time::sleep(FRESH_FOR).await;
     let before = calls(&here, "get_bucket").await;
-    let questions = 6;
+    let questions = 4;
     for _ in 0..questions {
         here.ask(Client::body(STORY)).await.expect("an answer");
     }
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let reads = calls(&here, "get_bucket").await - before;
     println!("{questions} questions: {reads} reads of buckets");
-    assert!(reads <= questions * READS_MAX, "{reads}");
+    assert!((1..=READS_MAX).contains(&reads), "{reads}");
     assert_eq!(calls(&here, "get_providers_for_model_spec").await, 0, "nobody lists all");
 
     // A demand is met or refused, whoever else there is.
