@@ -2,7 +2,7 @@
 
 use crate::timing::{Timing, RESEND_CHUNKS_MAX};
 use ainonymous_types::{
-    limits, AgentPubKey, Bytes32, ChatInput, Done, EntryHash, FinishReason, PeerSignal, Receipt, RequestId,
+    limits, AgentPubKey, AuditTerms, Bytes32, ChatInput, Done, EntryHash, FinishReason, PeerSignal, Receipt, RequestId,
     SignedReceipt, TimestampUs, TokenChunk,
 };
 use ainonymous_verify::commit;
@@ -127,6 +127,7 @@ impl Answering {
             completion_tokens: self.completion_tokens(),
             finish: end.finish,
             finished_at: end.finished_at,
+            audit: AuditTerms::default(),
         };
         (rest, receipt)
     }

@@ -3,7 +3,9 @@
 //! Pure and integer: bytes in, verdict out. This crate must not know a clock, randomness, the network, a conductor or
 //! a model; it compiles to wasm32 and native alike and gives the same result in both (`tests/vectors`).
 
+pub mod agreement;
 pub mod ask;
+pub mod audit;
 mod breach;
 pub mod canonical;
 pub mod chat;
