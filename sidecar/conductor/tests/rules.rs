@@ -96,6 +96,7 @@ fn a_posted_question_is_answered_receipted_and_read() {
             completion_tokens: 2,
             finish: FinishReason::Stop,
             finished_at: in_a_minute(),
+            audit: AuditTerms::default(),
         };
         let stolen = alice.sign_receipt(statement.clone()).await.unwrap_err();
         assert!(stolen.to_string().contains("not_author"), "{stolen}");

@@ -303,7 +303,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ainonymous_types::{Bytes64, EntryHash, FinishReason, Receipt};
+    use ainonymous_types::{AuditTerms, Bytes64, EntryHash, FinishReason, Receipt};
 
     fn pending(n: u8) -> Pending {
         let hash = |t: u8| vec![t.wrapping_add(n); 36];
@@ -322,6 +322,7 @@ mod tests {
                     completion_tokens: 5,
                     finish: FinishReason::Stop,
                     finished_at: 7,
+                    audit: AuditTerms::default(),
                 },
                 signature: Bytes64([n; 64]),
             },

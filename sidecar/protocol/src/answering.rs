@@ -2,8 +2,8 @@
 
 use crate::timing::{Timing, RESEND_CHUNKS_MAX};
 use ainonymous_types::{
-    limits, AgentPubKey, Bytes32, ChatInput, ChunkMore, Done, EntryHash, FinishReason, PeerSignal, Receipt, RequestId,
-    SignedReceipt, TimestampUs, TokenChunk, ToolCallPiece,
+    limits, AgentPubKey, AuditTerms, Bytes32, ChatInput, ChunkMore, Done, EntryHash, FinishReason, PeerSignal, Receipt,
+    RequestId, SignedReceipt, TimestampUs, TokenChunk, ToolCallPiece,
 };
 use ainonymous_verify::commit;
 
@@ -170,6 +170,7 @@ impl Answering {
             completion_tokens: self.completion_tokens(),
             finish: end.finish,
             finished_at: end.finished_at,
+            audit: AuditTerms::default(),
         };
         (rest, receipt)
     }

@@ -19,6 +19,7 @@ fn receipt() -> SignedReceipt {
             completion_tokens: 2,
             finish: FinishReason::Length,
             finished_at: 1_700_000_000_000_000,
+            audit: AuditTerms::default(),
         },
         signature: Bytes64([6; 64]),
     }

@@ -10,14 +10,19 @@ use crate::run;
 pub(crate) enum What {
     /// Finding and choosing providers, from 10 to 100,000 of them.
     Network,
+    /// How rarely an honest provider is accused, how soon a cheat is found.
+    Audits,
 }
 
 /// Builds the simulation with optimisation, in the directory of the pure crates, and runs it.
 pub(crate) fn run(layout: &Layout, what: What, arguments: &[String]) -> Result<()> {
-    let What::Network = what;
+    let named: &[&str] = match what {
+        What::Network => &[],
+        What::Audits => &["audits"],
+    };
     let mut cargo = run::cargo(layout);
     cargo.env("CARGO_TARGET_DIR", layout.cache.join("quick"));
-    cargo.args(["run", "--locked", "--release", "--quiet", "-p", "ainonymous-sim", "--"]).args(arguments);
+    cargo.args(["run", "--locked", "--release", "--quiet", "-p", "ainonymous-sim", "--"]).args(named).args(arguments);
     print!("{}", String::from_utf8_lossy(&run::capture("the simulation", &mut cargo)?));
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! times are placed once by the protocol and once, in a network of its own, by an all-knowing oracle. It must not know
 //! sockets, conductors or engines.
 
+pub mod audits;
 mod dht;
 mod figures;
 mod fleet;

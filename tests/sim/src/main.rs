@@ -1,8 +1,16 @@
-//! `ainonymous-sim [--seed N]… [--requests N] [--honest] [--no-reports] [SIZE…]`: one JSON row for each size and seed, by default 10 to 100,000.
+//! `ainonymous-sim [--seed N]… [--requests N] [--honest] [--no-reports] [SIZE…]`: one JSON row for each size and seed, by default 10 to
+//! 100,000. `ainonymous-sim audits`: rows about audits.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+use ainonymous_sim::audits::{detection, honest, Text};
 use ainonymous_sim::{requests_for, run, Row, Run, SEED, SIZES};
+use serde::Serialize;
 use std::process::ExitCode;
+
+/// Simulated honest reports in each cell.
+const REPORTS: u64 = 1_000_000_000;
+/// Honest answers to calibrate with.
+const ANSWERS: u64 = 4_000;
 
 /// What the command line says.
 #[derive(Default)]
@@ -15,6 +23,9 @@ struct Wanted {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("audits") {
+        return audits();
+    }
     let Some(mut wanted) = parse(std::env::args().skip(1)) else {
         eprintln!("error: sizes are whole numbers from 1 to 1,000,000, requests from 100 to 100,000,000");
         eprintln!("hint: ainonymous-sim --seed 2 --seed 3 10 100 1000");
@@ -59,4 +70,34 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Wanted> {
         }
     }
     Some(wanted)
+}
+
+/// The honest cells, then each cheat at each length.
+fn audits() -> ExitCode {
+    let mut good = print_all(&honest(REPORTS, SEED));
+    for text in [Text::Encyclopedia, Text::Chat] {
+        for sigma in [0.0095, 0.04] {
+            for tokens in [32, 128, 256] {
+                good &= print_all(&detection(text, sigma, tokens, ANSWERS, SEED));
+            }
+        }
+    }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn print_all<T: Serialize>(rows: &[T]) -> bool {
+    for row in rows {
+        match serde_json::to_string(row) {
+            Ok(row) => println!("{row}"),
+            Err(error) => {
+                eprintln!("error: {error}");
+                return false;
+            }
+        }
+    }
+    true
 }

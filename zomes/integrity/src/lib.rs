@@ -5,7 +5,10 @@
 
 #![allow(missing_docs)] // Holochain's macros write items that carry no documentation.
 
-use ainonymous_types::{Answer, Capability, ModelSpec, ReceiptBatch, Request, Revocation};
+use ainonymous_types::{
+    Accusation, Answer, AuditCommit, AuditReport, Calibration, Capability, Conviction, Equivocation, ModelSpec,
+    ReceiptBatch, Request, Revocation,
+};
 use ainonymous_verify::rules::{AppEntry, LinkKind};
 use hdi::prelude::*;
 
@@ -28,6 +31,12 @@ pub enum EntryTypes {
     Answer(Answer),
     ReceiptBatch(ReceiptBatch),
     Revocation(Revocation),
+    Calibration(Calibration),
+    AuditCommit(AuditCommit),
+    AuditReport(AuditReport),
+    Accusation(Accusation),
+    Conviction(Conviction),
+    Equivocation(Equivocation),
 }
 
 /// Links, in the order of [`LinkKind`]. All lead to actions; those from buckets carry their depth as a tag.
@@ -52,6 +61,12 @@ impl From<EntryTypes> for AppEntry {
             EntryTypes::Answer(e) => Self::Answer(e),
             EntryTypes::ReceiptBatch(e) => Self::ReceiptBatch(e),
             EntryTypes::Revocation(e) => Self::Revocation(e),
+            EntryTypes::Calibration(e) => Self::Calibration(e),
+            EntryTypes::AuditCommit(e) => Self::AuditCommit(e),
+            EntryTypes::AuditReport(e) => Self::AuditReport(e),
+            EntryTypes::Accusation(e) => Self::Accusation(e),
+            EntryTypes::Conviction(e) => Self::Conviction(e),
+            EntryTypes::Equivocation(e) => Self::Equivocation(e),
         }
     }
 }

@@ -204,6 +204,12 @@ fn kind(unit: UnitEntryTypes) -> Kind {
         UnitEntryTypes::Answer => Kind::Answer,
         UnitEntryTypes::ReceiptBatch => Kind::ReceiptBatch,
         UnitEntryTypes::Revocation => Kind::Revocation,
+        UnitEntryTypes::Calibration => Kind::Calibration,
+        UnitEntryTypes::AuditCommit => Kind::AuditCommit,
+        UnitEntryTypes::AuditReport => Kind::AuditReport,
+        UnitEntryTypes::Accusation => Kind::Accusation,
+        UnitEntryTypes::Conviction => Kind::Conviction,
+        UnitEntryTypes::Equivocation => Kind::Equivocation,
     }
 }
 

@@ -4,6 +4,9 @@
 #![cfg(feature = "externs")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../../verify/tests/audited/mod.rs"]
+mod audited;
+
 use ainonymous_types::{
     Answer, Backend, Bytes32, Capability, KvType, ModelSpec, NetworkKind, NetworkProperties, Place, ReceiptBatch,
     Request, Revocation, Revoked, Role, RouterOffer, ServedModel, SpecRef, Topic, NETWORK_VERSION,
@@ -29,7 +32,7 @@ impl HdiT for Host {
             EntryDefs(vec![]),
             vec![],
             ScopedZomeTypesSet {
-                entries: ScopedZomeTypes(vec![(ZomeIndex(0), (0..6).map(EntryDefIndex).collect())]),
+                entries: ScopedZomeTypes(vec![(ZomeIndex(0), (0..12).map(EntryDefIndex).collect())]),
                 links: ScopedZomeTypes(vec![(ZomeIndex(0), (0..7).map(LinkType).collect())]),
             },
         ))
@@ -121,6 +124,12 @@ fn entry_of(entry: EntryTypes) -> (u8, Entry) {
         EntryTypes::Answer(_) => 3,
         EntryTypes::ReceiptBatch(_) => 4,
         EntryTypes::Revocation(_) => 5,
+        EntryTypes::Calibration(_) => 6,
+        EntryTypes::AuditCommit(_) => 7,
+        EntryTypes::AuditReport(_) => 8,
+        EntryTypes::Accusation(_) => 9,
+        EntryTypes::Conviction(_) => 10,
+        EntryTypes::Equivocation(_) => 11,
     };
     (index, entry.try_into().unwrap())
 }
@@ -353,7 +362,7 @@ fn bytes_that_do_not_decode_are_invalid_and_final() {
     let mut stowaway = good.clone();
     stowaway.push(0xc0);
     let but = &["AgentActivity"];
-    for index in 0..6 {
+    for index in 0..12 {
         judged(&created(ALICE, index, raw(vec![])), "undecodable", but);
         judged(&created(ALICE, index, raw(vec![0xc1, 0xff])), "undecodable", but);
         judged(&created(ALICE, index, raw(vec![0xc0])), "undecodable", but);
@@ -361,7 +370,7 @@ fn bytes_that_do_not_decode_are_invalid_and_final() {
     judged(&created(ALICE, 0, raw(short_hash)), "undecodable", but);
     judged(&created(ALICE, 0, raw(stowaway)), "not_canonical", but);
     judged(&created(ALICE, 1, raw(good.clone())), "undecodable", but);
-    judged(&created(ALICE, 6, raw(good)), "undecodable", &[]);
+    judged(&created(ALICE, 12, raw(good)), "undecodable", &[]);
 }
 
 #[test]
@@ -563,4 +572,132 @@ fn only_founders_revoke_and_for_ever() {
     set_hdi(Host(HashMap::new(), properties(NetworkKind::Public)));
     let alone = Revocation { target: Revoked::Invite(Bytes32([1; 32])) };
     judged(&made(ALICE, EntryTypes::Revocation(alone)), "unsupported", &["AgentActivity"]);
+}
+
+/// A record by somebody with a real key: the fixtures of audits have such.
+fn made_by(author: AgentPubKey, entry: EntryTypes) -> Record {
+    let (index, entry) = entry_of(entry);
+    let entry_hash = EntryHashed::from_content_sync(entry.clone()).into_hash();
+    let data = ActionData::Create(CreateData { entry_type: app_type(index, EntryVisibility::Public), entry_hash });
+    let action = Action { header: ActionHeader { author, ..header(ALICE) }, data };
+    let hash = hash_action(action.clone()).unwrap();
+    let signed = SignedActionHashed::with_presigned(HoloHashed::with_pre_hashed(action, hash), Signature([0; 64]));
+    Record::new(signed, RecordEntry::Present(entry))
+}
+
+/// From a provider's batch to a conviction, each entry through every operation; then one of each that is not in order.
+#[test]
+fn audits_are_judged_alike_in_every_operation() {
+    use ainonymous_types::{Accusation, AuditMode, Conviction, Equivocation, Outcome, Standing, Verdict};
+    use ainonymous_verify::audit::draw;
+    use audited::*;
+    let provider = Party::new(PROVIDER);
+    let auditor = |n: u8| Party::new(30 + n).agent();
+    let but = &["AgentActivity"];
+    let mut records = HashMap::new();
+    let mut write = |record: &Record| {
+        records.insert(record.action_address().clone(), record.clone());
+        set_hdi(Host(records.clone(), properties(NetworkKind::Public)));
+    };
+    let spec = made(ALICE, EntryTypes::ModelSpec(model_spec()));
+    let offered = made_by(provider.agent(), EntryTypes::Capability(audited::offer(Role::Provider, &spec_ref(&spec))));
+    let receipts: Vec<_> = (0..10).map(|n| provider.sign(audited::receipt(&spec_ref(&spec).entry, n, 3))).collect();
+    let batch = audited::batch(&receipts, spec_ref(&spec), offered.action_address().clone());
+    let batch = made_by(provider.agent(), EntryTypes::ReceiptBatch(batch));
+    let table = audited::table(spec_ref(&spec));
+    let calibration = made(BOB, EntryTypes::Calibration(table.clone()));
+    let capability = |n| {
+        let offer = audited::offer(Role::Auditor, &spec_ref(&spec));
+        made_by(auditor(n), EntryTypes::Capability(offer))
+    };
+    for record in [&spec, &offered, &batch, &calibration] {
+        write(record);
+        judged(record, "ok", &[]);
+    }
+    let promised = |answer: usize, by: u8, mode| {
+        let proof = audited::proof(&receipts, answer, batch.action_address());
+        promise(&receipts[answer], proof, capability(by).action_address().clone(), mode)
+    };
+
+    // A measured audit, and one whose verdict does not follow.
+    (0..6).for_each(|n| write(&capability(n)));
+    let commit = made_by(auditor(0), EntryTypes::AuditCommit(promised(9, 0, AuditMode::Drawn)));
+    write(&commit);
+    judged(&commit, "ok", &[]);
+    let calibrated = Some((calibration.action_address().clone(), &table));
+    let at = commit.action_address().clone();
+    let fails = found(at, calibrated, audited::outcome(60), &auditor(0), &Standing::default());
+    assert_eq!(fails.verdict, Verdict::Fail);
+    judged(&made_by(auditor(0), EntryTypes::AuditReport(fails.clone())), "ok", &[]);
+    let mut softened = fails;
+    softened.verdict = Verdict::Pass;
+    judged(&made_by(auditor(0), EntryTypes::AuditReport(softened)), "arithmetic", but);
+
+    // Nine bad reports, an accusation, three jurors, a conviction.
+    let (mut before, mut previous, mut reports) = (Standing::default(), None, Vec::new());
+    for n in 0..9u8 {
+        let mut commit = promised(n as usize, n % 3, AuditMode::Drawn);
+        commit.previous = previous;
+        let commit = made_by(auditor(n % 3), EntryTypes::AuditCommit(commit));
+        write(&commit);
+        judged(&commit, "ok", &[]);
+        let report = found(commit.action_address().clone(), None, Outcome::Mismatch, &auditor(n % 3), &before);
+        before = report.standing.clone();
+        let report = made_by(auditor(n % 3), EntryTypes::AuditReport(report));
+        write(&report);
+        judged(&report, "ok", &[]);
+        previous = Some(report.action_address().clone());
+        reports.insert(0, report.action_address().clone());
+    }
+    let accuse = |reports: Vec<ActionHash>| {
+        made_by(auditor(0), EntryTypes::Accusation(Accusation { provider: provider.agent(), reports }))
+    };
+    let accusation = accuse(reports.clone());
+    write(&accusation);
+    judged(&accusation, "ok", &[]);
+    judged(&accuse(reports[1..].to_vec()), "not_enough", but);
+    let beacon = draw::jury(&draw::beacon(&receipts[8].receipt, &SECRET));
+    let mut confirmations = Vec::new();
+    for n in 3..6u8 {
+        let dealt = 8 - draw::case(&beacon, &auditor(n), 9) as usize;
+        let mode = AuditMode::Jury(accusation.action_address().clone());
+        let commit = made_by(auditor(n), EntryTypes::AuditCommit(promised(dealt, n, mode)));
+        write(&commit);
+        judged(&commit, "ok", &[]);
+        let at = commit.action_address().clone();
+        let mut report = found(at, None, Outcome::Mismatch, &auditor(n), &Standing::default());
+        report.standing = Standing::default();
+        let report = made_by(auditor(n), EntryTypes::AuditReport(report));
+        write(&report);
+        judged(&report, "ok", &[]);
+        confirmations.push(report.action_address().clone());
+    }
+    let convict = |confirmations: Vec<ActionHash>| {
+        let accusation = accusation.action_address().clone();
+        made_by(auditor(0), EntryTypes::Conviction(Conviction { accusation, confirmations }))
+    };
+    judged(&convict(confirmations.clone()), "ok", &[]);
+    judged(&convict(confirmations[1..].to_vec()), "not_enough", but);
+
+    // What nobody may write.
+    let own = made_by(provider.agent(), EntryTypes::AuditCommit(promised(9, 0, AuditMode::Drawn)));
+    judged(&own, "audits_itself", but);
+    let mut bad = table.clone();
+    bad.rows.clear();
+    judged(&made(BOB, EntryTypes::Calibration(bad)), "empty", but);
+    let mut other = receipts[0].receipt.clone();
+    other.output = Bytes32([9; 32]);
+    let mut pair = [receipts[0].clone(), provider.sign(other)];
+    pair.sort_by_key(|signed| ainonymous_verify::receipt::canonical(&signed.receipt));
+    let [first, second] = pair;
+    let equivocation = Equivocation { first: first.clone(), second: second.clone() };
+    judged(&made(BOB, EntryTypes::Equivocation(equivocation)), "ok", &[]);
+    let turned = Equivocation { first: second, second: first };
+    judged(&made(BOB, EntryTypes::Equivocation(turned)), "unordered", but);
+
+    // All of it stays.
+    for record in [&calibration, &commit, &accusation] {
+        let same = record.entry().as_option().unwrap().clone();
+        judged(&updated(ALICE, record, same), "immutable", &[]);
+    }
 }

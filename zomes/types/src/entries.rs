@@ -16,6 +16,7 @@ macro_rules! entry {
         };
     };
 }
+pub(crate) use entry;
 
 /// The exact bytes and settings that a receipt binds to.
 ///

@@ -4,6 +4,7 @@
 //! TypeScript declarations are generated from it (`cargo xtask gen`), so names here are the names everywhere.
 //! On the wire everything is MessagePack with named fields, as Holochain encodes it.
 
+mod audit;
 mod bytes;
 mod calls;
 mod chat;
@@ -15,6 +16,7 @@ mod network;
 mod receipt;
 mod signal;
 
+pub use audit::*;
 pub use bytes::{Bytes32, Bytes64, RequestId};
 pub use calls::*;
 pub use chat::*;

@@ -147,3 +147,40 @@ pub const MEMBERSHIP_PROOF_BYTES_MAX: usize = 1_024;
 pub const SERVER_URL_BYTES_MAX: usize = 128;
 /// Longest text of an invite, with room for line breaks that a mail program puts into it.
 pub const INVITE_TEXT_BYTES_MAX: usize = 4_096;
+
+/// Most tokens that a fingerprint lists at one position.
+pub const FINGERPRINT_LIKELY_MAX: usize = 8;
+/// Tokens of an answer that one leaf of a fingerprint covers.
+pub const FINGERPRINT_WINDOW_TOKENS: usize = 32;
+/// Longest leaf of a fingerprint, encoded: 32 positions of 379 bits, and two bytes before them.
+pub const FINGERPRINT_LEAF_BYTES_MAX: usize = 1_518;
+/// Least log-probability that a fingerprint tells apart: minus this many sixteenths of a nat.
+pub const FINGERPRINT_SIXTEENTHS_MAX: u16 = 1_023;
+/// Where a distance of log-probabilities is clipped, in sixteenths of a nat: two nats.
+pub const DELTA_SIXTEENTHS_MAX: u32 = 32;
+/// Where a Gumbel margin is clipped, in 1024ths of a nat: half a nat.
+pub const MARGIN_1024THS_MAX: u16 = 512;
+/// Longest answer whose fingerprints can be shown in full, in tokens.
+pub const EVIDENCE_TOKENS_MAX: usize = 256;
+/// Longest question and longest answer of a canary, in bytes each.
+pub const EVIDENCE_TEXT_BYTES_MAX: usize = 16 << 10;
+/// Largest likelihood or probability, in millionths.
+pub const PPM_MAX: u32 = 1_000_000;
+/// Longest name of a class of machines.
+pub const CLASS_BYTES_MAX: usize = 48;
+/// Most lengths of answers that a calibration tells apart.
+pub const CALIBRATION_ROWS_MAX: usize = 6;
+/// Most bins of one statistic.
+pub const CALIBRATION_BINS_MAX: usize = 32;
+/// Fewest honest answers behind each row of a calibration.
+pub const CALIBRATION_ANSWERS_MIN: u32 = 3_000;
+/// Most honest answers behind a row.
+pub const CALIBRATION_ANSWERS_MAX: u32 = 1 << 30;
+/// Most auditors whose shares in a score are kept.
+pub const STANDING_SHARES_MAX: usize = 32;
+/// Most reports that an accusation lists.
+pub const ACCUSATION_REPORTS_MAX: usize = 16;
+/// Most confirmations that a conviction lists.
+pub const CONVICTION_REPORTS_MAX: usize = 5;
+/// Most providers whose answers to one question are compared.
+pub const AGREEMENT_ANSWERS_MAX: usize = 16;

@@ -1,6 +1,6 @@
 //! The provider's signed statement of one answer, and how it is found in a batch.
 
-use crate::{ActionHash, AgentPubKey, Bytes32, Bytes64, EntryHash, FinishReason, TimestampUs};
+use crate::{ActionHash, AgentPubKey, AuditTerms, Bytes32, Bytes64, EntryHash, FinishReason, TimestampUs};
 use serde::{Deserialize, Serialize};
 
 /// What a provider states about one answer. It names a session, never the requester's agent.
@@ -19,7 +19,7 @@ pub struct Receipt {
     pub input: Bytes32,
     /// Salted commitment to the answer's tokens, text, thoughts and tool calls, from where the question's begun answer ends.
     pub output: Bytes32,
-    /// Root over the answer's fingerprint; zeros while fingerprints are not recorded.
+    /// Root over the answer's fingerprint (`verify::audit::leaf`); zeros if none was recorded.
     pub fingerprint: Bytes32,
     /// Tokens of the rendered prompt, and of the begun answer that the question brought.
     pub prompt_tokens: u32,
@@ -30,6 +30,8 @@ pub struct Receipt {
     /// When the answer ended, by the provider's clock. Microseconds since the epoch.
     #[cfg_attr(feature = "ts", ts(type = "number"))]
     pub finished_at: TimestampUs,
+    /// What the question said about a later audit.
+    pub audit: AuditTerms,
 }
 
 /// A receipt and the provider's signature over its canonical bytes.

@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "vectors/audits.rs"]
+mod audits;
 #[path = "vectors/bytes.rs"]
 mod bytes;
 #[path = "vectors/fixtures.rs"]
@@ -31,6 +33,7 @@ pub fn files() -> Vec<(&'static str, File)> {
         ("links.json", rules::links()),
         ("changes.json", rules::changes()),
         ("networks.json", networks::cases()),
+        ("audits.json", audits::cases()),
     ]
 }
 

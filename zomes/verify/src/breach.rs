@@ -83,6 +83,15 @@ pub enum Breach {
     /// The capability that is relied on has no router.
     #[error("the capability does not have the router role")]
     NotRouter,
+    /// The capability that is relied on does not have the auditor role.
+    #[error("the capability does not have the auditor role")]
+    NotAuditor,
+    /// Too little to go on.
+    #[error("{what} is not enough")]
+    NotEnough {
+        /// What there is too little of.
+        what: &'static str,
+    },
     /// The capability that is relied on does not list the model spec.
     #[error("the capability does not list the model spec")]
     SpecNotListed,
@@ -219,6 +228,33 @@ pub enum Breach {
     /// A Merkle proof that does not lead to the root.
     #[error("the path does not lead from the leaf to the root")]
     ProofMismatch,
+    /// Numbers that nothing can have given.
+    #[error("{what} contradict themselves")]
+    Impossible {
+        /// Which.
+        what: &'static str,
+    },
+    /// A calibration that would accuse too many who are honest.
+    #[error("{what} goes beyond what its honest answers allow")]
+    Uncalibrated {
+        /// Field.
+        what: &'static str,
+    },
+    /// A number that does not follow from the others.
+    #[error("{what} does not follow from what it is computed from")]
+    Arithmetic {
+        /// Field.
+        what: &'static str,
+    },
+    /// An audit of oneself.
+    #[error("the auditor is the provider")]
+    AuditsItself,
+    /// An audit that the dice gave to nobody, or to somebody else.
+    #[error("the draw did not fall on {what}")]
+    NotDrawn {
+        /// The answer, the auditor or the juror.
+        what: &'static str,
+    },
 }
 
 impl Breach {
@@ -238,6 +274,8 @@ impl Breach {
             Self::NotProvider => "not_provider",
             Self::RouterAndRole => "router_and_role",
             Self::NotRouter => "not_router",
+            Self::NotAuditor => "not_auditor",
+            Self::NotEnough { .. } => "not_enough",
             Self::SpecNotListed => "spec_not_listed",
             Self::WrongReference { .. } => "wrong_reference",
             Self::HashMismatch { .. } => "hash_mismatch",
@@ -263,6 +301,11 @@ impl Breach {
             Self::NotFounder { .. } => "not_founder",
             Self::FounderRevoked => "founder_revoked",
             Self::ProofMismatch => "proof_mismatch",
+            Self::Impossible { .. } => "impossible",
+            Self::Uncalibrated { .. } => "uncalibrated",
+            Self::Arithmetic { .. } => "arithmetic",
+            Self::AuditsItself => "audits_itself",
+            Self::NotDrawn { .. } => "not_drawn",
         }
     }
 
@@ -277,6 +320,8 @@ impl Breach {
             Self::ZeroKey { .. } => "make a key pair first",
             Self::ModelsWithoutProvider | Self::NotProvider => "take the provider role, or list no models",
             Self::RouterAndRole | Self::NotRouter => "take the router role and say where the router is, or do neither",
+            Self::NotAuditor => "take the auditor role first",
+            Self::NotEnough { .. } => "wait until there is more",
             Self::SpecNotListed => "choose a provider that serves this model spec",
             Self::WrongReference { .. } | Self::HashMismatch { .. } => "refer to a valid record of the right kind",
             Self::NotAuthor { .. } | Self::NotAssignee { .. } => "only the agent that it belongs to can do this",
@@ -296,6 +341,10 @@ impl Breach {
             Self::NotFounder { .. } => "ask a founder of the network to do it",
             Self::FounderRevoked => "make a new network without that founder, and invite the others to it",
             Self::ProofMismatch => "ask the provider for the proof again",
+            Self::Impossible { .. } | Self::Arithmetic { .. } => "compute it again with the published functions",
+            Self::Uncalibrated { .. } => "measure more honest answers, or weigh less",
+            Self::AuditsItself => "leave it to others",
+            Self::NotDrawn { .. } => "wait for a draw that falls on you",
         }
     }
 }

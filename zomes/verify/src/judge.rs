@@ -3,6 +3,8 @@
 //! It does not fetch: whoever asks for a verdict brings [`Records`]. In a conductor that is `must_get_valid_record`,
 //! so that a record still missing means "ask again" and a record found invalid means "no"; in tests it is a map.
 
+mod audit;
+
 use crate::buckets;
 use crate::network::Network;
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
@@ -88,6 +90,12 @@ pub fn entry<R: Records>(header: Header<'_>, entry: &AppEntry, records: &R) -> R
             Ok(rules::receipt_batch_capability(batch, header.author, &valid(&batch.capability, records)?)?)
         }
         AppEntry::Revocation(revocation) => Ok(rules::revocation(&records.network()?, header.author, revocation)?),
+        AppEntry::Calibration(table) => audit::calibration(table, records),
+        AppEntry::AuditCommit(commit) => audit::commit(header, commit, records),
+        AppEntry::AuditReport(report) => audit::report(header, report, records),
+        AppEntry::Accusation(accusation) => audit::accusation(accusation, records),
+        AppEntry::Conviction(conviction) => audit::conviction(conviction, records),
+        AppEntry::Equivocation(equivocation) => Ok(rules::equivocation(equivocation)?),
     }
 }
 

@@ -1,8 +1,8 @@
 //! A receipt as bytes: what its provider signs, and the leaf that stands for it in a batch.
 
 use crate::canonical::Encoder;
-use crate::{merkle, Breach};
-use ainonymous_types::{BatchProof, Bytes32, FinishReason, Receipt, ReceiptBatch, SignedReceipt};
+use crate::{merkle, signature, Breach};
+use ainonymous_types::{AuditTerms, BatchProof, Bytes32, FinishReason, Receipt, ReceiptBatch, SignedReceipt};
 
 /// The bytes that the provider's agent key signs.
 pub fn canonical(receipt: &Receipt) -> Vec<u8> {
@@ -17,13 +17,14 @@ pub fn canonical(receipt: &Receipt) -> Vec<u8> {
         completion_tokens,
         finish,
         finished_at,
+        audit: AuditTerms { challenge, rate_ppm, auditors_ppm },
     } = receipt;
     let finish = match finish {
         FinishReason::Stop => 0,
         FinishReason::Length => 1,
         FinishReason::Cancelled => 2,
     };
-    Encoder::bytes("ainonymous/receipt/v1")
+    Encoder::bytes("ainonymous/receipt/v2")
         .holo(provider)
         .holo(spec)
         .bytes32(session_key)
@@ -34,12 +35,20 @@ pub fn canonical(receipt: &Receipt) -> Vec<u8> {
         .u32(*completion_tokens)
         .u8(finish)
         .i64(*finished_at)
+        .bytes32(challenge)
+        .u32(*rate_ppm)
+        .u32(*auditors_ppm)
         .finish()
 }
 
 /// The leaf of a batch's tree: over the receipt and its signature, so that a batch binds its author to both.
 pub fn leaf(signed: &SignedReceipt) -> Bytes32 {
     Encoder::hash("ainonymous/receipt-leaf/v1").raw(&canonical(&signed.receipt)).raw(&signed.signature.0).finish()
+}
+
+/// Whether the provider that the receipt names has signed it.
+pub fn is_signed(signed: &SignedReceipt) -> bool {
+    signature::is_good(&signature::key_of(&signed.receipt.provider), &canonical(&signed.receipt), &signed.signature)
 }
 
 /// Whether the receipt stands in the batch where the proof says.

@@ -42,11 +42,13 @@ pub fn sending(send: &SendSignal) -> Result<(), Breach> {
 
 /// Whether a receipt is within its bounds.
 pub fn receipt(signed: &SignedReceipt) -> Result<(), Breach> {
-    let Receipt { prompt_tokens, completion_tokens, finished_at, .. } = &signed.receipt;
+    let Receipt { prompt_tokens, completion_tokens, finished_at, audit, .. } = &signed.receipt;
     range("prompt_tokens", (*prompt_tokens).into(), 0, limits::CONTEXT_TOKENS_MAX.into(), "tokens")?;
     range("completion_tokens", (*completion_tokens).into(), 0, limits::ANSWER_TOKENS_MAX.into(), "tokens")?;
     let finished_at = u64::try_from(*finished_at).unwrap_or(u64::MAX);
-    range("finished_at", finished_at, 0, limits::TIMESTAMP_US_MAX, "microseconds")
+    range("finished_at", finished_at, 0, limits::TIMESTAMP_US_MAX, "microseconds")?;
+    range("audit.rate_ppm", audit.rate_ppm.into(), 0, limits::PPM_MAX.into(), "millionths")?;
+    range("audit.auditors_ppm", audit.auditors_ppm.into(), 0, limits::PPM_MAX.into(), "millionths")
 }
 
 /// Whether a proof is within its bounds.

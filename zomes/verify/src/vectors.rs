@@ -3,6 +3,8 @@
 //! The files are JSON so that Rust, wasm and TypeScript read the same ones. Values stand in them as on the wire, named
 //! fields and all; byte strings are written in hexadecimal after `0x`.
 
+pub mod audit;
+
 use crate::canonical::Encoder;
 use crate::judge::{self, Header, NewLink, Records, Refusal};
 use crate::network::{self, Network};
@@ -324,7 +326,7 @@ fn run_rule(operation: &str, with: &Value, records: &Value) -> Result<Value, Str
         "rules.entry_encoding" => {
             from_json(with).map(|c: EncodingCase| verdict(rules::entry_encoding(&c.bytes, &c.again)))
         }
-        _ => Err(format!("no such operation: {operation}")),
+        _ => audit::run(operation, with),
     }
 }
 

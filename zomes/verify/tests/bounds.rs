@@ -304,11 +304,11 @@ proptest! {
     }
 
     #[test]
-    fn every_field_of_a_receipt_counts(at in 0usize..9, n in 1u32..) {
+    fn every_field_of_a_receipt_counts(at in 0usize..12, n in 1u32..) {
         let good = Receipt {
             provider: agent(1), spec: spec_ref(2).entry, session_key: Bytes32([3; 32]), input: Bytes32([4; 32]),
             output: Bytes32([5; 32]), fingerprint: Bytes32([6; 32]), prompt_tokens: 0, completion_tokens: 0,
-            finish: FinishReason::Stop, finished_at: 0,
+            finish: FinishReason::Stop, finished_at: 0, audit: AuditTerms::default(),
         };
         let mut other = good.clone();
         match at {
@@ -320,7 +320,10 @@ proptest! {
             5 => other.fingerprint = Bytes32([9; 32]),
             6 => other.prompt_tokens = n,
             7 => other.completion_tokens = n,
-            _ => other.finished_at = n.into(),
+            8 => other.finished_at = n.into(),
+            9 => other.audit.challenge = Bytes32([9; 32]),
+            10 => other.audit.rate_ppm = n,
+            _ => other.audit.auditors_ppm = n,
         }
         prop_assert_ne!(receipt::canonical(&good), receipt::canonical(&other));
         let sign = |receipt| SignedReceipt { receipt, signature: Bytes64([7; 64]) };

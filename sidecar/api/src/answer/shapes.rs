@@ -2,7 +2,7 @@
 
 use super::Whole;
 use ainonymous_node::{AnswerDone, AnswerHead, HandedPart, Route, TokenLogprob, TokenLogprobs};
-use ainonymous_types::{FinishReason, Receipt, SignedReceipt};
+use ainonymous_types::{AuditTerms, FinishReason, Receipt, SignedReceipt};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::{json, Value};
@@ -211,6 +211,10 @@ pub(crate) struct SignedReceiptView {
     finish: FinishReason,
     /// Microseconds since the epoch.
     finished_at: i64,
+    /// What the question said about a later audit: a commitment to a secret, and two chances in millionths.
+    challenge: String,
+    rate_ppm: u32,
+    auditors_ppm: u32,
     signature: String,
 }
 
@@ -227,6 +231,7 @@ impl From<&SignedReceipt> for SignedReceiptView {
             completion_tokens,
             finish,
             finished_at,
+            audit: AuditTerms { challenge, rate_ppm, auditors_ppm },
         } = receipt;
         Self {
             provider: provider.to_string(),
@@ -239,6 +244,9 @@ impl From<&SignedReceipt> for SignedReceiptView {
             completion_tokens: *completion_tokens,
             finish: *finish,
             finished_at: *finished_at,
+            challenge: challenge.to_hex(),
+            rate_ppm: *rate_ppm,
+            auditors_ppm: *auditors_ppm,
             signature: signature.to_hex(),
         }
     }

@@ -9,8 +9,8 @@ use ainonymous_node::{
     UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
-    ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, PostedAnswer, Receipt, RequestId,
-    SignedReceipt, SpecRef,
+    ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, PostedAnswer, Receipt,
+    RequestId, SignedReceipt, SpecRef,
 };
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
@@ -261,6 +261,7 @@ pub(super) fn signed_receipt() -> SignedReceipt {
         completion_tokens: 3,
         finish: FinishReason::Stop,
         finished_at: 1_700_000_000_000_000,
+        audit: AuditTerms::default(),
     };
     SignedReceipt { receipt, signature: Bytes64([5; 64]) }
 }

@@ -1,6 +1,7 @@
 // The door for what the coordinator emits: anything that is not a message of ours, whole and within bounds, is null.
 import { limits } from "../generated/types";
 import type {
+  AuditTerms,
   BatchProof,
   ChunkMore,
   Done,
@@ -154,6 +155,15 @@ function receipt(fields: Fields): Receipt {
     completion_tokens: integer(fields["completion_tokens"], limits.ANSWER_TOKENS_MAX),
     finish: oneOf(fields["finish"], finishReasons),
     finished_at: integer(fields["finished_at"], limits.TIMESTAMP_US_MAX),
+    audit: auditTerms(map(fields["audit"])),
+  };
+}
+
+function auditTerms(fields: Fields): AuditTerms {
+  return {
+    challenge: bytes(fields["challenge"], KEY_BYTES),
+    rate_ppm: integer(fields["rate_ppm"], limits.PPM_MAX),
+    auditors_ppm: integer(fields["auditors_ppm"], limits.PPM_MAX),
   };
 }
 

@@ -59,6 +59,24 @@ export const limits = {
   MEMBERSHIP_PROOF_BYTES_MAX: 1024,
   SERVER_URL_BYTES_MAX: 128,
   INVITE_TEXT_BYTES_MAX: 4096,
+  FINGERPRINT_LIKELY_MAX: 8,
+  FINGERPRINT_WINDOW_TOKENS: 32,
+  FINGERPRINT_LEAF_BYTES_MAX: 1518,
+  FINGERPRINT_SIXTEENTHS_MAX: 1023,
+  DELTA_SIXTEENTHS_MAX: 32,
+  MARGIN_1024THS_MAX: 512,
+  EVIDENCE_TOKENS_MAX: 256,
+  EVIDENCE_TEXT_BYTES_MAX: 16384,
+  PPM_MAX: 1000000,
+  CLASS_BYTES_MAX: 48,
+  CALIBRATION_ROWS_MAX: 6,
+  CALIBRATION_BINS_MAX: 32,
+  CALIBRATION_ANSWERS_MIN: 3000,
+  CALIBRATION_ANSWERS_MAX: 1073741824,
+  STANDING_SHARES_MAX: 32,
+  ACCUSATION_REPORTS_MAX: 16,
+  CONVICTION_REPORTS_MAX: 5,
+  AGREEMENT_ANSWERS_MAX: 16,
 } as const;
 
 /** Who speaks in a message. */
@@ -232,6 +250,16 @@ export type ReceiptBatch = {
   completion_tokens: number,
 };
 
+/** What question and receipt agree on about a later audit. All zero: none was agreed on. */
+export type AuditTerms = {
+  /** `verify::audit::draw::challenge` of the requester's secret, which is told after the receipt; zeros for no audit. */
+  challenge: Uint8Array,
+  /** How likely an audit is, in millionths. */
+  rate_ppm: number,
+  /** How likely each auditor is to be drawn, in millionths. */
+  auditors_ppm: number,
+};
+
 /** What a provider states about one answer. It names a session, never the requester's agent. */
 export type Receipt = {
   /** Who answered. */
@@ -244,7 +272,7 @@ export type Receipt = {
   input: Uint8Array,
   /** Salted commitment to the answer's tokens and text. */
   output: Uint8Array,
-  /** Root over the answer's fingerprint; zeros while fingerprints are not recorded. */
+  /** Root over the answer's fingerprint (`verify::audit::leaf`); zeros if none was recorded. */
   fingerprint: Uint8Array,
   /** Tokens of the rendered prompt. */
   prompt_tokens: number,
@@ -254,6 +282,8 @@ export type Receipt = {
   finish: FinishReason,
   /** When the answer ended, by the provider's clock. Microseconds since the epoch. */
   finished_at: number,
+  /** What the question said about a later audit. */
+  audit: AuditTerms,
 };
 
 /** A receipt and the provider's signature over its canonical bytes. */

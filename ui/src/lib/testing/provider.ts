@@ -65,6 +65,7 @@ export class TestProvider {
       completion_tokens: texts.length,
       finish: "stop" as FinishReason,
       finished_at: 1_700_000_000_000_000,
+      audit: { challenge: filled(32, 0), rate_ppm: 0, auditors_ppm: 0 },
       ...change,
     };
     const done: Done = {

@@ -10,7 +10,7 @@ const finishCode: Record<FinishReason, number> = { stop: 0, length: 1, cancelled
 
 /** The bytes that the provider's agent key signs. */
 export function canonical(receipt: Receipt): Uint8Array {
-  return Encoder.bytes("ainonymous/receipt/v1")
+  return Encoder.bytes("ainonymous/receipt/v2")
     .raw(receipt.provider)
     .raw(receipt.spec)
     .raw(receipt.session_key)
@@ -21,6 +21,9 @@ export function canonical(receipt: Receipt): Uint8Array {
     .u32(receipt.completion_tokens)
     .u8(finishCode[receipt.finish])
     .i64(receipt.finished_at)
+    .raw(receipt.audit.challenge)
+    .u32(receipt.audit.rate_ppm)
+    .u32(receipt.audit.auditors_ppm)
     .finish();
 }
 

@@ -188,6 +188,7 @@ pub(crate) fn receipt(n: u8) -> SignedReceipt {
         completion_tokens: 8,
         finish: FinishReason::Stop,
         finished_at: NOW,
+        audit: AuditTerms { challenge: b32(0x53), rate_ppm: 20_000, auditors_ppm: 200_000 },
     };
     SignedReceipt { receipt, signature: Bytes64([n; 64]) }
 }

@@ -221,6 +221,9 @@ fn signals() -> Vec<Case> {
             done(&|d| d.receipt.receipt.prompt_tokens = limits::CONTEXT_TOKENS_MAX + 1),
             "out_of_range",
         ),
+        case("a certain audit", done(&|d| d.receipt.receipt.audit.rate_ppm = limits::PPM_MAX), "ok"),
+        case("more than certain", done(&|d| d.receipt.receipt.audit.rate_ppm = limits::PPM_MAX + 1), "out_of_range"),
+        case("more than all auditors", done(&|d| d.receipt.receipt.audit.auditors_ppm = u32::MAX), "out_of_range"),
         case("receipt from before the epoch", done(&|d| d.receipt.receipt.finished_at = -1), "out_of_range"),
         case(
             "receipt from too far ahead",

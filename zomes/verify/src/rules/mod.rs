@@ -2,12 +2,18 @@
 //!
 //! Which rules an operation has to pass, and what has to be fetched for them, is decided in [`crate::judge`].
 
+mod audit;
 pub(crate) mod bounds;
 mod change;
 mod entry;
 mod link;
 mod membership;
 
+pub use audit::{
+    accusation, accusation_reports, audit_commit, audit_commit_batch, audit_commit_capability, audit_commit_jury,
+    audit_commit_previous, audit_report, audit_report_arithmetic, audit_report_calibration, audit_report_commit,
+    confirmation, conviction, equivocation, Case, CONFIRMATIONS_MIN,
+};
 pub use change::{delete, entry_encoding, update};
 pub use entry::{
     answer, answer_request, capability, model_spec, receipt_batch, receipt_batch_capability, receipt_batch_sums,
@@ -19,7 +25,10 @@ pub use link::{
 };
 pub use membership::{membership, revocation};
 
-use ainonymous_types::{AgentPubKey, Answer, Capability, EntryHash, ModelSpec, ReceiptBatch, Request, Revocation};
+use ainonymous_types::{
+    Accusation, AgentPubKey, Answer, AuditCommit, AuditReport, Calibration, Capability, Conviction, EntryHash,
+    Equivocation, ModelSpec, ReceiptBatch, Request, Revocation,
+};
 
 /// Kinds of entry, in the order of the integrity zome's entry types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +46,18 @@ pub enum Kind {
     ReceiptBatch,
     /// [`Revocation`].
     Revocation,
+    /// [`Calibration`].
+    Calibration,
+    /// [`AuditCommit`].
+    AuditCommit,
+    /// [`AuditReport`].
+    AuditReport,
+    /// [`Accusation`].
+    Accusation,
+    /// [`Conviction`].
+    Conviction,
+    /// [`Equivocation`].
+    Equivocation,
 }
 
 impl Kind {
@@ -49,6 +70,12 @@ impl Kind {
             Self::Answer => "answer",
             Self::ReceiptBatch => "receipt batch",
             Self::Revocation => "revocation",
+            Self::Calibration => "calibration",
+            Self::AuditCommit => "audit commitment",
+            Self::AuditReport => "audit report",
+            Self::Accusation => "accusation",
+            Self::Conviction => "conviction",
+            Self::Equivocation => "equivocation",
         }
     }
 }
@@ -69,6 +96,18 @@ pub enum AppEntry {
     ReceiptBatch(ReceiptBatch),
     /// See [`Revocation`].
     Revocation(Revocation),
+    /// See [`Calibration`].
+    Calibration(Calibration),
+    /// See [`AuditCommit`].
+    AuditCommit(AuditCommit),
+    /// See [`AuditReport`].
+    AuditReport(AuditReport),
+    /// See [`Accusation`].
+    Accusation(Accusation),
+    /// See [`Conviction`].
+    Conviction(Conviction),
+    /// See [`Equivocation`].
+    Equivocation(Equivocation),
 }
 
 impl AppEntry {
@@ -81,6 +120,12 @@ impl AppEntry {
             Self::Answer(_) => Kind::Answer,
             Self::ReceiptBatch(_) => Kind::ReceiptBatch,
             Self::Revocation(_) => Kind::Revocation,
+            Self::Calibration(_) => Kind::Calibration,
+            Self::AuditCommit(_) => Kind::AuditCommit,
+            Self::AuditReport(_) => Kind::AuditReport,
+            Self::Accusation(_) => Kind::Accusation,
+            Self::Conviction(_) => Kind::Conviction,
+            Self::Equivocation(_) => Kind::Equivocation,
         }
     }
 }
@@ -125,5 +170,12 @@ impl Known {
     content!(capability, Capability, Capability);
     content!(request, Request, Request);
     content!(answer, Answer, Answer);
+    content!(receipt_batch, ReceiptBatch, ReceiptBatch);
     content!(revocation, Revocation, Revocation);
+    content!(calibration, Calibration, Calibration);
+    content!(audit_commit, AuditCommit, AuditCommit);
+    content!(audit_report, AuditReport, AuditReport);
+    content!(accusation, Accusation, Accusation);
+    content!(conviction, Conviction, Conviction);
+    content!(equivocation, Equivocation, Equivocation);
 }

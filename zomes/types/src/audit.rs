@@ -1,0 +1,260 @@
+//! What audits say: fingerprints, statistics, and the entries that carry them. Integers and hashes only.
+//!
+//! A fingerprint is what a model thought likely at each token of an answer. Whoever replays the answer makes one of its own;
+//! how far the two are apart is a handful of integers. What follows from them is for `verify::audit`.
+
+use crate::{ActionHash, AgentPubKey, BatchProof, Bytes32, ChatInput, SignedReceipt, SpecRef};
+use holochain_serialized_bytes::prelude::*;
+
+/// What question and receipt agree on about a later audit. All zero: none was agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct AuditTerms {
+    /// `verify::audit::draw::challenge` of the requester's secret, which is told after the receipt; zeros for no audit.
+    pub challenge: Bytes32,
+    /// How likely an audit is, in millionths.
+    pub rate_ppm: u32,
+    /// How likely each auditor is to be drawn, in millionths.
+    pub auditors_ppm: u32,
+}
+
+impl Default for AuditTerms {
+    fn default() -> Self {
+        Self { challenge: Bytes32([0; 32]), rate_ppm: 0, auditors_ppm: 0 }
+    }
+}
+
+/// One token that a model thought likely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Likely {
+    /// Token id.
+    pub id: u32,
+    /// Minus its log-probability, in sixteenths of a nat, rounded; what is less likely than the bound counts as the bound.
+    pub minus_sixteenths: u16,
+}
+
+/// The likely tokens at one position of an answer: the most likely first, equals by id, no id twice, at least one.
+pub type Position = Vec<Likely>;
+
+/// How far two fingerprints of one answer are apart, and what the replay found. See `verify::audit::statistics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Tokens of the answer.
+    pub tokens: u32,
+    /// Sum over all positions of the clipped distance of log-probabilities, in 128ths of a nat.
+    pub delta_sum: u32,
+    /// The largest such sum in one window.
+    pub delta_window: u32,
+    /// The largest distance at one position.
+    pub delta_position: u32,
+    /// Sum over all tokens of the clipped Gumbel margin, in 1024ths of a nat.
+    pub margin_sum: u32,
+    /// The largest such sum in one window.
+    pub margin_window: u32,
+    /// Positions whose distributions differ by more than a tenth.
+    pub tail: u32,
+    /// Tokens that the auditor's model would not have come near to.
+    pub impossible: u32,
+}
+
+/// What became of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Two fingerprints were compared.
+    Measured(Statistics),
+    /// What the provider opened is not a fingerprint of this answer: other tokens, another length, or no fingerprint at all.
+    Mismatch,
+    /// The provider did not open its fingerprint.
+    NotOpened,
+}
+
+/// What follows from an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As honest answers are.
+    Pass,
+    /// Not as honest answers are, but for one in a thousand.
+    Fail,
+    /// Nothing follows: this pair of machines has not been calibrated, or nothing could be compared.
+    Inconclusive,
+}
+
+/// Why somebody audits an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditMode {
+    /// The draw fell on the answer and on the auditor. Prompt and answer stay between the parties.
+    Drawn,
+    /// The auditor had asked the question itself, in order to audit: everything is shown.
+    Canary,
+    /// The auditor was drawn into the jury over an accusation.
+    Jury(ActionHash),
+}
+
+/// An auditor's promise, before it is shown the provider's fingerprint: which answer, and what its own replay gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+pub struct AuditCommit {
+    /// The author's capability, which lists the auditor's role and what computes.
+    pub capability: ActionHash,
+    /// What is audited.
+    pub receipt: SignedReceipt,
+    /// Where the receipt stands.
+    pub proof: BatchProof,
+    /// The requester's secret behind the receipt's challenge.
+    pub secret: Bytes32,
+    /// Why this auditor audits this answer.
+    pub mode: AuditMode,
+    /// The latest report about this provider that the author knows: evidence is added to it. None for the first, and in juries.
+    pub previous: Option<ActionHash>,
+    /// Root over the author's replay (`verify::audit::leaf::replay`).
+    pub replay: Bytes32,
+}
+crate::entries::entry!(AuditCommit);
+
+/// What an audit found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+pub struct AuditReport {
+    /// The author's commitment to its replay.
+    pub commit: ActionHash,
+    /// The calibration of this pair of machines; none if there is none.
+    pub calibration: Option<ActionHash>,
+    /// What became of the replay.
+    pub outcome: Outcome,
+    /// What follows from the outcome.
+    pub verdict: Verdict,
+    /// How much more likely the outcome is from a cheat, in 256ths of a nat.
+    pub llr: i16,
+    /// The evidence against the provider, with this report. Empty in juries.
+    pub standing: Standing,
+    /// Everything that was compared: in canaries, and only there.
+    pub evidence: Option<Evidence>,
+}
+crate::entries::entry!(AuditReport);
+
+/// Evidence against a provider, added up. See `verify::audit::evidence`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// In 256ths of a nat.
+    pub score: u32,
+    /// What each auditor has added since the score was last nothing, in the order in which they first did.
+    pub shares: Vec<Share>,
+}
+
+/// What one auditor has added to a provider's score.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Who.
+    pub auditor: AgentPubKey,
+    /// In 256ths of a nat.
+    pub llr: u32,
+}
+
+/// Everything that was compared in a canary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The question.
+    pub input: ChatInput,
+    /// Salt of the commitments to question and answer.
+    pub salt: Bytes32,
+    /// The answer's tokens.
+    pub tokens: Vec<u32>,
+    /// The answer's text.
+    pub text: String,
+    /// What the provider opened: all leaves of its fingerprint. Empty if it did not.
+    pub opened: Vec<OpenedLeaf>,
+    /// The auditor's replay: all leaves.
+    pub replay: Vec<ReplayLeaf>,
+}
+
+/// One leaf of a fingerprint: a window of the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedLeaf {
+    /// Salt of this leaf.
+    pub salt: Bytes32,
+    /// Tokens of the window.
+    pub tokens: Vec<u32>,
+    /// Encoded positions (`verify::audit::fingerprint`).
+    #[serde(with = "serde_bytes")]
+    pub body: Vec<u8>,
+}
+
+/// One leaf of a replay: a window of the answer, as the auditor's model saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayLeaf {
+    /// Its own fingerprint of the window.
+    pub leaf: OpenedLeaf,
+    /// For each token, how far it was from being drawn: the clipped Gumbel margin, in 1024ths of a nat.
+    pub margins: Vec<u16>,
+    /// A bit for each token, lowest first: whether it was nowhere near the likely ones.
+    pub impossible: u32,
+}
+
+/// How honest machines differ: one kind of machine checks another on one model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+pub struct Calibration {
+    /// The model.
+    pub spec: SpecRef,
+    /// Class of machine that answers (`verify::audit::calibration::class`).
+    pub prover: String,
+    /// Class of machine that replays.
+    pub verifier: String,
+    /// SHA-256 of the measurements.
+    pub data: Bytes32,
+    /// By length of the answer, shortest first. Lengths before the first are not calibrated.
+    pub rows: Vec<CalibrationRow>,
+}
+crate::entries::entry!(Calibration);
+
+/// Answers from this length on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalibrationRow {
+    /// Fewest tokens.
+    pub tokens_from: u32,
+    /// One for each statistic, in the order of `verify::audit::calibration::Statistic`.
+    pub tables: Vec<CalibrationTable>,
+}
+
+/// One statistic, cut into bins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalibrationTable {
+    /// Where bins after the first begin, rising.
+    pub cuts: Vec<u32>,
+    /// Honest answers in each bin.
+    pub honest: Vec<u32>,
+    /// How much more likely each bin is from a cheat, in 256ths of a nat; never falling.
+    pub llr: Vec<i16>,
+    /// The first bin that fails; the number of bins if none does.
+    pub fail_bin: u32,
+}
+
+/// The evidence against a provider has crossed the bound: a jury is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+pub struct Accusation {
+    /// Who is accused.
+    pub provider: AgentPubKey,
+    /// The report with which the bound was crossed, and those before it, each the one that the former built on.
+    pub reports: Vec<ActionHash>,
+}
+crate::entries::entry!(Accusation);
+
+/// A jury has confirmed an accusation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+pub struct Conviction {
+    /// What was confirmed.
+    pub accusation: ActionHash,
+    /// Failing reports by different jurors.
+    pub confirmations: Vec<ActionHash>,
+}
+crate::entries::entry!(Conviction);
+
+/// Two receipts by one provider for one question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+pub struct Equivocation {
+    /// One.
+    pub first: SignedReceipt,
+    /// The other; its canonical bytes come after the first's.
+    pub second: SignedReceipt,
+}
+crate::entries::entry!(Equivocation);

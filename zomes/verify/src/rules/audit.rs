@@ -1,0 +1,307 @@
+//! The rules for audits: that the right one looked, promised before it was shown anything, and reckoned correctly.
+//!
+//! What a replay found is the auditor's word, unless it shows everything; what follows from it is arithmetic and is checked here.
+//! No verdict, whichever it is, makes an entry invalid.
+
+use super::bounds::{at_most, bytes_at_most, not_empty, range, unique};
+use super::Known;
+use crate::audit::{calibration, draw, evidence, leaf, statistics};
+use crate::{chat, commit, receipt, Breach};
+use ainonymous_types::{
+    limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditReport, AuditTerms, Bytes32, Calibration,
+    Capability, Conviction, Equivocation, Evidence, Outcome, Role, SignedReceipt, Standing, Verdict,
+};
+
+/// Jurors that have to confirm an accusation.
+pub const CONFIRMATIONS_MIN: usize = 3;
+
+/// A commitment by itself: a signed receipt of somebody else, its secret, and a draw that fell on the author.
+pub fn audit_commit(commit: &AuditCommit, author: &AgentPubKey) -> Result<(), Breach> {
+    let AuditCommit { capability: _, receipt: signed, proof, secret, mode, previous, replay } = commit;
+    let statement = &signed.receipt;
+    if statement.provider == *author {
+        return Err(Breach::AuditsItself);
+    }
+    at_most("proof.path", proof.path.len(), limits::MERKLE_PATH_MAX)?;
+    let tokens = statement.completion_tokens.into();
+    range("completion_tokens", tokens, 1, limits::ANSWER_TOKENS_MAX.into(), "tokens")?;
+    for (what, root) in [("receipt.fingerprint", &statement.fingerprint), ("replay", replay)] {
+        if *root == Bytes32([0; 32]) {
+            return Err(Breach::Empty { what });
+        }
+    }
+    let AuditTerms { challenge, rate_ppm: _, auditors_ppm: _ } = &statement.audit;
+    if draw::challenge(secret) != *challenge {
+        return Err(Breach::CommitmentMismatch { what: "secret" });
+    }
+    match mode {
+        AuditMode::Drawn => drawn(signed, secret, author)?,
+        AuditMode::Canary => {
+            range("completion_tokens", tokens, 1, limits::EVIDENCE_TOKENS_MAX as u64, "tokens of a canary")?;
+        }
+        AuditMode::Jury(_) if previous.is_some() => {
+            return Err(Breach::Unsupported { what: "earlier reports in juries" });
+        }
+        AuditMode::Jury(_) => {}
+    }
+    receipt::is_signed(signed).then_some(()).ok_or(Breach::Signature { what: "the receipt" })
+}
+
+fn drawn(signed: &SignedReceipt, secret: &Bytes32, author: &AgentPubKey) -> Result<(), Breach> {
+    let beacon = draw::beacon(&signed.receipt, secret);
+    if !draw::is_audited(&beacon, &signed.receipt.audit) {
+        return Err(Breach::NotDrawn { what: "the answer" });
+    }
+    let fell = draw::is_auditor(&beacon, &signed.receipt.audit, author);
+    fell.then_some(()).ok_or(Breach::NotDrawn { what: "the auditor" })
+}
+
+/// A commitment against the batch that it names: the provider's, with the receipt where the proof says.
+pub fn audit_commit_batch(commit: &AuditCommit, known: &Known) -> Result<(), Breach> {
+    let (_, batch) =
+        known.receipt_batch().ok_or(Breach::WrongReference { what: "proof.batch", expected: "receipt batch" })?;
+    if known.author != commit.receipt.receipt.provider {
+        return Err(Breach::HashMismatch { what: "proof.batch" });
+    }
+    receipt::in_batch(&commit.receipt, &commit.proof, batch)
+}
+
+/// A commitment against the capability that it relies on: the author's own, as auditor.
+pub fn audit_commit_capability(author: &AgentPubKey, known: &Known) -> Result<(), Breach> {
+    let capability = capability_of(known)?;
+    if known.author != *author {
+        return Err(Breach::NotAuthor { what: "the capability" });
+    }
+    capability.roles.contains(&Role::Auditor).then_some(()).ok_or(Breach::NotAuditor)
+}
+
+/// A commitment against the report that it builds on, by that report's own commitment: about the same provider, and no jury's.
+pub fn audit_commit_previous(commit: &AuditCommit, earlier: &AuditCommit) -> Result<(), Breach> {
+    let same = earlier.receipt.receipt.provider == commit.receipt.receipt.provider;
+    if !same || matches!(earlier.mode, AuditMode::Jury(_)) {
+        return Err(Breach::HashMismatch { what: "previous" });
+    }
+    Ok(())
+}
+
+/// What a juror's commitment is judged by: an accusation and the audits that it lists, newest first.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// Who accused.
+    pub accuser: &'a AgentPubKey,
+    /// The accusation.
+    pub accusation: &'a Accusation,
+    /// For each listed report: its author, its weight, and its commitment.
+    pub audits: &'a [(AgentPubKey, i16, AuditCommit)],
+}
+
+/// A juror's commitment against the accusation: drawn into the jury, no party to it, and about the answer that fell to it, which is
+/// one of those that spoke against the provider.
+pub fn audit_commit_jury(commit: &AuditCommit, author: &AgentPubKey, case: &Case<'_>) -> Result<(), Breach> {
+    let Case { accuser, accusation, audits } = case;
+    if accusation.provider != commit.receipt.receipt.provider {
+        return Err(Breach::HashMismatch { what: "accusation.provider" });
+    }
+    if *accuser == author || audits.iter().any(|(auditor, ..)| auditor == author) {
+        return Err(Breach::NotDrawn { what: "this juror, who is a party" });
+    }
+    let (_, _, newest) = audits.first().ok_or(Breach::Empty { what: "reports" })?;
+    let beacon = draw::jury(&draw::beacon(&newest.receipt.receipt, &newest.secret));
+    if !draw::is_juror(&beacon, &newest.receipt.receipt.audit, author) {
+        return Err(Breach::NotDrawn { what: "the juror" });
+    }
+    let against: Vec<&AuditCommit> = audits.iter().filter(|(_, llr, _)| *llr > 0).map(|(_, _, c)| c).collect();
+    let at = draw::case(&beacon, author, u32::try_from(against.len()).unwrap_or(u32::MAX));
+    let fell = against.get(at as usize).is_some_and(|audited| audited.receipt == commit.receipt);
+    fell.then_some(()).ok_or(Breach::NotDrawn { what: "the answer, for this juror" })
+}
+
+/// A report by itself.
+pub fn audit_report(report: &AuditReport) -> Result<(), Breach> {
+    evidence::bounds(&report.standing)?;
+    match &report.outcome {
+        Outcome::Measured(found) => statistics::bounds(found),
+        Outcome::Mismatch | Outcome::NotOpened => Ok(()),
+    }
+}
+
+/// A report against the author's commitment: about that answer, with everything shown if it is a canary.
+pub fn audit_report_commit(report: &AuditReport, author: &AgentPubKey, known: &Known) -> Result<(), Breach> {
+    let (_, commit) =
+        known.audit_commit().ok_or(Breach::WrongReference { what: "commit", expected: "audit commitment" })?;
+    if known.author != *author {
+        return Err(Breach::NotAuthor { what: "the commitment" });
+    }
+    if let Outcome::Measured(found) = &report.outcome {
+        if found.tokens != commit.receipt.receipt.completion_tokens {
+            return Err(Breach::Arithmetic { what: "tokens" });
+        }
+    }
+    let shows = commit.mode == AuditMode::Canary && report.outcome != Outcome::NotOpened;
+    match &report.evidence {
+        None if shows => Err(Breach::Empty { what: "evidence" }),
+        None => Ok(()),
+        Some(_) if !shows => Err(Breach::Unsupported { what: "prompts and answers in the open, but for canaries," }),
+        Some(evidence) => shown(report, commit, evidence),
+    }
+}
+
+/// What a canary shows: the question and answer of the receipt, the provider's fingerprint, the auditor's replay, and an outcome that
+/// follows from them.
+fn shown(report: &AuditReport, commit: &AuditCommit, evidence: &Evidence) -> Result<(), Breach> {
+    let Evidence { input, salt, tokens, text, opened, replay } = evidence;
+    let statement = &commit.receipt.receipt;
+    chat::bounds(input)?;
+    let question = input.messages.iter().map(|m| m.content.len()).fold(0usize, usize::saturating_add);
+    bytes_at_most("evidence.input", question, limits::EVIDENCE_TEXT_BYTES_MAX)?;
+    bytes_at_most("evidence.text", text.len(), limits::EVIDENCE_TEXT_BYTES_MAX)?;
+    at_most("evidence.tokens", tokens.len(), limits::EVIDENCE_TOKENS_MAX)?;
+    let windows = limits::EVIDENCE_TOKENS_MAX / limits::FINGERPRINT_WINDOW_TOKENS;
+    at_most("evidence.opened", opened.len(), windows)?;
+    at_most("evidence.replay", replay.len(), windows)?;
+    for leaf in opened {
+        at_most("evidence.opened.tokens", leaf.tokens.len(), limits::FINGERPRINT_WINDOW_TOKENS)?;
+        bytes_at_most("evidence.opened.body", leaf.body.len(), limits::FINGERPRINT_LEAF_BYTES_MAX)?;
+    }
+    leaf::replay_bounds(replay)?;
+    let replayed = replay.iter().flat_map(|ours| &ours.leaf.tokens);
+    if tokens.len() as u64 != u64::from(statement.completion_tokens) || !replayed.eq(tokens) {
+        return Err(Breach::Arithmetic { what: "evidence.tokens" });
+    }
+    if commit::input(salt, input) != statement.input {
+        return Err(Breach::CommitmentMismatch { what: "question" });
+    }
+    if commit::output(salt, tokens, text) != statement.output {
+        return Err(Breach::CommitmentMismatch { what: "answer" });
+    }
+    if leaf::fingerprint(opened) != statement.fingerprint {
+        return Err(Breach::CommitmentMismatch { what: "fingerprint" });
+    }
+    if leaf::replay(replay) != commit.replay {
+        return Err(Breach::CommitmentMismatch { what: "replay" });
+    }
+    let found = statistics::outcome(opened, replay)?;
+    (found == report.outcome).then_some(()).ok_or(Breach::Arithmetic { what: "outcome" })
+}
+
+/// A calibration for a report: of the answer's model, from the provider's class of machine to the auditor's.
+pub fn audit_report_calibration<'a>(
+    known: &'a Known,
+    commit: &AuditCommit,
+    prover: &Known,
+    verifier: &Known,
+) -> Result<&'a Calibration, Breach> {
+    let (_, table) =
+        known.calibration().ok_or(Breach::WrongReference { what: "calibration", expected: "calibration" })?;
+    if table.spec.entry != commit.receipt.receipt.spec {
+        return Err(Breach::HashMismatch { what: "calibration.spec" });
+    }
+    let classes = [("calibration.prover", &table.prover, prover), ("calibration.verifier", &table.verifier, verifier)];
+    for (what, stated, machine) in classes {
+        if calibration::class(capability_of(machine)?) != *stated {
+            return Err(Breach::HashMismatch { what });
+        }
+    }
+    Ok(table)
+}
+
+/// The reckoning of a report: verdict, weight and standing, from the calibration, the commitment and the standing before it.
+pub fn audit_report_arithmetic(
+    report: &AuditReport,
+    author: &AgentPubKey,
+    commit: &AuditCommit,
+    table: Option<&Calibration>,
+    before: &Standing,
+) -> Result<(), Breach> {
+    let (verdict, llr) = calibration::judge(table, &report.outcome);
+    if report.verdict != verdict {
+        return Err(Breach::Arithmetic { what: "verdict" });
+    }
+    if report.llr != llr {
+        return Err(Breach::Arithmetic { what: "llr" });
+    }
+    let standing = match commit.mode {
+        AuditMode::Drawn | AuditMode::Canary => evidence::add(before, author, llr),
+        AuditMode::Jury(_) => Standing::default(),
+    };
+    (report.standing == standing).then_some(()).ok_or(Breach::Arithmetic { what: "standing" })
+}
+
+/// An accusation by itself.
+pub fn accusation(accusation: &Accusation) -> Result<(), Breach> {
+    let Accusation { provider: _, reports } = accusation;
+    not_empty("reports", reports.len())?;
+    at_most("reports", reports.len(), limits::ACCUSATION_REPORTS_MAX)?;
+    unique("reports", reports)
+}
+
+/// An accusation against the audits that it lists, newest first: all about the accused, each built on the next, the newest past the
+/// bound. The list reaches back to where the score was nothing, or is as long as it may be: none is left out. `before` is the
+/// standing that the oldest was built on.
+pub fn accusation_reports(
+    accusation: &Accusation,
+    audits: &[(&AuditReport, &AuditCommit)],
+    before: Option<&Standing>,
+) -> Result<(), Breach> {
+    let newest = audits.first().ok_or(Breach::Empty { what: "reports" })?;
+    for (_, commit) in audits {
+        let about = commit.receipt.receipt.provider == accusation.provider;
+        if !about || matches!(commit.mode, AuditMode::Jury(_)) {
+            return Err(Breach::HashMismatch { what: "reports" });
+        }
+    }
+    let linked =
+        audits.iter().zip(accusation.reports.iter().skip(1)).all(|((_, c), next)| c.previous.as_ref() == Some(next));
+    if !linked {
+        return Err(Breach::Unordered { what: "reports" });
+    }
+    if !evidence::is_enough(&newest.0.standing) {
+        return Err(Breach::NotEnough { what: "the evidence" });
+    }
+    let complete = before.is_none_or(|before| before.score == 0) || audits.len() == limits::ACCUSATION_REPORTS_MAX;
+    complete.then_some(()).ok_or(Breach::NotEnough { what: "the list of reports" })
+}
+
+/// A conviction by itself.
+pub fn conviction(conviction: &Conviction) -> Result<(), Breach> {
+    let Conviction { accusation: _, confirmations } = conviction;
+    at_most("confirmations", confirmations.len(), limits::CONVICTION_REPORTS_MAX)?;
+    if confirmations.len() < CONFIRMATIONS_MIN {
+        return Err(Breach::NotEnough { what: "the jury" });
+    }
+    unique("confirmations", confirmations)
+}
+
+/// One confirmation of a conviction: a failing report out of the jury over this accusation.
+pub fn confirmation(accusation: &ActionHash, report: &AuditReport, commit: &AuditCommit) -> Result<(), Breach> {
+    if commit.mode != AuditMode::Jury(accusation.clone()) {
+        return Err(Breach::HashMismatch { what: "confirmations" });
+    }
+    (report.verdict == Verdict::Fail).then_some(()).ok_or(Breach::NotEnough { what: "a juror's verdict" })
+}
+
+/// Two receipts for one question: both signed by the provider, with the same session, question and challenge, and something else
+/// promised. The one whose bytes come first stands first, so that there is one such entry for each pair.
+pub fn equivocation(equivocation: &Equivocation) -> Result<(), Breach> {
+    let Equivocation { first, second } = equivocation;
+    let (a, b) = (&first.receipt, &second.receipt);
+    let same = a.provider == b.provider && a.session_key == b.session_key && a.input == b.input;
+    let challenged = a.audit.challenge == b.audit.challenge && a.audit.challenge != Bytes32([0; 32]);
+    if !same || !challenged {
+        return Err(Breach::HashMismatch { what: "second" });
+    }
+    if a.output == b.output && a.fingerprint == b.fingerprint && a.spec == b.spec {
+        return Err(Breach::Repeated { what: "receipts" });
+    }
+    if receipt::canonical(a) >= receipt::canonical(b) {
+        return Err(Breach::Unordered { what: "receipts" });
+    }
+    let signed = receipt::is_signed(first) && receipt::is_signed(second);
+    signed.then_some(()).ok_or(Breach::Signature { what: "the receipts" })
+}
+
+fn capability_of(known: &Known) -> Result<&Capability, Breach> {
+    let (_, capability) =
+        known.capability().ok_or(Breach::WrongReference { what: "capability", expected: "capability" })?;
+    Ok(capability)
+}
