@@ -9,6 +9,8 @@ pub mod canonical;
 pub mod chat;
 pub mod chunks;
 pub mod commit;
+mod fixed;
+pub mod gumbel;
 pub mod invite;
 pub mod judge;
 pub mod merkle;
