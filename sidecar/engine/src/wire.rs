@@ -7,18 +7,22 @@ use crate::fit::Reserved;
 use crate::request::IMAGES_BYTES_MAX;
 use crate::{
     EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, Inspect, Inspected, ModelInfo, More, Preview,
-    Question,
+    Question, Replay, ReplayQuestion,
 };
 use ainonymous_types::limits;
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 /// Changed with every change of this module.
-pub(crate) const PROTOCOL: u32 = 6;
-/// Largest frame to the worker: the longest prompt, all its images, and room for the rest.
-pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + IMAGES_BYTES_MAX + (1 << 20);
-/// Largest frame to the host.
-pub(crate) const TO_HOST_BYTES_MAX: usize = 64 << 20;
+pub(crate) const PROTOCOL: u32 = 7;
+/// Longest token id in a frame, in bytes.
+const TOKEN_BYTES_MAX: usize = 5;
+/// Largest frame to the worker: the longest prompt, all its images or the longest answer, and room for the rest.
+pub(crate) const TO_WORKER_BYTES_MAX: usize =
+    limits::PROMPT_BYTES_MAX + larger(IMAGES_BYTES_MAX, ANSWER_BYTES) + (1 << 20);
+const ANSWER_BYTES: usize = limits::ANSWER_TOKENS_MAX as usize * TOKEN_BYTES_MAX;
+/// Largest frame to the host: the longest answer, replayed.
+pub(crate) const TO_HOST_BYTES_MAX: usize = 128 << 20;
 /// Bytes of the length that precedes a frame.
 pub(crate) const LENGTH_BYTES: usize = 4;
 
@@ -33,6 +37,8 @@ pub(crate) enum ToWorker {
     Generate { id: u64, question: Box<Question> },
     /// Make vectors of texts.
     Embed { id: u64, question: EmbedQuestion },
+    /// Compute an answer again.
+    Replay { id: u64, question: Box<ReplayQuestion> },
     /// Ask tokeniser or template.
     Inspect { id: u64, question: Inspect },
     /// Stop answering it.
@@ -67,9 +73,18 @@ pub(crate) enum WireEvent {
     Started { prompt_tokens: u32 },
     Token { id: u32, text: String, more: Option<Box<More>> },
     Embedded(Embeddings),
+    Replayed(Box<Replay>),
     Inspected(Inspected),
     Finished(Finished),
     Failed(EngineError),
+}
+
+const fn larger(a: usize, b: usize) -> usize {
+    if a > b {
+        a
+    } else {
+        b
+    }
 }
 
 /// Encodes one frame behind what `out` already holds.

@@ -5,13 +5,14 @@ use super::prompt::Ready;
 use super::Prepared;
 use crate::adjust::Adjuster;
 use crate::dialect::{OutputParser, Part};
+use crate::fingerprint::Recorder;
 use crate::grammar::Grammar;
 use crate::llama::{Model, Rows, Token};
 use crate::logprobs::{logprobs, Logprobs};
 use crate::sampler::Sampler;
 use crate::text::AnswerText;
 use crate::wire::WireEvent;
-use crate::{EngineError, Finished, More, TokenLogprob, TokenLogprobs};
+use crate::{EngineError, Finished, More, Question, TokenLogprob, TokenLogprobs};
 use ainonymous_types::{limits, FinishReason};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub(super) struct Slot {
     masked: Vec<f32>,
     parser: Option<OutputParser>,
     logprobs: Option<u32>,
+    /// Keeps what others need to check the answer, if that was asked for.
+    recorder: Option<Recorder>,
     text: AnswerText,
     text_bytes: usize,
     tokens_max: u32,
@@ -68,8 +71,7 @@ impl Slot {
         let Prepared { id, ready, question, cancelled, at, reported: _ } = prepared;
         let Ready { tokens: prompt, images, shared_until, grammar, parser } = ready;
         let room = room.min(limits::ANSWER_TOKENS_MAX);
-        let forbidden = if question.ignore_end { ends.iter().map(|&t| t as u32).collect() } else { Vec::new() };
-        let adjuster = Adjuster::new(&question.adjust, forbidden, prompt.iter().map(|&t| t as u32));
+        let adjuster = adjuster(&question, &prompt, ends);
         let cached_rows = extra_rows(&images, cached_tokens);
         Self {
             id,
@@ -88,6 +90,7 @@ impl Slot {
             masked: Vec::new(),
             parser,
             logprobs: question.logprobs,
+            recorder: question.fingerprint.then(Recorder::default),
             text: AnswerText::new(&question.stop),
             text_bytes: 0,
             tokens_max: if question.max_tokens == 0 { room } else { question.max_tokens.min(room) },
@@ -160,12 +163,14 @@ impl Slot {
             adjuster.chose(id);
         }
         let found = self.logprobs.map(|top| reported(model, id, &logprobs(logits, id, top as usize)));
+        let fingerprint = self.recorder.as_mut().map(|recorder| recorder.record(logits, id));
         self.tokens.push(id as Token);
         self.times.first_token.get_or_insert_with(Instant::now);
         let (text, finish) = self.take_text(model, markers, bytes);
         let (text, mut more) = self.take_apart(text, finish.is_some());
-        if found.is_some() {
-            more.get_or_insert_default().logprobs = found;
+        if found.is_some() || fingerprint.is_some() {
+            let more = more.get_or_insert_default();
+            (more.logprobs, more.fingerprint) = (found, fingerprint);
         }
         Ok(Chosen { event: WireEvent::Token { id, text, more: more.map(Box::new) }, finish })
     }
@@ -237,6 +242,12 @@ impl Slot {
         }
         (text, finish)
     }
+}
+
+/// What changes logits before a question's tokens are chosen, if anything does.
+pub(super) fn adjuster(question: &Question, prompt: &[Token], ends: &[Token]) -> Option<Adjuster> {
+    let forbidden = if question.ignore_end { ends.iter().map(|&t| t as u32).collect() } else { Vec::new() };
+    Adjuster::new(&question.adjust, forbidden, prompt.iter().map(|&t| t as u32))
 }
 
 fn reported(model: &Model, chosen: u32, found: &Logprobs) -> TokenLogprobs {
