@@ -22,7 +22,7 @@ const PROMPTS: [&str; 8] = [
     "What comes after Friday?",
     "Tell me a story about a king.",
 ];
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 8;
 const TOKENS: u32 = 64;
 /// Where distances are cut, in nats.
 const CLIP: f64 = 2.0;
@@ -42,7 +42,7 @@ fn question(prompt: &str, sampling: Sampling) -> Question {
     Question { sampling, max_tokens: TOKENS, fingerprint: true, ..Question::new(Prompt::Chat(chat)) }
 }
 
-/// Thirty-two questions.
+/// Sixty-four questions.
 fn questions(temperature_milli: u32) -> Vec<Question> {
     let sampling = |seed| Sampling { temperature_milli, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
     let of = |prompt| (0..SEEDS).map(move |seed| question(prompt, sampling(seed + 100)));
@@ -136,9 +136,10 @@ impl Numbers {
     }
 }
 
-/// Honest within what machines of one class may differ by. On the machine that answered it is nothing at all.
+/// Honest within what one machine differs from itself by, where prompts were cut otherwise or more was computed at a time:
+/// now and then a number is rounded to the other side.
 fn is_honest(numbers: &Numbers) -> bool {
-    numbers.matched == numbers.tokens && numbers.margin_max == 0.0 && numbers.distance() < 0.003
+    numbers.matched + numbers.tokens / 400 >= numbers.tokens && numbers.margin_max < 0.01 && numbers.distance() < 0.003
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,7 +233,7 @@ async fn cheats_show_in_the_numbers() {
     laundered.print("q4_0, fingerprint of q8_0");
     assert!(cheaper.distance() > 0.05 && cheaper.distance() > 20.0 * reference.distance(), "{cheaper:?}");
     assert!(laundered.distance() == 0.0, "the fingerprint alone does not catch it: {laundered:?}");
-    assert!(laundered.matched < laundered.tokens && laundered.margin() > 0.000_3, "but the margin does: {laundered:?}");
+    assert!(laundered.matched < laundered.tokens && laundered.margin_max > 0.02, "but the margin does: {laundered:?}");
 
     let mut other_seed = Numbers::default();
     let mut other_temperature = Numbers::default();
