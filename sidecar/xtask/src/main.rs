@@ -1,4 +1,4 @@
-//! `cargo xtask`: setup, zomes, pack, demo, test, gen, tidy. What a newcomer and CI type.
+//! `cargo xtask`: setup, zomes, pack, demo, test, calibrate, gen, tidy. What a newcomer and CI type.
 //!
 //! It runs other programs and must not link any part of AInonymous: it has to build when they do not.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
