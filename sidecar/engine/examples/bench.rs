@@ -1,12 +1,15 @@
-//! What the worker boundary costs: `cargo run -p ainonymous-engine --example bench -- MODEL [TOKENS] [SLOTS]`. What the sandbox
+//! What the worker boundary and fingerprints cost: `cargo run -p ainonymous-engine --example bench -- MODEL [TOKENS] [SLOTS]`. What the sandbox
 //! costs: the same with `AINONYMOUS_SANDBOX=off`.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
-use ainonymous_engine::{run_worker, Engine, EngineOptions, Event, Finished, LlamaEngine, WorkerCommand};
+use ainonymous_engine::{run_worker, Engine, EngineOptions, Event, Finished, LlamaEngine, Question, WorkerCommand};
 use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+/// Rounds in which fingerprints are recorded, and as many in which they are not.
+const FINGERPRINT_ROUNDS: u64 = 15;
 
 /// What one answer showed.
 struct Seen {
@@ -34,7 +37,7 @@ async fn bench(model: &str, tokens: u32, slots: u32) {
         let mut ends = Vec::new();
         for run in 0..5u32 {
             let words: Vec<String> = (0..64).map(|word| ((word * 7_919 + run * 104_729) % 9_973).to_string()).collect();
-            ends.push(one(&engine, 1, 0, &words.join(" ")).await.end);
+            ends.push(one(&engine, asked(1, 0, &words.join(" "))).await.end);
         }
         ends
     };
@@ -48,7 +51,7 @@ async fn bench(model: &str, tokens: u32, slots: u32) {
         let mut seen = Vec::new();
         let began = Instant::now();
         let answers: Vec<_> =
-            (0..streams).map(|seed| one(&engine, tokens, u64::from(seed), "Tell me a story.")).collect();
+            (0..streams).map(|seed| one(&engine, asked(tokens, u64::from(seed), "Tell me a story."))).collect();
         for answer in futures::future::join_all(answers).await {
             seen.push(answer);
         }
@@ -64,19 +67,72 @@ async fn bench(model: &str, tokens: u32, slots: u32) {
             (seen[0].end.queue_us + seen[0].end.prefill_us) as f64 / 1e3,
         );
     }
+    for streams in [1, slots] {
+        fingerprints(&engine, tokens, streams).await;
+    }
     let mib = |bytes: Option<u64>| bytes.map_or(0, |b| b >> 20);
     println!("memory of the worker {} MiB", mib(engine.status().worker_rss_bytes));
     engine.shutdown().await;
 }
 
-/// One answer at a temperature that seldom ends by itself.
-async fn one(engine: &LlamaEngine, tokens: u32, seed: u64, content: &str) -> Seen {
+/// What recording fingerprints costs, by processor time: the same answers with and without, in turns, so that whatever else
+/// the machine does meets both alike. The median of the rounds' ratios counts.
+async fn fingerprints(engine: &LlamaEngine, tokens: u32, streams: u32) {
+    let Some(pid) = engine.status().worker_pid else { return };
+    let (mut ratios, mut times) = (vec![], [0f64; 2]);
+    for round in 0..FINGERPRINT_ROUNDS {
+        let mut taken = [0f64; 2];
+        // Which of them comes first takes turns as well.
+        for with in [round % 2 == 0, round % 2 == 1] {
+            let (before, mut said) = (processor_time(pid), 0);
+            let question = |seed| Question {
+                fingerprint: with,
+                ..asked(tokens, round * u64::from(streams) + u64::from(seed), "Tell me a story.")
+            };
+            let answers = (0..streams).map(|seed| one(engine, question(seed)));
+            for answer in futures::future::join_all(answers).await {
+                said += answer.tokens;
+            }
+            let (Some(before), Some(after)) = (before, processor_time(pid)) else { return };
+            taken[usize::from(with)] = (after - before).as_secs_f64() * 1e6 / f64::from(said);
+        }
+        ratios.push(taken[1] / taken[0]);
+        times.iter_mut().zip(taken).for_each(|(sum, time)| *sum += time / FINGERPRINT_ROUNDS as f64);
+    }
+    ratios.sort_unstable_by(f64::total_cmp);
+    println!(
+        "fingerprints, {streams} streams: {:.2} µs of processor time a token without, {:.2} with; median of {} ratios {:.4} \
+         (quartiles {:.4} to {:.4})",
+        times[0],
+        times[1],
+        ratios.len(),
+        ratios[ratios.len() / 2],
+        ratios[ratios.len() / 4],
+        ratios[ratios.len() * 3 / 4],
+    );
+}
+
+/// Processor time of all threads of a process, where the system tells.
+fn processor_time(pid: u32) -> Option<Duration> {
+    let mut nanoseconds = 0u64;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let times = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        nanoseconds += times.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+/// A question whose answer seldom ends by itself: the temperature is high.
+fn asked(tokens: u32, seed: u64, content: &str) -> Question {
     let messages = vec![ChatMessage::new(ChatRole::User, content)];
     let sampling = Sampling { temperature_milli: 3_000, seed, ..Sampling::default() };
+    ChatInput { messages, sampling, max_tokens: tokens, stop: vec![], more: None }.try_into().unwrap()
+}
+
+/// One answer.
+async fn one(engine: &LlamaEngine, question: Question) -> Seen {
     let began = Instant::now();
-    let mut generation = engine
-        .generate(ChatInput { messages, sampling, max_tokens: tokens, stop: vec![], more: None }.try_into().unwrap())
-        .unwrap();
+    let mut generation = engine.generate(question).unwrap();
     let (mut first, mut count) = (None, 0);
     loop {
         match generation.events.recv().await.unwrap() {

@@ -5,8 +5,10 @@
 //! know networks, receipts, model names or downloads. Prompts and answers appear in no log and no `Debug` output.
 
 mod adjust;
+mod class;
 mod dialect;
 mod error;
+mod fingerprint;
 mod fit;
 mod grammar;
 pub mod hashes;
@@ -17,6 +19,7 @@ mod logprobs;
 mod options;
 mod os;
 mod parts;
+mod replay;
 pub mod request;
 pub mod sampler;
 mod sandbox;
@@ -29,15 +32,18 @@ mod travel;
 mod wire;
 mod worker;
 
+pub use class::{EngineClass, NotAClass, LLAMA_BUILD};
 pub use error::EngineError;
+pub use fingerprint::{Fingerprint, Likely, FINGERPRINT_TOKENS, LOGPROB_16_MIN, STEPS_PER_NAT};
 pub use fit::{Degraded, Fit};
 pub use inspect::{Inspect, Inspected, TemplateKnows, DETOKENIZE_MAX};
 pub use options::{
     DeviceInfo, DraftOptions, EngineOptions, GpuLayers, ModelInfo, Preview, ProjectorOptions, WorkerCommand,
     CONTEXT_TOKENS_DEFAULT, DRAFT_TOKENS_MAX, PREFIX_CACHE_BYTES_MAX, QUEUE_MAX_DEFAULT, SLOTS_MAX,
 };
+pub use replay::{Replay, ReplayQuestion, Replayed, LIKELY_TOKENS, REPLAY_STEP_TOKENS};
 pub use request::{EmbedInput, EmbedQuestion, Embeddings, Prompt, Question};
-pub use sampler::SAMPLER_VERSION;
+pub use sampler::{MARGIN_MILLI_MAX, SAMPLER_VERSION};
 pub use sandbox::{Sandbox, SandboxReport, SANDBOX_VARIABLE};
 pub use supervisor::LlamaEngine;
 #[cfg(any(test, feature = "test-engine"))]
@@ -60,6 +66,8 @@ pub trait Engine: Send + Sync + fmt::Debug {
     fn generate(&self, question: Question) -> Result<Generation, EngineError>;
     /// Makes vectors of texts.
     async fn embed(&self, question: EmbedQuestion) -> Result<Embeddings, EngineError>;
+    /// Computes an answer again. Answers under way go on beside it.
+    async fn replay(&self, question: ReplayQuestion) -> Result<Replay, EngineError>;
     /// Asks tokeniser or template.
     async fn inspect(&self, question: Inspect) -> Result<Inspected, EngineError>;
 
@@ -128,6 +136,8 @@ pub struct More {
     pub tool_calls: Vec<ToolCallPart>,
     /// How likely the token and its alternatives were, if that was asked for.
     pub logprobs: Option<TokenLogprobs>,
+    /// What others need to check the token, if that was asked for.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// A piece of a tool call, as the model writes it.

@@ -1,7 +1,7 @@
 //! What a caller chooses for a model, and what is known once it is loaded.
 
 use crate::fit::Fit;
-use crate::SandboxReport;
+use crate::{EngineClass, SandboxReport};
 use ainonymous_types::{Backend, Bytes32, KvType};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -136,6 +136,8 @@ pub struct ModelInfo {
     pub backend: Backend,
     /// Name of the device, for people.
     pub backend_detail: String,
+    /// What computes, in the word that receipts and calibrations use.
+    pub class: EngineClass,
     /// Quantisation label, for example `q8_0`.
     pub quantization: String,
     /// Hash over the tokenizer's metadata as llama.cpp read it; the definition is in [`crate::hashes`].

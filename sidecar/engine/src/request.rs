@@ -46,6 +46,8 @@ pub struct Question {
     pub stop: Vec<String>,
     /// Report log-probabilities: of the chosen token, and of so many of the most likely.
     pub logprobs: Option<u32>,
+    /// Record what others need to check the answer: a [`crate::Fingerprint`] with each token.
+    pub fingerprint: bool,
     /// Go on where the model would end its answer.
     pub ignore_end: bool,
     /// Tokens with which the answer begins: somebody has said them already, and what is answered follows them. They count as
@@ -289,6 +291,7 @@ impl Question {
             max_tokens: 0,
             stop: vec![],
             logprobs: None,
+            fingerprint: false,
             ignore_end: false,
             begun: vec![],
         }
@@ -296,7 +299,19 @@ impl Question {
 
     /// Refuses what breaks a bound, and questions without a word.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
-        let Self { prompt, sampling, adjust, constraint, max_tokens, stop, logprobs, ignore_end: _, begun } = self;
+        // Fingerprints are the answering side's affair.
+        let Self {
+            prompt,
+            sampling,
+            adjust,
+            constraint,
+            max_tokens,
+            stop,
+            logprobs,
+            fingerprint: _,
+            ignore_end: _,
+            begun,
+        } = self;
         let bounds = [
             ("STOP_STRINGS_MAX", stop.len() <= limits::STOP_STRINGS_MAX),
             ("STOP_BYTES_MAX", stop.iter().all(|s| s.len() <= limits::STOP_BYTES_MAX)),

@@ -3,13 +3,23 @@
 //! The surviving set is cut from the untempered distribution: `top_k`, then `top_p`, then `min_p`. Among the survivors
 //! the token is `argmax(logit + T · g)` where `g = −ln(−ln u)` and `u` is a hash of (seed, position, token id); ties go to
 //! the lowest id. Nothing depends on an earlier draw, so batching, retries and speculation cannot desynchronise it.
-//! `position` counts the answer's tokens from 0. This is sampler version [`SAMPLER_VERSION`].
+//! `position` counts the answer's tokens from 0. `g` is `ainonymous_verify::gumbel`'s, in fixed point, and what is compared
+//! is exact but for one rounding that IEEE 754 defines: whoever has the same survivors finds the same token, natively or in wasm.
+//! This is sampler version [`SAMPLER_VERSION`].
+
+mod margin;
+
+pub(crate) use margin::Judged;
+pub use margin::MARGIN_MILLI_MAX;
 
 use ainonymous_types::Sampling;
-use sha2::{Digest, Sha256};
+use ainonymous_verify::gumbel::{noise, noise_at_most, Dice, NOISE_ONE};
 
 /// Names the rules of this module in a model spec.
-pub const SAMPLER_VERSION: u16 = 1;
+pub const SAMPLER_VERSION: u16 = 2;
+
+/// One nat in units of a score: noise counts in parts of a nat, and temperature in thousandths.
+const SCORE_ONE: f64 = NOISE_ONE as f64 * 1_000.0;
 
 /// Candidates looked at first when a probability bound has to be met without a `top_k`.
 const CANDIDATES_START: usize = 256;
@@ -36,16 +46,19 @@ impl Sampler {
 
     /// The token at `position` of the answer. Logits that are not numbers count as impossible.
     pub fn choose(&mut self, logits: &[f32], position: u32) -> u32 {
-        let s = self.sampling;
-        if s.temperature_milli == 0 || s.top_k == 1 || logits.len() < 2 {
+        if self.is_greedy(logits) {
             return argmax(logits);
         }
         self.survivors(logits);
-        let temperature = f64::from(s.temperature_milli) / 1_000.0;
-        let dice = Dice::new(s.seed, position);
+        let dice = Dice::new(self.sampling.seed, position);
         let mut best = (f64::NEG_INFINITY, u32::MAX);
         for c in &self.candidates {
-            let score = f64::from(c.logit) + temperature * dice.gumbel(c.id);
+            let bits = dice.bits(c.id);
+            // Most are too unlikely for any noise that they may have: not worth two logarithms.
+            if self.score(*c, noise_at_most(bits)) < best.0 {
+                continue;
+            }
+            let score = self.score(*c, noise(bits));
             if score > best.0 || (score == best.0 && c.id < best.1) {
                 best = (score, c.id);
             }
@@ -55,6 +68,17 @@ impl Sampler {
         } else {
             best.1
         }
+    }
+
+    /// Is there nothing to draw?
+    fn is_greedy(&self, logits: &[f32]) -> bool {
+        let Sampling { temperature_milli, top_k, .. } = self.sampling;
+        temperature_milli == 0 || top_k == 1 || logits.len() < 2
+    }
+
+    /// What the survivors are compared by, in parts of a nat ([`SCORE_ONE`]). Both products are exact.
+    fn score(&self, candidate: Candidate, noise: i32) -> f64 {
+        f64::from(candidate.logit) * SCORE_ONE + f64::from(self.sampling.temperature_milli) * f64::from(noise)
     }
 
     /// Leaves the surviving set in `self.candidates`.
@@ -123,45 +147,6 @@ fn argmax(logits: &[f32]) -> u32 {
     }
     let highest = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
     logits.iter().position(|&logit| logit == highest).unwrap_or(0) as u32
-}
-
-/// The randomness of one position.
-struct Dice {
-    keys: [u64; 2],
-}
-
-impl Dice {
-    fn new(seed: u64, position: u32) -> Self {
-        let hash: [u8; 32] = Sha256::new()
-            .chain_update(b"ainonymous/gumbel/1")
-            .chain_update(seed.to_le_bytes())
-            .chain_update(position.to_le_bytes())
-            .finalize()
-            .into();
-        let word = |i: usize| hash[i * 8..i * 8 + 8].iter().rev().fold(0u64, |word, &byte| word << 8 | u64::from(byte));
-        Self { keys: [word(0), word(1)] }
-    }
-
-    fn bits(&self, id: u32) -> u64 {
-        mix(self.keys[0] ^ mix(self.keys[1].wrapping_add(u64::from(id))))
-    }
-
-    /// Uniform on the open interval (0, 1), in steps of 2⁻⁵², so that no end of it is ever rounded to.
-    fn uniform(&self, id: u32) -> f64 {
-        ((self.bits(id) >> 12) as f64 + 0.5) / (1u64 << 52) as f64
-    }
-
-    fn gumbel(&self, id: u32) -> f64 {
-        -(-self.uniform(id).ln()).ln()
-    }
-}
-
-/// A bijective mixer of 64 bits in which every input bit reaches every output bit (SplitMix64's).
-fn mix(mut x: u64) -> u64 {
-    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

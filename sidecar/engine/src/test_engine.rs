@@ -3,10 +3,11 @@
 use crate::fit::Fit;
 use crate::request::{Chat, Role};
 use crate::{
-    EmbedInput, EmbedQuestion, Embeddings, Engine, EngineError, EngineState, EngineStatus, Event, Finished, Generation,
-    Inspect, Inspected, ModelInfo, Prompt, Question, SandboxReport,
+    EmbedInput, EmbedQuestion, Embeddings, Engine, EngineClass, EngineError, EngineState, EngineStatus, Event,
+    Fingerprint, Finished, Generation, Inspect, Inspected, Likely, ModelInfo, More, Prompt, Question, Replay,
+    ReplayQuestion, Replayed, SandboxReport, MARGIN_MILLI_MAX, STEPS_PER_NAT,
 };
-use ainonymous_types::{Backend, Bytes32, FinishReason};
+use ainonymous_types::{Backend, Bytes32, FinishReason, KvType};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ pub struct TestEngine {
     answer: Option<Vec<String>>,
     delay: Duration,
     capacity: u32,
+    /// Sixteenths of a nat that its fingerprints are off by.
+    off_by: i16,
     open: Arc<AtomicU32>,
     draining: AtomicBool,
 }
@@ -45,6 +48,7 @@ impl TestEngine {
             threads: 1,
             backend: Backend::Cpu,
             backend_detail: "test".into(),
+            class: EngineClass::new(Backend::Cpu, "test", KvType::F16, false),
             quantization: "f32".into(),
             tokenizer_hash: Bytes32([1; 32]),
             template_hash: Bytes32([2; 32]),
@@ -54,7 +58,8 @@ impl TestEngine {
             sandbox: SandboxReport::default(),
         };
         let open = Arc::new(AtomicU32::new(0));
-        Self { info, answer: None, delay: Duration::ZERO, capacity: u32::MAX, open, draining: AtomicBool::new(false) }
+        let (answer, delay, draining) = (None, Duration::ZERO, AtomicBool::new(false));
+        Self { info, answer, delay, capacity: u32::MAX, off_by: 0, open, draining }
     }
 
     /// Always says this.
@@ -77,6 +82,18 @@ impl TestEngine {
         self.capacity = capacity;
         self
     }
+
+    /// Finds everything less likely by so many sixteenths of a nat, as if it were another model.
+    #[must_use]
+    pub fn off_by(mut self, sixteenths: u8) -> Self {
+        self.off_by = sixteenths.into();
+        self
+    }
+
+    /// What it would say.
+    fn answer_to(&self, question: &Question) -> Vec<String> {
+        self.answer.clone().unwrap_or_else(|| words(heard(&question.prompt).1))
+    }
 }
 
 #[async_trait::async_trait]
@@ -94,8 +111,8 @@ impl Engine for TestEngine {
             self.open.fetch_sub(1, Ordering::AcqRel);
             return Err(EngineError::QueueFull { queue_max: self.capacity });
         }
-        let (prompt_tokens, last) = heard(&question.prompt);
-        let mut answer = self.answer.clone().unwrap_or_else(|| words(last));
+        let prompt_tokens = heard(&question.prompt).0;
+        let mut answer = self.answer_to(&question);
         let room = self.info.context_tokens as usize;
         let tokens_max = if question.max_tokens == 0 { room } else { room.min(question.max_tokens as usize) };
         let finish = if answer.len() > tokens_max { FinishReason::Length } else { FinishReason::Stop };
@@ -105,8 +122,9 @@ impl Engine for TestEngine {
         let prompt_tokens = prompt_tokens + begun as u32;
         let (sender, events) = mpsc::channel(room + 8);
         let (open, delay) = (self.open.clone(), self.delay);
+        let off_by = question.fingerprint.then_some(self.off_by);
         tokio::spawn(async move {
-            say(&sender, (begun as u32, answer), delay, prompt_tokens, finish).await;
+            say(&sender, (begun as u32, answer), (delay, off_by), prompt_tokens, finish).await;
             open.fetch_sub(1, Ordering::AcqRel);
         });
         Ok(Generation { events })
@@ -128,6 +146,25 @@ impl Engine for TestEngine {
             vectors: lengths.iter().map(vector).collect(),
             prompt_tokens: lengths.iter().sum::<usize>() as u32,
         })
+    }
+
+    /// Finds exactly what it would say itself.
+    async fn replay(&self, question: ReplayQuestion) -> Result<Replay, EngineError> {
+        question.check()?;
+        let ReplayQuestion { question, answer, kv_type: _ } = question;
+        let own = self.answer_to(&question).len() as u32;
+        let position = |(at, &claimed): (u32, &u32)| {
+            let right = at < own && claimed == at;
+            Replayed {
+                fingerprint: fingerprint(at, claimed, self.off_by),
+                expected: if at < own { at } else { u32::MAX },
+                margin_milli: if right { 0 } else { MARGIN_MILLI_MAX },
+                rank: claimed.abs_diff(at),
+                outside_16: 0,
+            }
+        };
+        let positions = (0..).zip(&answer).map(position).collect();
+        Ok(Replay { positions, prompt_tokens: heard(&question.prompt).0, class: self.info.class.clone() })
     }
 
     /// Words for tokens; a conversation is rendered as its last message.
@@ -163,7 +200,7 @@ impl Engine for TestEngine {
 async fn say(
     events: &mpsc::Sender<Event>,
     (begun, answer): (u32, Vec<String>),
-    delay: Duration,
+    (delay, off_by): (Duration, Option<i16>),
     prompt_tokens: u32,
     finish: FinishReason,
 ) {
@@ -174,7 +211,9 @@ async fn say(
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        if events.send(Event::Token { id, text, more: None }).await.is_err() {
+        let found = off_by.map(|off_by| fingerprint(id, id, off_by));
+        let more = found.map(|fingerprint| Box::new(More { fingerprint: Some(fingerprint), ..More::default() }));
+        if events.send(Event::Token { id, text, more }).await.is_err() {
             return;
         }
     }
@@ -191,6 +230,16 @@ async fn say(
         decode_us,
     };
     let _ = events.send(Event::Finished(times)).await;
+}
+
+/// It finds the token of each place most likely, and each further one a nat less likely.
+fn fingerprint(at: u32, chosen: u32, off_by: i16) -> Fingerprint {
+    let logprob_16 = |id: u32| -off_by - STEPS_PER_NAT * i16::try_from(id.abs_diff(at).min(100)).unwrap_or(0);
+    let likely = |index: usize| {
+        let id = at + index as u32;
+        Likely { id, logprob_16: logprob_16(id) }
+    };
+    Fingerprint { top: std::array::from_fn(likely), chosen_16: logprob_16(chosen) }
 }
 
 /// How many words a prompt has, and the last message of the user.
@@ -214,6 +263,36 @@ fn words(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};
+
+    fn asked(content: &str) -> Question {
+        let messages = vec![ChatMessage::new(ChatRole::User, content)];
+        ChatInput { messages, sampling: Sampling::default(), max_tokens: 0, stop: vec![], more: None }
+            .try_into()
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn its_answers_are_found_again_and_others_are_not() {
+        let question = Question { fingerprint: true, ..asked("one two three") };
+        let mut events = TestEngine::new().generate(question.clone()).unwrap().events;
+        let mut recorded = vec![];
+        while let Some(event) = events.recv().await {
+            if let Event::Token { more, .. } = event {
+                recorded.extend(more.and_then(|more| more.fingerprint));
+            }
+        }
+        let replay = |engine: TestEngine, answer: Vec<u32>| {
+            let question = ReplayQuestion { question: question.clone(), answer, kv_type: None };
+            async move { engine.replay(question).await.unwrap().positions }
+        };
+        let same = replay(TestEngine::new(), vec![0, 1, 2]).await;
+        let found: Vec<Fingerprint> = same.iter().map(|position| position.fingerprint).collect();
+        assert!(found == recorded && same.iter().all(|position| position.margin_milli == 0));
+        let edited = replay(TestEngine::new(), vec![0, 7, 2, 3]).await;
+        assert_eq!(edited.iter().map(|p| p.margin_milli > 0).collect::<Vec<_>>(), [false, true, false, true]);
+        let other = replay(TestEngine::new().off_by(3), vec![0, 1, 2]).await;
+        assert!(other.iter().zip(&recorded).all(|(a, b)| a.fingerprint.chosen_16 == b.chosen_16 - 3));
+    }
 
     #[tokio::test]
     async fn it_says_what_it_is_told() {

@@ -7,7 +7,7 @@ use crate::fit::Reserved;
 use crate::request::IMAGES_BYTES_MAX;
 use crate::{
     EmbedQuestion, Embeddings, EngineError, EngineOptions, Finished, Inspect, Inspected, ModelInfo, More, Preview,
-    Question,
+    Question, Replay, ReplayQuestion,
 };
 use ainonymous_types::limits;
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
@@ -15,10 +15,15 @@ use std::io::{self, Read, Write};
 
 /// Changed with every change of this module.
 pub(crate) const PROTOCOL: u32 = 7;
-/// Largest frame to the worker: the longest prompt, all its images, and room for tools, forms and a begun answer.
-pub(crate) const TO_WORKER_BYTES_MAX: usize = limits::PROMPT_BYTES_MAX + IMAGES_BYTES_MAX + (2 << 20);
-/// Largest frame to the host.
-pub(crate) const TO_HOST_BYTES_MAX: usize = 64 << 20;
+/// Longest token id in a frame, in bytes.
+const TOKEN_BYTES_MAX: usize = 5;
+/// Largest frame to the worker: the longest prompt, all its images or the longest answer, and room for tools, forms and a begun
+/// answer.
+pub(crate) const TO_WORKER_BYTES_MAX: usize =
+    limits::PROMPT_BYTES_MAX + larger(IMAGES_BYTES_MAX, ANSWER_BYTES) + (2 << 20);
+const ANSWER_BYTES: usize = limits::ANSWER_TOKENS_MAX as usize * TOKEN_BYTES_MAX;
+/// Largest frame to the host: the longest answer, replayed.
+pub(crate) const TO_HOST_BYTES_MAX: usize = 128 << 20;
 /// Bytes of the length that precedes a frame.
 pub(crate) const LENGTH_BYTES: usize = 4;
 
@@ -33,6 +38,8 @@ pub(crate) enum ToWorker {
     Generate { id: u64, question: Box<Question> },
     /// Make vectors of texts.
     Embed { id: u64, question: EmbedQuestion },
+    /// Compute an answer again.
+    Replay { id: u64, question: Box<ReplayQuestion> },
     /// Ask tokeniser or template.
     Inspect { id: u64, question: Inspect },
     /// Stop answering it.
@@ -67,9 +74,18 @@ pub(crate) enum WireEvent {
     Started { prompt_tokens: u32 },
     Token { id: u32, text: String, more: Option<Box<More>> },
     Embedded(Embeddings),
+    Replayed(Box<Replay>),
     Inspected(Inspected),
     Finished(Finished),
     Failed(EngineError),
+}
+
+const fn larger(a: usize, b: usize) -> usize {
+    if a > b {
+        a
+    } else {
+        b
+    }
 }
 
 /// Encodes one frame behind what `out` already holds.

@@ -1,9 +1,10 @@
-//! `cargo xtask`: setup, zomes, pack, demo, test, gen, tidy. What a newcomer and CI type.
+//! `cargo xtask`: setup, zomes, pack, demo, test, calibrate, gen, tidy. What a newcomer and CI type.
 //!
 //! It runs other programs and must not link any part of AInonymous: it has to build when they do not.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod bench;
+mod calibrate;
 mod claim;
 mod clients;
 mod demo;
@@ -93,6 +94,8 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Measure how much machines differ when they compute an answer again, and how much cheats do.
+    Calibrate,
     /// Check the rules of the house: arrows, file length, headers, printing, bounds, links.
     Tidy,
 }
@@ -153,6 +156,7 @@ fn dispatch(task: Task) -> Result<()> {
         }
         Task::Bench { what, json: _, arguments } => bench::run(&layout, what, &arguments),
         Task::Sim { what, json: _, arguments } => sim::run(&layout, what, &arguments),
+        Task::Calibrate => calibrate::run(&layout),
         Task::Tidy => tidy::check(&layout),
     }
 }

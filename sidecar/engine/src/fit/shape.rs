@@ -198,7 +198,6 @@ impl Shape {
     }
 
     /// Bytes of the cache of all layers.
-    #[cfg(test)]
     pub(crate) fn all_cache_bytes(&self, of: &Use) -> u64 {
         self.layers.iter().map(|layer| self.cache_bytes(layer, of)).fold(0, u64::saturating_add)
     }

@@ -429,6 +429,11 @@ unsafe fn free_pool(pool: NonNull<sys::ggml_threadpool>) {
     }
 }
 
+/// Is flash attention on with this cache?
+pub(crate) fn needs_flash_attention(kv_type: KvType) -> bool {
+    kv(kv_type).1 == sys::LLAMA_FLASH_ATTN_TYPE_ENABLED
+}
+
 /// Type of the cache and whether flash attention is needed for it. It stays off where it can: with it the number of threads
 /// changes results on the CPU, and decoding differs from prefilling. llama.cpp has no quantised cache without it.
 fn kv(kv_type: KvType) -> (sys::ggml_type, sys::llama_flash_attn_type) {

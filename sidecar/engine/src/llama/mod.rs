@@ -11,7 +11,9 @@ mod model;
 mod projector;
 
 pub(crate) use backends::backends;
-pub(crate) use context::{AbortSwitch, Batch, Context, ContextOptions, DecodeError, EmbedContext};
+pub(crate) use context::{
+    needs_flash_attention, AbortSwitch, Batch, Context, ContextOptions, DecodeError, EmbedContext,
+};
 pub(crate) use gguf::GgufFacts;
 pub(crate) use model::Model;
 pub(crate) use projector::{Piece, ProjectError, Projector, ProjectorOptions, Rows};

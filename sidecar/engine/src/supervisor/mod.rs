@@ -11,7 +11,7 @@ use crate::wire::{ToHost, ToWorker, WireEvent, PROTOCOL};
 use crate::worker::classify;
 use crate::{
     os, EmbedQuestion, Embeddings, Engine, EngineError, EngineOptions, EngineState, EngineStatus, Event, Generation,
-    GpuLayers, Inspect, Inspected, ModelInfo, Preview, Question, WorkerCommand,
+    GpuLayers, Inspect, Inspected, ModelInfo, Preview, Question, Replay, ReplayQuestion, WorkerCommand,
 };
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -87,6 +87,7 @@ struct Asked {
 enum Work {
     Generate(Box<Question>),
     Embed(EmbedQuestion),
+    Replay(Box<ReplayQuestion>),
     Inspect(Inspect),
 }
 
@@ -95,6 +96,7 @@ enum Work {
 enum Answer {
     Events(mpsc::Sender<Event>),
     Vectors(mpsc::Sender<Result<Embeddings, EngineError>>),
+    Replayed(mpsc::Sender<Result<Replay, EngineError>>),
     Inspected(mpsc::Sender<Result<Inspected, EngineError>>),
 }
 
@@ -104,6 +106,7 @@ impl Answer {
         match self {
             Self::Events(sender) => sender.closed().await,
             Self::Vectors(sender) => sender.closed().await,
+            Self::Replayed(sender) => sender.closed().await,
             Self::Inspected(sender) => sender.closed().await,
         }
     }
@@ -112,6 +115,7 @@ impl Answer {
         match self {
             Self::Events(sender) => sender.is_closed(),
             Self::Vectors(sender) => sender.is_closed(),
+            Self::Replayed(sender) => sender.is_closed(),
             Self::Inspected(sender) => sender.is_closed(),
         }
     }
@@ -121,6 +125,7 @@ impl Answer {
         match self {
             Self::Events(sender) => drop(sender.try_send(Event::Failed(error))),
             Self::Vectors(sender) => drop(sender.try_send(Err(error))),
+            Self::Replayed(sender) => drop(sender.try_send(Err(error))),
             Self::Inspected(sender) => drop(sender.try_send(Err(error))),
         }
     }
@@ -233,6 +238,13 @@ impl Engine for LlamaEngine {
         question.check()?;
         let (sender, mut receiver) = mpsc::channel(1);
         self.ask(Work::Embed(question), Answer::Vectors(sender))?;
+        receiver.recv().await.unwrap_or(Err(EngineError::Draining))
+    }
+
+    async fn replay(&self, question: ReplayQuestion) -> Result<Replay, EngineError> {
+        question.check()?;
+        let (sender, mut receiver) = mpsc::channel(1);
+        self.ask(Work::Replay(Box::new(question)), Answer::Replayed(sender))?;
         receiver.recv().await.unwrap_or(Err(EngineError::Draining))
     }
 
@@ -501,6 +513,7 @@ impl Supervisor {
         let message = match work {
             Work::Generate(question) => ToWorker::Generate { id, question },
             Work::Embed(question) => ToWorker::Embed { id, question },
+            Work::Replay(question) => ToWorker::Replay { id, question },
             Work::Inspect(question) => ToWorker::Inspect { id, question },
         };
         process.send(&message).await
@@ -530,6 +543,13 @@ impl Supervisor {
                 return self.end(id, |answer| {
                     if let Answer::Vectors(sender) = answer {
                         let _ = sender.try_send(Ok(vectors));
+                    }
+                })
+            }
+            WireEvent::Replayed(replay) => {
+                return self.end(id, |answer| {
+                    if let Answer::Replayed(sender) = answer {
+                        let _ = sender.try_send(Ok(*replay));
                     }
                 })
             }

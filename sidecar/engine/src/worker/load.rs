@@ -4,13 +4,13 @@ use super::draft::Drafter;
 use super::output::Output;
 use super::plan::Plan;
 use crate::error::{clip, EngineError};
-use crate::fit::Reserved;
+use crate::fit::{Reserved, Shape};
 use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, Model, Projector};
 use crate::options::{DraftOptions, ProjectorOptions, DRAFT_TOKENS_MAX};
 use crate::template::ChatTemplate;
 use crate::wire::ToHost;
-use crate::{os, EngineOptions, ModelInfo, SandboxReport};
-use ainonymous_types::{limits, Backend};
+use crate::{os, EngineClass, EngineOptions, ModelInfo, SandboxReport};
+use ainonymous_types::{limits, Backend, KvType};
 use ainonymous_verify::text::{to_label, to_printable};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -23,6 +23,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Loaded {
     pub(super) model: Arc<Model>,
+    pub(super) shape: Shape,
     pub(super) context: Context,
     pub(super) drafter: Option<Drafter>,
     pub(super) projector: Option<Arc<Projector>>,
@@ -100,6 +101,7 @@ pub(super) fn load(
         threads,
         backend: backend(fit.gpu_layers, &plan.devices),
         backend_detail: backend_detail(fit.gpu_layers, &plan.devices, plan.variant.as_deref()),
+        class: class(fit.gpu_layers, &plan.devices, plan.variant.as_deref(), options.kv_type),
         quantization: quantization_label(&model.file_type()),
         tokenizer_hash: plan.facts.tokenizer_hash,
         template_hash: plan.facts.template_hash,
@@ -108,7 +110,7 @@ pub(super) fn load(
         load_ms: began.elapsed().as_millis() as u64,
         sandbox,
     };
-    Ok(Loaded { model, context, drafter, projector, template, info })
+    Ok(Loaded { model, shape: plan.facts.shape.clone(), context, drafter, projector, template, info })
 }
 
 /// The model that guesses. It must split text into the same tokens.
@@ -250,6 +252,14 @@ fn backend_detail(gpu_layers: u32, devices: &[Device], variant: Option<&str>) ->
         None => name.to_owned(),
     };
     to_printable(&detail, limits::BACKEND_DETAIL_BYTES_MAX)
+}
+
+/// What decides the last digits of logits.
+fn class(gpu_layers: u32, devices: &[Device], variant: Option<&str>, kv_type: KvType) -> EngineClass {
+    let backend = backend(gpu_layers, devices);
+    let gpu = devices.iter().find(|device| device.is_gpu && backend != Backend::Cpu);
+    let variant = gpu.map_or(variant.unwrap_or(std::env::consts::ARCH), |gpu| gpu.description.as_str());
+    EngineClass::new(backend, variant, kv_type, llama::needs_flash_attention(kv_type))
 }
 
 /// `Q4_K - Medium` becomes `q4_k_m`.

@@ -11,6 +11,7 @@ mod output;
 mod plan;
 mod prefixes;
 mod prompt;
+mod replay;
 mod said;
 mod scheduler;
 mod sequences;
@@ -21,11 +22,12 @@ pub(crate) use load::classify;
 use crate::fit::Reserved;
 use crate::llama::{AbortSwitch, Token};
 use crate::wire::{read_frame, ToHost, ToWorker, WireEvent, PROTOCOL, TO_WORKER_BYTES_MAX};
-use crate::{os, sandbox, EngineError, EngineOptions, Inspect, Question, Sandbox, SandboxReport};
+use crate::{os, sandbox, EngineError, EngineOptions, Inspect, Question, ReplayQuestion, Sandbox, SandboxReport};
 use embed::{Embedder, Embedding};
 use images::Images;
 use output::Output;
 use prompt::Prompter;
+use replay::{Replayer, Replaying};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::Path;
@@ -91,7 +93,7 @@ fn serve(options: &EngineOptions, reserved: Reserved, output: &Arc<Output>) -> E
             return ExitCode::FAILURE;
         }
     };
-    let load::Loaded { model, context, drafter, projector, template, info } = loaded;
+    let load::Loaded { model, shape, context, drafter, projector, template, info } = loaded;
     let (context_tokens, info_threads, slots) = (info.context_tokens, info.threads, info.fit.slots);
     let chunk_tokens = info.fit.batch_tokens;
     let prefix_cache_bytes = usize::try_from(info.fit.prefix_cache_bytes).unwrap_or(usize::MAX);
@@ -103,8 +105,10 @@ fn serve(options: &EngineOptions, reserved: Reserved, output: &Arc<Output>) -> E
     if std::thread::Builder::new().name("preparer".into()).spawn(move || preparer.run()).is_err() {
         return ExitCode::FAILURE;
     }
+    let replayer = Replayer::new(model.clone(), shape, &info, shared.abort.clone());
     output.send(&ToHost::Loaded(Box::new(info)));
     let parts = scheduler::Parts {
+        replayer,
         embedder: Embedder::new(model.clone(), info_threads, shared.abort.clone()),
         sequences: sequences::Sequences::new(slots, prefix_cache_bytes),
         model,
@@ -136,6 +140,8 @@ struct Inbox {
     ready: VecDeque<Prepared>,
     /// Texts to be embedded.
     embeds: VecDeque<Embedding>,
+    /// Answers to be computed again.
+    replays: VecDeque<Replaying>,
     /// Every question that has not ended.
     cancelled: HashMap<u64, Arc<AtomicBool>>,
     /// A question was cancelled since the scheduler looked.
@@ -154,6 +160,8 @@ struct Asked {
 enum ToPrepare {
     /// To be computed then.
     Question(Box<Question>),
+    /// To be computed then, beside the others.
+    Replay(Box<ReplayQuestion>),
     /// Its own affair.
     Inspect(Inspect),
 }
@@ -195,6 +203,7 @@ fn read_all(shared: &Shared) {
     loop {
         match read_frame(&mut stdin, TO_WORKER_BYTES_MAX) {
             Ok(Some(ToWorker::Generate { id, question })) => shared.prepare(id, ToPrepare::Question(question)),
+            Ok(Some(ToWorker::Replay { id, question })) => shared.prepare(id, ToPrepare::Replay(question)),
             Ok(Some(ToWorker::Inspect { id, question })) => shared.prepare(id, ToPrepare::Inspect(question)),
             Ok(Some(ToWorker::Embed { id, question })) => {
                 let cancelled = Arc::new(AtomicBool::new(false));
@@ -248,6 +257,20 @@ impl Preparer {
             }
             let question = match work {
                 ToPrepare::Question(question) => question,
+                ToPrepare::Replay(question) => {
+                    match Replaying::prepare(&mut self.prompter, id, *question, cancelled) {
+                        Ok(replaying) => {
+                            self.shared.inbox().replays.push_back(replaying);
+                            self.shared.to_compute.notify_one();
+                        }
+                        Err(error) => {
+                            self.shared.ended(id);
+                            self.output.event(id, WireEvent::Failed(error));
+                            self.output.flush();
+                        }
+                    }
+                    continue;
+                }
                 ToPrepare::Inspect(question) => {
                     let answer = self.prompter.inspect(&question).map_or_else(WireEvent::Failed, WireEvent::Inspected);
                     self.shared.ended(id);

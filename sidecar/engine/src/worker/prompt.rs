@@ -326,14 +326,14 @@ impl Prompter {
         self.in_vocabulary(tokens)
     }
 
-    fn in_vocabulary(&self, tokens: &[u32]) -> Result<Vec<Token>, EngineError> {
+    pub(super) fn in_vocabulary(&self, tokens: &[u32]) -> Result<Vec<Token>, EngineError> {
         let known = |&token: &u32| Token::try_from(token).ok().filter(|_| (token as usize) < self.model.vocabulary());
         let unknown = || EngineError::InputOutOfBounds { bound: "the model's vocabulary".into() };
         tokens.iter().map(known).collect::<Option<_>>().ok_or_else(unknown)
     }
 
     /// A prompt needs room for one token of an answer.
-    fn check(&self, tokens: usize) -> Result<(), EngineError> {
+    pub(super) fn check(&self, tokens: usize) -> Result<(), EngineError> {
         let prompt_tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         if prompt_tokens >= self.context_tokens {
             return Err(EngineError::PromptTooLong { prompt_tokens, context_tokens: self.context_tokens });

@@ -7,6 +7,7 @@
 
 use super::draft::Drafter;
 use super::prompt::Ready;
+use super::replay::{Replayer, Replaying};
 use super::sequences::Sequences;
 use super::slot::{cancelled_before_start, extra_rows, Slot};
 use super::{Embedder, Embedding, Output, Prepared, Shared};
@@ -32,10 +33,14 @@ pub(super) struct Scheduler {
     pub(super) context: Context,
     pub(super) drafter: Option<Drafter>,
     pub(super) embedder: Embedder,
+    pub(super) replayer: Replayer,
     pub(super) sequences: Sequences,
     /// Most tokens of a chunk of a prompt.
     chunk_tokens_max: usize,
     embedding: Option<Embedding>,
+    replaying: Option<Replaying>,
+    /// A prompt was computed last where an answer could have been replayed.
+    replays_turn: bool,
     ends: Vec<Token>,
     markers: Vec<Token>,
     batch: Batch,
@@ -53,6 +58,7 @@ pub(super) struct Parts {
     pub(super) context: Context,
     pub(super) drafter: Option<Drafter>,
     pub(super) embedder: Embedder,
+    pub(super) replayer: Replayer,
     pub(super) sequences: Sequences,
     /// Special tokens that answers show.
     pub(super) markers: Vec<Token>,
@@ -62,16 +68,19 @@ pub(super) struct Parts {
 
 impl Scheduler {
     pub(super) fn new(shared: Arc<Shared>, output: Arc<Output>, parts: Parts) -> Self {
-        let Parts { model, context, drafter, embedder, sequences, markers, chunk_tokens } = parts;
+        let Parts { model, context, drafter, embedder, replayer, sequences, markers, chunk_tokens } = parts;
         Self {
             shared,
             output,
             context,
             drafter,
             embedder,
+            replayer,
             sequences,
             chunk_tokens_max: chunk_tokens as usize,
             embedding: None,
+            replaying: None,
+            replays_turn: false,
             ends: model.end_tokens(),
             markers,
             model,
@@ -90,10 +99,16 @@ impl Scheduler {
             let began = Instant::now();
             self.decode_step();
             self.rest = if self.counts().0 == 0 { Duration::ZERO } else { self.rest.saturating_sub(began.elapsed()) };
-            if self.rest.is_zero() && self.next_to_prefill().is_some() {
+            let (prompt, replay) = (self.next_to_prefill().is_some(), self.replaying.is_some());
+            if self.rest.is_zero() && (prompt || replay) {
                 // A chunk may take long: what is there goes first.
                 self.output.flush();
-                self.prefill_step();
+                // Where there are both they take turns.
+                self.replays_turn = replay && !(prompt && self.replays_turn);
+                match self.replays_turn {
+                    true => self.replay_step(),
+                    false => self.prefill_step(),
+                }
                 self.output.flush();
                 self.output.alive();
             } else {
@@ -139,7 +154,10 @@ impl Scheduler {
             if self.embedding.is_none() {
                 self.embedding = inbox.embeds.pop_front();
             }
-            if self.embedding.is_some() || self.sequences.slots().next().is_some() {
+            if self.replaying.is_none() {
+                self.replaying = inbox.replays.pop_front();
+            }
+            if self.embedding.is_some() || self.replaying.is_some() || self.sequences.slots().next().is_some() {
                 return true;
             }
             inbox = shared.to_compute.wait(inbox).unwrap_or_else(PoisonError::into_inner);
@@ -319,6 +337,30 @@ impl Scheduler {
         if let Some(finish) = chosen.finish {
             self.end(sequence, false, |slot| slot.finished(finish));
         }
+    }
+
+    /// One step of the replay that is under way; what it takes is made up for as with a long prompt.
+    fn replay_step(&mut self) {
+        let Some(mut replaying) = self.replaying.take() else { return };
+        let began = Instant::now();
+        let step =
+            if replaying.is_cancelled() { Err(EngineError::Draining) } else { self.replayer.step(&mut replaying) };
+        let outcome = match step {
+            Ok(None) => {
+                self.rest = self.rest_after(began.elapsed());
+                self.replaying = Some(replaying);
+                return;
+            }
+            Ok(Some(replay)) => WireEvent::Replayed(Box::new(replay)),
+            Err(error) => WireEvent::Failed(error),
+        };
+        self.rest = self.rest_after(began.elapsed());
+        if self.shared.inbox().replays.is_empty() {
+            self.replayer.free();
+        }
+        self.shared.ended(replaying.id);
+        self.output.event(replaying.id, outcome);
+        self.output.flush();
     }
 
     fn fail(&mut self, sequence: usize, error: DecodeError) {

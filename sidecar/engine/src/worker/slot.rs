@@ -5,12 +5,13 @@ use super::prompt::Ready;
 use super::said::Said;
 use super::Prepared;
 use crate::adjust::Adjuster;
+use crate::fingerprint::Recorder;
 use crate::grammar::Grammar;
 use crate::llama::{Model, Rows, Token};
 use crate::logprobs::{logprobs, Logprobs};
 use crate::sampler::Sampler;
 use crate::wire::WireEvent;
-use crate::{EngineError, Finished, TokenLogprob, TokenLogprobs};
+use crate::{EngineError, Finished, Question, TokenLogprob, TokenLogprobs};
 use ainonymous_types::FinishReason;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub(super) struct Slot {
     masked: Vec<f32>,
     logprobs: Option<u32>,
     said: Said,
+    /// Keeps what others need to check the answer, if that was asked for.
+    recorder: Option<Recorder>,
     times: Times,
 }
 
@@ -65,12 +68,7 @@ impl Slot {
     pub(super) fn new(prepared: Prepared, admission: u64, cached_tokens: usize, ends: &[Token]) -> Self {
         let Prepared { id, ready, question, cancelled, at, reported: _ } = prepared;
         let Ready { tokens: prompt, begun, images, shared_until, grammar, said, ended: _ } = ready;
-        let forbidden = if question.ignore_end { ends.iter().map(|&t| t as u32).collect() } else { Vec::new() };
-        let (asked, said_before) = prompt.split_at(prompt.len() - begun);
-        let mut adjuster = Adjuster::new(&question.adjust, forbidden, asked.iter().map(|&t| t as u32));
-        if let Some(adjuster) = &mut adjuster {
-            said_before.iter().for_each(|&t| adjuster.chose(t as u32));
-        }
+        let adjuster = adjuster(&question, &prompt, begun, ends);
         let cached_rows = extra_rows(&images, cached_tokens);
         Self {
             id,
@@ -90,6 +88,7 @@ impl Slot {
             masked: Vec::new(),
             logprobs: question.logprobs,
             said,
+            recorder: question.fingerprint.then(Recorder::default),
             times: Times { asked: at, started: Instant::now(), first_token: None },
         }
     }
@@ -159,11 +158,13 @@ impl Slot {
             adjuster.chose(id);
         }
         let found = self.logprobs.map(|top| reported(model, id, &logprobs(logits, id, top as usize)));
+        let fingerprint = self.recorder.as_mut().map(|recorder| recorder.record(logits, id));
         self.tokens.push(id as Token);
         self.times.first_token.get_or_insert_with(Instant::now);
         let (text, mut more, finish) = self.said.token(model, markers, id as Token, bytes);
-        if found.is_some() {
-            more.get_or_insert_default().logprobs = found;
+        if found.is_some() || fingerprint.is_some() {
+            let more = more.get_or_insert_default();
+            (more.logprobs, more.fingerprint) = (found, fingerprint);
         }
         Ok(Chosen { event: WireEvent::Token { id, text, more: more.map(Box::new) }, finish })
     }
@@ -185,6 +186,16 @@ impl Slot {
             decode_us: first_token.map_or(0, |first| us(first, now)),
         })
     }
+}
+
+/// What changes logits before a question's tokens are chosen, if anything does. The last `begun` tokens of the prompt are the
+/// beginning of the answer: they count as chosen.
+pub(super) fn adjuster(question: &Question, prompt: &[Token], begun: usize, ends: &[Token]) -> Option<Adjuster> {
+    let forbidden = if question.ignore_end { ends.iter().map(|&t| t as u32).collect() } else { Vec::new() };
+    let (asked, said_before) = prompt.split_at(prompt.len() - begun);
+    let mut adjuster = Adjuster::new(&question.adjust, forbidden, asked.iter().map(|&t| t as u32))?;
+    said_before.iter().for_each(|&t| adjuster.chose(t as u32));
+    Some(adjuster)
 }
 
 fn reported(model: &Model, chosen: u32, found: &Logprobs) -> TokenLogprobs {

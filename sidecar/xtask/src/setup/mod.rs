@@ -35,19 +35,23 @@ impl Ready {
     }
 }
 
-/// Whether the browser and the official clients are needed too.
+/// Whether the browser and the official clients are needed too, or what Vulkan needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
     /// Build and demo.
     Building,
     /// Everything.
     Testing,
+    /// The tests with Vulkan.
+    Vulkan,
 }
 
 /// Checks, installs, and says so on stderr; with `verbose` also what was there already.
 pub(crate) fn run(layout: &Layout, purpose: For, verbose: bool) -> Result<Ready> {
     let started = Instant::now();
-    let wanted: Vec<&Tool> = tools::ALL.iter().filter(|tool| purpose == For::Testing || !tool.only_for_tests).collect();
+    let needed = |tool: &&Tool| purpose == For::Testing || !tool.only_for_tests;
+    let vulkan = tools::VULKAN.iter().filter(|_| purpose == For::Vulkan);
+    let wanted: Vec<&Tool> = tools::ALL.iter().filter(needed).chain(vulkan).collect();
     let missing = report(layout, &wanted, verbose);
     if !missing.is_empty() {
         install(layout, &missing)?;
@@ -151,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_installed_is_named_with_its_command() {
-        let all: Vec<&Tool> = tools::ALL.iter().collect();
+        let all: Vec<&Tool> = tools::ALL.iter().chain(tools::VULKAN).collect();
         for (manager, start) in [
             (Manager::Apt, "sudo apt-get install -y "),
             (Manager::Dnf, "sudo dnf install -y "),

@@ -138,6 +138,54 @@ pub(crate) const ALL: &[Tool] = &[
     },
 ];
 
+/// What the tests with Vulkan need besides.
+pub(crate) const VULKAN: &[Tool] = &[
+    Tool {
+        name: "Vulkan headers and loader",
+        why: "llama.cpp with Vulkan",
+        only_for_tests: true,
+        probe: |_| quiet("pkg-config", ["--modversion", "vulkan"]),
+        apt: &["libvulkan-dev"],
+        dnf: &["vulkan-headers", "vulkan-loader-devel"],
+        pacman: &["vulkan-headers", "vulkan-icd-loader"],
+        brew: &["vulkan-headers", "vulkan-loader"],
+    },
+    Tool {
+        name: "glslc",
+        why: "compiles llama.cpp's shaders",
+        only_for_tests: true,
+        probe: |_| quiet("glslc", ["--version"]),
+        apt: &["glslc"],
+        dnf: &["glslc"],
+        pacman: &["shaderc"],
+        brew: &["shaderc"],
+    },
+    Tool {
+        name: "SPIR-V headers",
+        why: "llama.cpp with Vulkan",
+        only_for_tests: true,
+        probe: |_| {
+            let places = ["/usr/include", "/usr/local/include", "/opt/homebrew/include"];
+            let header = |place: &&str| Path::new(place).join("spirv/unified1/spirv.hpp").is_file();
+            places.iter().find(|place| header(place)).map(|place| (*place).to_owned())
+        },
+        apt: &["spirv-headers"],
+        dnf: &["spirv-headers-devel"],
+        pacman: &["spirv-headers"],
+        brew: &["spirv-headers"],
+    },
+    Tool {
+        name: "a software GPU",
+        why: "computes where there is no GPU",
+        only_for_tests: true,
+        probe: |_| crate::test::vulkan::software_driver().map(|path| path.display().to_string()),
+        apt: &["mesa-vulkan-drivers"],
+        dnf: &["mesa-vulkan-drivers"],
+        pacman: &["vulkan-swrast"],
+        brew: &["mesa"],
+    },
+];
+
 /// A browser for the tests: `CHROMIUM`, or one of the usual names.
 pub(crate) fn chromium() -> Option<PathBuf> {
     std::env::var_os("CHROMIUM").map(PathBuf::from).filter(|path| path.is_file()).or_else(|| {

@@ -4,6 +4,7 @@
 
 mod count;
 mod stages;
+pub(crate) mod vulkan;
 
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// Also what takes long: the reproducible build, documentation, licences and advisories.
     #[arg(long)]
     slow: bool,
+    /// Instead: the engine with layers on a GPU, by Vulkan; a software GPU will do. Compiles for a quarter of an hour.
+    #[arg(long, conflicts_with_all = ["quick", "slow", "filter"])]
+    vulkan: bool,
     /// Only native tests whose name contains this (and what they need built).
     filter: Option<String>,
 }

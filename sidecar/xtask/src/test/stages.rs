@@ -4,7 +4,7 @@
 //! would compile a thousand crates again.
 
 use super::count::{self, Count};
-use super::{locked, Options, Run, Stage};
+use super::{locked, vulkan, Options, Run, Stage};
 use crate::error::{Error, Result};
 use crate::run::{self, Output};
 use crate::setup::{self, For};
@@ -22,6 +22,9 @@ const BROWSER_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The stages that the flags ask for.
 pub(super) fn chosen(options: &Options) -> Vec<Stage> {
+    if options.vulkan {
+        return vulkan::STAGES.to_vec();
+    }
     if options.quick {
         return vec![
             ("rules", rules),
@@ -230,7 +233,7 @@ fn step(run: &Run<'_>, name: &str, command: &mut Command) -> Result<()> {
 }
 
 /// A test runner: its count is read from its output, and its failure is never hidden by a count.
-fn counted(run: &Run<'_>, name: &str, command: &mut Command, limit: Option<Duration>) -> Result<Count> {
+pub(super) fn counted(run: &Run<'_>, name: &str, command: &mut Command, limit: Option<Duration>) -> Result<Count> {
     let log = run.layout.log(name);
     let status = run::run_for(name, command, Output::Log(&log), limit)?;
     let mut count = count::read(&String::from_utf8_lossy(&fs_err::read(&log)?));

@@ -1,0 +1,282 @@
+//! What is measured: answers, and what others find in them.
+
+use ainonymous_engine::request::{Chat, Message, Role};
+use ainonymous_engine::{
+    Engine, EngineOptions, Event, Fingerprint, LlamaEngine, Prompt, Question, ReplayQuestion, WorkerCommand,
+};
+use ainonymous_types::{KvType, Sampling};
+use serde_json::{json, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+const PROMPTS: [&str; 8] = [
+    "Tell me a story.",
+    "What is the capital of France?",
+    "Who are you?",
+    "Tell me about a dog.",
+    "What does a cow say?",
+    "Write about the sea.",
+    "What comes after Friday?",
+    "Tell me a story about a king.",
+];
+/// Answers to each of them.
+const SEEDS: u64 = 8;
+const ANSWER_TOKENS: u32 = 96;
+/// Tokens whose means are plotted: the leaves of a fingerprint's tree.
+pub(crate) const WINDOW_TOKENS: usize = 32;
+/// Variants of the processor's code that stand for the others: other instructions, and other orders of adding up.
+const VARIANTS: [&str; 6] = ["x64", "sse42", "haswell", "skylakex", "icelake", "zen4"];
+/// Where the difference of one log-probability is cut, in sixteenths of a nat.
+const CLIP_16: i16 = 32;
+/// Where a margin is cut, in thousandths of a nat.
+const CLIP_MILLI: u32 = 2_000;
+
+/// Everything that was measured.
+pub(crate) struct Measured {
+    model: String,
+    cells: Vec<Cell>,
+}
+
+/// Answers of one kind, replayed by one engine.
+pub(crate) struct Cell {
+    /// How they were given.
+    pub(crate) given: String,
+    pub(crate) honest: bool,
+    given_class: String,
+    pub(crate) checked_class: String,
+    /// For each answer, for each of its tokens: sum over the eight likeliest of the clipped differences of log-probabilities in
+    /// sixteenths of a nat, and the margin in thousandths.
+    pub(crate) answers: Vec<Vec<(u32, u32)>>,
+    matched: u32,
+}
+
+impl Measured {
+    pub(crate) fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "model": self.model,
+            "answers": PROMPTS.len() as u64 * SEEDS,
+            "distance": "sum over 8 tokens of min(|difference of log-probabilities|, 2 nats), in sixteenths of a nat",
+            "margin": "in thousandths of a nat, at most 2000",
+            "cells": self.cells.iter().map(Cell::to_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Cell {
+    fn to_json(&self) -> Value {
+        let tokens: usize = self.answers.iter().map(Vec::len).sum();
+        let counts = |of: fn(&(u32, u32)) -> u32| {
+            let mut counts = BTreeMap::<u32, u32>::new();
+            self.answers.iter().flatten().for_each(|token| *counts.entry(of(token)).or_default() += 1);
+            counts.into_iter().collect::<Vec<_>>()
+        };
+        json!({
+            "given": self.given,
+            "honest": self.honest,
+            "given_class": self.given_class,
+            "checked_class": self.checked_class,
+            "tokens": tokens,
+            "matched": self.matched,
+            "distances": counts(|token| token.0),
+            "margins": counts(|token| token.1),
+        })
+    }
+}
+
+/// A way to give answers.
+struct Way {
+    name: String,
+    honest: bool,
+    /// A folder with one variant of the processor's code; none takes the best.
+    variant: Option<PathBuf>,
+    options: EngineOptions,
+    temperature_milli: u32,
+    other_seed: bool,
+    /// The fingerprint is another's: the checker's own, by a replay.
+    laundered: bool,
+}
+
+#[tokio::main]
+pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
+    let mut checkers = vec![load(None, options(model, 1)).await.unwrap()];
+    let best = checkers[0].info().class.variant().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let variants = variants(model, &best, folder.path()).await;
+    for variant in &variants {
+        checkers.push(load(Some(variant), options(model, 1)).await.unwrap());
+    }
+    let asked = questions(1_000, false);
+    let mut cells = vec![];
+    for way in ways(model, cheaper, &variants) {
+        let giver = load(way.variant.as_deref(), way.options.clone()).await.unwrap();
+        // As many at a time as there are places.
+        let said = questions(way.temperature_milli, way.other_seed);
+        let said = futures::future::join_all(said.into_iter().map(|question| give(&giver, question))).await;
+        let mut given: Vec<Given> = asked.iter().cloned().zip(said).collect();
+        if way.laundered {
+            for (question, (tokens, fingerprints)) in &mut given {
+                *fingerprints = forge(&checkers[0], question, tokens).await;
+            }
+        }
+        for checker in &checkers {
+            cells.push(check(&way, giver.info().class.to_string(), &given, checker).await);
+        }
+        giver.shutdown().await;
+    }
+    let model = model.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Measured { model, cells }
+}
+
+/// A question as it was asked, and the tokens and fingerprints that came back.
+type Given = (Question, (Vec<u32>, Vec<Fingerprint>));
+
+/// What an engine finds in answers of one kind.
+async fn check(way: &Way, given_class: String, given: &[Given], checker: &LlamaEngine) -> Cell {
+    let checked_class = checker.info().class.to_string();
+    eprintln!("{} checked by {checked_class}", way.name);
+    let (mut answers, mut matched) = (vec![], 0);
+    for (question, (tokens, fingerprints)) in given {
+        let kv_type = Some(way.options.kv_type);
+        let asked = ReplayQuestion { question: question.clone(), answer: tokens.clone(), kv_type };
+        let found = checker.replay(asked).await.unwrap();
+        let mut answer = vec![];
+        for ((position, fingerprint), token) in found.positions.iter().zip(fingerprints).zip(tokens) {
+            answer.push((distance(fingerprint, &position.fingerprint), position.margin_milli.min(CLIP_MILLI)));
+            matched += u32::from(position.expected == *token);
+        }
+        answers.push(answer);
+    }
+    Cell { given: way.name.clone(), honest: way.honest, given_class, checked_class, answers, matched }
+}
+
+/// All ways, the honest first.
+fn ways(model: &Path, cheaper: &Path, variants: &[PathBuf]) -> Vec<Way> {
+    let honest = |name: &str, options: EngineOptions| Way {
+        name: name.into(),
+        honest: true,
+        variant: None,
+        options,
+        temperature_milli: 1_000,
+        other_seed: false,
+        laundered: false,
+    };
+    let mut all = vec![
+        honest("one at a time", options(model, 1)),
+        honest("two threads", EngineOptions { threads: Some(2), ..options(model, 1) }),
+        honest("four at a time", options(model, 4)),
+        honest("sixteen at a time", options(model, 16)),
+        honest("cache bf16", EngineOptions { kv_type: KvType::Bf16, ..options(model, 1) }),
+        honest("cache q8_0", EngineOptions { kv_type: KvType::Q8_0, ..options(model, 1) }),
+    ];
+    for folder in variants {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        all.push(Way { variant: Some(folder.clone()), ..honest(&name, options(model, 1)) });
+    }
+    let cheat = |name: &str, model: &Path| Way { honest: false, ..honest(name, options(model, 4)) };
+    all.extend([
+        cheat("cheaper model", cheaper),
+        Way { laundered: true, ..cheat("cheaper model, laundered", cheaper) },
+        Way { temperature_milli: 1_200, ..cheat("temperature 1.2 for 1", model) },
+        Way { other_seed: true, ..cheat("other seed", model) },
+    ]);
+    all
+}
+
+fn options(model: &Path, slots: u32) -> EngineOptions {
+    let queue_max = PROMPTS.len() as u32 * SEEDS as u32;
+    EngineOptions { threads: Some(1), slots, queue_max, context_tokens: Some(512), ..EngineOptions::new(model) }
+}
+
+/// Folders with one variant of the processor's code each, of those that run here, without the best.
+async fn variants(model: &Path, best: &str, place: &Path) -> Vec<PathBuf> {
+    let program = std::env::current_exe().unwrap();
+    // target/PROFILE/examples/calibrate
+    let Some(libraries) = program.ancestors().nth(2).map(|profile| profile.join("lib/ainonymous")) else {
+        return vec![];
+    };
+    let mut names: Vec<String> = std::fs::read_dir(&libraries)
+        .map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect())
+        .unwrap_or_default();
+    names.sort();
+    let mut found = vec![];
+    for name in names {
+        let variant = name.strip_prefix("libggml-cpu-").and_then(|rest| rest.strip_suffix(".so"));
+        let Some(variant) = variant.filter(|name| VARIANTS.contains(name) && *name != best) else { continue };
+        let folder = place.join(variant);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(libraries.join(&name), folder.join(&name)).unwrap();
+        match load(Some(&folder), options(model, 1)).await {
+            Ok(engine) => {
+                engine.shutdown().await;
+                found.push(folder);
+            }
+            Err(_) => eprintln!("{variant} does not run here"),
+        }
+    }
+    found
+}
+
+async fn load(variant: Option<&Path>, options: EngineOptions) -> Result<LlamaEngine, ainonymous_engine::EngineError> {
+    let program = std::env::current_exe().unwrap();
+    let worker = match variant {
+        None => WorkerCommand { program, args: vec!["worker".into()] },
+        Some(folder) => {
+            let variable = format!("AINONYMOUS_BACKENDS_DIR={}", folder.display());
+            let args = vec![variable, program.display().to_string(), "worker".into()];
+            WorkerCommand { program: "env".into(), args }
+        }
+    };
+    LlamaEngine::load(worker, options, CancellationToken::new()).await
+}
+
+fn questions(temperature_milli: u32, other_seed: bool) -> Vec<Question> {
+    let of = |prompt: &'static str| {
+        (0..SEEDS).map(move |seed| {
+            let seed = seed + if other_seed { 1_000 } else { 0 };
+            let sampling = Sampling { temperature_milli, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
+            let chat = Chat { messages: vec![Message::new(Role::User, prompt)], ..Chat::default() };
+            let question = Question::new(Prompt::Chat(chat));
+            Question { sampling, max_tokens: ANSWER_TOKENS, fingerprint: true, ..question }
+        })
+    };
+    PROMPTS.into_iter().flat_map(of).collect()
+}
+
+async fn give(engine: &LlamaEngine, question: Question) -> (Vec<u32>, Vec<Fingerprint>) {
+    let (mut tokens, mut fingerprints) = (vec![], vec![]);
+    let mut events = engine.generate(question).unwrap().events;
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Token { id, more, .. } => {
+                tokens.push(id);
+                fingerprints.extend(more.and_then(|more| more.fingerprint));
+            }
+            Event::Failed(error) => panic!("{error}"),
+            Event::Queued { .. } | Event::Started { .. } | Event::Finished(_) => {}
+        }
+    }
+    (tokens, fingerprints)
+}
+
+/// The fingerprint that the right model has for tokens of another.
+async fn forge(engine: &LlamaEngine, question: &Question, tokens: &[u32]) -> Vec<Fingerprint> {
+    let asked = ReplayQuestion { question: question.clone(), answer: tokens.to_vec(), kv_type: None };
+    engine.replay(asked).await.unwrap().positions.iter().map(|position| position.fingerprint).collect()
+}
+
+/// Sum over the tokens that the giver found likely. Of one that the checker does not name it is only known that it is no
+/// likelier than the last that it names.
+fn distance(given: &Fingerprint, found: &Fingerprint) -> u32 {
+    let last = found.top.iter().map(|likely| likely.logprob_16).min().unwrap_or(0);
+    let of = |likely: &ainonymous_engine::Likely| {
+        let own = found.top.iter().find(|own| own.id == likely.id).map(|own| own.logprob_16);
+        let difference = (likely.logprob_16 - own.unwrap_or(last.min(likely.logprob_16))).abs();
+        u32::from(difference.min(CLIP_16).unsigned_abs())
+    };
+    given.top.iter().map(of).sum()
+}

@@ -1,0 +1,70 @@
+//! Computing an answer again that somebody claims to have given: what is asked and what is found.
+//!
+//! Prompt and answer go through the model in one piece, which is several times as cheap as saying it, and each token is
+//! compared with what the dice choose. What the findings mean for the one who answered is not known here: differences are
+//! evidence, not a verdict.
+
+use crate::request::broken;
+use crate::{EngineClass, EngineError, Fingerprint, Question};
+use ainonymous_types::{limits, KvType};
+use serde::{Deserialize, Serialize};
+
+/// Tokens that are computed together in a replay. Always the same number from the same beginning, so that a replay does not
+/// depend on what else the engine does; few, because with few tokens results are nearest to those of one token at a time.
+pub const REPLAY_STEP_TOKENS: u32 = 32;
+/// Tokens among which an answer's should be: one that is less likely than that is reported with its distance.
+pub const LIKELY_TOKENS: usize = 64;
+
+/// An answer to be computed again.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplayQuestion {
+    /// What was asked. What decides about each token counts: prompt, sampling, adjustments, constraint, `ignore_end`; how
+    /// long the answer may be, what ends it and what is reported do not.
+    pub question: Question,
+    /// Tokens that are claimed to be the answer.
+    pub answer: Vec<u32>,
+    /// Number format of the key-value cache that they were computed with; `None` takes this engine's.
+    pub kv_type: Option<KvType>,
+}
+
+/// What an engine finds.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    /// For each token of the answer.
+    pub positions: Vec<Replayed>,
+    /// Tokens of the rendered prompt.
+    pub prompt_tokens: u32,
+    /// What computed it.
+    pub class: EngineClass,
+}
+
+/// One token of an answer, computed again.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// What the model finds likely there; `chosen_16` is of the claimed token.
+    pub fingerprint: Fingerprint,
+    /// The token that this engine chooses; `u32::MAX` behind the end of an answer, or where it broke its constraint before.
+    pub expected: u32,
+    /// How far the claimed token is from that, in thousandths of a nat: the least difference of logits that would make it the
+    /// choice. At most [`crate::sampler::MARGIN_MILLI_MAX`], which stands for tokens that could not be chosen.
+    pub margin_milli: u32,
+    /// How many tokens are likelier than the claimed one, after adjustments and constraint.
+    pub rank: u32,
+    /// How much less likely it is than the last of the [`LIKELY_TOKENS`] most likely, after adjustments and constraint, in
+    /// sixteenths of a nat; 0 for those.
+    pub outside_16: u16,
+}
+
+crate::request::secret!(ReplayQuestion, Replay, Replayed);
+
+impl ReplayQuestion {
+    /// Refuses what breaks a bound.
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        let Self { question, answer, kv_type: _ } = self;
+        broken(&[("ANSWER_TOKENS_MAX", answer.len() <= limits::ANSWER_TOKENS_MAX as usize)])?;
+        if question.has_images() {
+            return Err(EngineError::Unsupported { what: "replaying an answer about images".into() });
+        }
+        question.check()
+    }
+}
