@@ -4,11 +4,12 @@ use crate::answer::shapes::{finish_reason, SignedReceiptView};
 use crate::router::Api;
 use crate::ApiError;
 use ainonymous_node::{ModelEntry, ReceiptState, Status};
-use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
+use ainonymous_types::{ActionHash, ChunkMore, PostedAnswer, RequestId, ToolCallPiece};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::Json;
 use serde::Serialize;
+use serde_json::{json, Value};
 use std::time::Duration;
 
 /// Longest time that a caller can wait for a receipt to be checked.
@@ -47,6 +48,12 @@ pub(crate) async fn receipt(
 pub(crate) struct Posted {
     request: String,
     text: String,
+    /// What the model thought before.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning: String,
+    /// What it called: id, name and arguments of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Value>,
     prompt_tokens: u32,
     completion_tokens: u32,
     finish_reason: &'static str,
@@ -64,14 +71,21 @@ pub(crate) async fn posted(
     let action = ActionHash::try_from(request.as_str())
         .map_err(|_| ApiError::invalid("request", "must be an action hash that begins with uhCkk"))?;
     let answer = api.backend().fetch_answer(action.clone()).await?;
-    let PostedAnswer { text, tokens: _, receipt, proof } =
+    let PostedAnswer { text, tokens: _, more, receipt, proof } =
         answer.ok_or_else(|| ApiError::NoAnswerYet { request: action.to_string() })?;
+    let ChunkMore { reasoning, tool_calls, logprobs: _ } = more.map(|more| *more).unwrap_or_default();
+    let call = |ToolCallPiece { index: _, begins, arguments }: ToolCallPiece| {
+        begins.map(|begin| json!({ "id": begin.id, "name": begin.name, "arguments": arguments }))
+    };
+    let tool_calls: Vec<Value> = tool_calls.into_iter().filter_map(call).collect();
     Ok(Json(Posted {
         request: action.to_string(),
         text,
+        reasoning,
         prompt_tokens: receipt.receipt.prompt_tokens,
         completion_tokens: receipt.receipt.completion_tokens,
-        finish_reason: finish_reason(receipt.receipt.finish, false),
+        finish_reason: finish_reason(receipt.receipt.finish, !tool_calls.is_empty()),
+        tool_calls,
         batch: proof.batch.to_string(),
         batch_index: proof.index,
         receipt: SignedReceiptView::from(&receipt),

@@ -110,7 +110,8 @@ fn a_posted_question_is_answered_receipted_and_read() {
         };
         let written = bob.create_receipt_batch(batch.clone()).await.unwrap();
         let proof = BatchProof { batch: written.clone(), index: 0, path: merkle::path(&leaves, 0).unwrap() };
-        let answer = PostedAnswer { text: text.into(), tokens, receipt: signed.clone(), proof: proof.clone() };
+        let answer =
+            PostedAnswer { text: text.into(), tokens, more: None, receipt: signed.clone(), proof: proof.clone() };
         assert_eq!(alice.get_answer(request.clone()).await.unwrap(), None);
         let input = AnswerInput { request: request.clone(), answer: answer.clone() };
         let action = bob.create_answer(input).await.unwrap();
@@ -324,6 +325,7 @@ fn nonsense_from_a_peer_is_noted_and_nothing_else_is_granted() {
             chunk: 0,
             text: "x".repeat(limits::CHUNK_TEXT_BYTES_MAX + 1),
             tokens: vec![],
+            more: None,
         });
         let cases = [
             (RawPayload::Bytes(vec![1, 2, 3]), "undecodable"),

@@ -377,6 +377,7 @@ impl Backend for Scripted {
         Ok((request == request_action()).then(|| PostedAnswer {
             text: "Paris.".into(),
             tokens: vec![1, 2, 3],
+            more: None,
             receipt: signed_receipt(),
             proof: BatchProof { batch: request_action(), index: 4, path: vec![] },
         }))
