@@ -9,6 +9,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::Json;
 use serde::Serialize;
+use serde_json::{json, Value};
 use std::time::Duration;
 
 /// Longest time that a caller can wait for a receipt to be checked.
@@ -94,14 +95,15 @@ pub(crate) async fn posted(
     let PostedAnswer { text, tokens: _, more, receipt, proof } =
         answer.ok_or_else(|| ApiError::NoAnswerYet { request: action.to_string() })?;
     let ChunkMore { reasoning, tool_calls, logprobs: _ } = more.map(|more| *more).unwrap_or_default();
+    let tool_calls = calls(tool_calls);
     Ok(Json(Posted {
         request: action.to_string(),
         text,
         reasoning_content: reasoning,
-        tool_calls: calls(tool_calls),
         prompt_tokens: receipt.receipt.prompt_tokens,
         completion_tokens: receipt.receipt.completion_tokens,
-        finish_reason: finish_reason(receipt.receipt.finish, false),
+        finish_reason: finish_reason(receipt.receipt.finish, !tool_calls.is_empty()),
+        tool_calls,
         batch: proof.batch.to_string(),
         batch_index: proof.index,
         receipt: SignedReceiptView::from(&receipt),
