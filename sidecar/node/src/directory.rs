@@ -6,7 +6,7 @@ use crate::engines::{is_named, model_id};
 use crate::members::Verdict;
 use crate::node::{lock, Node};
 use crate::{AskError, ModelEntry, ModelState};
-use ainonymous_types::{AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, SpecRef};
+use ainonymous_types::{AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, ServedModel, SpecRef};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -127,6 +127,25 @@ impl Directory {
         entries
     }
 
+    /// What each peer serves, with the device that it names; and how long ago the DHT was read.
+    pub(crate) fn served_by_peers(&self, own: &AgentPubKey) -> (Vec<(String, Vec<Candidate>)>, Option<Duration>) {
+        let seen = lock(&self.seen);
+        let of = |record: &ProviderRecord| {
+            let candidates = record.capability.models.iter().filter_map(|served| {
+                let model = seen.models.get(&served.spec.entry)?;
+                Some(candidate(record, served, model))
+            });
+            let device = match record.capability.backend_detail.as_str() {
+                "" => format!("{:?}", record.capability.backend).to_lowercase(),
+                detail => detail.to_owned(),
+            };
+            (device, candidates.collect::<Vec<_>>())
+        };
+        let peers = seen.providers.iter().filter(|record| record.agent != *own).map(of);
+        let serving = peers.filter(|(_, candidates)| !candidates.is_empty()).collect();
+        (serving, seen.at.map(|at| at.elapsed()))
+    }
+
     fn matching(&self, wanted: Option<&str>, provider: Option<&AgentPubKey>, own: &AgentPubKey) -> Vec<Candidate> {
         let seen = lock(&self.seen);
         let mut found = Vec::new();
@@ -140,14 +159,7 @@ impl Directory {
             for served in &record.capability.models {
                 let Some(model) = seen.models.get(&served.spec.entry) else { continue };
                 if wanted.is_none_or(|w| is_named(model, w)) {
-                    found.push(Candidate {
-                        agent: record.agent.clone(),
-                        capability: record.action.clone(),
-                        spec: served.spec.clone(),
-                        model_id: model_id(model),
-                        claimed_tokens_per_s: served.tokens_per_s,
-                        link: LinkAddress::of(&record.capability),
-                    });
+                    found.push(candidate(record, served, model));
                 }
             }
         }
@@ -197,5 +209,16 @@ impl Directory {
             Ok(providers) => seen.providers = providers,
             Err(e) => tracing::debug!(error = %e, "providers could not be read"),
         }
+    }
+}
+
+fn candidate(record: &ProviderRecord, served: &ServedModel, model: &ModelSpec) -> Candidate {
+    Candidate {
+        agent: record.agent.clone(),
+        capability: record.action.clone(),
+        spec: served.spec.clone(),
+        model_id: model_id(model),
+        claimed_tokens_per_s: served.tokens_per_s,
+        link: LinkAddress::of(&record.capability),
     }
 }

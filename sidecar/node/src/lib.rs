@@ -18,9 +18,11 @@ mod local;
 mod members;
 mod node;
 mod options;
+mod peers;
 mod plane;
 mod posted;
 mod publishing;
+mod pulls;
 mod receipts;
 mod requester;
 pub mod revocations;
@@ -29,15 +31,19 @@ mod serving;
 mod slot;
 mod status;
 mod store;
+mod timeline;
 
 pub use ainonymous_protocol::choosing::{Demands, Kinship};
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
 pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, ServeOptions};
+pub use peers::{Heard, Peer, PeerModel, Peers as KnownPeers};
+pub use pulls::{Offer, Pull, PullRefused, PullState};
 pub use status::{
     ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus, Status,
 };
+pub use timeline::{Sample, Timeline};
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
 pub use ainonymous_engine::{

@@ -135,7 +135,7 @@ pub(crate) async fn listen(node: Node, endpoint: Endpoint) {
 
 /// One link, from handshake to end.
 async fn on_arrival(node: Node, arriving: Arriving) {
-    let load = |spec: &EntryHash| node.inner.engines.load_of(spec, node.inner.draining.is_cancelled());
+    let load = |spec: &EntryHash| node.inner.engines.load_of(spec, node.refuses_peers());
     let Some((link, _place)) = arriving.establish(load).await else { return };
     let streams = TaskTracker::new();
     loop {
@@ -159,7 +159,7 @@ async fn on_stream(node: Node, link: Link, stream: Stream) {
     };
     let id = match first {
         Frame::Probe { spec } => {
-            let load = node.inner.engines.load_of(&spec, node.inner.draining.is_cancelled());
+            let load = node.inner.engines.load_of(&spec, node.refuses_peers());
             if sender.send(&Frame::Load(load)).await.is_ok() {
                 sender.finish();
             }
