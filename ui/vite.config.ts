@@ -19,6 +19,8 @@ export default defineConfig({
   base: "./",
   plugins: [svelte(), fontsOfToday()],
   resolve: {
+    // Tests run components as a browser does.
+    ...(process.env["VITEST"] ? { conditions: ["browser", "module", "development"] } : {}),
     alias: {
       // `@holochain/client` signs and hashes with WebAssembly, half a megabyte of it, which the page's policy forbids.
       // These stand in for the few names it uses, on top of an audited library.

@@ -45,7 +45,7 @@ export const tests = [
       return withPage(browser, async ({ page, outside }) => {
         await ask(page, "Do harm.");
         await done(page);
-        await last(page).locator(".katex").waitFor();
+        await last(page).locator(".katex").last().waitFor();
         const text = last(page).locator(".text");
         assert.equal(await text.locator("script, img, iframe, svg:not(.icon svg), style, form").evaluateAll((all) => all.filter((one) => !one.closest("button, .katex")).length), 0);
         assert.deepEqual(await text.locator("a").evaluateAll((all) => all.map((one) => one.getAttribute("href"))), ["https://evil.example/beacon.png", "https://ok.example"]);
@@ -65,16 +65,16 @@ export const tests = [
         const startedMs = Date.now();
         await page.goto(`${node.url}#/c/${CONVERSATION}`);
         await page.reload();
-        await page.getByText("Answer number 5000.").waitFor();
+        await last(page).locator(".text").getByText("Answer number 5000.").waitFor();
         const tookMs = Date.now() - startedMs;
         assert.ok(tookMs < 5_000, `after ${tookMs} ms`);
         assert.ok((await page.locator("article").count()) < 40);
         const log = page.getByRole("log");
         await log.evaluate((element) => (element.scrollTop = 0));
-        await page.getByText("Answer number 1.", { exact: false }).first().waitFor();
+        await page.locator(".text").getByText("Answer number 1.").first().waitFor();
         await ask(page, "One more?");
         await done(page);
-        await last(page).getByText("Paris is the capital.").waitFor();
+        await last(page).locator(".text").getByText("Paris is the capital.").waitFor();
         const { messages } = node.world.asked[0];
         assert.equal(messages.length, 2_047, "as many as a question can hold");
         await page.getByText(/were not sent along/).waitFor();
@@ -87,10 +87,10 @@ export const tests = [
       world.answer = () => ({ pieces: Array.from({ length: 400 }, (_, at) => `word${at} `), everyMs: 20 });
       return withPage(browser, async ({ context, page, node }) => {
         await ask(page, "Tell a long story.");
-        await last(page).getByText("word5").waitFor();
+        await last(page).locator(".text").getByText("word5 ").waitFor();
         const second = await context.newPage();
         await second.goto(page.url());
-        await last(second).getByText("word40").waitFor();
+        await last(second).locator(".text").getByText("word40 ").waitFor();
         assert.equal(await last(second).getAttribute("data-phase"), "writing");
         assert.equal(await second.getByRole("button", { name: "Stop" }).isDisabled(), true, "only the tab that asks can stop");
         await page.close();
@@ -110,7 +110,7 @@ export const tests = [
     name: "phases have words: queued, reading, writing; and stop stops",
     run: ({ browser }) => {
       const world = usualWorld();
-      world.answer = () => ({ queued: [[3, 400], [1, 400], [0, 400]], beforeMs: 400, pieces: Array.from({ length: 500 }, () => "word "), everyMs: 10 });
+      world.answer = () => ({ queued: [[3, 2_000], [1, 2_000], [0, 0]], beforeMs: 2_000, pieces: Array.from({ length: 500 }, () => "word "), everyMs: 10 });
       return withPage(browser, async ({ page }) => {
         await ask(page, "What?");
         await page.getByText("Queued: 3 questions are before yours.").waitFor();
@@ -235,7 +235,7 @@ export const tests = [
         await page.locator("input[type=file]").setInputFiles(path);
         await page.getByText("1 conversation was imported.").waitFor();
         await page.getByRole("link", { name: "What is the capital of France?" }).click();
-        await page.getByText("Paris is the capital.").waitFor();
+        await last(page).locator(".text").getByText("Paris is the capital.").waitFor();
       }),
   },
   {
@@ -276,7 +276,7 @@ async function everyView(browser, world) {
     for (const locale of ["en-GB", "de-DE"]) {
       await withPage(browser, async ({ page, node }) => {
         const where = `${colorScheme} ${viewport.width} ${locale}`;
-        await page.getByRole("status").filter({ hasText: /Ready|Bereit/ }).waitFor({ state: "attached" });
+        await page.locator(".state[data-state=ready]").waitFor({ state: "attached" });
         assert.equal(await page.locator("html").getAttribute("lang"), locale.slice(0, 2));
         await noViolations(page, `${where} welcome`);
         await ask(page, "What is the capital of France?");

@@ -4,6 +4,7 @@
 //                      AINONYMOUS_UI_URL only the tests against a scripted node run
 // AINONYMOUS_UI_URL    page of a running node that has a provider as its peer, instead of AINONYMOUS_BIN
 // AINONYMOUS_UI_SHOTS  directory for screenshots, if they are wanted
+// AINONYMOUS_UI_PART   `page`: only against a scripted node; `nodes`: only against real ones
 // AINONYMOUS_UI_TESTS  only tests whose name contains this
 // CHROMIUM             browser; default /usr/bin/chromium
 import { mkdirSync } from "node:fs";
@@ -14,7 +15,7 @@ import { tests as pageTests } from "./page.mjs";
 
 const TEST_LIMIT_MS = 120_000;
 
-const { AINONYMOUS_UI_URL, AINONYMOUS_BIN, AINONYMOUS_UI_SHOTS, AINONYMOUS_UI_TESTS } = process.env;
+const { AINONYMOUS_UI_URL, AINONYMOUS_BIN, AINONYMOUS_UI_SHOTS, AINONYMOUS_UI_TESTS, AINONYMOUS_UI_PART } = process.env;
 const hasNodes = AINONYMOUS_UI_URL !== undefined || AINONYMOUS_BIN !== undefined;
 if (AINONYMOUS_UI_SHOTS) mkdirSync(AINONYMOUS_UI_SHOTS, { recursive: true });
 
@@ -44,11 +45,11 @@ const shot = async (page, name) => {
 };
 try {
   browser = await launch();
-  await runAll(pageTests, { browser, shot });
-  if (hasNodes) {
+  if (AINONYMOUS_UI_PART !== "nodes") await runAll(pageTests, { browser, shot });
+  if (hasNodes && AINONYMOUS_UI_PART !== "page") {
     network = AINONYMOUS_UI_URL ? null : await startNetwork(AINONYMOUS_BIN);
     await runAll(chatTests, { browser, network, url: AINONYMOUS_UI_URL ?? network.page, shot });
-  } else {
+  } else if (!hasNodes) {
     console.log("without AINONYMOUS_BIN and AINONYMOUS_UI_URL: not tried against real nodes");
   }
 } catch (error) {

@@ -48,7 +48,7 @@ for (const [colorScheme, viewport, locale] of [
   await shot("joining");
   Object.assign(world, { models, peers, network: { state: "ready", peers: 6 } });
   await page.reload();
-  await page.getByRole("status").filter({ hasText: /Ready|Bereit/ }).waitFor({ state: "attached" });
+  await page.locator(".state[data-state=ready]").waitFor({ state: "attached" });
   await shot("welcome");
   await page.locator(".picker").click();
   await page.getByRole("dialog").waitFor();

@@ -82,6 +82,11 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Take pictures of every view of the page, light and dark, phone and desktop.
+    Screenshots {
+        /// Where they are put.
+        directory: std::path::PathBuf,
+    },
     /// Simulate on the real protocol code; each line is one JSON object.
     Sim {
         /// What.
@@ -152,6 +157,7 @@ fn dispatch(task: Task) -> Result<()> {
             gen::run(&layout, check, with_cli)
         }
         Task::Bench { what, json: _, arguments } => bench::run(&layout, what, &arguments),
+        Task::Screenshots { directory } => ui::screenshots(&layout, &directory),
         Task::Sim { what, json: _, arguments } => sim::run(&layout, what, &arguments),
         Task::Tidy => tidy::check(&layout),
     }

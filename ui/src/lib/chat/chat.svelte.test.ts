@@ -1,3 +1,4 @@
+// @vitest-environment jsdom
 // Conversations against a backend that answers as the test says, and a store in memory.
 import { beforeEach, describe, expect, it } from "vitest";
 import { MemoryStore } from "../store/store";
@@ -199,6 +200,7 @@ describe("a conversation", () => {
     await say({ type: "answered", statement }, { type: "receipt", receipt: { at: "unpublished" } });
     stop();
     expect(last().text).toHaveLength(2_000);
+    expect(shown).toBeGreaterThan(1);
     expect(shown).toBeLessThan(40);
   });
 

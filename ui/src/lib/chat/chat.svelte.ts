@@ -247,7 +247,7 @@ export class Chat {
   }
 
   close(): void {
-    for (const running of this.#running.values()) void this.#store.putTurn({ ...running.turn, answer: stopped(running.turn.answer) });
+    for (const running of this.#running.values()) void this.#store.putTurn({ ...running.turn, answer: interrupted(running.turn.answer) });
     this.#unsubscribe();
     this.#backend.close();
     this.#tabs.close();
@@ -288,6 +288,8 @@ export class Chat {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const show = () => {
       timer = undefined;
+      // Whatever was stopped may be deleted by now.
+      if (ask.stop.aborted) return;
       shownMs = performance.now();
       this.#show(running.turn);
       if (shownMs - keptMs < KEEP_MS) return;

@@ -32,6 +32,8 @@ class TestConductor {
   onSent: (to: TestProvider, signal: PeerSignal) => void = () => undefined;
   openings = 0;
   refuse: Error | null = null;
+  /** Its socket is open and says nothing. */
+  isAsleep = false;
   standing = { hasAddress: true, agents: 1, connections: 0 };
   #listener: LinkListener | null = null;
 
@@ -39,7 +41,7 @@ class TestConductor {
     this.openings += 1;
     if (this.refuse !== null) throw this.refuse;
     this.#listener = listener;
-    return { agent: filled(39, 1), dna: null, standing: async () => this.standing, close: () => undefined, call: (fn, payload) => this.#call(fn, payload) };
+    return { agent: filled(39, 1), dna: null, standing: () => (this.isAsleep ? new Promise(() => undefined) : Promise.resolve(this.standing)), close: () => undefined, call: (fn, payload) => this.#call(fn, payload) };
   };
 
   say(from: TestProvider, ...signals: PeerSignal[]): void {
@@ -142,6 +144,23 @@ describe("the connection", () => {
     expect(conductor.openings).toBeLessThan(9);
     conductor.refuse = null;
     await vi.advanceTimersByTimeAsync(20_000);
+    expect(backend.state.at).toBe("ready");
+  });
+
+  it("notices after sleep that the socket is dead, and leaves a live one alone", async () => {
+    await connect();
+    backend.wake();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect([backend.state.at, conductor.openings]).toEqual(["ready", 1]);
+    conductor.isAsleep = true;
+    backend.wake();
+    await vi.advanceTimersByTimeAsync(2_900);
+    expect(backend.state.at).toBe("ready");
+    await vi.advanceTimersByTimeAsync(200);
+    expect(backend.state.at).toBe("offline");
+    conductor.isAsleep = false;
+    backend.wake();
+    await vi.advanceTimersByTimeAsync(100);
     expect(backend.state.at).toBe("ready");
   });
 
