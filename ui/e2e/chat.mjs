@@ -1,9 +1,8 @@
-// What a person does with the chat page, and what they must see. The tests share one page and run in this order.
+// What a person does with the page against real nodes, through the sidecar and through the conductor alone, and what they must
+// see. The tests share two pages and run in this order.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+import { ask, done, fitsItsWidth, last, noViolations, watch } from "./browser.mjs";
+import { openInRuntime } from "./runtime.mjs";
 
 const READY_MS = 60_000;
 const ANSWER_MS = 60_000;
@@ -11,185 +10,200 @@ const RECEIPT_MS = 60_000;
 /** Whatever goes wrong has a name by then. */
 const NAMED_MS = 5_500;
 
-/** Everything that the page says in the console or asks for from outside. */
-const complaints = [];
+/** The same expectations for both ways. */
+function onEitherWay(way, { route }) {
+  const named = (name) => `${name}, ${way === "node" ? "through the node" : "as a runtime shows it"}`;
+  return [
+    {
+      name: named("the provider and its model are found, and whoever will read the question is named"),
+      run: async (context) => {
+        const page = context[way];
+        await page.getByRole("status").filter({ hasText: "Ready" }).waitFor({ timeout: READY_MS });
+        await page.locator(".picker").filter({ hasText: "q8_0" }).waitFor();
+        await page.getByText(/One stranger reads this: uhCAk/).waitFor();
+        await context.shot(page, `${way}-ready`);
+      },
+    },
+    {
+      name: named("a question is answered by a named provider, and the receipt is fetched and checked"),
+      run: async (context) => {
+        const page = context[way];
+        await ask(page, "What is the capital of France?");
+        const answer = last(page);
+        await answer.locator(".text").filter({ hasText: "Paris" }).waitFor({ timeout: ANSWER_MS });
+        await done(page, ANSWER_MS);
+        await answer.locator(".receipt[data-receipt=checked]").waitFor({ timeout: RECEIPT_MS });
+        await answer.getByText("unaudited", { exact: true }).waitFor();
+        await answer.locator("details.facts summary").click();
+        const facts = await answer.locator("details.facts dl").textContent();
+        assert.match(facts, /uhCAk[\w-]{48}/);
+        assert.match(facts, /stands in the published batch uhCkk/);
+        assert.ok(facts.includes(route), facts);
+        assert.match(facts, /\d+ tokens read · \d+ tokens? written · first after [\d,]+ ms/);
+        await context.shot(page, `${way}-receipt`);
+      },
+    },
+    {
+      name: named("stop ends a long answer"),
+      run: async (context) => {
+        const page = context[way];
+        // The tiny model is fast: the button is pressed in the page as soon as there is text.
+        const pressed = page.evaluate(() => {
+          const count = document.querySelectorAll(".answer").length;
+          return new Promise((resolve) => {
+            const look = () => {
+              const text = document.querySelectorAll(".answer").item(count)?.querySelector(".text");
+              const button = document.querySelector("button.stop:not(:disabled)");
+              if (!text || !button) return;
+              observer.disconnect();
+              button.click();
+              resolve(true);
+            };
+            const observer = new MutationObserver(look);
+            observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+          });
+        });
+        await ask(page, "Tell me a long story.");
+        await pressed;
+        await last(page).and(page.locator("[data-phase=stopped]")).waitFor();
+        const text = await last(page).locator(".text").textContent();
+        await page.waitForTimeout(1_000);
+        assert.equal(await last(page).locator(".text").textContent(), text);
+        await page.getByRole("button", { name: "Send" }).waitFor();
+      },
+    },
+    {
+      name: named("the keyboard is enough"),
+      run: async (context) => {
+        const page = context[way];
+        const field = page.getByRole("textbox", { name: "Your question" });
+        await field.focus();
+        await page.keyboard.type("one");
+        await page.keyboard.press("Shift+Enter");
+        await page.keyboard.type("two");
+        assert.equal(await field.inputValue(), "one\ntwo");
+        await field.fill("What is the capital of France?");
+        const count = await page.locator("article").count();
+        await page.keyboard.press("Enter");
+        await page.locator("article").nth(count).waitFor();
+        await page.keyboard.press("Escape");
+        await last(page).and(page.locator("[data-phase=stopped], [data-phase=done]")).waitFor();
+        assert.equal(await field.inputValue(), "");
+      },
+    },
+    {
+      name: named("the network view names who serves what"),
+      run: async (context) => {
+        const page = context[way];
+        await page.getByRole("link", { name: "Network" }).click();
+        await page.getByRole("row").filter({ hasText: /q8_0/ }).first().waitFor({ timeout: READY_MS });
+        assert.match(await page.locator("section.view dl").textContent(), /uhCAk[\w-]{48}.*uhC0k[\w-]{48}/s);
+        await noViolations(page, "network");
+        await context.shot(page, `${way}-network`);
+        await page.goBack();
+        await page.locator("article").first().waitFor();
+      },
+    },
+  ];
+}
 
 export const tests = [
   {
     name: "the page loads without complaints and without requests to the outside",
-    run: async ({ page, url }) => {
-      const home = new URL(url);
-      page.on("console", (message) => {
-        if (["error", "warning"].includes(message.type())) complaints.push(message.text());
-      });
-      page.on("pageerror", (error) => complaints.push(String(error)));
-      page.on("request", (request) => {
-        const { protocol, host } = new URL(request.url());
-        if (host !== home.host && protocol !== "data:") complaints.push(`request to ${request.url()}`);
-      });
-      page.on("websocket", (socket) => {
-        const { hostname } = new URL(socket.url());
-        if (!["localhost", "127.0.0.1"].includes(hostname)) complaints.push(`socket to ${socket.url()}`);
-      });
-      const response = await page.goto(url);
+    run: async (context) => {
+      const { browser, url } = context;
+      context.node = await (await browser.newContext({ viewport: { width: 1100, height: 720 }, colorScheme: "light", locale: "en-GB" })).newPage();
+      context.seen = watch(context.node);
+      const response = await context.node.goto(url);
       assert.equal(response.status(), 200);
-      await page.getByRole("heading", { name: "AInonymous" }).waitFor();
-      assert.deepEqual(complaints, []);
+      await context.node.getByRole("heading", { name: /Ask a model/ }).waitFor();
+      assert.deepEqual(context.seen, { complaints: [], outside: [] });
+    },
+  },
+  ...onEitherWay("node", { route: "Directly" }),
+  {
+    name: "what this node is and does is shown to its owner",
+    run: async (context) => {
+      const page = context.node;
+      await page.getByRole("link", { name: "My node" }).click();
+      await page.getByText(/running for \d+ seconds?/).waitFor();
+      await page.getByText("Asked from here").first().waitFor();
+      await noViolations(page, "node");
+      await fitsItsWidth(page, "node");
+      await context.shot(page, "node-own");
+      await page.goBack();
     },
   },
   {
-    name: "it finds the provider and its model, and names who will read the question",
-    run: async ({ page, shots }) => {
-      await page.getByRole("status").filter({ hasText: "Ready" }).waitFor({ timeout: READY_MS });
-      const option = await page.getByRole("combobox", { name: "Model" }).locator("option").first().textContent();
-      assert.match(option, /\S+ \S+ · \d+ providers?/);
-      await page.getByText(/can read your question: uhCAk/).waitFor();
-      await shot(page, shots, "1-ready");
+    name: "the page runs under the launcher contract: the runtime signs, and nothing but the conductor is asked",
+    run: async (context) => {
+      const runtime = await context.browser.newContext({ viewport: { width: 1100, height: 720 }, colorScheme: "dark", locale: "en-GB" });
+      const opened = await openInRuntime(runtime, context.url);
+      context.happ = opened.page;
+      context.happSeen = watch(opened.page);
+      await opened.page.getByRole("status").filter({ hasText: "Ready" }).waitFor({ timeout: READY_MS });
+      assert.equal(await opened.page.getByRole("link", { name: "My node" }).count(), 0, "a runtime has no sidecar");
+      assert.ok(opened.signed() > 0);
+      assert.deepEqual(opened.refused, []);
+      const keys = await opened.page.evaluate(() => Object.keys(window).filter((name) => name.startsWith("__AINONYMOUS")));
+      assert.deepEqual(keys, []);
     },
   },
-  {
-    name: "a question is answered by a named provider",
-    run: async ({ page, shots }) => {
-      await ask(page, "What is the capital of France?");
-      const answer = last(page);
-      await answer.locator(".text").filter({ hasText: "Paris" }).waitFor({ timeout: ANSWER_MS });
-      await answer.and(page.locator("[data-phase=done]")).waitFor({ timeout: ANSWER_MS });
-      assert.match(await answer.locator(".provider").getAttribute("title"), /^uhCAk[\w-]{48}$/);
-      assert.match(await answer.locator(".figures").textContent(), /^\d+ tokens · first token [\d,]+ ms/);
-      await shot(page, shots, "2-answered");
-    },
-  },
-  {
-    name: "the receipt is fetched from the DHT and checked",
-    run: async ({ page, shots }) => {
-      const receipt = last(page).locator(".receipt");
-      await receipt.filter({ hasText: "checked ✓ uhCkk" }).waitFor({ timeout: RECEIPT_MS });
-      await shot(page, shots, "3-receipt");
-    },
-  },
-  {
-    name: "stop ends a long answer",
-    run: async ({ page, shots }) => {
-      // The tiny model is fast: the button is pressed in the page as soon as there is text.
-      const pressed = page.evaluate(() => {
-        const count = document.querySelectorAll(".answer").length;
-        return new Promise((resolve) => {
-          const look = () => {
-            const text = document.querySelectorAll(".answer").item(count)?.querySelector(".text");
-            const button = document.querySelector("button.stop");
-            if (!text || !button) return;
-            observer.disconnect();
-            button.click();
-            resolve(true);
-          };
-          const observer = new MutationObserver(look);
-          observer.observe(document.body, { subtree: true, childList: true, characterData: true });
-        });
-      });
-      await ask(page, "Tell me a long story.");
-      await pressed;
-      const answer = last(page);
-      await answer.getByText("Stopped.").waitFor();
-      const text = await answer.locator(".text").textContent();
-      await page.waitForTimeout(1_000);
-      assert.equal(await answer.locator(".text").textContent(), text);
-      await page.getByRole("button", { name: "Send" }).waitFor();
-      await shot(page, shots, "4-stopped");
-    },
-  },
-  {
-    name: "the keyboard is enough",
-    run: async ({ page }) => {
-      const field = page.getByRole("textbox", { name: "Your question" });
-      await field.focus();
-      await page.keyboard.type("one");
-      await page.keyboard.press("Shift+Enter");
-      await page.keyboard.type("two");
-      assert.equal(await field.inputValue(), "one\ntwo");
-      await field.fill("What is the capital of France?");
-      const count = await page.locator(".answer").count();
-      await page.keyboard.press("Enter");
-      await page.keyboard.press("Escape");
-      assert.equal(await page.locator(".answer").count(), count + 1);
-      assert.match(await last(page).getAttribute("data-phase"), /^(stopped|done)$/);
-      assert.equal(await field.inputValue(), "");
-    },
-  },
-  {
-    name: "a draft survives a reload",
-    run: async ({ page, url }) => {
-      const field = page.getByRole("textbox", { name: "Your question" });
-      await field.fill("not yet sent");
-      await page.goto(url);
-      assert.equal(await field.inputValue(), "not yet sent");
-      await field.fill("");
-      await page.getByRole("status").filter({ hasText: "Ready" }).waitFor({ timeout: READY_MS });
-    },
-  },
-  {
-    name: "an accessibility checker finds nothing, light or dark, and a phone's width suffices",
-    run: async ({ page, shots }) => {
-      await ask(page, "What is the capital of France?");
-      await last(page).locator(".receipt").filter({ hasText: "checked" }).waitFor({ timeout: RECEIPT_MS });
-      await page.evaluate(axeSource);
-      for (const [colorScheme, viewport] of [
-        ["light", { width: 1100, height: 720 }],
-        ["dark", { width: 1100, height: 720 }],
-        ["dark", { width: 360, height: 640 }],
-        ["light", { width: 360, height: 640 }],
-      ]) {
-        await page.emulateMedia({ colorScheme });
-        await page.setViewportSize(viewport);
-        await page.waitForTimeout(200);
-        const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-        const { violations } = await page.evaluate((values) => globalThis.axe.run({ runOnly: { type: "tag", values } }), tags);
-        assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), []);
-        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(overflow <= 0, `${overflow} px too wide at ${viewport.width}`);
-        await shot(page, shots, `5-${colorScheme}-${viewport.width}`);
-      }
-      await page.setViewportSize({ width: 1100, height: 720 });
-    },
-  },
+  ...onEitherWay("happ", { route: "By signals" }),
   {
     name: "nothing was complained about until here",
-    run: async () => assert.deepEqual(complaints, []),
+    run: async ({ seen, happSeen }) => {
+      assert.deepEqual(seen, { complaints: [], outside: [] });
+      assert.deepEqual(happSeen, { complaints: [], outside: [] });
+    },
+  },
+  {
+    name: "a provider that dies in mid-answer is named, and what came stays",
+    needsNetwork: true,
+    run: async (context) => {
+      const page = context.happ;
+      const killed = page.evaluate(
+        (count) =>
+          new Promise((resolve) => {
+            const observer = new MutationObserver(() => document.querySelectorAll(".answer").item(count)?.querySelector(".text") && (observer.disconnect(), resolve(true)));
+            observer.observe(document.body, { subtree: true, childList: true });
+          }),
+        await page.locator(".answer").count(),
+      );
+      await ask(page, "Tell me a very long story.");
+      await killed;
+      await context.network.serving.kill();
+      await page.getByRole("alert").filter({ hasText: /fell silent in the middle|does not answer/ }).or(last(page).and(page.locator("[data-phase=done]"))).first().waitFor({ timeout: 2 * NAMED_MS });
+      await context.shot(page, "happ-gone");
+    },
   },
   {
     name: "a provider that is gone is named as such in time",
     needsNetwork: true,
-    run: async ({ page, network, shots }) => {
-      await network.serving.kill();
+    run: async (context) => {
+      const page = context.happ;
       const startedMs = Date.now();
       await ask(page, "Is anybody there?");
-      await page.getByRole("alert").filter({ hasText: "The provider does not answer." }).waitFor({ timeout: 2 * NAMED_MS });
+      await page.getByRole("alert").filter({ hasText: "The provider does not answer." }).last().waitFor({ timeout: 2 * NAMED_MS });
       const tookMs = Date.now() - startedMs;
       assert.ok(tookMs <= NAMED_MS, `after ${tookMs} ms`);
-      await shot(page, shots, "6-silent");
+      await ask(context.node, "Is anybody there?");
+      await context.node.getByRole("alert").last().waitFor({ timeout: 30_000 });
+      await context.shot(context.node, "node-silent");
     },
   },
   {
-    name: "a conductor that is gone is named as such in time",
+    name: "a conductor that is gone is named as such in time, and one that comes back is used again",
     needsNetwork: true,
-    run: async ({ page, network, shots }) => {
-      await network.asking.kill();
-      await page.getByRole("status").filter({ hasText: /Offline|Connecting/ }).waitFor({ timeout: NAMED_MS });
-      await page.getByText("The conductor does not answer").waitFor({ timeout: NAMED_MS });
-      await shot(page, shots, "7-offline");
+    run: async (context) => {
+      await context.network.asking.kill();
+      await context.happ.getByRole("status").filter({ hasText: /Offline|Connecting/ }).waitFor({ timeout: NAMED_MS });
+      await context.happ.getByText("Your node does not answer").waitFor({ timeout: NAMED_MS });
+      await context.node.getByRole("status").filter({ hasText: /Offline|Connecting/ }).waitFor({ timeout: 15_000 });
+      await context.shot(context.node, "node-offline");
+      await context.network.restart();
+      // The same port, another start: the page asks on, and only its token is old.
+      await context.node.getByRole("status").filter({ hasText: /Joining|Ready/ }).waitFor({ timeout: READY_MS });
     },
   },
 ];
-
-async function ask(page, question) {
-  await page.getByRole("textbox", { name: "Your question" }).fill(question);
-  await page.getByRole("button", { name: "Send" }).click();
-}
-
-/** The answer to the newest question. */
-function last(page) {
-  return page.locator(".answer").last();
-}
-
-async function shot(page, shots, name) {
-  if (shots) await page.screenshot({ path: `${shots}/${name}.png` });
-}

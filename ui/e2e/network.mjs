@@ -31,7 +31,7 @@ export async function startNetwork(binary) {
     const { url } = await bootstrap.event("listening");
     const up = (name, more) =>
       start(name, [
-        ...["up", "--json", "--api", "127.0.0.1:0", "--network-tuning", "lan", "--bootstrap", url],
+        ...["up", "--json", ...(more.includes("--api") ? [] : ["--api", "127.0.0.1:0"]), "--network-tuning", "lan", "--bootstrap", url],
         ...["--receipt-interval-ms", "300", "--data-dir", join(dir, name), "--passphrase-file", passphrase, ...more],
       ]);
     const serving = up("serving", ["--serve", MODEL, "--threads", "1"]);
@@ -39,7 +39,9 @@ export async function startNetwork(binary) {
     await serving.event("ready");
     const { chat, api } = await asking.event("listening");
     await asking.event("ready");
-    return { page: chat ?? api, serving, asking, stop };
+    /** The asking node once more, at the same address. */
+    const restart = () => up("asking", ["--api", new URL(api).host]).event("ready");
+    return { page: chat ?? api, serving, asking, stop, restart };
   } catch (error) {
     await stop();
     throw error;

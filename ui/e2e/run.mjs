@@ -1,43 +1,32 @@
-// The chat page in a real browser against real nodes. Prints one line a test, and `N passed, N failed` at the end.
+// The page in a real browser. Prints one line a test, and `N passed, N failed` at the end.
 //
-// AINONYMOUS_UI_URL    page of a running node that has a provider as its peer; without it nodes are started from
-// AINONYMOUS_BIN       the binary `ainonymous`
+// AINONYMOUS_BIN       the binary `ainonymous`: its nodes are started for the tests against real ones; without it and
+//                      AINONYMOUS_UI_URL only the tests against a scripted node run
+// AINONYMOUS_UI_URL    page of a running node that has a provider as its peer, instead of AINONYMOUS_BIN
 // AINONYMOUS_UI_SHOTS  directory for screenshots, if they are wanted
+// AINONYMOUS_UI_PART   `page`: only against a scripted node; `nodes`: only against real ones
+// AINONYMOUS_UI_TESTS  only tests whose name contains this
 // CHROMIUM             browser; default /usr/bin/chromium
 import { mkdirSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
+import { tests as chatTests } from "./chat.mjs";
 import { startNetwork } from "./network.mjs";
-import { tests } from "./chat.mjs";
+import { tests as pageTests } from "./page.mjs";
 
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const TEST_LIMIT_MS = 90_000;
+const TEST_LIMIT_MS = 120_000;
 
-const { AINONYMOUS_UI_URL, AINONYMOUS_BIN, AINONYMOUS_UI_SHOTS, CHROMIUM } = process.env;
-if (!AINONYMOUS_UI_URL && !AINONYMOUS_BIN) {
-  console.error("set AINONYMOUS_UI_URL (a served page) or AINONYMOUS_BIN (the binary `ainonymous`)");
-  process.exit(2);
-}
+const { AINONYMOUS_UI_URL, AINONYMOUS_BIN, AINONYMOUS_UI_SHOTS, AINONYMOUS_UI_TESTS, AINONYMOUS_UI_PART } = process.env;
+const hasNodes = AINONYMOUS_UI_URL !== undefined || AINONYMOUS_BIN !== undefined;
 if (AINONYMOUS_UI_SHOTS) mkdirSync(AINONYMOUS_UI_SHOTS, { recursive: true });
 
 let network = null;
 let browser = null;
 let passed = 0;
 let failed = 0;
-try {
-  network = AINONYMOUS_UI_URL ? null : await startNetwork(AINONYMOUS_BIN);
-  browser = await chromium.launch({ executablePath: CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
-  const page = await browser.newPage({ viewport: { width: 1100, height: 720 }, colorScheme: "light" });
-  const context = { page, network, url: AINONYMOUS_UI_URL ?? network.page, shots: AINONYMOUS_UI_SHOTS ?? null };
+
+async function runAll(tests, context) {
   for (const { name, needsNetwork, run } of tests) {
-    if (needsNetwork && network === null) continue;
+    if ((needsNetwork && network === null) || (AINONYMOUS_UI_TESTS && !name.includes(AINONYMOUS_UI_TESTS))) continue;
     const startedMs = Date.now();
     try {
       await withLimit(run(context), TEST_LIMIT_MS);
@@ -46,8 +35,22 @@ try {
     } catch (error) {
       failed += 1;
       console.log(`FAILED ${name}\n${indent(error.stack ?? String(error))}`);
-      if (context.shots) await page.screenshot({ path: `${context.shots}/failed-${failed}.png` }).catch(() => undefined);
+      for (const way of ["node", "happ"]) await context.shot(context[way], `failed-${failed}-${way}`);
     }
+  }
+}
+
+const shot = async (page, name) => {
+  if (AINONYMOUS_UI_SHOTS && page) await page.screenshot({ path: `${AINONYMOUS_UI_SHOTS}/${name}.png` }).catch(() => undefined);
+};
+try {
+  browser = await launch();
+  if (AINONYMOUS_UI_PART !== "nodes") await runAll(pageTests, { browser, shot });
+  if (hasNodes && AINONYMOUS_UI_PART !== "page") {
+    network = AINONYMOUS_UI_URL ? null : await startNetwork(AINONYMOUS_BIN);
+    await runAll(chatTests, { browser, network, url: AINONYMOUS_UI_URL ?? network.page, shot });
+  } else if (!hasNodes) {
+    console.log("without AINONYMOUS_BIN and AINONYMOUS_UI_URL: not tried against real nodes");
   }
 } catch (error) {
   failed += 1;

@@ -1,8 +1,8 @@
 //! What the API needs of a node, so that its tests can stand on a scripted one.
 
 use ainonymous_node::{
-    AnswerStream, AskError, AskRequest, EmbedQuestion, Embeddings, Inspect, Inspected, KeepAlive, ModelEntry, Node,
-    NodeError, ReceiptState, Status, UiCredentials,
+    AnswerStream, AskError, AskRequest, EmbedQuestion, Embeddings, Inspect, Inspected, KeepAlive, KnownPeers,
+    ModelEntry, Node, NodeError, Offer, Pull, PullRefused, ReceiptState, Status, Timeline, UiCredentials,
 };
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use async_trait::async_trait;
@@ -31,6 +31,22 @@ pub trait Backend: Send + Sync + 'static {
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState>;
     /// The answer to a posted request, if there is one yet.
     async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError>;
+    /// Everybody who serves.
+    async fn peers(&self) -> KnownPeers;
+    /// Counts over time.
+    fn timeline(&self) -> Timeline;
+    /// Models that are known to be good.
+    async fn catalogue(&self) -> Vec<Offer>;
+    /// Pulls of this run.
+    fn pulls(&self) -> Vec<Pull>;
+    /// Begins to fetch a model.
+    fn pull(&self, model: &str) -> Result<Pull, PullRefused>;
+    /// Calls a pull off.
+    fn cancel_pull(&self, id: u64) -> Result<(), PullRefused>;
+    /// Whether questions of peers are refused for now.
+    fn set_paused(&self, paused: bool);
+    /// Asks for the end of the node.
+    fn want_end(&self);
     /// What the chat page needs to talk to the conductor from `origin` (`http://host:port`).
     async fn ui_credentials(&self, origin: &str) -> Result<UiCredentials, NodeError>;
 }
@@ -75,6 +91,38 @@ impl Backend for Node {
 
     async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError> {
         Node::fetch_answer(self, request).await
+    }
+
+    async fn peers(&self) -> KnownPeers {
+        Node::peers(self).await
+    }
+
+    fn timeline(&self) -> Timeline {
+        Node::timeline(self)
+    }
+
+    async fn catalogue(&self) -> Vec<Offer> {
+        Node::catalogue(self).await
+    }
+
+    fn pulls(&self) -> Vec<Pull> {
+        Node::pulls(self)
+    }
+
+    fn pull(&self, model: &str) -> Result<Pull, PullRefused> {
+        Node::pull(self, model)
+    }
+
+    fn cancel_pull(&self, id: u64) -> Result<(), PullRefused> {
+        Node::cancel_pull(self, id)
+    }
+
+    fn set_paused(&self, paused: bool) {
+        Node::set_paused(self, paused);
+    }
+
+    fn want_end(&self) {
+        Node::want_end(self);
     }
 
     async fn ui_credentials(&self, origin: &str) -> Result<UiCredentials, NodeError> {

@@ -2,7 +2,7 @@
 
 use crate::health::{Health, RETRY_AFTER_S};
 use crate::router;
-use ainonymous_node::{AskError, ErrorClass, NodeError};
+use ainonymous_node::{AskError, ErrorClass, NodeError, PullRefused};
 use axum::http::{header, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::Json;
@@ -139,6 +139,9 @@ pub enum ApiError {
     /// The API key that the request shows is not, or no longer, one of the node's.
     #[error("the API key is not known")]
     KeyUnknown,
+    /// What was asked for changes the node, and the page's token was not shown.
+    #[error("only the node's own page may do that")]
+    NoPageToken,
     /// The API key has ended.
     #[error("the API key '{name}' has expired")]
     KeyExpired {
@@ -175,6 +178,9 @@ pub enum ApiError {
     /// The question is not answered.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// A model is not fetched.
+    #[error(transparent)]
+    Pull(#[from] PullRefused),
     /// The node cannot do it.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -216,12 +222,14 @@ impl ApiError {
             Self::NoAnswerYet { .. } => "answer_not_found",
             Self::KeyMissing => "missing_api_key",
             Self::KeyUnknown => "invalid_api_key",
+            Self::NoPageToken => "page_token_needed",
             Self::KeyExpired { .. } => "expired_api_key",
             Self::KeyLimit { .. } => "key_limit_reached",
             Self::TooManyRequests { .. } => "too_many_requests",
             Self::AnswerBroke => "answer_broke",
             Self::NotReady { .. } => "not_ready",
             Self::Ask(e) => e.code(),
+            Self::Pull(e) => e.code(),
             Self::Node(e) => e.code(),
         }
     }
@@ -261,12 +269,16 @@ impl ApiError {
                  `Authorization: Bearer KEY`"
                     .into()
             }
+            Self::NoPageToken => {
+                "open the address behind 'chat' that `ainonymous up` printed, or use the command line".into()
+            }
             Self::KeyExpired { .. } => "make another with `ainonymous keys create NAME` on the node's machine".into(),
             Self::KeyLimit { retry_after_s, .. } => format!("ask again in {retry_after_s} s"),
             Self::TooManyRequests { .. } => "ask again in a moment".into(),
             Self::AnswerBroke => "ask again".into(),
             Self::NotReady { hint, .. } => hint.clone(),
             Self::Ask(e) => e.hint(),
+            Self::Pull(e) => e.hint(),
             Self::Node(e) => e.hint(),
         }
     }
@@ -291,7 +303,7 @@ impl ApiError {
             | Self::Invalid { .. }
             | Self::Unsupported { .. }
             | Self::EmptyPrompt => StatusCode::BAD_REQUEST,
-            Self::ForeignHost { .. } | Self::ForeignOrigin { .. } => StatusCode::FORBIDDEN,
+            Self::ForeignHost { .. } | Self::ForeignOrigin { .. } | Self::NoPageToken => StatusCode::FORBIDDEN,
             Self::UnknownPath { .. }
             | Self::UnknownModel { .. }
             | Self::UnknownReceipt { .. }
@@ -301,6 +313,10 @@ impl ApiError {
             Self::BodyTooLarge { .. } | Self::PromptTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::KeyMissing | Self::KeyUnknown | Self::KeyExpired { .. } => StatusCode::UNAUTHORIZED,
             Self::TooManyRequests { .. } | Self::KeyLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Pull(PullRefused::TooMany) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Pull(PullRefused::Unknown { .. }) => StatusCode::NOT_FOUND,
+            Self::Pull(PullRefused::Running { .. }) => StatusCode::CONFLICT,
+            Self::Pull(PullRefused::NoLibrary | PullRefused::Unfit { .. }) => StatusCode::BAD_REQUEST,
             Self::AnswerBroke => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotReady { .. } | Self::Node(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Ask(e) => match e.class() {

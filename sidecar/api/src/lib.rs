@@ -29,6 +29,7 @@ mod health;
 pub mod keys;
 mod listen;
 mod llama;
+mod manage;
 mod metrics;
 mod models;
 mod ollama;

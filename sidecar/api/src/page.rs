@@ -5,6 +5,9 @@
 //! a cookie (`HttpOnly`, `SameSite=Strict`, its name has the port because browsers share cookies between ports) and
 //! leaves the address bar. It is valid until the node stops. The other files hold nothing secret and need no key.
 //!
+//! The page asks through this API and gets a token for what changes the node. `/?as=happ` opens it as a Holochain runtime
+//! would: with a conductor and credentials for its cell instead, and no sidecar.
+//!
 //! Scripts run only from the bundle and from the one element made here (a nonce, fresh for each request).
 
 use crate::health::{Health, RETRY_AFTER_S};
@@ -22,6 +25,8 @@ use std::io::Read as _;
 
 /// Where the page wants its keys.
 const MARKER: &str = "<!--ainonymous-env-->";
+/// The query that asks for the page as a Holochain runtime would show it.
+const AS_HAPP: &str = "as=happ";
 /// Most files in a bundle.
 const FILES_MAX: usize = 2_000;
 /// Most bytes of all files of a bundle together.
@@ -122,17 +127,28 @@ pub(crate) struct PageKey {
     secret: String,
     cookie_name: String,
     cookie: String,
+    /// What the page shows when it changes the node. Scripts can read it, unlike the cookie; other sites cannot.
+    token: String,
 }
 
 impl PageKey {
     /// New ones for the page at this port.
     pub(crate) fn new(port: u16) -> Self {
         let random = || hex::encode(rand::rng().random::<[u8; 16]>());
-        Self { secret: random(), cookie_name: format!("ainonymous_{port}"), cookie: random() }
+        Self { secret: random(), cookie_name: format!("ainonymous_{port}"), cookie: random(), token: random() }
     }
 
     pub(crate) fn secret(&self) -> &str {
         &self.secret
+    }
+
+    #[cfg(test)]
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(crate) fn is_token(&self, shown: &str) -> bool {
+        same(shown, &self.token)
     }
 
     fn is_key(&self, query: &str) -> bool {
@@ -164,8 +180,14 @@ pub(crate) async fn index(State(api): State<Api>, RawQuery(query): RawQuery, hea
     if !key.is_admitted(&headers) {
         return no_key();
     }
+    if query.as_deref() != Some(AS_HAPP) {
+        return chat_page(site, &format!("window.__AINONYMOUS_NODE__={{\"token\":\"{}\"}};", key.token), "");
+    }
     match api.backend().ui_credentials(&origin(&headers)).await {
-        Ok(credentials) => chat_page(site, &credentials),
+        Ok(credentials) => {
+            let port = credentials.app_port;
+            chat_page(site, &environment(&credentials), &format!(" ws://localhost:{port} ws://127.0.0.1:{port}"))
+        }
         Err(NodeError::NotReady) => not_ready(&Health::of(&api.backend().status())),
         Err(error) => {
             not_ready(&Health { status: "unavailable", reason: Some(error.to_string()), hint: Some(error.hint()) })
@@ -201,9 +223,10 @@ pub(crate) fn serve_file(file: &File, headers: &HeaderMap) -> Response {
     response
 }
 
-fn chat_page(site: &Site, credentials: &UiCredentials) -> Response {
+/// The page with what it starts from. `sockets`: where it may connect besides here.
+fn chat_page(site: &Site, start: &str, sockets: &str) -> Response {
     let nonce = hex::encode(rand::rng().random::<[u8; 16]>());
-    let script = format!("<script nonce=\"{nonce}\">{}</script>", environment(credentials));
+    let script = format!("<script nonce=\"{nonce}\">{start}</script>");
     let html = match site.index.split_once(MARKER) {
         Some((before, after)) => format!("{before}{script}{after}"),
         None => match site.index.split_once("<head>") {
@@ -211,11 +234,10 @@ fn chat_page(site: &Site, credentials: &UiCredentials) -> Response {
             None => format!("{script}{}", site.index),
         },
     };
-    let port = credentials.app_port;
     let policy = format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; \
          img-src 'self' data:; font-src 'self'; manifest-src 'self'; \
-         connect-src 'self' ws://localhost:{port} ws://127.0.0.1:{port}; \
+         connect-src 'self'{sockets}; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     html_response(StatusCode::OK, html, &policy)

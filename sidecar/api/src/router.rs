@@ -4,7 +4,7 @@ use crate::access::{Access, Gate};
 use crate::metrics::Metrics;
 use crate::page::{PageKey, Site};
 use crate::{
-    admin, anthropic, guard, health, llama, metrics, models, ollama, openai, openapi, page, ApiError, Backend,
+    admin, anthropic, guard, health, llama, manage, metrics, models, ollama, openai, openapi, page, ApiError, Backend,
 };
 use axum::extract::{OriginalUri, State};
 use axum::http::Method;
@@ -52,6 +52,14 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/ainonymous/v1/models", "models, with everything that is known of them"),
     ("GET", "/ainonymous/v1/receipts/{id}", "where the receipt of an answer stands"),
     ("GET", "/ainonymous/v1/posted/{request}", "the answer to a posted request"),
+    ("GET", "/ainonymous/v1/peers", "who serves what, and what is known of them"),
+    ("GET", "/ainonymous/v1/timeline", "counts of the last hours"),
+    ("GET", "/ainonymous/v1/catalogue", "models that can be pulled by a word"),
+    ("GET", "/ainonymous/v1/pulls", "models that are being pulled, and how far they are"),
+    ("POST", "/ainonymous/v1/pulls", "pull a model (the page's token)"),
+    ("POST", "/ainonymous/v1/pulls/cancel", "call a pull off (the page's token)"),
+    ("POST", "/ainonymous/v1/pause", "refuse questions of peers for now, or no more (the page's token)"),
+    ("POST", "/ainonymous/v1/stop", "end the node (the page's token)"),
     ("GET", "/slots", "what each model here is doing"),
     ("GET", "/metrics", "counts and times for monitoring (OpenMetrics)"),
     ("GET", "/openapi.json", "this API as an OpenAPI document"),
@@ -137,6 +145,13 @@ impl Api {
             .route("/ainonymous/v1/models", get(admin::models))
             .route("/ainonymous/v1/receipts/{id}", get(admin::receipt))
             .route("/ainonymous/v1/posted/{request}", get(admin::posted))
+            .route("/ainonymous/v1/peers", get(manage::peers))
+            .route("/ainonymous/v1/timeline", get(manage::timeline))
+            .route("/ainonymous/v1/catalogue", get(manage::catalogue))
+            .route("/ainonymous/v1/pulls", get(manage::pulls).post(manage::pull))
+            .route("/ainonymous/v1/pulls/cancel", post(manage::cancel_pull))
+            .route("/ainonymous/v1/pause", post(manage::pause))
+            .route("/ainonymous/v1/stop", post(manage::stop))
             .route("/slots", get(metrics::slots))
             .route("/metrics", get(metrics::metrics))
             .route("/openapi.json", get(openapi::serve))

@@ -98,11 +98,13 @@ async fn live(node: &Node, must_serve: bool, stop: &CancellationToken, out: &Out
     tokio::select! {
         ready = ready => ready?,
         error = nothing_to_serve(node), if must_serve => return Err(error),
+        () = node.end_wanted() => return Ok(Exit::Ok),
         () = stop.cancelled() => return Ok(Exit::Ok),
     }
     say_what(&node.status(), out);
     tokio::select! {
         error = nothing_to_serve(node), if must_serve => Err(error),
+        () = node.end_wanted() => Ok(Exit::Ok),
         () = stop.cancelled() => Ok(Exit::Ok),
     }
 }

@@ -1,12 +1,13 @@
 //! Whom to ask, of those that are known. The rules are those of `protocol::choosing`; this remembers what they decide by, and
 //! probes whom they name.
 
+use crate::direct::LinkAddress;
 use crate::directory::Candidate;
 use crate::node::{lock, Node};
 use crate::serving::now_us;
 use crate::store::Store;
-use crate::{AskError, ChoiceMade, Peers};
-use ainonymous_protocol::breaker::Breakers;
+use crate::{AskError, ChoiceMade, Heard, Peers};
+use ainonymous_protocol::breaker::{Breaker, Breakers};
 use ainonymous_protocol::choosing::{
     self, probe_patience_us, Demands, Kinship, Need, Price, Probed, Reason, PROBE_WAIT_US,
 };
@@ -358,7 +359,7 @@ fn with_knowledge<T>(
             let open = c.link.as_ref().and_then(|l| node.inner.plane.as_ref()?.pool.open(&l.key));
             choosing::Candidate {
                 kinship: kinship(&node.inner.habits.peers, c),
-                routed: c.link.as_ref().is_some_and(|l| l.addresses.iter().all(|a| !matches!(a, Address::Direct(_)))),
+                routed: c.link.as_ref().is_some_and(LinkAddress::is_routed),
                 region: c.region,
                 own,
                 reported: known.reports.of(&c.spec.entry, &c.agent, now_us),
@@ -372,6 +373,44 @@ fn with_knowledge<T>(
         })
         .collect();
     rule(&candidates, now_us)
+}
+
+/// What is known of a candidate, for people.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownOf {
+    pub(crate) kinship: &'static str,
+    pub(crate) failing: bool,
+    pub(crate) measured_tokens_per_s: Option<f64>,
+    pub(crate) heard: Option<Heard>,
+}
+
+/// What is known of candidates; nobody is asked for it.
+pub(crate) fn known_of(node: &Node, candidates: &[Candidate]) -> Vec<KnownOf> {
+    let known = lock(&node.inner.chooser.known);
+    let now_us = micros_now();
+    let of = |candidate: &Candidate| {
+        let speed = known.history.of(&candidate.spec.entry, &candidate.agent).map(|observed| observed.speed);
+        let probed = known.probed.get(&(candidate.agent.clone(), candidate.spec.entry.clone()));
+        let heard = probed.map(|(probed, asked)| Heard {
+            ago_s: now_us.saturating_sub(probed.at_us) / 1_000_000,
+            round_trip_ms: probed.round_trip_us as f64 / 1_000.0,
+            queued: probed.queue_depth.saturating_add(*asked),
+            slots: probed.slots,
+            free_slots: probed.free_slots,
+        });
+        KnownOf {
+            kinship: match kinship(&node.inner.habits.peers, candidate) {
+                Kinship::Own => "own",
+                Kinship::Friend => "friend",
+                Kinship::Lan => "lan",
+                Kinship::Public => "public",
+            },
+            failing: !matches!(known.breakers.state(&candidate.agent, now_us), Breaker::Closed),
+            measured_tokens_per_s: speed.filter(|speed| speed.is_known()).map(|speed| speed.milli() as f64 / 1_000.0),
+            heard,
+        }
+    };
+    candidates.iter().map(of).collect()
 }
 
 /// A question is about to go to a candidate: what its last reply said of its queue is that much less true.

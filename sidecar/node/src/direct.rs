@@ -69,6 +69,11 @@ impl LinkAddress {
 }
 
 impl LinkAddress {
+    /// Whether it is reached through routers only.
+    pub(crate) fn is_routed(&self) -> bool {
+        self.addresses.iter().all(|address| !matches!(address, Address::Direct(_)))
+    }
+
     /// The ways that may be tried.
     pub(crate) fn way(&self) -> Way<'_> {
         Way { addresses: &self.addresses, hide: self.hide, routers: &self.routers, known: self.known }

@@ -13,9 +13,9 @@ use ainonymous_conductor::Conductor;
 use ainonymous_protocol::buckets::Census;
 use ainonymous_protocol::choosing::{Region, CANDIDATES_MAX};
 use ainonymous_types::{
-    AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, SpecRef, TimestampUs, Topic,
+    AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, ServedModel, SpecRef, TimestampUs, Topic,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -188,6 +188,30 @@ impl Directory {
         entries
     }
 
+    /// What each peer serves, of what was read of the DHT, with the device that it names; and how long ago models were read.
+    pub(crate) fn served_by_peers(
+        &self,
+        node: &Node,
+        own: &AgentPubKey,
+    ) -> (Vec<(String, Vec<Candidate>)>, Option<Duration>) {
+        let oldest = not_before(node.inner.habits.link_age);
+        let seen = lock(&self.seen);
+        let mut serving: BTreeMap<AgentPubKey, (String, Vec<Candidate>)> = BTreeMap::new();
+        for (spec, shelf) in &seen.shelves {
+            let Some(model) = seen.models.get(spec) else { continue };
+            for Known { record, linked_at, read_at: _ } in shelf.providers.values() {
+                let Some(served) = record.capability.models.iter().find(|m| m.spec.entry == *spec) else { continue };
+                if *linked_at < oldest || record.agent == *own {
+                    continue;
+                }
+                let (_, candidates) =
+                    serving.entry(record.agent.clone()).or_insert_with(|| (device(record), Vec::new()));
+                candidates.push(candidate(record, served, model));
+            }
+        }
+        (serving.into_values().collect(), seen.models_at.map(|at| at.elapsed()))
+    }
+
     fn matching(
         &self,
         node: &Node,
@@ -206,15 +230,7 @@ impl Directory {
                 let Some(served) = record.capability.models.iter().find(|m| usable && m.spec.entry == *spec) else {
                     continue;
                 };
-                found.push(Candidate {
-                    agent: record.agent.clone(),
-                    capability: record.action.clone(),
-                    spec: served.spec.clone(),
-                    model_id: model_id(model),
-                    claimed_tokens_per_s: served.tokens_per_s,
-                    region: record.capability.region.as_deref().and_then(Region::parse),
-                    link: LinkAddress::of(&record.capability),
-                });
+                found.push(candidate(record, served, model));
             }
         }
         found
@@ -375,5 +391,25 @@ impl Directory {
                 shelf.providers.insert(agent.clone(), known);
             }
         }
+    }
+}
+
+fn candidate(record: &ProviderRecord, served: &ServedModel, model: &ModelSpec) -> Candidate {
+    Candidate {
+        agent: record.agent.clone(),
+        capability: record.action.clone(),
+        spec: served.spec.clone(),
+        model_id: model_id(model),
+        claimed_tokens_per_s: served.tokens_per_s,
+        region: record.capability.region.as_deref().and_then(Region::parse),
+        link: LinkAddress::of(&record.capability),
+    }
+}
+
+/// What computes there, by its own word.
+fn device(record: &ProviderRecord) -> String {
+    match record.capability.backend_detail.as_str() {
+        "" => format!("{:?}", record.capability.backend).to_lowercase(),
+        detail => detail.to_owned(),
     }
 }

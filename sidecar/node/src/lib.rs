@@ -21,11 +21,13 @@ mod local;
 mod members;
 mod node;
 mod options;
+mod peers;
 mod places;
 mod placing;
 mod plane;
 mod posted;
 mod publishing;
+mod pulls;
 mod receipts;
 mod requester;
 pub mod revocations;
@@ -37,6 +39,7 @@ mod size;
 mod slot;
 mod status;
 mod store;
+mod timeline;
 
 pub use ainonymous_protocol::choosing::{Demands, Kinship, Price, Region};
 pub use ainonymous_protocol::HandedPart;
@@ -44,10 +47,13 @@ pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hid
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
 pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
+pub use peers::{Heard, Peer, PeerModel, Peers as KnownPeers};
+pub use pulls::{Offer, Pull, PullRefused, PullState};
 pub use status::{
     ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus,
     RouterStatus, Status,
 };
+pub use timeline::{Sample, Timeline};
 
 pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
 pub use ainonymous_engine::{

@@ -14,13 +14,13 @@ use crate::serving::Serving;
 use crate::slot::Slot;
 use crate::store::Store;
 use crate::{
-    announce, library, local, plane, posted, publishing, routing, AnswerStream, AskError, AskRequest, Counters, Habits,
-    KeepAlive, ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, Status,
+    announce, library, local, plane, posted, publishing, pulls, routing, timeline, AnswerStream, AskError, AskRequest,
+    Counters, Habits, KeepAlive, ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
 use ainonymous_types::{ActionHash, NetworkKind, PostedAnswer, RequestId};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{watch, Semaphore};
@@ -82,6 +82,12 @@ pub(crate) struct Inner {
     pub(crate) chooser: Chooser,
     pub(crate) store: Store,
     pub(crate) counts: Counts,
+    pub(crate) notes: timeline::Notes,
+    pub(crate) pulls: pulls::Pulls,
+    /// Questions of peers are refused for now.
+    pub(crate) paused: AtomicBool,
+    /// Somebody who may has asked for the end.
+    wanted_end: CancellationToken,
 }
 
 /// How far the conductor is.
@@ -151,6 +157,10 @@ impl Node {
             chooser: Chooser::new(&store),
             store,
             counts: Counts::default(),
+            notes: timeline::Notes::default(),
+            pulls: pulls::Pulls::default(),
+            paused: AtomicBool::new(false),
+            wanted_end: CancellationToken::new(),
             stop,
         });
         let node = Self { inner };
@@ -160,6 +170,7 @@ impl Node {
         }
         node.spawn(local::rest_when_idle(node.clone()));
         node.spawn(announce::run(node.clone()));
+        node.spawn(timeline::run(node.clone()));
         if let Some(plane) = &node.inner.plane {
             node.spawn(plane::listen(node.clone(), plane.endpoint.clone()));
         }
@@ -200,13 +211,14 @@ impl Node {
             agent: conductor.as_ref().map(|c| c.agent().to_string()),
             dna_hash: conductor.as_ref().map(|c| c.dna_hash().to_string()),
             share: inner.habits.share,
+            paused: inner.paused.load(Ordering::Relaxed),
             quic: inner.plane.as_ref().map(DataPlane::status),
             router: inner.router.as_ref().map(OwnRouter::status),
             region: inner.habits.region.map(|region| region.to_string()),
             models: inner.engines.status(),
             choices: inner.chooser.made(),
             zome_calls: conductor.as_ref().map(Conductor::calls).unwrap_or_default(),
-            counters: inner.counts.snapshot(),
+            counters: self.counters(),
             uptime_s: inner.started_at.elapsed().as_secs(),
             rss_bytes: crate::status::resident_bytes(),
         }
@@ -266,6 +278,31 @@ impl Node {
     pub async fn ui_credentials(&self, origin: &str) -> Result<UiCredentials, NodeError> {
         let conductor = self.conductor().ok_or(NodeError::NotReady)?;
         Ok(conductor.ui_credentials(origin).await?)
+    }
+
+    /// Counts since the start.
+    pub(crate) fn counters(&self) -> Counters {
+        self.inner.counts.snapshot()
+    }
+
+    /// Whether questions of peers are refused for now. Answers under way are finished; the owner can go on asking.
+    pub fn set_paused(&self, paused: bool) {
+        self.inner.paused.store(paused, Ordering::Relaxed);
+    }
+
+    /// Asks whoever runs this node to end it (`Node::end_wanted`).
+    pub fn want_end(&self) {
+        self.inner.wanted_end.cancel();
+    }
+
+    /// Resolves when the end was asked for.
+    pub async fn end_wanted(&self) {
+        self.inner.wanted_end.cancelled().await;
+    }
+
+    /// Whether a question of a peer is refused because of what this node is about.
+    pub(crate) fn refuses_peers(&self) -> bool {
+        self.inner.draining.is_cancelled() || self.inner.paused.load(Ordering::Relaxed)
     }
 
     /// What this node's conductor stores.

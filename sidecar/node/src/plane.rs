@@ -201,7 +201,7 @@ async fn on_arrival(node: Node, arriving: Arriving) {
 
 /// How busy this node is with a model spec, and what it wants.
 fn load_of(node: &Node, spec: &EntryHash) -> Load {
-    let load = node.inner.engines.load_of(spec, node.inner.draining.is_cancelled());
+    let load = node.inner.engines.load_of(spec, node.refuses_peers());
     Load { milli_price: node.inner.habits.price.0, ..load }
 }
 

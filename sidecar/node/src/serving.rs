@@ -228,7 +228,7 @@ pub(crate) fn accept(
 ) -> Result<Taken, (RefuseReason, String)> {
     let Arrived { id, spec, input, salt, session_key, signature } = arrived;
     let no = |reason| (reason, String::new());
-    if node.inner.draining.is_cancelled() {
+    if node.refuses_peers() {
         return Err(no(RefuseReason::Draining));
     }
     match requester.agent() {

@@ -21,6 +21,8 @@ pub struct Status {
     pub dna_hash: Option<String>,
     /// Whether other peers may use the models here.
     pub share: bool,
+    /// Questions of peers are refused for now, by the owner's wish.
+    pub paused: bool,
     /// Direct connections; none if they are off.
     pub quic: Option<QuicStatus>,
     /// The router that this node runs for others, if it does.

@@ -6,6 +6,7 @@ use crate::layout::Layout;
 use crate::pack;
 use crate::run::{self, Output};
 use crate::setup::{self, For};
+use crate::ui;
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -18,24 +19,39 @@ pub(crate) enum What {
     Network,
     /// Tokens a second inside the worker process and across its boundary.
     Worker,
+    /// The page in Chromium: first paint, script, long tasks at 200 tokens a second, accessibility.
+    Ui,
 }
 
 /// Builds what is missing, then measures.
 pub(crate) fn run(layout: &Layout, what: What, arguments: &[String]) -> Result<()> {
+    let example = match what {
+        What::Path => "bench-path",
+        What::Engine => "bench-engine",
+        What::Network => "bench-network",
+        What::Worker => "bench",
+        What::Ui => return page(layout, arguments),
+    };
     let ready = setup::run(layout, For::Building, false)?;
     let log = layout.log("bench");
     pack::pack(layout, &ready, false, Output::Log(&log))?;
     pack::binaries(layout, Output::Log(&log))?;
-    let mut program = match what {
-        What::Path => run::command(layout, layout.binary("examples/bench-path")),
-        What::Engine => run::command(layout, layout.binary("examples/bench-engine")),
-        What::Network => run::command(layout, layout.binary("examples/bench-network")),
-        What::Worker => run::command(layout, layout.binary("examples/bench")),
-    };
-    match what {
-        What::Path | What::Engine | What::Network => program.env("AINONYMOUS_BIN", layout.binary("ainonymous")),
-        What::Worker => program.arg(layout.tiny_model()),
-    };
+    let mut program = run::command(layout, layout.binary(&format!("examples/{example}")));
+    if let What::Worker = what {
+        program.arg(layout.tiny_model());
+    } else {
+        program.env("AINONYMOUS_BIN", layout.binary("ainonymous"));
+    }
+    program.args(arguments);
+    print!("{}", String::from_utf8_lossy(&run::capture("the benchmark", &mut program)?));
+    Ok(())
+}
+
+/// The page needs neither nodes nor binaries: a scripted node sends it tokens at a known pace.
+fn page(layout: &Layout, arguments: &[String]) -> Result<()> {
+    let ready = setup::run(layout, For::Testing, false)?;
+    ui::build(layout, &ready, Output::Log(&layout.log("bench")))?;
+    let mut program = ui::browser(layout, &ready, "bench");
     program.args(arguments);
     print!("{}", String::from_utf8_lossy(&run::capture("the benchmark", &mut program)?));
     Ok(())

@@ -83,6 +83,11 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Take pictures of every view of the page, light and dark, phone and desktop.
+    Screenshots {
+        /// Where they are put.
+        directory: std::path::PathBuf,
+    },
     /// Simulate on the real protocol code; each line is one JSON object.
     Sim {
         /// What.
@@ -155,6 +160,7 @@ fn dispatch(task: Task) -> Result<()> {
             gen::run(&layout, check, with_cli)
         }
         Task::Bench { what, json: _, arguments } => bench::run(&layout, what, &arguments),
+        Task::Screenshots { directory } => ui::screenshots(&layout, &directory),
         Task::Sim { what, json: _, arguments } => sim::run(&layout, what, &arguments),
         Task::Calibrate => calibrate::run(&layout),
         Task::Tidy => tidy::check(&layout),

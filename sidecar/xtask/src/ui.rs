@@ -5,7 +5,7 @@
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::run::{self, Output};
-use crate::setup::Ready;
+use crate::setup::{self, Ready};
 use crate::walk;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +16,25 @@ pub(crate) fn npm(layout: &Layout, ready: &Ready, args: &[&str]) -> Command {
     let mut npm = run::command(layout, "npm");
     npm.current_dir(layout.ui()).env("PATH", ready.path()).env("NO_COLOR", "1").env("CI", "1").args(args);
     npm
+}
+
+/// `npm run --silent <script> --`, with the browser that is here.
+pub(crate) fn browser(layout: &Layout, ready: &Ready, script: &str) -> Command {
+    let mut npm = npm(layout, ready, &["run", "--silent", script, "--"]);
+    if let Some(chromium) = setup::chromium() {
+        npm.env("CHROMIUM", chromium);
+    }
+    npm
+}
+
+/// Pictures of every view, light and dark, phone and desktop.
+pub(crate) fn screenshots(layout: &Layout, directory: &Path) -> Result<()> {
+    let ready = setup::run(layout, setup::For::Testing, false)?;
+    build(layout, &ready, Output::Log(&layout.log("screenshots")))?;
+    let mut program = browser(layout, &ready, "shots");
+    program.arg(std::path::absolute(directory)?);
+    print!("{}", String::from_utf8_lossy(&run::capture("taking pictures", &mut program)?));
+    Ok(())
 }
 
 /// Installs what `package-lock.json` names, if that was not done for these very bytes.

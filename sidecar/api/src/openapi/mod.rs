@@ -47,6 +47,7 @@ pub fn document() -> Value {
             "schemas": components,
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer" },
+                "pageToken": { "type": "apiKey", "in": "header", "name": "x-ainonymous-token" },
                 "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key" },
             },
         },
@@ -54,7 +55,7 @@ pub fn document() -> Value {
 }
 
 fn operation(method: &str, path: &str, what: &str) -> Value {
-    let body = schemas::ALL.iter().find(|(known, _)| *known == path).map(|(_, body)| body);
+    let body = schemas::ALL.iter().find(|(known, _)| *known == path && method == "POST").map(|(_, body)| body);
     let mut operation = json!({
         "operationId": operation_id(method, path),
         "summary": what,
@@ -70,6 +71,9 @@ fn operation(method: &str, path: &str, what: &str) -> Value {
         let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
         operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
     }
+    if needs_page_token(method, path) {
+        operation["security"] = json!([{ "pageToken": [] }]);
+    }
     let parameters: Vec<Value> = path
         .split('{')
         .skip(1)
@@ -80,6 +84,11 @@ fn operation(method: &str, path: &str, what: &str) -> Value {
         operation["parameters"] = parameters.into();
     }
     operation
+}
+
+/// What changes the node is for its own page.
+fn needs_page_token(method: &str, path: &str) -> bool {
+    method == "POST" && path.starts_with("/ainonymous/")
 }
 
 fn content(path: &str, body: Option<&Body>) -> Value {

@@ -22,6 +22,14 @@ const OWN: &[Field] = &[
     ("model", "string", "`name` or `name:quantisation`; whatever there is if it is left out"),
     ("ainonymous", "object", "`route`: auto, local, direct, signals or posted; `provider`: an agent key; `only`: own, friends or lan; `no_routers`: a boolean; `hide` (through routers only): a boolean, or 1 or 2 for how many; `region`: where the provider says it stands; `known` (providers may know which agent asks): a boolean; `max_price`: credits for a million parameter-tokens"),
 ];
+const PULL: &[Field] = &[
+    ("id", "integer", "names it until the node stops"),
+    ("model", "string", "as asked for"),
+    ("state", "string", "running, done, failed or cancelled"),
+    ("phase", "string", "waiting, downloading or checking"),
+    ("bytes_done", "integer", "that are there"),
+    ("bytes_total", "integer", "in all; 0 while unknown"),
+];
 const SAMPLING: &[Field] = &[
     ("temperature", "number", "0 to 5; 0 takes the most likely token"),
     ("top_p", "number", "0 to 1"),
@@ -275,6 +283,36 @@ pub(super) const ALL: &[(&str, Body)] = &[
             request: ("CountTokensRequest", &[COUNTED, THINKING]),
             required: &["messages"],
             answer: ("CountedTokens", &[("input_tokens", "integer", "tokens of the prompt")]),
+            stream: None,
+        },
+    ),
+    (
+        "/ainonymous/v1/pulls",
+        Body {
+            request: (
+                "PullRequest",
+                &[&[("model", "string", "a word of the catalogue, `hf:owner/repository` or an address")]],
+            ),
+            required: &["model"],
+            answer: ("Pull", PULL),
+            stream: None,
+        },
+    ),
+    (
+        "/ainonymous/v1/pulls/cancel",
+        Body {
+            request: ("CancelPullRequest", &[&[("id", "integer", "of the pull")]]),
+            required: &["id"],
+            answer: ("CancelledPull", &[("cancelled", "integer", "its id")]),
+            stream: None,
+        },
+    ),
+    (
+        "/ainonymous/v1/pause",
+        Body {
+            request: ("PauseRequest", &[&[("paused", "boolean", "whether questions of peers are refused")]]),
+            required: &["paused"],
+            answer: ("Paused", &[("paused", "boolean", "as it is now")]),
             stream: None,
         },
     ),

@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod images;
 mod llama;
+mod manage;
 mod metrics;
 mod ollama;
 mod openapi;

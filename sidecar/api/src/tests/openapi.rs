@@ -1,7 +1,8 @@
 //! The OpenAPI document says what the code does.
 
+use super::manage::order;
 use super::scripted::Scripted;
-use super::{ask_at, get, TAKEN};
+use super::{get, TAKEN};
 use crate::openapi::document;
 use crate::ROUTES;
 use serde_json::{json, Value};
@@ -28,6 +29,9 @@ fn bodies() -> Vec<(&'static str, Value)> {
         ("/apply-template", json!({ "messages": messages })),
         ("/api/embeddings", json!({ "prompt": "Hello" })),
         ("/api/show", json!({ "model": "tiny-gemma:q8_0" })),
+        ("/ainonymous/v1/pulls", json!({ "model": "gemma-4-e4b" })),
+        ("/ainonymous/v1/pulls/cancel", json!({ "id": 1 })),
+        ("/ainonymous/v1/pause", json!({ "paused": true })),
     ]
 }
 
@@ -88,7 +92,7 @@ async fn bodies_have_the_fields_that_are_read_and_no_other() {
             &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"];
         let schema = resolved(&document, reference);
         TAKEN.with_borrow_mut(BTreeSet::clear);
-        let answer = ask_at(&Arc::new(Scripted::new()), path, body.clone()).await;
+        let answer = order(&Arc::new(Scripted::new()), path, body.clone()).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         let mut read = TAKEN.with_borrow(Clone::clone);
         if path == "/api/show" {
@@ -108,7 +112,7 @@ async fn answers_have_what_their_schemas_promise() {
     for (path, body) in bodies() {
         let content = &document["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["schema"];
         let schema = resolved(&document, &content["$ref"]);
-        let answer = ask_at(&Arc::new(Scripted::new()), path, body).await.json();
+        let answer = order(&Arc::new(Scripted::new()), path, body).await.json();
         for needed in schema["required"].as_array().unwrap() {
             let value = &answer[needed.as_str().unwrap()];
             let kind = schema["properties"][needed.as_str().unwrap()]["type"].as_str().unwrap();

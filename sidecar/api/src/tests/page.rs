@@ -44,10 +44,23 @@ async fn cookie(api: &Api) -> String {
 }
 
 #[tokio::test]
-async fn the_page_gets_its_keys_in_a_script_with_a_nonce() {
+async fn the_page_gets_a_token_and_no_credentials() {
     let api = api(&Arc::new(Scripted::new()), Some(site()));
     let cookie = cookie(&api).await;
-    let answer = page(&api, "/", &[("cookie", &format!("a=b; {cookie}"))]).await;
+    let answer = page(&api, "/", &[("cookie", &cookie)]).await;
+    assert_eq!(answer.status, 200);
+    let policy = answer.header("content-security-policy");
+    assert!(policy.contains("connect-src 'self';") && !policy.contains("ws:"), "{policy}");
+    let start = format!("window.__AINONYMOUS_NODE__={{\"token\":\"{}\"}};</script>", api.page_key().token());
+    assert!(answer.body.contains(&start), "{}", answer.body);
+    assert!(!answer.body.contains("__HC_LAUNCHER_ENV__") && !answer.body.contains("key_pair"));
+}
+
+#[tokio::test]
+async fn as_a_runtime_the_page_gets_its_keys_in_a_script_with_a_nonce() {
+    let api = api(&Arc::new(Scripted::new()), Some(site()));
+    let cookie = cookie(&api).await;
+    let answer = page(&api, "/?as=happ", &[("cookie", &format!("a=b; {cookie}"))]).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(answer.header("cache-control"), "no-store");
@@ -69,7 +82,8 @@ async fn the_page_gets_its_keys_in_a_script_with_a_nonce() {
     assert!(
         answer.body.contains("window.__AINONYMOUS_SIGNING__={") && answer.body.contains(r#""key_pair":{"public":[8,"#)
     );
-    let again = page(&api, "/", &[("cookie", &cookie)]).await;
+    assert!(!answer.body.contains("__AINONYMOUS_NODE__"), "a runtime has no sidecar");
+    let again = page(&api, "/?as=happ", &[("cookie", &cookie)]).await;
     assert!(!again.header("content-security-policy").contains(&nonce), "a nonce is used once");
 }
 
@@ -78,12 +92,16 @@ async fn without_the_key_there_are_no_secrets() {
     let api = api(&Arc::new(Scripted::new()), Some(site()));
     let cookie = cookie(&api).await;
     let wrong = format!("{}x", &cookie[..cookie.len() - 1]);
-    for (path, cookie) in
-        [("/", ""), ("/?key=", ""), ("/?key=00000000000000000000000000000000", ""), ("/", wrong.as_str())]
-    {
+    for (path, cookie) in [
+        ("/", ""),
+        ("/?as=happ", ""),
+        ("/?key=", ""),
+        ("/?key=00000000000000000000000000000000", ""),
+        ("/", wrong.as_str()),
+    ] {
         let answer = page(&api, path, &[("cookie", cookie)]).await;
         assert_eq!(answer.status, 401, "{path} {cookie}");
-        assert!(!answer.body.contains("APP_INTERFACE_TOKEN"));
+        assert!(!answer.body.contains("APP_INTERFACE_TOKEN") && !answer.body.contains("__AINONYMOUS_NODE__"));
         assert!(answer.body.contains("ainonymous up"));
     }
     let other = super::api(&Arc::new(Scripted::new()), Some(site()));
@@ -96,10 +114,15 @@ async fn while_the_conductor_starts_the_page_looks_again_by_itself() {
     node.ui_ready = false;
     let api = api(&Arc::new(node), Some(site()));
     let cookie = cookie(&api).await;
-    let answer = page(&api, "/", &[("cookie", &cookie)]).await;
+    let answer = page(&api, "/?as=happ", &[("cookie", &cookie)]).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.header("retry-after"), "1");
     assert!(answer.body.contains("http-equiv=\"refresh\""));
+    assert_eq!(
+        page(&api, "/", &[("cookie", &cookie)]).await.status,
+        200,
+        "the page that asks here shows how far it is"
+    );
 }
 
 #[tokio::test]

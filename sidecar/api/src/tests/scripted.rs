@@ -4,9 +4,9 @@ use crate::Backend;
 use ainonymous_node::request::Chat;
 use ainonymous_node::{
     AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Counters, EmbedQuestion, Embeddings,
-    Inspect, Inspected, KeepAlive, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, More,
-    NetworkState, NodeError, Phase, Prompt, ReceiptState, Route, Status, TokenLogprob, TokenLogprobs, ToolCallPart,
-    UiCredentials, UiKeyPair,
+    Heard, Inspect, Inspected, KeepAlive, KnownPeers, LocalModel, LocalModelState, ModelDetails, ModelEntry,
+    ModelState, More, NetworkState, NodeError, Offer, Peer, PeerModel, Phase, Prompt, Pull, PullRefused, PullState,
+    ReceiptState, Route, Sample, Status, Timeline, TokenLogprob, TokenLogprobs, ToolCallPart, UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
     ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, PostedAnswer, Receipt,
@@ -184,6 +184,7 @@ pub(super) fn status(phase: Phase) -> Status {
         agent: Some(provider().to_string()),
         dna_hash: None,
         share: true,
+        paused: false,
         models: vec![LocalModel { id: "tiny-gemma:q8_0".into(), state: LocalModelState::Loading }],
         quic: None,
         router: None,
@@ -384,6 +385,65 @@ impl Backend for Scripted {
             receipt: signed_receipt(),
             proof: BatchProof { batch: request_action(), index: 4, path: vec![] },
         }))
+    }
+
+    async fn peers(&self) -> KnownPeers {
+        let heard = Heard { ago_s: 7, round_trip_ms: 1.5, queued: 2, slots: 4, free_slots: 0 };
+        let model = PeerModel {
+            id: "tiny-gemma:q8_0".into(),
+            claimed_tokens_per_s: 100,
+            measured_tokens_per_s: None,
+            heard: Some(heard),
+        };
+        let peer = Peer {
+            agent: provider().to_string(),
+            kinship: "friend",
+            device: "avx2".into(),
+            route: "direct",
+            failing: false,
+            models: vec![model],
+        };
+        KnownPeers { read_ago_s: Some(3), peers: vec![peer] }
+    }
+
+    fn timeline(&self) -> Timeline {
+        Timeline { every_s: 20, samples: vec![Sample { at_s: 1, asked: 2, answered: 3, refused: 4 }] }
+    }
+
+    async fn catalogue(&self) -> Vec<Offer> {
+        let (name, note, licence) = ("gemma-4-e4b".into(), "for everything".into(), "apache-2.0".into());
+        vec![Offer { name, about_bytes: 5, memory_bytes: 6, note, licence, is_there: false }]
+    }
+
+    fn pulls(&self) -> Vec<Pull> {
+        vec![]
+    }
+
+    fn pull(&self, model: &str) -> Result<Pull, PullRefused> {
+        if model == "full" {
+            return Err(PullRefused::TooMany);
+        }
+        self.note(format!("pull {model}"));
+        let (state, phase) = (PullState::Running, "waiting");
+        let model = model.to_owned();
+        Ok(Pull { id: 1, model, state, phase, bytes_done: 0, bytes_total: 0, problem: None, hint: None })
+    }
+
+    fn cancel_pull(&self, id: u64) -> Result<(), PullRefused> {
+        self.note(format!("cancel {id}"));
+        if id == 1 {
+            Ok(())
+        } else {
+            Err(PullRefused::Unknown { id })
+        }
+    }
+
+    fn set_paused(&self, paused: bool) {
+        self.note(format!("pause {paused}"));
+    }
+
+    fn want_end(&self) {
+        self.note("stop".into());
     }
 
     async fn ui_credentials(&self, origin: &str) -> Result<UiCredentials, NodeError> {

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { advance, isOpen, stopped, unanswered } from "./answer";
+import { advance, interrupted, isOpen, speedOf, stopped, unanswered } from "./answer";
 import type { AnswerEvent } from "./backend";
 
-const provider = { key: "uhCAk", tokensPerS: 10, device: "cpu", isOwn: false };
-const statement = { finish: "stop", promptTokens: 3, completionTokens: 2, firstTokenMs: 40, tokensPerS: 9 } as const;
+import { provider as providerOf, statement } from "./testing";
+
+const provider = providerOf("uhCAk");
+const asked: AnswerEvent = { type: "asked", provider, route: "direct", why: "it is near", spec: "" };
 
 function fold(...events: AnswerEvent[]) {
   return events.reduce((answer, event, index) => advance(answer, event, index * 10), unanswered);
@@ -12,7 +14,7 @@ function fold(...events: AnswerEvent[]) {
 describe("an answer on screen", () => {
   it("goes through its phases", () => {
     const events: AnswerEvent[] = [
-      { type: "asked", provider },
+      asked,
       { type: "queued", before: 2 },
       { type: "queued", before: 0 },
       { type: "text", text: "a", tokens: 1 },
@@ -21,7 +23,7 @@ describe("an answer on screen", () => {
     ];
     const phases = events.map((_, count) => fold(...events.slice(0, count + 1)).phase);
     expect(phases).toEqual(["asking", "queued", "reading", "writing", "writing", "done"]);
-    expect(fold(...events)).toMatchObject({ text: "ab", tokens: 2, firstTokenMs: 30, receipt: { at: "signed" }, provider });
+    expect(fold(...events)).toMatchObject({ text: "ab", tokens: 2, firstTokenMs: 30, receipt: { at: "signed" }, asked: { provider, why: "it is near" } });
   });
 
   it("keeps what came before a failure", () => {
@@ -32,11 +34,24 @@ describe("an answer on screen", () => {
 
   it("remembers whom the question was passed on from", () => {
     const failure = { code: "silent", detail: "" } as const;
-    expect(fold({ type: "asked", provider }, { type: "passed_on", from: provider, failure })).toMatchObject({
+    expect(fold(asked, { type: "passed_on", from: provider, failure })).toMatchObject({
       phase: "asking",
-      provider: null,
+      asked: null,
       passedOn: ["uhCAk"],
     });
+  });
+
+  it("counts its speed by the clock here until the provider states it", () => {
+    const writing = fold(asked, ...Array.from({ length: 5 }, (): AnswerEvent => ({ type: "text", text: "a", tokens: 1 })));
+    expect(speedOf(writing)).toBeCloseTo(100);
+    expect(speedOf(fold({ type: "text", text: "a", tokens: 1 }, { type: "answered", statement }))).toBe(1);
+    expect(speedOf(unanswered)).toBe(0);
+  });
+
+  it("is interrupted when whoever wrote it is gone", () => {
+    expect(interrupted(fold(asked))).toMatchObject({ phase: "failed", failure: { code: "interrupted" } });
+    const done = fold({ type: "answered", statement });
+    expect(interrupted(done)).toBe(done);
   });
 
   it("does not grow after it is stopped, and what is over cannot be stopped", () => {

@@ -1,18 +1,22 @@
 // What is shown of one answer, folded from the events of its question. Pure.
-import type { AnswerEvent, Failure, Provider, ReceiptState, Statement } from "./backend";
+import type { AnswerEvent, Asked, Failure, Provider, ReceiptState, Statement } from "./backend";
 
 export type Phase = "asking" | "queued" | "reading" | "writing" | "done" | "stopped" | "failed";
 
 export interface Answer {
   readonly phase: Phase;
   readonly text: string;
+  /** What the model thought before it wrote, if it told. */
+  readonly reasoning: string;
   /** Tokens received so far. */
   readonly tokens: number;
-  readonly provider: Provider | null;
+  readonly asked: Asked | null;
   /** Questions before this one at the provider. */
   readonly before: number;
   /** From sending to the first text here, in milliseconds. */
   readonly firstTokenMs: number | null;
+  /** From sending to the newest text here, in milliseconds. */
+  readonly lastTokenMs: number | null;
   readonly statement: Statement | null;
   readonly receipt: ReceiptState | null;
   readonly failure: Failure | null;
@@ -23,10 +27,12 @@ export interface Answer {
 export const unanswered: Answer = {
   phase: "asking",
   text: "",
+  reasoning: "",
   tokens: 0,
-  provider: null,
+  asked: null,
   before: 0,
   firstTokenMs: null,
+  lastTokenMs: null,
   statement: null,
   receipt: null,
   failure: null,
@@ -38,12 +44,26 @@ export function isOpen(answer: Answer): boolean {
   return answer.phase === "asking" || answer.phase === "queued" || answer.phase === "reading" || answer.phase === "writing";
 }
 
+/** Who wrote it, or was to. */
+export function providerOf(answer: Answer): Provider | null {
+  return answer.asked?.provider ?? null;
+}
+
+/** Tokens a second: as the provider states it, or so far by the clock here; 0 if there is nothing to divide. */
+export function speedOf({ statement, tokens, firstTokenMs, lastTokenMs }: Answer): number {
+  if (statement !== null) return statement.tokensPerS;
+  const ms = (lastTokenMs ?? 0) - (firstTokenMs ?? 0);
+  return tokens > 1 && ms > 0 ? ((tokens - 1) * 1_000) / ms : 0;
+}
+
 /** `elapsedMs`: since the question was sent. What arrives after a stop changes nothing. */
 export function advance(answer: Answer, event: AnswerEvent, elapsedMs: number): Answer {
   if (answer.phase === "stopped") return answer;
   switch (event.type) {
-    case "asked":
-      return { ...answer, phase: "asking", provider: event.provider };
+    case "asked": {
+      const { type: _, ...asked } = event;
+      return { ...answer, phase: "asking", asked };
+    }
     case "queued":
       return { ...answer, phase: event.before > 0 ? "queued" : "reading", before: event.before };
     case "text":
@@ -51,13 +71,17 @@ export function advance(answer: Answer, event: AnswerEvent, elapsedMs: number): 
         ...answer,
         phase: "writing",
         text: answer.text + event.text,
+        reasoning: answer.reasoning + (event.reasoning ?? ""),
         tokens: answer.tokens + event.tokens,
         firstTokenMs: answer.firstTokenMs ?? elapsedMs,
+        lastTokenMs: elapsedMs,
       };
     case "passed_on":
-      return { ...answer, phase: "asking", provider: null, passedOn: [...answer.passedOn, event.from.key] };
-    case "answered":
-      return { ...answer, phase: "done", statement: event.statement, receipt: { at: "signed" } };
+      return { ...answer, phase: "asking", asked: null, passedOn: [...answer.passedOn, event.from.key] };
+    case "answered": {
+      const asked = event.asked ?? answer.asked;
+      return { ...answer, phase: "done", statement: event.statement, asked, receipt: { at: "signed" } };
+    }
     case "receipt":
       return { ...answer, receipt: event.receipt };
     case "failed":
@@ -68,4 +92,9 @@ export function advance(answer: Answer, event: AnswerEvent, elapsedMs: number): 
 /** The person who asked has had enough. */
 export function stopped(answer: Answer): Answer {
   return isOpen(answer) ? { ...answer, phase: "stopped" } : answer;
+}
+
+/** Whoever was writing it is gone: the tab was closed, the machine lost power. */
+export function interrupted(answer: Answer): Answer {
+  return isOpen(answer) ? { ...answer, phase: "failed", failure: { code: "interrupted", detail: "" } } : answer;
 }

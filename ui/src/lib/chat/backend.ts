@@ -1,10 +1,13 @@
-// What the chat page needs from whatever answers it. Today that is the conductor; the sidecar's own API comes later.
-// Nothing here may know Holochain.
+// What the page needs from whatever answers it: the conductor (the hApp alone) or the sidecar's own API.
+// Nothing here may know Holochain or HTTP.
 import type { ChatInput, FinishReason } from "../generated/types";
+
+/** How near a node is to whoever asks. `self` is the asker's own node. */
+export type Kinship = "self" | "own" | "friend" | "lan" | "public";
 
 /** Whoever may answer. */
 export interface Provider {
-  /** Its agent key as people see it, `uhCAk…`. */
+  /** Its agent key as people see it, `uhCAk…`; empty for an own node that has not joined a network. */
   readonly key: string;
   /** Measured speed of one stream in tokens a second; 0 if not measured. */
   readonly tokensPerS: number;
@@ -12,31 +15,43 @@ export interface Provider {
   readonly device: string;
   /** Whether it is the node of whoever asks. */
   readonly isOwn: boolean;
+  readonly kinship: Kinship;
+  /** Questions that wait there, as it last said; null if it was not asked. */
+  readonly waiting: number | null;
 }
 
 /** A model that somebody serves. */
 export interface Model {
-  /** Identity of the model spec. */
+  /** Identity of the model spec, or the name that the sidecar gives it. */
   readonly id: string;
   readonly name: string;
   readonly quantization: string;
   readonly contextTokens: number;
   /** Fastest first; at least one. */
   readonly providers: readonly Provider[];
+  /** Whether it takes images from this page. */
+  readonly takesImages: boolean;
+  /** Not in memory yet: the first question loads it. */
+  readonly rests: boolean;
 }
 
 /** Why the page cannot get further without a person. */
-export type Blocked = "no_environment" | "token_refused" | "app_missing" | "not_authorised";
+export type Blocked = "no_environment" | "token_refused" | "app_missing" | "not_authorised" | "key_needed";
+
+/** What is under way while joining, in order. */
+export type Stage = "starting" | "relay" | "bootstrap" | "peers" | "providers";
+
+export const stages: readonly Stage[] = ["starting", "relay", "bootstrap", "peers", "providers"];
 
 /** Where the connection stands. */
 export type BackendState =
   | { readonly at: "connecting" }
   | { readonly at: "offline"; readonly retryInMs: number; readonly attempt: number }
-  | { readonly at: "joining" }
+  | { readonly at: "joining"; readonly stage: Stage }
   | { readonly at: "ready"; readonly models: readonly Model[] }
   | { readonly at: "blocked"; readonly why: Blocked };
 
-/** Why there is no (further) answer. Each has words in `strings.ts`. */
+/** Why there is no (further) answer. Each has words in the catalogue. */
 export type FailureCode =
   | "empty"
   | "too_long"
@@ -55,13 +70,18 @@ export type FailureCode =
   | "unknown_request"
   | "not_admitted"
   | "cannot_see"
-  | "must_be_known";
+  | "must_be_known"
+  | "refused"
+  | "interrupted";
 
 export interface Failure {
   readonly code: FailureCode;
   /** What exactly, in the words of whoever noticed; may be empty. */
   readonly detail: string;
 }
+
+/** Which way a question went. */
+export type Route = "local" | "direct" | "routed" | "signals" | "posted";
 
 /** What the provider states about a complete answer. */
 export interface Statement {
@@ -74,29 +94,45 @@ export interface Statement {
   readonly tokensPerS: number;
 }
 
-/** How far the receipt of an answer is. */
+/** How far the receipt of an answer is. `none`: an own engine answered, which signs nothing. */
 export type ReceiptState =
+  | { readonly at: "none" }
   | { readonly at: "signed" }
   | { readonly at: "checked"; readonly action: string }
   | { readonly at: "unpublished" }
   | { readonly at: "unreachable"; readonly action: string }
   | { readonly at: "false"; readonly action: string };
 
+/** Whether anybody has replayed the answer. Nobody does yet: audits come later. */
+export type AuditState = "unaudited" | "audited" | "disputed";
+
+/** Who was asked, and why just this one. */
+export interface Asked {
+  readonly provider: Provider;
+  readonly route: Route;
+  /** In one line; empty if nobody chose. */
+  readonly why: string;
+  /** Identity of the model spec; empty if there is none. */
+  readonly spec: string;
+}
+
 /** What happens to a question, in order. `answered` may be followed by `receipt`; `failed` is the last. */
 export type AnswerEvent =
-  | { readonly type: "asked"; readonly provider: Provider }
+  | ({ readonly type: "asked" } & Asked)
   | { readonly type: "queued"; readonly before: number }
-  | { readonly type: "text"; readonly text: string; readonly tokens: number }
+  | { readonly type: "text"; readonly text: string; readonly tokens: number; readonly reasoning?: string }
   | { readonly type: "passed_on"; readonly from: Provider; readonly failure: Failure }
-  | { readonly type: "answered"; readonly statement: Statement }
+  | { readonly type: "answered"; readonly statement: Statement; readonly asked?: Asked }
   | { readonly type: "receipt"; readonly receipt: ReceiptState }
   | { readonly type: "failed"; readonly failure: Failure };
 
 export interface AskOptions {
   /** Questions of one conversation share a key; those of different ones cannot be told to be by the same person. */
-  readonly conversation: number;
+  readonly conversation: string;
   readonly model: Model;
   readonly input: ChatInput;
+  /** Images by the index of the message that they belong to, as `data:` addresses. */
+  readonly images: ReadonlyMap<number, readonly string[]>;
   /** Who is asked first, if possible. */
   readonly prefer: string | null;
   /** Whom not to ask. */
@@ -105,15 +141,58 @@ export interface AskOptions {
   readonly stop: AbortSignal;
 }
 
+/** Who will see a question. */
+export type Readers =
+  /** Nobody but the asker's own node. */
+  | { readonly by: "self" }
+  /** This one; `others` more could take over if it does not answer. */
+  | { readonly by: "one"; readonly provider: Provider; readonly others: number }
+  /** One of so many, chosen when the question is sent. */
+  | { readonly by: "one_of"; readonly count: number; readonly strangers: number };
+
+/** A node of the network, as far as it is known. */
+export interface Peer {
+  readonly key: string;
+  readonly kinship: Kinship;
+  readonly device: string;
+  readonly models: readonly { readonly id: string; readonly label: string; readonly tokensPerS: number; readonly isMeasured: boolean }[];
+  readonly route: "self" | "direct" | "routed" | "signals";
+  readonly roundTripMs: number | null;
+  readonly waiting: number | null;
+  readonly freeSlots: number | null;
+  readonly slots: number | null;
+  /** Seconds since it last said how busy it is. */
+  readonly heardAgoS: number | null;
+  /** It did not answer lately. */
+  readonly isFailing: boolean;
+}
+
+export interface NetworkPicture {
+  /** Own agent key. */
+  readonly self: string | null;
+  /** Identity of the network. */
+  readonly network: string | null;
+  readonly peers: readonly Peer[];
+  /** Peers that are online, whether they serve or not; null if unknown. */
+  readonly online: number | null;
+  /** Seconds since the DHT was read. */
+  readonly readAgoS: number | null;
+}
+
 export interface ChatBackend {
+  readonly kind: "conductor" | "sidecar";
   readonly state: BackendState;
   /** Called at once and at each change, until the returned function is called. */
   subscribe(listener: (state: BackendState) => void): () => void;
-  /** Whom to ask: whoever will see the question is named before it is sent. `dice`: at least 0 and less than 1. */
-  likelyProvider(model: Model, prefer: string | null, dice: number): Provider | null;
+  /** Whoever will see the question is named before it is sent. `dice`: at least 0 and less than 1. */
+  readers(model: Model, prefer: string | null, dice: number): Readers | null;
   ask(options: AskOptions): AsyncIterable<AnswerEvent>;
+  /** Who is there. */
+  network(): Promise<NetworkPicture>;
   /** Tries to connect at once instead of waiting. */
   reconnect(): void;
+  /** The machine may have slept: finds out at once whether the connection still stands. */
+  wake(): void;
   /** Ends everything, telling providers to stop. */
   close(): void;
 }

@@ -1,125 +1,141 @@
-// The conversation against a backend that answers as the test says.
+// @vitest-environment jsdom
+// Conversations against a backend that answers as the test says, and a store in memory.
 import { beforeEach, describe, expect, it } from "vitest";
-import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Model, Provider } from "./backend";
-import { Channel } from "./channel";
+import { MemoryStore } from "../store/store";
+import type { AnswerEvent } from "./backend";
 import { Chat } from "./chat.svelte";
-
-const provider = (key: string): Provider => ({ key, tokensPerS: 1, device: "cpu", isOwn: false });
-const model: Model = { id: "m", name: "tiny", quantization: "q8_0", contextTokens: 512, providers: [provider("a"), provider("b")] };
-const other: Model = { ...model, id: "n", name: "other" };
-const statement = { finish: "stop", promptTokens: 1, completionTokens: 1, firstTokenMs: 1, tokensPerS: 1 } as const;
-
-class TestBackend implements ChatBackend {
-  state: BackendState = { at: "ready", models: [model, other] };
-  asked: AskOptions[] = [];
-  events = new Channel<AnswerEvent>(100);
-  reconnects = 0;
-  #listener: (state: BackendState) => void = () => undefined;
-
-  subscribe(listener: (state: BackendState) => void): () => void {
-    this.#listener = listener;
-    listener(this.state);
-    return () => undefined;
-  }
-
-  move(state: BackendState): void {
-    this.#listener(state);
-  }
-
-  likelyProvider(of: Model, prefer: string | null): Provider | null {
-    return of.providers.find(({ key }) => key === prefer) ?? of.providers[0] ?? null;
-  }
-
-  async *ask(options: AskOptions): AsyncGenerator<AnswerEvent> {
-    this.asked.push(options);
-    for (;;) {
-      const event = await this.events.next(1_000);
-      if (event === null) return;
-      yield event;
-      if (event.type === "failed" || event.type === "receipt") return;
-    }
-  }
-
-  reconnect(): void {
-    this.reconnects += 1;
-  }
-
-  close(): void {}
-}
+import { usual } from "./conversation";
+import { asked, model, TestBackend, provider, statement } from "./testing";
 
 let backend: TestBackend;
+let store: MemoryStore;
 let chat: Chat;
 
 beforeEach(() => {
   backend = new TestBackend();
-  chat = new Chat(backend);
+  store = new MemoryStore();
+  chat = new Chat(backend, store);
 });
 
 async function say(...events: AnswerEvent[]): Promise<void> {
   for (const event of events) backend.events.push(event);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await new Promise((resolve) => setTimeout(resolve, 40));
 }
 
 const answered: AnswerEvent[] = [
-  { type: "asked", provider: provider("b") },
+  asked("b"),
   { type: "text", text: "Paris.", tokens: 1 },
   { type: "answered", statement },
   { type: "receipt", receipt: { at: "checked", action: "x" } },
 ];
 
-function send(question: string): void {
+async function send(question: string, ...events: AnswerEvent[]): Promise<void> {
   chat.draft = question;
   chat.send();
+  await say(...events);
 }
+
+const texts = () => chat.path.map((turn) => [turn.question, chat.answerOf(turn).text]);
+const last = () => chat.answerOf(chat.path.at(-1)!);
 
 describe("a conversation", () => {
   it("sends the draft, shows the answer, and goes on with the same provider", async () => {
     expect(chat.canSend).toBe(false);
-    expect(chat.reader?.key).toBe("a");
-    send(" What? ");
+    expect(chat.readers).toMatchObject({ by: "one", provider: { key: "a" } });
+    await send(" What? ");
     expect(backend.asked[0]?.prefer).toBe("a");
     expect(chat).toMatchObject({ draft: "", isAnswering: true, canSend: false });
     await say(...answered);
-    expect(chat.turns).toMatchObject([{ question: "What?", answer: { phase: "done", text: "Paris.", receipt: { at: "checked" } } }]);
-    expect(chat.reader?.key).toBe("b");
-    send("And?");
+    expect(texts()).toEqual([["What?", "Paris."]]);
+    expect(last()).toMatchObject({ phase: "done", receipt: { at: "checked" } });
+    expect(chat.readers).toMatchObject({ provider: { key: "b" } });
+    await send("And?");
     const [first, second] = backend.asked;
     expect(second?.input.messages.map(({ content }) => content)).toEqual(["What?", "Paris.", "And?"]);
     expect(second?.prefer).toBe("b");
     expect(second?.conversation).toBe(first?.conversation);
   });
 
+  it("is kept, and opens as it was", async () => {
+    await send("What?", ...answered);
+    const id = chat.current.id;
+    const other = new Chat(backend, store);
+    await other.start(id);
+    expect(other.conversations.map(({ title }) => title)).toEqual(["What?"]);
+    expect(other.path[0]).toMatchObject({ question: "What?", modelLabel: "tiny q8_0", answer: { text: "Paris.", receipt: { at: "checked" } } });
+  });
+
   it("stops at once, whatever still comes", async () => {
-    send("Tell.");
-    await say({ type: "asked", provider: provider("a") }, { type: "text", text: "Once", tokens: 1 });
+    await send("Tell.", asked("a"), { type: "text", text: "Once", tokens: 1 });
     chat.stop();
     expect(chat.isAnswering).toBe(false);
     expect(backend.asked[0]?.stop.aborted).toBe(true);
     await say({ type: "text", text: " upon", tokens: 1 });
-    expect(chat.turns[0]?.answer).toMatchObject({ phase: "stopped", text: "Once" });
+    expect(last()).toMatchObject({ phase: "stopped", text: "Once" });
+    expect((await store.turns(chat.current.id))[0]?.answer.phase).toBe("stopped");
   });
 
   it("asks another provider again, without building on what failed", async () => {
-    send("What?");
-    await say({ type: "asked", provider: provider("a") }, { type: "text", text: "half", tokens: 1 }, { type: "failed", failure: { code: "gone", detail: "" } });
-    chat.retry();
-    expect(chat.turns).toHaveLength(1);
+    await send("What?", asked("a"), { type: "failed", failure: { code: "silent", detail: "" } });
+    chat.retry(chat.path[0]!);
+    expect(chat.path).toHaveLength(1);
     expect(backend.asked[1]?.avoid).toEqual(new Set(["a"]));
     expect(backend.asked[1]?.input.messages).toHaveLength(1);
-  });
-
-  it("starts anew with another session", async () => {
-    send("What?");
     await say(...answered);
-    chat.clear();
-    expect(chat.turns).toEqual([]);
-    send("Who?");
-    expect(backend.asked[1]?.conversation).not.toBe(backend.asked[0]?.conversation);
+    expect(texts()).toEqual([["What?", "Paris."]]);
+    expect(await store.turns(chat.current.id)).toHaveLength(1);
   });
 
-  it("names what is too long without asking anybody", () => {
-    send("x".repeat(2 ** 20 + 1));
-    expect(chat.turns[0]?.answer).toMatchObject({ phase: "failed", failure: { code: "too_long" } });
+  it("keeps half an answer beside the next try", async () => {
+    await send("What?", asked("a"), { type: "text", text: "half", tokens: 1 }, { type: "failed", failure: { code: "gone", detail: "" } });
+    chat.retry(chat.path[0]!);
+    await say(...answered);
+    expect(chat.siblings(chat.path[0]!)).toMatchObject({ at: 1, all: [{ answer: { text: "half" } }, {}] });
+  });
+
+  it("answers again and edits in branches, and finds the way back", async () => {
+    await send("One?", ...answered);
+    await send("Two?", ...answered);
+    chat.regenerate(chat.path[1]!);
+    await say(asked("a"), { type: "text", text: "Rome.", tokens: 1 }, { type: "answered", statement }, { type: "receipt", receipt: { at: "unpublished" } });
+    expect(texts()).toEqual([["One?", "Paris."], ["Two?", "Rome."]]);
+    chat.edit(chat.path[0]!);
+    expect(chat.draft).toBe("One?");
+    await send("Eins?", ...answered);
+    expect(texts()).toEqual([["Eins?", "Paris."]]);
+    expect(backend.asked.at(-1)?.input.messages).toHaveLength(1);
+    const beside = chat.siblings(chat.path[0]!);
+    expect([beside.at, beside.all.length]).toEqual([1, 2]);
+    chat.show(beside.all[0]!);
+    expect(texts()).toEqual([["One?", "Paris."], ["Two?", "Rome."]]);
+    chat.show(chat.siblings(chat.path[1]!).all[0]!);
+    expect(texts()[1]).toEqual(["Two?", "Paris."]);
+  });
+
+  it("does not build on an answer that its receipt does not cover", async () => {
+    await send("What?", ...answered.slice(0, 3), { type: "receipt", receipt: { at: "false", action: "x" } });
+    await send("And?");
+    expect(backend.asked[1]?.input.messages.map(({ content }) => content)).toEqual(["And?"]);
+  });
+
+  it("starts anew with another session, and deletes for good", async () => {
+    await send("What?", ...answered);
+    const old = chat.current.id;
+    chat.new();
+    expect(chat.path).toEqual([]);
+    await send("Who?", ...answered);
+    expect(backend.asked[1]?.conversation).not.toBe(backend.asked[0]?.conversation);
+    await chat.remove(old);
+    expect(await store.turns(old)).toEqual([]);
+    expect(chat.conversations.map(({ title }) => title)).toEqual(["Who?"]);
+    await chat.removeAll();
+    expect(await store.conversations()).toEqual([]);
+    expect(chat.isNew).toBe(true);
+  });
+
+  it("names what is too long without asking anybody", async () => {
+    await send("x".repeat(2 ** 20 + 1));
+    expect(last()).toMatchObject({ phase: "failed", failure: { code: "too_long" } });
     expect(backend.asked).toEqual([]);
   });
 
@@ -130,7 +146,81 @@ describe("a conversation", () => {
     expect(chat.model?.id).toBe("m");
     backend.move({ at: "offline", retryInMs: 500, attempt: 1 });
     expect(chat.model).toBeNull();
-    send("kept");
+    chat.draft = "kept";
+    chat.send();
     expect(chat.draft).toBe("kept");
+  });
+
+  it("sends system prompt, parameters and files", async () => {
+    chat.setOptions({ ...usual, system: " Be brief. ", temperature: 0.25, topP: 0.5, topK: 7, maxTokens: 9, seed: 3 });
+    chat.attachments = [{ kind: "text", name: "a.txt", text: "```\ncode\n```\n" }];
+    await send("What is this?", ...answered);
+    expect(backend.asked[0]?.input).toEqual({
+      messages: [
+        { role: "system", content: "Be brief." },
+        { role: "user", content: "a.txt\n````\n```\ncode\n```\n````\n\nWhat is this?" },
+      ],
+      sampling: { temperature_milli: 250, top_p_milli: 500, min_p_milli: 0, top_k: 7, seed: 3 },
+      max_tokens: 9,
+      stop: [],
+    });
+    expect(chat.attachments).toEqual([]);
+  });
+
+  it("does not send an image to a model that does not take one", () => {
+    chat.draft = "What is this?";
+    chat.attachments = [{ kind: "image", name: "a.png", url: "data:image/png;base64,AA==" }];
+    expect(chat.canSend).toBe(false);
+    backend.move({ at: "ready", models: [{ ...model, takesImages: true }] });
+    chat.send();
+    expect(backend.asked[0]?.images).toEqual(new Map([[0, ["data:image/png;base64,AA=="]]]));
+  });
+
+  it("says of an answer whose tab is gone that it was interrupted", async () => {
+    await send("Tell.", asked("a"), { type: "text", text: "Once", tokens: 1 });
+    const id = chat.current.id;
+    await store.putTurn({ ...chat.path[0]!, answer: last() });
+    const other = new Chat(new TestBackend(), store);
+    await other.start(id);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    // Node has no tabs: nobody holds the turn.
+    expect(other.answerOf(other.path[0]!)).toMatchObject({ phase: "failed", text: "Once", failure: { code: "interrupted" } });
+  });
+
+  it("shows no more often than the screen, and everything in the end", async () => {
+    await send("Tell.", asked("a"));
+    let shown = 0;
+    const stop = $effect.root(() => {
+      $effect(() => {
+        void chat.live;
+        shown += 1;
+      });
+    });
+    for (let at = 0; at < 2_000; at += 1) backend.events.push({ type: "text", text: "x", tokens: 1 });
+    await say({ type: "answered", statement }, { type: "receipt", receipt: { at: "unpublished" } });
+    stop();
+    expect(last().text).toHaveLength(2_000);
+    expect(shown).toBeGreaterThan(1);
+    expect(shown).toBeLessThan(40);
+  });
+
+  it("comes back from a file with its words and without its proofs", async () => {
+    await send("What?", ...answered);
+    const json = await chat.exported(null);
+    const other = new Chat(backend, new MemoryStore());
+    expect(await other.imported(json)).toBe(1);
+    await other.open(other.conversations[0]!.id);
+    expect(other.current.id).not.toBe(chat.current.id);
+    expect(other.path[0]?.answer).toMatchObject({ phase: "done", text: "Paris.", receipt: null, asked: null });
+    expect(await other.imported("{}")).toBeNull();
+    expect(await other.imported("nonsense")).toBeNull();
+  });
+});
+
+describe("who is named", () => {
+  it("is the provider of before, while it serves", async () => {
+    await send("What?", ...answered);
+    backend.move({ at: "ready", models: [{ ...model, providers: [provider("a")] }] });
+    expect(chat.readers).toMatchObject({ provider: { key: "a" } });
   });
 });

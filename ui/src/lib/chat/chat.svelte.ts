@@ -1,34 +1,63 @@
-// The conversation on screen: turns, the draft, what is running. In memory; only the draft survives a reload.
-import { unanswered, advance, isOpen, stopped } from "./answer";
+// Everything that a person does with conversations: which is open, what is said in it, what is being written. Kept in the
+// store and told to other tabs. Must not know how anything looks, nor who answers.
+import { Tabs } from "../store/tabs";
+import type { News } from "../store/tabs";
+import { fromJson, toJson } from "../store/transfer";
+import type { Store } from "../store/store";
+import { advance, interrupted, isOpen, providerOf, stopped, unanswered } from "./answer";
 import type { Answer } from "./answer";
-import type { BackendState, ChatBackend, Model, Provider } from "./backend";
+import type { BackendState, ChatBackend, Model, Readers } from "./backend";
+import { childrenOf, endOf, isSaid, newConversation, newId, pathTo, titleOf } from "./conversation";
+import type { Attachment, Conversation, Options, Turn } from "./conversation";
 import { keepDraft, keptDraft } from "./draft";
-import { chatInput, problemOf, randomSeed } from "./input";
+import { compose, problemOf, randomSeed } from "./input";
 
-export interface Turn {
-  readonly id: number;
-  readonly question: string;
-  readonly model: Model;
-  readonly answer: Answer;
+/** What is being written is shown this often at most: a frame of the screen. */
+const SHOW_MS = 16;
+/** And written down and told to other tabs this often. */
+const KEEP_MS = 700;
+/** Where the draft of a conversation lives that has no turn yet. */
+const NEW = "new";
+
+interface Running {
+  readonly stop: AbortController;
+  turn: Turn;
 }
 
 export class Chat {
   readonly #backend: ChatBackend;
+  readonly #store: Store;
+  readonly #tabs: Tabs;
   readonly #unsubscribe: () => void;
-  #conversation = 0;
-  #nextId = 0;
-  #stop: AbortController | null = null;
+  readonly #running = new Map<string, Running>();
+  #turns = new Map<string, Turn>();
+  #children: ReadonlyMap<string | null, readonly Turn[]> = new Map();
 
   connection: BackendState = $state.raw({ at: "connecting" });
-  turns: readonly Turn[] = $state.raw([]);
-  #draft: string = $state(keptDraft());
-  #modelId: string | null = $state(null);
+  conversations: readonly Conversation[] = $state.raw([]);
+  current: Conversation = $state.raw(newConversation(Date.now()));
+  /** The branch that is shown, oldest first. */
+  path: readonly Turn[] = $state.raw([]);
+  /** Answers that are being written, here or in another tab: newer than those of the path. */
+  live: ReadonlyMap<string, Answer> = $state.raw(new Map());
+  attachments: readonly Attachment[] = $state.raw([]);
+  /** The turn whose question is being edited. */
+  editing: Turn | null = $state.raw(null);
+  #draft: string = $state(keptDraft(NEW));
   /** One throw for each conversation. */
   #dice: number = $state(Math.random());
 
-  constructor(backend: ChatBackend) {
+  constructor(backend: ChatBackend, store: Store) {
     this.#backend = backend;
+    this.#store = store;
+    this.#tabs = new Tabs((news) => void this.#hear(news));
     this.#unsubscribe = backend.subscribe((state) => (this.connection = state));
+  }
+
+  /** Reads what is kept; opens a conversation if its id is known. */
+  async start(open: string | null): Promise<void> {
+    await this.#list();
+    if (open !== null) await this.open(open);
   }
 
   get draft(): string {
@@ -37,7 +66,11 @@ export class Chat {
 
   set draft(draft: string) {
     this.#draft = draft;
-    keepDraft(draft);
+    keepDraft(this.isNew ? NEW : this.current.id, draft);
+  }
+
+  get isNew(): boolean {
+    return this.path.length === 0;
   }
 
   get models(): readonly Model[] {
@@ -46,57 +79,167 @@ export class Chat {
 
   /** The chosen model, or the first while nothing is chosen or the chosen one is gone. */
   get model(): Model | null {
-    return this.models.find(({ id }) => id === this.#modelId) ?? this.models[0] ?? null;
+    return this.models.find(({ id }) => id === this.current.modelId) ?? this.models[0] ?? null;
   }
 
-  chooseModel(id: string): void {
-    this.#modelId = id;
+  /** Who sees the next question. */
+  get readers(): Readers | null {
+    return this.model === null ? null : this.#backend.readers(this.model, this.#lastProvider(), this.#dice);
   }
 
-  /** Who sees the next question, unless it fails before it answers: a conversation stays with one provider. */
-  get reader(): Provider | null {
-    return this.model === null ? null : this.#backend.likelyProvider(this.model, this.#lastProvider(), this.#dice);
+  answerOf(turn: Turn): Answer {
+    return this.live.get(turn.id) ?? turn.answer;
   }
 
   get isAnswering(): boolean {
-    const last = this.turns.at(-1);
-    return last !== undefined && isOpen(last.answer);
+    const last = this.path.at(-1);
+    return last !== undefined && isOpen(this.answerOf(last));
+  }
+
+  /** Whether this tab can stop it. */
+  get canStop(): boolean {
+    const last = this.path.at(-1);
+    return last !== undefined && this.#running.has(last.id) && isOpen(this.answerOf(last));
   }
 
   get canSend(): boolean {
-    return !this.isAnswering && this.model !== null && this.draft.trim() !== "";
+    return !this.isAnswering && this.model !== null && this.draft.trim() !== "" && this.#fitsImages;
+  }
+
+  get #fitsImages(): boolean {
+    return this.model?.takesImages === true || this.attachments.every(({ kind }) => kind !== "image");
+  }
+
+  chooseModel(modelId: string): void {
+    this.#change({ modelId });
+  }
+
+  setOptions(options: Options): void {
+    this.#change({ options });
   }
 
   send(): void {
-    const model = this.model;
-    if (!this.canSend || model === null) return;
-    const question = this.draft.trim();
+    if (!this.canSend) return;
+    const [question, attachments, edited] = [this.draft.trim(), this.attachments, this.editing];
+    const parent = edited === null ? (this.path.at(-1)?.id ?? null) : edited.parent;
     this.draft = "";
-    void this.#ask(question, model, new Set());
+    this.attachments = [];
+    this.editing = null;
+    this.#ask(parent, question, attachments, new Set());
   }
 
-  /** Asks the last question again, but not whoever failed at it. */
-  retry(): void {
-    const last = this.turns.at(-1);
-    if (last === undefined || this.isAnswering) return;
-    const failed = last.answer.phase === "failed" ? last.answer.provider?.key : undefined;
-    const others = (this.model ?? last.model).providers.filter(({ key }) => key !== failed);
-    this.turns = this.turns.slice(0, -1);
-    void this.#ask(last.question, this.model ?? last.model, new Set(failed !== undefined && others.length > 0 ? [failed] : []));
+  /** Takes a question of the past into the field; sending it grows a branch. */
+  edit(turn: Turn): void {
+    this.editing = turn;
+    this.attachments = turn.attachments;
+    this.draft = turn.question;
+  }
+
+  cancelEdit(): void {
+    this.editing = null;
+    this.attachments = [];
+    this.draft = "";
+  }
+
+  /** The same question once more, beside the answer that is there. */
+  regenerate(turn: Turn): void {
+    if (this.isAnswering || this.model === null) return;
+    this.#ask(turn.parent, turn.question, turn.attachments, new Set());
+  }
+
+  /** Asks a question that failed once more, but not whoever failed at it, if there is somebody else. */
+  retry(turn: Turn): void {
+    const model = this.model;
+    if (this.isAnswering || model === null) return;
+    const failed = providerOf(turn.answer)?.key;
+    const others = model.providers.filter(({ key }) => key !== failed);
+    const avoid = new Set(failed !== undefined && failed !== "" && others.length > 0 ? [failed] : []);
+    if (turn.answer.text === "" && (this.#children.get(turn.id) ?? []).length === 0) this.#forget(turn);
+    this.#ask(turn.parent, turn.question, turn.attachments, avoid);
   }
 
   stop(): void {
-    const last = this.turns.at(-1);
-    if (last === undefined || !isOpen(last.answer)) return;
-    this.#set({ ...last, answer: stopped(last.answer) });
-    this.#stop?.abort();
+    const last = this.path.at(-1);
+    const running = last === undefined ? undefined : this.#running.get(last.id);
+    if (running === undefined) return;
+    running.turn = { ...running.turn, answer: stopped(running.turn.answer) };
+    this.#show(running.turn);
+    running.stop.abort();
   }
 
-  clear(): void {
-    this.stop();
-    this.turns = [];
-    this.#conversation += 1;
+  /** Turns beside this one, and which it is. */
+  siblings(turn: Turn): { readonly all: readonly Turn[]; readonly at: number } {
+    const all = this.#children.get(turn.parent) ?? [turn];
+    return { all, at: all.findIndex(({ id }) => id === turn.id) };
+  }
+
+  /** Shows another branch. */
+  show(turn: Turn): void {
+    this.#change({ leaf: endOf(this.#children, turn).id });
+    this.#layOut();
+  }
+
+  new(): void {
+    this.#leave();
+    const { modelId, options } = this.current;
+    this.current = newConversation(Date.now(), { modelId, options: { ...options, system: "" } });
+    this.#turns = new Map();
     this.#dice = Math.random();
+    this.#layOut();
+    this.#draft = keptDraft(NEW);
+  }
+
+  async open(id: string): Promise<boolean> {
+    const conversation = await this.#store.conversation(id);
+    if (conversation === undefined) return false;
+    this.#leave();
+    this.current = conversation;
+    this.#turns = new Map((await this.#store.turns(id)).map((turn) => [turn.id, turn]));
+    for (const { turn } of this.#running.values()) if (turn.conversation === id) this.#turns.set(turn.id, turn);
+    this.#layOut();
+    this.#draft = keptDraft(id);
+    await this.#closeOrphans();
+    return true;
+  }
+
+  async rename(id: string, title: string): Promise<void> {
+    const conversation = await this.#store.conversation(id);
+    if (conversation !== undefined) this.#keep({ ...conversation, title: titleOf(title) });
+  }
+
+  async remove(id: string): Promise<void> {
+    for (const { turn, stop } of this.#running.values()) if (turn.conversation === id) stop.abort();
+    await this.#store.remove(id);
+    keepDraft(id, "");
+    this.#tabs.tell({ type: "removed", id });
+    await this.#gone(id);
+  }
+
+  async removeAll(): Promise<void> {
+    for (const { stop } of this.#running.values()) stop.abort();
+    await this.#store.clear();
+    this.#tabs.tell({ type: "cleared" });
+    this.conversations = [];
+    this.new();
+  }
+
+  /** One conversation, or all of them, as JSON. */
+  async exported(id: string | null): Promise<string> {
+    const all = await this.#store.conversations();
+    const conversations = id === null ? all : all.filter((one) => one.id === id);
+    const turns: Turn[] = [];
+    for (const one of conversations) turns.push(...(await this.#store.turns(one.id)));
+    return toJson({ conversations, turns });
+  }
+
+  /** How many conversations came in; null if the file is none of ours. */
+  async imported(json: string): Promise<number | null> {
+    const kept = fromJson(json, Date.now());
+    if (kept === null) return null;
+    await this.#store.putAll(kept.conversations, kept.turns);
+    for (const { id } of kept.conversations) this.#tabs.tell({ type: "conversation", id });
+    await this.#list();
+    return kept.conversations.length;
   }
 
   reconnect(): void {
@@ -104,38 +247,182 @@ export class Chat {
   }
 
   close(): void {
+    for (const running of this.#running.values()) void this.#store.putTurn({ ...running.turn, answer: interrupted(running.turn.answer) });
     this.#unsubscribe();
     this.#backend.close();
+    this.#tabs.close();
   }
 
-  async #ask(question: string, model: Model, avoid: ReadonlySet<string>): Promise<void> {
-    // What failed is not built upon: it may be half an answer, or one that its receipt does not cover.
-    const history = this.turns
-      .filter(({ answer }) => answer.phase === "done" || answer.phase === "stopped")
-      .map((past) => ({ question: past.question, answer: past.answer.text }));
-    const input = chatInput(history, question, randomSeed());
-    const prefer = this.reader?.key ?? null;
-    let turn: Turn = { id: this.#nextId++, question, model, answer: unanswered };
-    this.turns = [...this.turns, turn];
+  #ask(parent: string | null, question: string, attachments: readonly Attachment[], avoid: ReadonlySet<string>): void {
+    const model = this.model;
+    if (model === null) return;
+    const { options, id: conversation } = this.current;
+    const history = pathTo(this.#turns, parent).filter(isSaid);
+    const exchanged = history.map((past) => ({ question: past.question, attachments: past.attachments, answer: past.answer.text }));
+    const { input, images, leftOut } = compose(exchanged, { question, attachments }, options, randomSeed());
+    const prefer = providerOf(history.at(-1)?.answer ?? unanswered)?.key || null;
+    const likely = this.readers;
+    const modelLabel = model.quantization === "" ? model.name : `${model.name} ${model.quantization}`;
+    const turn: Turn = {
+      ...{ id: newId(), conversation, parent, question, attachments, modelId: model.id, modelLabel, leftOut },
+      ...{ askedMs: Date.now(), answer: unanswered },
+    };
+    this.#turns.set(turn.id, turn);
+    const title = this.current.title === "" ? titleOf(question) : this.current.title;
+    this.#keep({ ...this.current, title, leaf: turn.id, updatedMs: turn.askedMs, modelId: model.id });
+    this.#layOut();
     const problem = problemOf(input);
-    if (problem !== null) return this.#set({ ...turn, answer: { ...unanswered, phase: "failed", failure: problem } });
-
-    const stop = new AbortController();
-    this.#stop = stop;
-    const startedMs = performance.now();
-    for await (const event of this.#backend.ask({ conversation: this.#conversation, model, input, prefer, avoid, stop: stop.signal })) {
-      const current = this.turns.find(({ id }) => id === turn.id);
-      if (current === undefined) return;
-      turn = { ...current, answer: advance(current.answer, event, performance.now() - startedMs) };
-      this.#set(turn);
-    }
+    if (problem !== null) return this.#settle({ ...turn, answer: { ...unanswered, phase: "failed", failure: problem } });
+    const running: Running = { stop: new AbortController(), turn };
+    this.#running.set(turn.id, running);
+    const named = likely?.by === "one" ? likely.provider.key : null;
+    const ask = { conversation, model, input, images, prefer: prefer ?? named, avoid, stop: running.stop.signal };
+    this.#show(turn);
+    void this.#store.putTurn(turn).then(() => this.#tell(turn));
+    void this.#tabs.hold(turn.id, () => this.#run(running, ask));
   }
 
-  #set(turn: Turn): void {
-    this.turns = this.turns.map((other) => (other.id === turn.id ? turn : other));
+  async #run(running: Running, ask: Parameters<ChatBackend["ask"]>[0]): Promise<void> {
+    const startedMs = performance.now();
+    let [shownMs, keptMs] = [0, startedMs];
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const show = () => {
+      timer = undefined;
+      // Whatever was stopped may be deleted by now.
+      if (ask.stop.aborted) return;
+      shownMs = performance.now();
+      this.#show(running.turn);
+      if (shownMs - keptMs < KEEP_MS) return;
+      keptMs = shownMs;
+      const turn = running.turn;
+      void this.#store.putTurn(turn).then(() => this.#tell(turn));
+    };
+    for await (const event of this.#backend.ask(ask)) {
+      const nowMs = performance.now();
+      const before = running.turn.answer;
+      if (ask.stop.aborted) break;
+      running.turn = { ...running.turn, answer: advance(before, event, nowMs - startedMs) };
+      const isEnd = event.type === "answered" || event.type === "failed" || event.type === "receipt";
+      // The first word is shown at once; later ones with the frames of the screen.
+      if (isEnd || before.phase !== running.turn.answer.phase) {
+        clearTimeout(timer);
+        show();
+      } else {
+        timer ??= setTimeout(show, Math.max(0, SHOW_MS - (nowMs - shownMs)));
+      }
+      if (event.type === "answered" || event.type === "failed") this.#settle(running.turn);
+    }
+    clearTimeout(timer);
+    running.turn = { ...running.turn, answer: stopped(running.turn.answer) };
+    this.#settle(running.turn);
+    this.#running.delete(running.turn.id);
+  }
+
+  /** Writes down how it ended. */
+  #settle(turn: Turn): void {
+    if (turn.conversation === this.current.id && this.#turns.has(turn.id)) {
+      this.#turns.set(turn.id, turn);
+      this.#layOut();
+    }
+    this.#setLive(turn.id, null);
+    void this.#store.conversation(turn.conversation).then(async (conversation) => {
+      // It may have been removed meanwhile.
+      if (conversation === undefined) return;
+      await this.#store.putTurn(turn);
+      this.#tell(turn);
+    });
+  }
+
+  #show(turn: Turn): void {
+    this.#setLive(turn.id, turn.answer);
+  }
+
+  #setLive(id: string, answer: Answer | null): void {
+    if (answer === null && !this.live.has(id)) return;
+    const live = new Map(this.live);
+    if (answer === null) live.delete(id);
+    else live.set(id, answer);
+    this.live = live;
+  }
+
+  #tell({ id, conversation }: Turn): void {
+    this.#tabs.tell({ type: "turn", id, conversation });
+  }
+
+  #change(change: Partial<Conversation>): void {
+    const changed = { ...this.current, ...change };
+    if (this.isNew) this.current = changed;
+    else this.#keep(changed);
+  }
+
+  #keep(conversation: Conversation): void {
+    if (conversation.id === this.current.id) this.current = conversation;
+    const others = this.conversations.filter(({ id }) => id !== conversation.id);
+    this.conversations = [conversation, ...others].sort((a, b) => b.updatedMs - a.updatedMs);
+    void this.#store.put(conversation).then(() => this.#tabs.tell({ type: "conversation", id: conversation.id }));
+  }
+
+  #forget(turn: Turn): void {
+    this.#turns.delete(turn.id);
+    void this.#store.removeTurn(turn.id);
+    this.#layOut();
+  }
+
+  #leave(): void {
+    this.editing = null;
+    this.attachments = [];
+  }
+
+  #layOut(): void {
+    this.#children = childrenOf(this.#turns);
+    const leaf = this.current.leaf;
+    const fallback = leaf !== null && !this.#turns.has(leaf) ? this.#children.get(null)?.at(-1) : undefined;
+    this.path = pathTo(this.#turns, fallback === undefined ? leaf : endOf(this.#children, fallback).id);
   }
 
   #lastProvider(): string | null {
-    return this.turns.findLast(({ answer }) => answer.phase === "done")?.answer.provider?.key ?? null;
+    const last = this.path.findLast(({ answer }) => answer.phase === "done");
+    return (last === undefined ? undefined : providerOf(last.answer)?.key) || null;
+  }
+
+  async #list(): Promise<void> {
+    this.conversations = await this.#store.conversations();
+  }
+
+  /** Answers of this conversation that nobody is writing any more. */
+  async #closeOrphans(): Promise<void> {
+    for (const turn of [...this.#turns.values()]) {
+      if (!isOpen(turn.answer) || this.#running.has(turn.id)) continue;
+      if (await this.#tabs.isHeld(turn.id)) this.#setLive(turn.id, turn.answer);
+      else this.#settle({ ...turn, answer: interrupted(turn.answer) });
+    }
+  }
+
+  async #gone(id: string): Promise<void> {
+    this.conversations = this.conversations.filter((one) => one.id !== id);
+    if (this.current.id === id) this.new();
+  }
+
+  /** Another tab changed something. */
+  async #hear(news: News): Promise<void> {
+    if (news.type === "cleared") {
+      this.conversations = [];
+      return this.new();
+    }
+    if (news.type === "removed") return this.#gone(news.id);
+    if (news.type === "conversation") {
+      await this.#list();
+      const changed = this.conversations.find(({ id }) => id === news.id);
+      if (changed === undefined || changed.id !== this.current.id) return;
+      this.current = changed;
+      return this.#layOut();
+    }
+    if (news.conversation !== this.current.id || this.#running.has(news.id)) return;
+    const turn = await this.#store.turn(news.id);
+    if (turn === undefined || turn.conversation !== this.current.id) return;
+    this.#setLive(turn.id, isOpen(turn.answer) ? turn.answer : null);
+    const known = this.#turns.get(turn.id);
+    this.#turns.set(turn.id, turn);
+    if (known === undefined || !isOpen(turn.answer)) this.#layOut();
   }
 }

@@ -1,18 +1,19 @@
-// The unsent question survives a reload of this tab, where the browser allows keeping it.
+// The unsent question of each conversation survives a reload of this tab, where the browser allows keeping it.
 
-const KEY = "ainonymous.draft";
+const key = (conversation: string) => `ainonymous.draft.${conversation}`;
 
-export function keptDraft(): string {
+export function keptDraft(conversation: string): string {
   try {
-    return sessionStorage.getItem(KEY) ?? "";
+    return sessionStorage.getItem(key(conversation)) ?? "";
   } catch {
     return "";
   }
 }
 
-export function keepDraft(draft: string): void {
+export function keepDraft(conversation: string, draft: string): void {
   try {
-    sessionStorage.setItem(KEY, draft);
+    if (draft === "") sessionStorage.removeItem(key(conversation));
+    else sessionStorage.setItem(key(conversation), draft);
   } catch {
     // Storage is full or forbidden: the draft lives as long as the page.
   }

@@ -7,7 +7,7 @@ import * as askBytes from "../verify/ask";
 import { equal, toHex } from "../verify/bytes";
 import * as commit from "../verify/commit";
 import { verify } from "../verify/ed25519";
-import { ConductorBackend } from "./backend";
+import { ConductorBackend, stageOf } from "./backend";
 import { BlockedError } from "./link";
 import type { Link, LinkListener } from "./link";
 
@@ -32,13 +32,16 @@ class TestConductor {
   onSent: (to: TestProvider, signal: PeerSignal) => void = () => undefined;
   openings = 0;
   refuse: Error | null = null;
+  /** Its socket is open and says nothing. */
+  isAsleep = false;
+  standing = { hasAddress: true, agents: 1, connections: 0 };
   #listener: LinkListener | null = null;
 
   open = async (listener: LinkListener): Promise<Link> => {
     this.openings += 1;
     if (this.refuse !== null) throw this.refuse;
     this.#listener = listener;
-    return { agent: filled(39, 1), close: () => undefined, call: (fn, payload) => this.#call(fn, payload) };
+    return { agent: filled(39, 1), dna: null, standing: () => (this.isAsleep ? new Promise(() => undefined) : Promise.resolve(this.standing)), close: () => undefined, call: (fn, payload) => this.#call(fn, payload) };
   };
 
   say(from: TestProvider, ...signals: PeerSignal[]): void {
@@ -101,7 +104,7 @@ async function connect(): Promise<Model> {
 function ask(model: Model, stop = new AbortController().signal, prefer: string | null = null) {
   const events: AnswerEvent[] = [];
   const asking = (async () => {
-    const options = { conversation: 0, model, input: testAsk().input, prefer, avoid: new Set<string>(), stop };
+    const options = { conversation: "a", images: new Map(), model, input: testAsk().input, prefer, avoid: new Set<string>(), stop };
     for await (const event of backend.ask(options)) events.push(event);
   })();
   return { events, asking };
@@ -121,7 +124,10 @@ describe("the connection", () => {
     backend = new ConductorBackend({ open: conductor.open, showHash: toHex, now: () => performance.now() });
     backend.subscribe((state) => states.push(state));
     await vi.advanceTimersByTimeAsync(100);
-    expect(states.map(({ at }) => at)).toContain("joining");
+    expect(states.at(-1)).toEqual({ at: "joining", stage: "peers" });
+    conductor.standing = { hasAddress: true, agents: 2, connections: 1 };
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(states.at(-1)).toEqual({ at: "joining", stage: "providers" });
     conductor.providers = [one.record(100)];
     await vi.advanceTimersByTimeAsync(2_000);
     expect(states[0]?.at).toBe("connecting");
@@ -141,6 +147,23 @@ describe("the connection", () => {
     expect(backend.state.at).toBe("ready");
   });
 
+  it("notices after sleep that the socket is dead, and leaves a live one alone", async () => {
+    await connect();
+    backend.wake();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect([backend.state.at, conductor.openings]).toEqual(["ready", 1]);
+    conductor.isAsleep = true;
+    backend.wake();
+    await vi.advanceTimersByTimeAsync(2_900);
+    expect(backend.state.at).toBe("ready");
+    await vi.advanceTimersByTimeAsync(200);
+    expect(backend.state.at).toBe("offline");
+    conductor.isAsleep = false;
+    backend.wake();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(backend.state.at).toBe("ready");
+  });
+
   it("stops trying when trying cannot help, until somebody asks for it", async () => {
     conductor.refuse = new BlockedError("token_refused", null);
     backend = new ConductorBackend({ open: conductor.open, showHash: toHex, now: () => performance.now() });
@@ -151,6 +174,21 @@ describe("the connection", () => {
     backend.reconnect();
     await vi.advanceTimersByTimeAsync(100);
     expect(backend.state.at).toBe("ready");
+  });
+});
+
+describe("the network as it is seen", () => {
+  it("names who serves what, and what is not known", async () => {
+    await connect();
+    const seen = await backend.network();
+    expect(seen).toMatchObject({ self: toHex(filled(39, 1)), network: null, online: 0 });
+    expect(seen.readAgoS).toBeLessThan(1);
+    expect(seen.peers).toMatchObject([{ key: toHex(one.agent), models: [{ label: "tiny q8_0", tokensPerS: 100 }], roundTripMs: null, route: "signals" }]);
+  });
+
+  it("has a stage for each step of joining", () => {
+    const at = (hasAddress: boolean, agents: number, connections: number) => stageOf({ hasAddress, agents, connections });
+    expect([stageOf(null), at(false, 0, 0), at(true, 0, 0), at(true, 1, 0), at(true, 2, 1)]).toEqual(["peers", "relay", "bootstrap", "peers", "providers"]);
   });
 });
 
@@ -228,7 +266,7 @@ describe("asking", () => {
     await vi.advanceTimersByTimeAsync(6_000);
     expect(events.map(({ type }) => type)).toEqual(["asked", "passed_on", "asked", "text", "answered"]);
     expect(events[1]).toMatchObject({ from: { key: toHex(one.agent) }, failure: { code: "silent" } });
-    expect(backend.likelyProvider(model, toHex(one.agent), 0)?.key).toBe(toHex(two.agent));
+    expect(backend.readers(model, toHex(one.agent), 0)).toMatchObject({ by: "one", provider: { key: toHex(two.agent) }, others: 1 });
   });
 
   it("names the silence of the only provider within five seconds", async () => {
@@ -272,7 +310,7 @@ describe("asking", () => {
     conductor.warranted = [one.agent];
     const model = await connect();
     await vi.advanceTimersByTimeAsync(100);
-    expect(backend.likelyProvider(model, null, 0)).toBeNull();
+    expect(backend.readers(model, null, 0)).toBeNull();
     const { events, asking } = ask(model);
     await asking;
     expect(events).toEqual([{ type: "failed", failure: { code: "no_provider", detail: "" } }]);
@@ -337,8 +375,8 @@ describe("asking", () => {
     conductor.onSent = (to, signal) => {
       if (signal.type === "ask") conductor.say(to, { type: "refused", id: signal.id, reason: "malformed", detail: "" });
     };
-    for (const conversation of [1, 1, 2]) {
-      const options = { conversation, model, input: testAsk().input, prefer: null, avoid: new Set<string>(), stop: new AbortController().signal };
+    for (const conversation of ["1", "1", "2"]) {
+      const options = { conversation, images: new Map(), model, input: testAsk().input, prefer: null, avoid: new Set<string>(), stop: new AbortController().signal };
       for await (const event of backend.ask(options)) void event;
     }
     const [first, second, third] = asks().map(({ session_key }) => toHex(session_key));

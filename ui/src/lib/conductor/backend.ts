@@ -1,7 +1,7 @@
 // The conductor as a chat backend: keeps a connection, knows who serves what, asks, fails over, checks receipts.
-import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Model, Provider, ReceiptState } from "../chat/backend";
+import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Model, NetworkPicture, Readers, ReceiptState, Stage } from "../chat/backend";
 import type { Asked } from "../chat/question";
-import type { Ask, Done, LocalSignal, ProviderRecord } from "../generated/types";
+import type { Ask, Done, LocalSignal, ModelSpecRecord, ProviderRecord } from "../generated/types";
 import { choose } from "../network/choose";
 import { advance, unconnected } from "../network/connection";
 import type { Connection, ConnectionEvent } from "../network/connection";
@@ -18,7 +18,8 @@ import { askProvider, awaitPublication } from "./asking";
 import type { Publication, Wire } from "./asking";
 import * as calls from "./calls";
 import { BlockedError } from "./link";
-import type { Link, LinkListener } from "./link";
+import type { Link, LinkListener, NetworkStanding } from "./link";
+import { picture } from "./picture";
 import { readLocalSignal } from "./signals";
 
 /** What the backend takes from outside: a conductor, a clock and how hashes look. */
@@ -32,6 +33,8 @@ const REFRESH_JOINING_MS = 1_500;
 const REFRESH_READY_MS = 10_000;
 /** Models whose providers are looked up: the newest. */
 const SPECS_SHOWN_MAX = 32;
+/** A connection that still stands answers in this time. */
+const WAKE_PATIENCE_MS = 3_000;
 /** Refreshes in a row that may fail before the connection counts as lost. */
 const REFRESH_FAILURES_MAX = 2;
 /** Providers that one question may be passed on to before its first token. */
@@ -45,19 +48,29 @@ const passedOn: ReadonlySet<FailureCode> = new Set<FailureCode>([
   "not_admitted", "cannot_see", "must_be_known",
 ]);
 
+/** What was last read from the DHT. */
+interface Read {
+  readonly specs: readonly ModelSpecRecord[];
+  readonly providers: readonly ProviderRecord[];
+  readonly standing: NetworkStanding | null;
+  readonly atMs: number;
+}
+
 export class ConductorBackend implements ChatBackend {
+  readonly kind = "conductor";
   readonly #around: Surroundings;
   readonly #reputation: Reputation;
   readonly #stateListeners = new Set<(state: BackendState) => void>();
   readonly #signalListeners = new Set<(signal: LocalSignal) => void>();
   readonly #running = new Set<AbortController>();
   readonly #wire: Wire;
-  #connection: Connection = unconnected;
+  #connection: Connection<ServedModel> = unconnected;
   #link: Link | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #refreshFailures = 0;
   #isClosed = false;
-  #session: { readonly conversation: number; readonly key: SigningKey } | null = null;
+  #read: Read | null = null;
+  #session: { readonly conversation: string; readonly key: SigningKey } | null = null;
 
   constructor(around: Surroundings) {
     this.#around = around;
@@ -84,14 +97,39 @@ export class ConductorBackend implements ChatBackend {
     return () => this.#stateListeners.delete(listener);
   }
 
-  likelyProvider(model: Model, prefer: string | null, dice: number): Provider | null {
-    return this.#choose(model.id, prefer, new Set(), dice);
+  readers(model: Model, prefer: string | null, dice: number): Readers | null {
+    const provider = this.#choose(model.id, prefer, new Set(), dice);
+    if (provider === null) return null;
+    if (provider.isOwn) return { by: "self" };
+    const others = (this.#model(model.id)?.providers.length ?? 1) - 1;
+    return { by: "one", provider, others: Math.min(others, PROVIDERS_TRIED_MAX - 1) };
+  }
+
+  async network(): Promise<NetworkPicture> {
+    const read = this.#read;
+    const link = this.#link;
+    const seen = read ?? { specs: [], providers: [], standing: null, atMs: this.#around.now() };
+    return picture(seen, {
+      self: link?.agent ?? null,
+      network: link?.dna ?? null,
+      readAgoS: read === null ? null : (this.#around.now() - read.atMs) / 1_000,
+      showHash: this.#around.showHash,
+      isFailing: (key) => this.#reputation.of(key).failures > 0,
+    });
   }
 
   reconnect(): void {
     if (this.#connection.at !== "offline" && this.#connection.at !== "blocked") return;
     clearTimeout(this.#timer);
     void this.#connect();
+  }
+
+  wake(): void {
+    const link = this.#link;
+    if (link === null) return this.reconnect();
+    // A socket that slept too long says nothing at all: silence counts as loss, a refusal does not.
+    const late = setTimeout(() => link === this.#link && this.#lose(), WAKE_PATIENCE_MS);
+    void link.standing().catch(() => null).finally(() => clearTimeout(late));
   }
 
   close(): void {
@@ -122,7 +160,7 @@ export class ConductorBackend implements ChatBackend {
     let failure: Failure = { code: this.#link === null ? "disconnected" : "no_provider", detail: "" };
     let provider = this.#choose(options.model.id, options.prefer, avoid, Math.random());
     for (let tried = 0; provider !== null && tried < PROVIDERS_TRIED_MAX && !stop.aborted; tried += 1) {
-      yield { type: "asked", provider };
+      yield { type: "asked", provider, route: "signals", why: "", spec: this.#specOf(options.model.id) };
       const asking = yield* this.#askOne(provider, options, stop);
       if (asking === null) return;
       failure = asking.failure;
@@ -183,7 +221,7 @@ export class ConductorBackend implements ChatBackend {
     };
   }
 
-  #sessionKey(conversation: number): SigningKey {
+  #sessionKey(conversation: string): SigningKey {
     if (this.#session?.conversation !== conversation) this.#session = { conversation, key: generate() };
     return this.#session.key;
   }
@@ -200,6 +238,11 @@ export class ConductorBackend implements ChatBackend {
       if (record !== null) return { at: isInBatch(receipt, proof, record) ? "checked" : "false", action };
     }
     return { at: "unreachable", action };
+  }
+
+  #specOf(id: string): string {
+    const spec = this.#model(id)?.spec.entry;
+    return spec === undefined ? "" : this.#around.showHash(spec);
   }
 
   #model(id: string): ServedModel | null {
@@ -250,7 +293,12 @@ export class ConductorBackend implements ChatBackend {
       const providers = [...found.values()];
       if (link !== this.#link) return;
       this.#refreshFailures = 0;
-      this.#move({ type: "models", models: servedModels(specs, providers, link.agent, this.#around.showHash) });
+      // Not every runtime tells; what it does not tell is not shown.
+      const standing = await link.standing().catch(() => null);
+      if (link !== this.#link) return;
+      this.#read = { specs, providers, standing, atMs: this.#around.now() };
+      const models = servedModels(specs, providers, link.agent, this.#around.showHash);
+      this.#move({ type: "models", models, stage: stageOf(standing) });
       const agents = providers.map(({ agent }) => agent);
       await this.#reputation.learn(agents, this.#around.showHash, (agent) => calls.getAgentStanding(link, agent));
     } catch (error) {
@@ -272,11 +320,19 @@ export class ConductorBackend implements ChatBackend {
     if (signal !== null) for (const listener of [...this.#signalListeners]) listener(signal);
   }
 
-  #move(event: ConnectionEvent): void {
+  #move(event: ConnectionEvent<ServedModel>): void {
     const before = this.#connection;
     this.#connection = advance(before, event);
     if (this.#connection !== before) for (const listener of this.#stateListeners) listener(this.#connection);
   }
+}
+
+/** What is under way before anybody serves. */
+export function stageOf(standing: NetworkStanding | null): Stage {
+  if (standing === null) return "peers";
+  if (!standing.hasAddress) return "relay";
+  if (standing.agents === 0) return "bootstrap";
+  return standing.agents === 1 && standing.connections === 0 ? "peers" : "providers";
 }
 
 function statementOf({ receipt: { receipt }, first_token_us, decode_us }: Done) {

@@ -1,6 +1,6 @@
 // One websocket to one conductor: the only module that names `@holochain/client`.
 // It must not decide anything: no retries, no state, no protocol.
-import { AppWebsocket, SignalType, encodeHashToBase64, setSigningCredentials } from "@holochain/client";
+import { AppWebsocket, CellType, SignalType, encodeHashToBase64, setSigningCredentials } from "@holochain/client";
 import type { Signal } from "@holochain/client";
 import { COORDINATOR_ZOME, ROLE_NAME } from "../generated/types";
 import type { Blocked } from "../chat/backend";
@@ -10,8 +10,21 @@ import { readSigning } from "./environment";
 export interface Link {
   /** The agent that speaks through it. */
   readonly agent: Uint8Array;
+  /** Identity of the network. */
+  readonly dna: Uint8Array | null;
   call(fn: string, payload: unknown): Promise<unknown>;
+  /** How far the conductor is with the network. */
+  standing(): Promise<NetworkStanding>;
   close(): void;
+}
+
+export interface NetworkStanding {
+  /** A relay has given us an address. */
+  readonly hasAddress: boolean;
+  /** Agents of the network that are known here, ourselves among them. */
+  readonly agents: number;
+  /** Open connections to others. */
+  readonly connections: number;
 }
 
 export interface LinkListener {
@@ -53,6 +66,16 @@ export async function openLink(listener: LinkListener): Promise<Link> {
   });
   return {
     agent: app.myPubKey,
+    dna: dnaOf(app),
+    standing: async () => {
+      if (!isOpen) throw new Error("the connection is closed");
+      const [stats, agents] = await withTimeout(
+        Promise.all([app.dumpNetworkStats(), app.agentInfo({ dna_hashes: null })]),
+        CALL_TIMEOUT_MS,
+      );
+      const { peer_urls, connections } = stats.transport_stats;
+      return { hasAddress: peer_urls.length > 0, agents: agents.length, connections: connections.length };
+    },
     call: (fn_name, payload) => {
       // The client would reconnect behind our back, with what may be an old token.
       if (!isOpen) return Promise.reject(new Error("the connection is closed"));
@@ -83,6 +106,12 @@ const blockedBy: Record<string, Blocked> = {
   InvalidTokenError: "token_refused",
   AppNotFound: "app_missing",
 };
+
+/** The DNA of our role; null if the client has not been told. */
+function dnaOf(app: AppWebsocket): Uint8Array | null {
+  const cell = app.cachedAppInfo?.cell_info[ROLE_NAME]?.[0];
+  return cell?.type === CellType.Provisioned ? cell.value.cell_id[0] : null;
+}
 
 /** The socket below the client; a runtime that speaks by other means has none. */
 function socketOf(app: AppWebsocket): WebSocket | null {

@@ -1,35 +1,35 @@
 // Where the connection stands and what moves it: connecting → joining → ready, offline in between, blocked at the end
 // of what waiting can do. Pure: events and dice are passed in.
-import type { Blocked } from "../chat/backend";
-import type { ServedModel } from "./models";
+import type { Blocked, Model, Stage } from "../chat/backend";
 
-export type Connection =
+export type Connection<M extends Model = Model> =
   | { readonly at: "connecting"; readonly attempt: number }
   | { readonly at: "offline"; readonly attempt: number; readonly retryInMs: number }
-  | { readonly at: "joining" }
-  | { readonly at: "ready"; readonly models: readonly ServedModel[] }
+  | { readonly at: "joining"; readonly stage: Stage }
+  | { readonly at: "ready"; readonly models: readonly M[] }
   | { readonly at: "blocked"; readonly why: Blocked };
 
-export type ConnectionEvent =
+export type ConnectionEvent<M extends Model = Model> =
   | { readonly type: "connect" }
   | { readonly type: "opened" }
   | { readonly type: "lost"; readonly dice: number }
   | { readonly type: "blocked"; readonly why: Blocked }
-  | { readonly type: "models"; readonly models: readonly ServedModel[] };
+  /** Who serves what now; `stage` counts while nobody does. */
+  | { readonly type: "models"; readonly models: readonly M[]; readonly stage: Stage };
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 15_000;
 
-export const unconnected: Connection = { at: "connecting", attempt: 0 };
+export const unconnected = { at: "connecting", attempt: 0 } as const;
 
 /** Events that do not fit the state change nothing. */
-export function advance(connection: Connection, event: ConnectionEvent): Connection {
+export function advance<M extends Model>(connection: Connection<M>, event: ConnectionEvent<M>): Connection<M> {
   switch (event.type) {
     case "connect":
       if (connection.at === "offline") return { at: "connecting", attempt: connection.attempt };
       return connection.at === "blocked" ? unconnected : connection;
     case "opened":
-      return connection.at === "connecting" ? { at: "joining" } : connection;
+      return connection.at === "connecting" ? { at: "joining", stage: "starting" } : connection;
     case "lost": {
       if (connection.at === "offline" || connection.at === "blocked") return connection;
       const attempt = connection.at === "connecting" ? connection.attempt : 0;
@@ -39,7 +39,8 @@ export function advance(connection: Connection, event: ConnectionEvent): Connect
       return { at: "blocked", why: event.why };
     case "models":
       if (connection.at !== "joining" && connection.at !== "ready") return connection;
-      return event.models.length > 0 ? { at: "ready", models: event.models } : { at: "joining" };
+      if (event.models.length > 0) return { at: "ready", models: event.models };
+      return connection.at === "joining" && connection.stage === event.stage ? connection : { at: "joining", stage: event.stage };
   }
 }
 

@@ -33,6 +33,8 @@ export function servedModels(
           tokensPerS: tokens_per_s,
           isOwn: equal(agent, own),
           device: capability.backend_detail || capability.backend,
+          kinship: equal(agent, own) ? "self" : "public",
+          waiting: null,
         });
       }
       bySpec.set(id, serving);
@@ -49,6 +51,9 @@ export function servedModels(
       name: model.name,
       quantization: model.quantization,
       contextTokens: model.context_tokens,
+      // Signals carry text alone.
+      takesImages: false,
+      rests: false,
       providers: serving.toSorted((a, b) => b.tokensPerS - a.tokensPerS || (a.key < b.key ? -1 : 1)),
     });
   }

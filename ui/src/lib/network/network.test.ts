@@ -31,8 +31,8 @@ describe("models", () => {
 
 describe("choosing a provider", () => {
   const providers = [
-    { key: "a", tokensPerS: 90, device: "", isOwn: false },
-    { key: "b", tokensPerS: 10, device: "", isOwn: false },
+    { key: "a", tokensPerS: 90, device: "", isOwn: false, kinship: "public", waiting: null } as const,
+    { key: "b", tokensPerS: 10, device: "", isOwn: false, kinship: "public", waiting: null } as const,
   ];
   const unknown: Experience = { failures: 0, warranted: false };
   const pick = (dice: number, known: Record<string, Experience> = {}, prefer: string | null = null, avoid: string[] = []) =>
@@ -51,7 +51,7 @@ describe("choosing a provider", () => {
   });
 
   it("takes one's own node before strangers, but not before the conversation's", () => {
-    const own = { key: "c", tokensPerS: 1, device: "", isOwn: true };
+    const own = { key: "c", tokensPerS: 1, device: "", isOwn: true, kinship: "self", waiting: null } as const;
     const from = (prefer: string | null) =>
       choose([...providers, own], { prefer, dice: 0, avoid: new Set(), experience: () => unknown })?.key;
     expect(from(null)).toBe("c");
@@ -66,15 +66,15 @@ describe("choosing a provider", () => {
 });
 
 describe("the connection's states", () => {
-  const run = (...events: ConnectionEvent[]): Connection => events.reduce(advance, unconnected);
+  const run = (...events: ConnectionEvent[]): Connection => events.reduce<Connection>(advance, unconnected);
   const opened: ConnectionEvent = { type: "opened" };
   const lost: ConnectionEvent = { type: "lost", dice: 0.5 };
-  const found: ConnectionEvent = { type: "models", models: models as ServedModel[] };
+  const found: ConnectionEvent = { type: "models", models: models as ServedModel[], stage: "providers" };
 
   it("is ready while somebody serves a model", () => {
     expect(run(opened).at).toBe("joining");
     expect(run(opened, found).at).toBe("ready");
-    expect(run(opened, found, { type: "models", models: [] }).at).toBe("joining");
+    expect(run(opened, found, { type: "models", models: [], stage: "providers" }).at).toBe("joining");
     expect(run(found)).toBe(unconnected);
   });
 

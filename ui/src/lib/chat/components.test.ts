@@ -1,0 +1,119 @@
+// @vitest-environment jsdom
+// What the chat's components say of a conversation, and what their buttons do.
+import { flushSync, mount, unmount } from "svelte";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { MemoryStore } from "../store/store";
+import { words } from "../words/words.svelte";
+import AnswerView from "./AnswerView.svelte";
+import type { AnswerEvent } from "./backend";
+import { Chat } from "./chat.svelte";
+import Composer from "./Composer.svelte";
+import { asked, model, statement, TestBackend } from "./testing";
+import TurnView from "./TurnView.svelte";
+
+let backend: TestBackend;
+let chat: Chat;
+let shown: ReturnType<typeof mount>[];
+
+beforeEach(() => {
+  vi.stubGlobal("matchMedia", () => ({ matches: false }));
+  words.language = "en";
+  backend = new TestBackend();
+  chat = new Chat(backend, new MemoryStore());
+  shown = [];
+});
+
+afterEach(async () => {
+  for (const one of shown) await unmount(one);
+  document.body.replaceChildren();
+});
+
+async function say(...events: AnswerEvent[]): Promise<void> {
+  for (const event of events) backend.events.push(event);
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  flushSync();
+}
+
+function compose(): { field: HTMLTextAreaElement; go: HTMLButtonElement } {
+  shown.push(mount(Composer, { target: document.body, props: { chat } }));
+  flushSync();
+  return { field: document.querySelector("textarea")!, go: document.querySelector("button.go")! };
+}
+
+const last = () => chat.path.at(-1)!;
+const text = () => document.body.textContent?.replace(/\s+/g, " ") ?? "";
+
+describe("where the question is written", () => {
+  it("names the reader before anything is sent, and sends on Enter", async () => {
+    const { field, go } = compose();
+    expect(document.getElementById(field.getAttribute("aria-describedby")!)?.textContent).toContain("One stranger reads this: a. If it does not answer, 1 other may be asked.");
+    expect(go.disabled).toBe(true);
+    field.value = "What?";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    flushSync();
+    expect(go.disabled).toBe(false);
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", shiftKey: true, bubbles: true, cancelable: true }));
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", isComposing: true, bubbles: true, cancelable: true }));
+    expect(backend.asked).toHaveLength(0);
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    flushSync();
+    expect(backend.asked).toHaveLength(1);
+    expect(document.querySelector("button.go")?.getAttribute("aria-label")).toBe("Stop");
+    await say(asked("a"), { type: "answered", statement }, { type: "receipt", receipt: { at: "unpublished" } });
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowUp", bubbles: true, cancelable: true }));
+    flushSync();
+    expect(field.value).toBe("What?");
+    expect(text()).toContain("You are editing an earlier question");
+  });
+
+  it("speaks the chosen language", () => {
+    compose();
+    words.language = "de";
+    flushSync();
+    expect(text()).toContain("Ein Fremder liest das: a.");
+  });
+});
+
+describe("an answer on screen", () => {
+  it("has words for each phase, then who wrote it and what that is worth", async () => {
+    chat.draft = "What?";
+    chat.send();
+    shown.push(mount(AnswerView, { target: document.body, props: { chat, turn: last(), isLast: true } }));
+    flushSync();
+    expect(text()).toContain("Finding a peer…");
+    await say(asked("b"), { type: "queued", before: 2 });
+    expect(text()).toContain("Queued: 2 questions are before yours.");
+    await say({ type: "queued", before: 0 });
+    expect(text()).toContain("The model reads…");
+    await say({ type: "text", text: "**Pa", tokens: 1 }, { type: "text", text: "ris**", tokens: 1 });
+    await say();
+    expect(document.querySelector("strong")?.textContent).toBe("Paris");
+    expect(document.querySelector(".answer")?.getAttribute("aria-busy")).toBe("true");
+  });
+
+  it("shows what the receipt says, unaudited, once it is there", async () => {
+    chat.draft = "What?";
+    chat.send();
+    await say(asked("b"), { type: "text", text: "Paris", tokens: 1 }, { type: "answered", statement }, { type: "receipt", receipt: { at: "checked", action: "uhCkkX" } });
+    shown.push(mount(AnswerView, { target: document.body, props: { chat, turn: last(), isLast: true } }));
+    flushSync();
+    expect(document.querySelector(".receipt")?.getAttribute("data-receipt")).toBe("checked");
+    expect(document.querySelector(".badge")?.textContent).toBe("unaudited");
+    expect(text()).toContain("Directly, over an encrypted connection");
+    expect(text()).toContain("Answer complete. Paris");
+  });
+
+  it("names a failure as an alert, and asks another", async () => {
+    chat.draft = "What?";
+    chat.send();
+    await say(asked("a"), { type: "failed", failure: { code: "busy", detail: "12 wait" } });
+    shown.push(mount(TurnView, { target: document.body, props: { chat, turn: last(), isLast: true } }));
+    flushSync();
+    const alert = document.querySelector("[role=alert]");
+    expect(alert?.textContent).toContain("The provider’s queue is full.");
+    expect(alert?.textContent).toContain("12 wait");
+    alert?.querySelector("button")?.click();
+    expect(backend.asked[1]?.avoid).toEqual(new Set(["a"]));
+    expect(model.providers).toHaveLength(2);
+  });
+});

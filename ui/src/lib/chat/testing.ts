@@ -1,0 +1,59 @@
+// What tests of the chat need: providers and models that exist only here, and a backend that says what it is told to.
+import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Model, NetworkPicture, Provider, Readers } from "./backend";
+import { Channel } from "./channel";
+
+export const provider = (key: string): Provider => ({ key, tokensPerS: 1, device: "cpu", isOwn: false, kinship: "public", waiting: null });
+export const model: Model = {
+  ...{ id: "m", name: "tiny", quantization: "q8_0", contextTokens: 512, takesImages: false, rests: false },
+  providers: [provider("a"), provider("b")],
+};
+export const statement = { finish: "stop", promptTokens: 1, completionTokens: 1, firstTokenMs: 1, tokensPerS: 1 } as const;
+export const asked = (key: string): AnswerEvent => ({ type: "asked", provider: provider(key), route: "direct", why: "", spec: "" });
+
+export class TestBackend implements ChatBackend {
+  readonly kind = "sidecar";
+  state: BackendState = { at: "ready", models: [model, { ...model, id: "n", name: "other" }] };
+  asked: AskOptions[] = [];
+  events = new Channel<AnswerEvent>(100_000);
+  reconnects = 0;
+  #listener: (state: BackendState) => void = () => undefined;
+
+  subscribe(listener: (state: BackendState) => void): () => void {
+    this.#listener = listener;
+    listener(this.state);
+    return () => undefined;
+  }
+
+  move(state: BackendState): void {
+    this.#listener(state);
+  }
+
+  readers(of: Model, prefer: string | null): Readers | null {
+    const likely = of.providers.find(({ key }) => key === prefer) ?? of.providers[0];
+    return likely === undefined ? null : { by: "one", provider: likely, others: of.providers.length - 1 };
+  }
+
+  async *ask(options: AskOptions): AsyncGenerator<AnswerEvent> {
+    this.asked.push(options);
+    for (;;) {
+      const event = await this.events.next(1_000);
+      if (event === null || options.stop.aborted) return;
+      yield event;
+      if (event.type === "failed" || event.type === "receipt") return;
+    }
+  }
+
+  async network(): Promise<NetworkPicture> {
+    return { self: null, network: null, peers: [], online: null, readAgoS: null };
+  }
+
+  reconnect(): void {
+    this.reconnects += 1;
+  }
+
+  wake(): void {
+    this.reconnects += 1;
+  }
+
+  close(): void {}
+}

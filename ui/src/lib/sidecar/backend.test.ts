@@ -1,0 +1,231 @@
+// The sidecar's API as a backend, against replies that exist only here.
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { AnswerEvent, AskOptions, BackendState, Model } from "../chat/backend";
+import { bodyOf, SidecarBackend } from "./backend";
+import { NodeControl } from "./node";
+import { events } from "./sse";
+
+const peer = { agent: "uhCAkPEER", kinship: "friend", device: "avx2", route: "direct", failing: false, models: [{ id: "tiny:q8_0", claimed_tokens_per_s: 90, measured_tokens_per_s: 120.5, heard: { ago_s: 3, round_trip_ms: 2.5, queued: 1, slots: 4, free_slots: 0 } }] };
+const entry = { id: "tiny:q8_0", local: false, state: "loaded", problem: null, providers: ["uhCAkPEER"], context_tokens: 512, file_bytes: 5, details: null, unloads_in_s: null };
+
+let network: unknown;
+let models: unknown[];
+let peers: unknown[];
+let reply: (path: string, init: RequestInit) => Response | Promise<Response>;
+let requests: { path: string; init: RequestInit }[];
+let backend: SidecarBackend | null;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  network = { state: "ready", peers: 1 };
+  models = [entry];
+  peers = [peer];
+  requests = [];
+  backend = null;
+  reply = () => json({}, 404);
+  vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
+    requests.push({ path, init });
+    if (path === "/ainonymous/v1/status") return json({ version: "1", phase: { phase: "running" }, network, agent: "uhCAkSELF", dna_hash: "uhC0k", share: true, paused: false, models: [], counters: {}, uptime_s: 1, rss_bytes: 1 });
+    if (path === "/ainonymous/v1/models") return json({ models });
+    if (path === "/ainonymous/v1/peers") return json({ read_ago_s: 2, peers });
+    return reply(path, init);
+  });
+});
+
+afterEach(() => {
+  backend?.close();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+function json(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
+}
+
+function stream(lines: readonly string[], headers: Record<string, string> = {}): Response {
+  return new Response(lines.join("\n") + "\n", { headers: { "content-type": "text/event-stream", ...headers } });
+}
+
+async function connect(): Promise<{ backend: SidecarBackend; model: Model }> {
+  backend = new SidecarBackend();
+  await vi.advanceTimersByTimeAsync(10);
+  if (backend.state.at !== "ready") throw new Error(`not ready but ${backend.state.at}`);
+  return { backend, model: backend.state.models[0] as Model };
+}
+
+const options = (model: Model, change: Partial<AskOptions> = {}): AskOptions => ({
+  ...{ conversation: "c", model, prefer: null, avoid: new Set<string>(), stop: new AbortController().signal, images: new Map() },
+  input: { messages: [{ role: "user", content: "?" }], sampling: { temperature_milli: 250, top_p_milli: 950, min_p_milli: 0, top_k: 64, seed: 7 }, max_tokens: 0, stop: [] },
+  ...change,
+});
+
+async function ask(change: Partial<AskOptions> = {}): Promise<AnswerEvent[]> {
+  const { backend, model } = await connect();
+  const heard: AnswerEvent[] = [];
+  const asking = (async () => {
+    for await (const event of backend.ask(options(model, change))) heard.push(event);
+  })();
+  await vi.advanceTimersByTimeAsync(1_000);
+  await asking;
+  return heard;
+}
+
+const last = { choices: [{ delta: {}, finish_reason: "stop" }], timings: { prompt_n: 4, predicted_n: 2, predicted_per_second: 50, provider_first_token_ms: 12 }, ainonymous: { provider: "uhCAkPEER", model_spec: "uhCEk", route: "direct", receipt_path: "/ainonymous/v1/receipts/ab" } };
+const part = (content: string) => `data: ${JSON.stringify({ choices: [{ delta: { content }, finish_reason: null }] })}\n`;
+
+describe("the connection to the node", () => {
+  it("shows the stages of joining, then what can be asked", async () => {
+    const states: BackendState[] = [];
+    network = null;
+    models = [];
+    backend = new SidecarBackend();
+    backend.subscribe((state) => states.push(state));
+    for (const next of [{ state: "joining", stage: "relay" }, { state: "joining", stage: "peers" }, { state: "ready", peers: 1 }]) {
+      await vi.advanceTimersByTimeAsync(1_600);
+      network = next;
+    }
+    await vi.advanceTimersByTimeAsync(1_600);
+    models = [entry];
+    await vi.advanceTimersByTimeAsync(1_600);
+    expect(states.map((state) => (state.at === "joining" ? state.stage : state.at))).toEqual(["connecting", "starting", "relay", "peers", "providers", "ready"]);
+  });
+
+  it("is lost and comes back", async () => {
+    const { backend } = await connect();
+    const working = globalThis.fetch;
+    vi.stubGlobal("fetch", () => Promise.reject(new TypeError("refused")));
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(backend.state.at).toBe("offline");
+    vi.stubGlobal("fetch", working);
+    backend.wake();
+    await vi.advanceTimersByTimeAsync(10);
+    expect(backend.state.at).toBe("ready");
+  });
+
+  it("asks for the key when the node does", async () => {
+    vi.stubGlobal("fetch", async () => json({ error: { code: "missing_api_key", message: "an API key is needed", hint: "h" } }, 401));
+    backend = new SidecarBackend();
+    await vi.advanceTimersByTimeAsync(10);
+    expect(backend.state).toEqual({ at: "blocked", why: "key_needed" });
+  });
+});
+
+describe("what is shown before asking", () => {
+  it("is speed as measured, and who reads along", async () => {
+    const { backend, model } = await connect();
+    expect(model.providers).toMatchObject([{ key: "uhCAkPEER", tokensPerS: 120.5, kinship: "friend", waiting: 1 }]);
+    expect(backend.readers(model, null)).toMatchObject({ by: "one", others: 0 });
+    models = [{ ...entry, providers: ["uhCAkPEER", "uhCAkOTHER"] }];
+    await vi.advanceTimersByTimeAsync(6_000);
+    expect(backend.readers(model, null)).toEqual({ by: "one_of", count: 2, strangers: 1 });
+    expect(backend.readers(model, "uhCAkOTHER")).toMatchObject({ by: "one", provider: { key: "uhCAkOTHER" }, others: 1 });
+    models = [{ ...entry, local: true }];
+    await vi.advanceTimersByTimeAsync(6_000);
+    expect(backend.readers(model, null)).toEqual({ by: "self" });
+  });
+
+  it("leaves out what cannot chat", async () => {
+    models = [entry, { ...entry, id: "vectors", details: { embedding: true } }, { ...entry, id: "broken", state: "failed" }];
+    const { backend } = await connect();
+    expect(backend.state).toMatchObject({ models: [{ id: "tiny:q8_0", name: "tiny", quantization: "q8_0" }] });
+  });
+
+  it("is the network with what is known of it", async () => {
+    const { backend } = await connect();
+    const seen = await backend.network();
+    expect(seen).toMatchObject({ self: "uhCAkSELF", network: "uhC0k", online: 1 });
+    expect(seen.peers).toMatchObject([{ kinship: "self" }, { key: "uhCAkPEER", roundTripMs: 2.5, freeSlots: 0, models: [{ label: "tiny q8_0", isMeasured: true }] }]);
+  });
+});
+
+describe("asking through the node", () => {
+  it("streams, counts, and follows the receipt", async () => {
+    let looks = 0;
+    reply = (path) => {
+      if (path === "/v1/chat/completions") return stream([": queued 2\n", part("Par"), part("is."), `data: ${JSON.stringify(last)}\n`, "data: [DONE]\n"], { "x-ainonymous-id": "ab", "x-ainonymous-provider": "uhCAkPEER", "x-ainonymous-route": "direct", "x-ainonymous-why": "the only one" });
+      looks += 1;
+      return json({ batch: looks > 1 ? "uhCkk" : null, checked: looks > 1, problem: null });
+    };
+    const heard = await ask();
+    expect(heard.map(({ type }) => type)).toEqual(["asked", "queued", "queued", "text", "text", "answered", "receipt"]);
+    expect(heard[0]).toMatchObject({ provider: { key: "uhCAkPEER", kinship: "friend" }, why: "the only one", route: "direct" });
+    expect(heard[2]).toEqual({ type: "queued", before: 2 });
+    expect(heard[5]).toMatchObject({ statement: { completionTokens: 2, tokensPerS: 50, firstTokenMs: 12 }, asked: { spec: "uhCEk" } });
+    expect(heard[6]).toEqual({ type: "receipt", receipt: { at: "checked", action: "uhCkk" } });
+  });
+
+  it("says that the own engine gives no receipt", async () => {
+    reply = () => stream([part("Hi"), `data: ${JSON.stringify({ ...last, ainonymous: { ...last.ainonymous, receipt_path: null, route: "local" } })}\n`, "data: [DONE]\n"], { "x-ainonymous-route": "local" });
+    const heard = await ask();
+    expect(heard.at(-1)).toEqual({ type: "receipt", receipt: { at: "none" } });
+    expect(heard[0]).toMatchObject({ provider: { isOwn: true } });
+  });
+
+  it.each([
+    [503, "no_provider", "no_provider", "m"],
+    [502, "provider_gone", "gone", "m"],
+    [400, "not_for_peers", "refused", "m · h"],
+  ])("has words for refusals: %i %s", async (status, code, named, detail) => {
+    reply = () => json({ error: { code, message: "m", hint: "h" } }, status);
+    expect((await ask()).at(-1)).toEqual({ type: "failed", failure: { code: named, detail } });
+  });
+
+  it("names an error in the middle, and an end without an end", async () => {
+    reply = () => stream([part("half"), `data: {"error":{"code":"provider_gone","message":"m","hint":"h"}}\n`]);
+    expect((await ask()).slice(-2)).toMatchObject([{ text: "half" }, { failure: { code: "gone" } }]);
+    backend?.close();
+    reply = () => stream([part("half")]);
+    expect((await ask()).at(-1)).toMatchObject({ failure: { code: "disconnected" } });
+  });
+
+  it("is silent once it is stopped", async () => {
+    const stop = new AbortController();
+    reply = (_, init) => new Promise((_, reject) => init.signal?.addEventListener("abort", () => reject(new DOMException("", "AbortError"))));
+    setTimeout(() => stop.abort(), 100);
+    expect(await ask({ stop: stop.signal })).toEqual([]);
+  });
+
+  it("writes the question as OpenAI does", async () => {
+    const { model } = await connect();
+    const images = new Map([[0, ["data:image/png;base64,AA=="]]]);
+    expect(bodyOf(options(model, { images }))).toEqual({
+      ...{ model: "tiny:q8_0", stream: true, temperature: 0.25, top_p: 0.95, min_p: 0, top_k: 64, seed: 7 },
+      messages: [{ role: "user", content: [{ type: "text", text: "?" }, { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } }] }],
+    });
+    const two = { ...model, providers: [...model.providers, { ...model.providers[0]!, key: "uhCAkOTHER" }] };
+    expect(bodyOf(options(two, { avoid: new Set(["uhCAkPEER"]) }))["ainonymous"]).toEqual({ provider: "uhCAkOTHER" });
+  });
+});
+
+describe("orders to the node", () => {
+  it("carry the token, and nothing else does", async () => {
+    reply = () => json({});
+    const node = new NodeControl("secret");
+    await node.pause(true);
+    await node.pull("x");
+    await node.load("x");
+    const tokens = requests.map(({ path, init }) => [path, (init.headers as Record<string, string>)["x-ainonymous-token"]]);
+    expect(tokens).toEqual([["/ainonymous/v1/pause", "secret"], ["/ainonymous/v1/pulls", "secret"], ["/models/load", undefined]]);
+    expect(requests.every(({ init }) => init.credentials === "same-origin" && init.redirect === "error")).toBe(true);
+  });
+});
+
+describe("a stream of events", () => {
+  const read = async (...chunks: (string | Uint8Array)[]) => {
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const chunk of chunks) controller.enqueue(typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk);
+        controller.close();
+      },
+    });
+    const found: string[] = [];
+    for await (const line of events(body)) found.push(line.type === "data" ? line.data : `#${line.text}`);
+    return found;
+  };
+
+  it("may be cut anywhere", async () => {
+    expect(await read("da", "ta: a\n", "\n: c\r\ndata:b\r", "\n")).toEqual(["a", "#c", "b"]);
+    const euro = new TextEncoder().encode("data: €\n");
+    expect(await read(euro.subarray(0, 7), euro.subarray(7))).toEqual(["€"]);
+  });
+});

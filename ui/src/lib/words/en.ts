@@ -1,0 +1,406 @@
+// Every text of the page in English, in one place: what happened, and what the reader can do. The shape of every other
+// catalogue. Must not decide when it is shown.
+import type { Answer } from "../chat/answer";
+import type { AuditState, BackendState, Blocked, FailureCode, Kinship, Model, Peer, Provider, Readers, ReceiptState, Route, Stage, Statement } from "../chat/backend";
+import type { Unfit } from "../chat/files";
+import type { FinishReason } from "../generated/types";
+import type { LocalModel, ModelEntry, Offer, Pull, Status } from "../sidecar/types";
+import { figures, shortKey } from "./figures";
+
+const { number, bytes, duration, counted } = figures("en");
+
+/** Two significant digits are enough to compare speeds. */
+function speed(tokensPerS: number): string {
+  return `${tokensPerS < 10 ? tokensPerS.toFixed(1) : number(tokensPerS)} tok/s`;
+}
+
+function who({ key, kinship }: Pick<Provider, "key" | "kinship">): string {
+  if (kinship === "self") return "your own node";
+  if (kinship === "own") return `your node ${shortKey(key)}`;
+  if (kinship === "friend") return `friend ${shortKey(key)}`;
+  return shortKey(key);
+}
+
+const others = (count: number) => (count > 0 ? ` If it does not answer, ${counted(count, "other", "others")} may be asked.` : "");
+
+export interface Said {
+  readonly what: string;
+  readonly remedy: string;
+}
+
+export interface Told {
+  readonly short: string;
+  /** What is going on and what to do; empty when there is nothing to do. */
+  readonly long: string;
+}
+
+const blocked: Record<Blocked, string> = {
+  no_environment: "This page was opened outside of a Holochain runtime. Run “ainonymous up” and open the address that it prints.",
+  token_refused: "The conductor no longer accepts this page, for example because it was restarted. Reload the page.",
+  app_missing: "The AInonymous app is not installed or not enabled in this conductor.",
+  not_authorised: "The conductor does not let this page call the app. Reload the page to get new permission.",
+  key_needed: "The node asks for its key. Open the address that “ainonymous up” printed when it last started.",
+};
+
+export const en = {
+  number,
+  speed,
+  who,
+
+  // The frame
+  newConversation: "New chat",
+  conversations: "Conversations",
+  views: "Views",
+  menu: "Menu",
+  openMenu: "Open the menu",
+  closeMenu: "Close the menu",
+  skip: "Skip to the conversation",
+  untitled: "Untitled",
+  network: "Network",
+  node: "My node",
+  settings: "Settings",
+  close: "Close",
+  cancel: "Cancel",
+  keep: "Keep it",
+  remove: "Delete",
+  removeNamed: (name: string) => `Delete ${name}`,
+  copied: "Copied",
+  reconnect: "Try now",
+  reload: "Reload the page",
+
+  // Where the connection stands
+  state(state: BackendState): Told {
+    switch (state.at) {
+      case "connecting":
+        return { short: "Connecting…", long: "" };
+      case "offline":
+        return {
+          short: "Offline",
+          long: `Your node does not answer; trying again in ${counted(Math.max(1, Math.round(state.retryInMs / 1_000)), "second", "seconds")}. Check that it runs: “ainonymous status”.`,
+        };
+      case "joining":
+        return { short: "Joining…", long: "Nobody who serves a model is in sight yet. A new node needs up to a minute to hear of others." };
+      case "ready":
+        return { short: `Ready · ${counted(state.models.length, "model", "models")}`, long: "" };
+      case "blocked":
+        return { short: "Not connected", long: blocked[state.why] };
+    }
+  },
+  stages: "How far it is",
+  stage: {
+    starting: "Conductor",
+    relay: "Relay",
+    bootstrap: "Announced",
+    peers: "Peers",
+    providers: "Models",
+  } satisfies Record<Stage, string> as Record<Stage, string>,
+  stageRemedy: {
+    starting: "The conductor takes long. “ainonymous doctor” says what is wrong with this machine.",
+    relay: "The relay gives no address. Check the network connection, and the address after “--bootstrap”.",
+    bootstrap: "The bootstrap server does not know this node yet. Check the address after “--bootstrap”.",
+    peers: "Nobody else is online in this network. Start a second node, or ask whoever invited you.",
+    providers: "Peers are there, but none serves a model. Share one yourself: “ainonymous serve gemma-4-e4b”.",
+  } satisfies Record<Stage, string> as Record<Stage, string>,
+
+  // Before the first question
+  welcome: "Ask a model that somebody shares.",
+  welcomeDetail:
+    "Your question goes from your own node to a node that runs the model, and the answer comes back as it is written. There is no server in between, no account and no coin. Below each answer stands who wrote it and what its receipt is worth.",
+  examples: "Examples",
+  exampleQuestions: ["What is the capital of France?", "Explain public keys to a ten-year-old.", "Write a haiku about the sea."],
+
+  // A conversation
+  transcript: "Conversation",
+  you: "You",
+  answer: "Answer",
+  model: "Model",
+  models: "Models",
+  noModel: "No model yet",
+  chooseModel: "Choose a model",
+  modelFacts({ providers, contextTokens, takesImages, rests }: Model): string {
+    const fastest = Math.max(0, ...providers.map(({ tokensPerS }) => tokensPerS));
+    const waits = providers.flatMap(({ waiting }) => (waiting === null ? [] : [waiting]));
+    const own = providers.some(({ isOwn }) => isOwn);
+    const peers = providers.filter(({ isOwn }) => !isOwn).length;
+    const parts = [own ? (peers > 0 ? `here and ${counted(peers, "peer", "peers")}` : "here") : counted(peers, "peer", "peers")];
+    if (fastest > 0) parts.push(`up to ${speed(fastest)}`);
+    if (waits.length > 0) parts.push(Math.min(...waits) === 0 ? "no wait" : `${counted(Math.min(...waits), "question waits", "questions wait")}`);
+    parts.push(`${number(contextTokens)} tokens of context`);
+    if (takesImages) parts.push("sees images");
+    if (rests) parts.push("is loaded when asked");
+    return parts.join(" · ");
+  },
+  question: "Your question",
+  placeholder: "Ask something",
+  send: "Send",
+  stop: "Stop",
+  retry: "Ask again",
+  retryElsewhere: "Ask another provider",
+  regenerate: "Answer again",
+  edit: "Edit and ask again",
+  editing: "You are editing an earlier question; the old answer stays in its branch.",
+  branch: (at: number, count: number) => `${at} / ${count}`,
+  branchBefore: "Earlier branch",
+  branchAfter: "Later branch",
+  copyQuestion: "Copy the question",
+  copyAnswer: "Copy the answer",
+  copyCode: "Copy the code",
+  code: "Code",
+  table: "Table",
+  thoughts: "Thoughts",
+  toEnd: "To the end",
+  attach: "Add files",
+  attachments: "Files",
+  unfit(name: string, why: Unfit): string {
+    const because: Record<Unfit, string> = {
+      too_large: "is too large.",
+      not_text: "is neither text nor an image.",
+      no_image_here: "is an image, and this model is not asked about images from here.",
+      image_unreadable: "cannot be read.",
+    };
+    return `${name} ${because[why]}`;
+  },
+  leftOut: (count: number) => `The first ${counted(count, "exchange was", "exchanges were")} not sent along: no question may be longer.`,
+  keys: "Enter sends · Shift+Enter starts a new line · Esc stops · ↑ edits the last question",
+  readers(readers: Readers): string {
+    switch (readers.by) {
+      case "self":
+        return "Only your own node reads this.";
+      case "one":
+        return `One ${readers.provider.kinship === "own" ? "node of yours" : readers.provider.kinship === "friend" ? "friend" : "stranger"} reads this: ${shortKey(readers.provider.key)}.${others(readers.others)}`;
+      case "one_of":
+        return readers.strangers === readers.count
+          ? `One stranger of ${number(readers.count)} reads this, chosen when you send.`
+          : `One of ${number(readers.count)} nodes reads this, ${counted(readers.strangers, "stranger", "strangers")} among them.`;
+    }
+  },
+
+  // Options
+  options: "System prompt and parameters",
+  systemPrompt: "System prompt",
+  systemPlaceholder: "What the model shall keep in mind in this conversation",
+  option: { temperature: "Temperature", topP: "Top p", topK: "Top k", maxTokens: "Longest answer, in tokens", seed: "Seed" },
+  usual: "as it comes",
+  optionsDetail: "Empty fields mean the usual. They hold for this conversation.",
+  reset: "Back to the usual",
+
+  // An answer on its way
+  phase: { asking: "Finding a peer…", reading: "The model reads…", writing: "Writing…" },
+  queued: (before: number) => `Queued: ${counted(before, "question is", "questions are")} before yours.`,
+  passedOn: (count: number) => `${counted(count, "provider", "providers")} did not answer; asking another.`,
+  soFar: (tokens: number, perS: number) => (perS > 0 ? `${counted(tokens, "token", "tokens")} · ${speed(perS)}` : counted(tokens, "token", "tokens")),
+  stopped: "Stopped.",
+  finish: {
+    stop: "",
+    length: "The answer reached the longest length that fits.",
+    cancelled: "The provider ended the answer early.",
+  } satisfies Record<FinishReason, string> as Record<FinishReason, string>,
+  spoken({ phase, text }: Answer): string {
+    if (phase === "done") return `Answer complete. ${text.slice(0, 600)}`;
+    return phase === "writing" ? "The answer is being written." : phase === "stopped" ? "Stopped." : "";
+  },
+
+  // Below an answer
+  provider: "Provider",
+  ownNode: "your own node",
+  why: "Why this node",
+  whyUnsaid: (isOwn: boolean): string => (isOwn ? "It has the model, so nobody else is told." : "Of those that serve the model, faster ones are asked more often; a conversation stays where it began."),
+  route: "Route",
+  routes: {
+    local: "On this machine.",
+    direct: "Directly, over an encrypted connection between the two nodes.",
+    routed: "Through a router, which sees that you talk, and not what.",
+    signals: "By signals, encrypted between the two conductors.",
+    posted: "By a sealed entry in the shared data.",
+  } satisfies Record<Route, string> as Record<Route, string>,
+  figures: "Figures",
+  statement({ promptTokens, completionTokens, tokensPerS }: Statement, firstTokenMs: number | null): string {
+    const parts = [`${number(promptTokens)} tokens read`, `${counted(completionTokens, "token", "tokens")} written`];
+    if (firstTokenMs !== null) parts.push(`first after ${number(firstTokenMs)} ms`);
+    if (tokensPerS > 0) parts.push(speed(tokensPerS));
+    return parts.join(" · ");
+  },
+  receiptName: "Receipt",
+  receipt(receipt: ReceiptState): Told {
+    switch (receipt.at) {
+      case "none":
+        return { short: "", long: "There is no receipt: your own node answered, and it need not prove anything to itself." };
+      case "signed":
+        return { short: "Receipt signed", long: "The provider signed for exactly this question and answer. Waiting for it to publish the receipt." };
+      case "checked":
+        return {
+          short: "Receipt checked ✓",
+          long: `The receipt is signed by the provider, covers exactly this question and answer, and stands in the published batch ${receipt.action}.`,
+        };
+      case "unpublished":
+        return { short: "Receipt not published", long: "The provider signed a receipt but did not publish it in time." };
+      case "unreachable":
+        return { short: "Receipt not found", long: `The provider says that the receipt stands in batch ${receipt.action}, which could not be fetched.` };
+      case "false":
+        return { short: "Receipt false ✗", long: `The published batch ${receipt.action} does not contain the receipt that the provider signed. Do not build on this answer.` };
+    }
+  },
+  auditName: "Audit",
+  audit: { unaudited: "unaudited", audited: "audited", disputed: "disputed" } satisfies Record<AuditState, string> as Record<AuditState, string>,
+  auditLong: {
+    unaudited: "Nobody has replayed this answer. The receipt binds the provider to its claim; that the claim is true was not checked.",
+    audited: "Others have replayed this answer and found what the provider claims.",
+    disputed: "Others have replayed this answer and found something else than the provider claims.",
+  } satisfies Record<AuditState, string> as Record<AuditState, string>,
+
+  failure: {
+    empty: { what: "There is no question.", remedy: "Write something first." },
+    too_long: { what: "The question is longer than may be sent.", remedy: "Shorten it." },
+    no_provider: { what: "No provider serves this model now.", remedy: "Choose another model or ask again later." },
+    not_sent: { what: "The question could not be sent.", remedy: "Ask again." },
+    disconnected: { what: "The connection to your node broke.", remedy: "It is being restored; ask again when it is." },
+    silent: { what: "The provider does not answer.", remedy: "Ask another provider." },
+    gone: { what: "The provider fell silent in the middle of the answer.", remedy: "Ask another provider." },
+    broken: { what: "The provider broke the protocol, so its answer is not trusted.", remedy: "Ask another provider." },
+    unknown_model: { what: "The provider no longer serves this model.", remedy: "Ask another provider." },
+    busy: { what: "The provider’s queue is full.", remedy: "Ask another provider, or again in a while." },
+    prompt_too_long: { what: "The conversation no longer fits into the model’s context.", remedy: "Start a new chat or choose a model with more context." },
+    malformed: { what: "The provider could not read the question.", remedy: "Reload the page; your node may be older." },
+    draining: { what: "The provider is shutting down.", remedy: "Ask another provider." },
+    engine_failed: { what: "The provider’s engine failed.", remedy: "Ask another provider." },
+    unknown_request: { what: "The provider has lost the question.", remedy: "Ask again." },
+    not_admitted: { what: "The provider does not hold you for a member of this network.", remedy: "Ask again in a moment, or ask a founder whether you were revoked." },
+    cannot_see: { what: "The provider’s model sees no images.", remedy: "Ask another provider." },
+    must_be_known: { what: "The provider answers only agents that it knows.", remedy: "Ask another provider." },
+    refused: { what: "Your node refused the question.", remedy: "It says why below." },
+    interrupted: { what: "This answer was interrupted.", remedy: "Its tab was closed or the machine stopped; ask again." },
+  } satisfies Record<FailureCode, Said> as Record<FailureCode, Said>,
+
+  // Network
+  looking: "Looking…",
+  networkSummary: (peers: number, models: number, online: number | null) =>
+    `${counted(peers, "node serves", "nodes serve")} ${counted(models, "model", "models")}${online === null ? "" : ` · ${counted(online, "peer", "peers")} online`}`,
+  networkFailing: "Your node does not answer; what is shown may be old.",
+  networkEmpty: "Nobody serves a model in this network yet. “ainonymous serve gemma-4-e4b” shares one from a machine with a good processor.",
+  networkOwn: "A network of your own, for friends or a company, is made on the command line; this prints an invite with a QR code:",
+  graph: (peers: number, models: number) => `Picture of ${counted(peers, "node", "nodes")} and ${counted(models, "model", "models")}; the table below says the same.`,
+  graphLegend: "Further right is further away, by round trip; a line leads to each model that a node serves, thicker where it is faster.",
+  graphLeft: (count: number) => `${counted(count, "more distant node is", "more distant nodes are")} only in the table.`,
+  peers: "Nodes",
+  peer: "Node",
+  nameOf: ({ key, kinship }: Pick<Peer, "key" | "kinship">) => (kinship === "self" ? "You" : shortKey(key)),
+  kinship: { self: "this node", own: "yours", friend: "friend", lan: "nearby", public: "stranger" } satisfies Record<Kinship, string> as Record<Kinship, string>,
+  speedName: "Speed",
+  claimedSpeed: (tokensPerS: number, isMeasured: boolean) => (tokensPerS === 0 ? "–" : isMeasured ? speed(tokensPerS) : `${speed(tokensPerS)} claimed`),
+  roundTrip: "Round trip",
+  capacity: "Capacity",
+  capacityOf: ({ waiting, freeSlots, slots }: Peer) => {
+    if (freeSlots !== null && slots !== null) return waiting ? `${counted(waiting, "waits", "wait")}` : `${number(freeSlots)} of ${number(slots)} free`;
+    return waiting === null ? "unknown" : waiting === 0 ? "nobody waits" : counted(waiting, "waits", "wait");
+  },
+  notAnswering: "did not answer lately",
+  routeTo: { self: "this machine", direct: "direct", routed: "through a router", signals: "by signals" } satisfies Record<Peer["route"], string> as Record<Peer["route"], string>,
+  heard: "Heard of",
+  here: "here",
+  now: "now",
+  none: "none",
+  unknown: "unknown",
+  notAsked: "not asked yet",
+  notYet: "not yet",
+  notJoined: "not joined yet",
+  networkId: "Network",
+  readAgo: "Read",
+  ms: (ms: number) => `${ms < 10 && !Number.isInteger(ms) ? ms.toFixed(1) : number(ms)} ms`,
+  ago: (seconds: number) => (seconds < 2 ? "just now" : `${duration(seconds)} ago`),
+
+  // My node
+  nodeSummary: (status: Status) => {
+    const phase = { starting: "starting", running: "running", degraded: "running, with a problem", draining: "stopping" }[status.phase.phase];
+    return `${phase} for ${duration(status.uptime_s)}`;
+  },
+  nodeFailing: "The node does not answer. Check that it runs: “ainonymous status”.",
+  nodeStopped: "The node was stopped. “ainonymous up” starts it again; open the address that it prints.",
+  runningNow: "answers in the making",
+  queuedNow: "questions wait",
+  answeredForPeers: "answered for others",
+  askedHere: "asked from here",
+  servedOverTime: "Answered for others",
+  askedOverTime: "Asked from here",
+  plotTotal: (total: number, spanS: number) => (spanS === 0 ? "nothing yet" : `${number(total)} in ${duration(spanS)}`),
+  plotBar: (count: number, atS: number) => `${number(count)} until ${new Date(atS * 1_000).toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit" })}`,
+  modelsHere: "Models on this machine",
+  noModelsHere: "No model is on this machine. Pull one below, or “ainonymous pull gemma-4-e4b”.",
+  modelHere(model: ModelEntry, local: LocalModel | undefined): string {
+    const parts = [bytes(model.file_bytes), `${number(model.context_tokens)} tokens of context`];
+    if (local?.info !== undefined) {
+      const { backend, backend_detail, gpu_layers, threads } = local.info;
+      parts.push(backend_detail || backend);
+      parts.push(gpu_layers > 0 ? `${counted(gpu_layers, "layer", "layers")} on the GPU` : counted(threads, "thread", "threads"));
+    }
+    if (local?.engine !== undefined) parts.push(`${number(local.engine.running)} running, ${number(local.engine.queued)} waiting`);
+    if (model.unloads_in_s !== null) parts.push(`leaves memory in ${duration(model.unloads_in_s)}`);
+    return parts.join(" · ");
+  },
+  modelState: { loaded: "loaded", loading: "loading", unloaded: "on disk", failed: "failed" } satisfies Record<ModelEntry["state"], string> as Record<ModelEntry["state"], string>,
+  load: "Load",
+  loading: "Loading…",
+  unload: "Unload",
+  pullTitle: "Get a model",
+  pull: "Pull",
+  pullName: "Name",
+  pullHint: "A name of the catalogue, “hf:owner/repository”, or an address. It is checked by its digest, and resumes where it stopped.",
+  pulls: "Models that come",
+  offer: ({ about_bytes, memory_bytes, note }: Offer) => `${bytes(about_bytes)}, wants ${bytes(memory_bytes)} of memory. ${note}`,
+  pullState({ state, phase, bytes_done, bytes_total }: Pull): string {
+    if (state === "done") return "Pulled and checked.";
+    if (state === "failed") return "Failed; what came is kept.";
+    if (state === "cancelled") return "Cancelled; what came is kept.";
+    const part = bytes_total > 0 ? `${bytes(bytes_done)} of ${bytes(bytes_total)}` : bytes(bytes_done);
+    return `${phase === "checking" ? "Checking" : "Coming"}: ${part}`;
+  },
+  limits: "What it gives and takes",
+  sharing: "Sharing",
+  shares: "Peers may use the models here.",
+  sharesNot: "Nobody but you uses the models here.",
+  sharesPaused: "Paused: questions of peers are refused.",
+  refusedName: "Refused",
+  receiptsName: "Receipts",
+  receiptsCounted: (published: number, checked: number) => `${number(published)} published, ${number(checked)} of others checked`,
+  memory: "Memory",
+  memoryOf({ rss_bytes, models }: Status): string {
+    const workers = models.reduce((sum, { engine }) => sum + (engine?.worker_rss_bytes ?? 0), 0);
+    return `${rss_bytes === null ? "unknown" : bytes(rss_bytes)} for the node, ${bytes(workers)} for the models`;
+  },
+  version: "Version",
+  pause: "Pause sharing",
+  resume: "Share again",
+  pauseDetail: "While sharing is paused, answers in the making are finished and new questions of peers are refused. You can go on asking.",
+  stopNode: "Stop the node",
+  stopDetail: (running: number) =>
+    `New questions are refused, ${running === 0 ? "nothing is in the making" : `${counted(running, "answer", "answers")} in the making get a few seconds`}, receipts are published, then the program ends. This page stops working.`,
+
+  // Settings
+  language: "Language",
+  look: "Look",
+  looks: { system: "As the system", light: "Light", dark: "Dark" },
+  keptDetail: "They are kept in this browser on this machine, and nowhere else. Whoever can use this browser profile can read them. What a provider has read is not undone by deleting.",
+  notKept: "This browser keeps nothing: conversations are gone when the page closes.",
+  export: "Export as JSON",
+  import: "Import",
+  removeAll: "Delete all conversations",
+  removeAllDetail: (count: number) => `${counted(count, "conversation is", "conversations are")} deleted from this browser for good.`,
+  removedAll: "All conversations were deleted.",
+  exported: (count: number) => `${counted(count, "conversation was", "conversations were")} exported.`,
+  imported: (count: number) => `${counted(count, "conversation was", "conversations were")} imported.`,
+  importRefused: "This file holds no conversations of this page.",
+  privacy: "Who reads along",
+  privacyDetail: "The node that answers reads your question and its answer. Both are encrypted on the way and never stand in the shared data in the clear. Before you send, a line names who will read it.",
+  waySidecar: "This page asks through the node that served it: directly where it can, and your own node first if it has the model.",
+  wayConductor: "This page asks through the conductor of its runtime: by signals, which show your agent key to the provider.",
+  keyboard: "Keyboard",
+  shortcuts: [
+    ["Enter", "sends the question"],
+    ["Shift+Enter", "starts a new line"],
+    ["Esc", "stops the answer, or ends editing"],
+    ["↑", "edits the last question, while the field is empty"],
+    ["/", "leads to the field"],
+    ["Ctrl+Shift+O", "starts a new chat"],
+  ] as readonly (readonly [string, string])[],
+};
+
+export type Catalogue = typeof en;
