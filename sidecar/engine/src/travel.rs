@@ -15,7 +15,19 @@ use serde_json::{Map, Value};
 
 impl From<&Question> for ChatInput {
     fn from(question: &Question) -> Self {
-        let Question { prompt, sampling, adjust, constraint, max_tokens, stop, logprobs, ignore_end, begun } = question;
+        // Fingerprints are the answering side's affair.
+        let Question {
+            prompt,
+            sampling,
+            adjust,
+            constraint,
+            max_tokens,
+            stop,
+            logprobs,
+            fingerprint: _,
+            ignore_end,
+            begun,
+        } = question;
         let (messages, mut more) = match prompt {
             Prompt::Chat(chat) => sent_chat(chat),
             Prompt::Text(text) => (vec![], instead(ChatPrompt::Text(text.clone()))),
@@ -70,7 +82,18 @@ impl TryFrom<ChatInput> for Question {
         };
         let adjust = adjust.map_or_else(Adjust::default, Adjust::from);
         let constraint = constraint.map(Constraint::try_from).transpose()?;
-        Ok(Self { prompt, sampling, adjust, constraint, max_tokens, stop, logprobs, ignore_end, begun })
+        Ok(Self {
+            prompt,
+            sampling,
+            adjust,
+            constraint,
+            max_tokens,
+            stop,
+            logprobs,
+            fingerprint: false,
+            ignore_end,
+            begun,
+        })
     }
 }
 
@@ -229,7 +252,7 @@ fn milli(value: f32) -> i32 {
 }
 
 impl From<More> for ChunkMore {
-    fn from(More { reasoning, tool_calls, logprobs }: More) -> Self {
+    fn from(More { reasoning, tool_calls, logprobs, fingerprint: _ }: More) -> Self {
         let call = |ToolCallPart { index, begins, arguments }: ToolCallPart| ToolCallPiece {
             index,
             begins: begins.map(|(id, name)| ToolCallBegin { id, name }),
@@ -271,7 +294,7 @@ pub fn more_of_each(more: ChunkMore) -> Vec<More> {
     };
     let mut logprobs = logprobs.into_iter().map(likely);
     let tool_calls = tool_calls.into_iter().map(call).collect();
-    let first = More { reasoning, tool_calls, logprobs: logprobs.next() };
+    let first = More { reasoning, tool_calls, logprobs: logprobs.next(), fingerprint: None };
     let rest = logprobs.map(|likely| More { logprobs: Some(likely), ..More::default() });
     std::iter::once(first).chain(rest).collect()
 }
@@ -320,6 +343,7 @@ mod tests {
             max_tokens: 30,
             stop: vec!["END".into()],
             logprobs: Some(3),
+            fingerprint: false,
             ignore_end: true,
             begun: vec![5, 6],
         }
@@ -378,6 +402,7 @@ mod tests {
             reasoning: "Hm.".into(),
             tool_calls: vec![ToolCallPart { index: 2, begins, arguments: "{".into() }],
             logprobs: Some(likely(1)),
+            fingerprint: None,
         };
         let second = More { logprobs: Some(likely(2)), ..More::default() };
         let mut chunk = ChunkMore::from(first.clone());

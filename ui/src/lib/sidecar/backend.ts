@@ -298,6 +298,8 @@ const failures: Record<string, FailureCode> = {
   provider_draining: "draining",
   provider_engine_failed: "engine_failed",
   provider_not_admitting: "not_admitted",
+  provider_cannot_see: "cannot_see",
+  must_be_known: "must_be_known",
   prompt_too_long: "prompt_too_long",
   prompt_too_large: "too_long",
   draining: "draining",

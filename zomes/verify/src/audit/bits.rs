@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether nothing is left but zeros that fill the last byte.
-    pub(super) fn is_at_end(mut self) -> bool {
+    pub(super) fn ends_here(mut self) -> bool {
         let left = self.bytes.len() * 8 - self.at;
         left < 8 && self.bits(left as u32) == Some(0)
     }

@@ -79,7 +79,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Position>, Breach> {
         window.push(read_position(&mut reader, stated).ok_or(Breach::Undecodable { what })?);
     }
     window.iter().try_for_each(|position| position_bounds(position))?;
-    if width(&window) != stated || !reader.is_at_end() {
+    if width(&window) != stated || !reader.ends_here() {
         return Err(Breach::NotCanonical { what });
     }
     Ok(window)

@@ -33,8 +33,8 @@ const SALT: Bytes32 = Bytes32([43; 32]);
 const TEXT: &str = "Paris is the capital.";
 
 pub fn question() -> ChatInput {
-    let message = ChatMessage { role: ChatRole::User, content: "What is the capital of France?".into() };
-    ChatInput { messages: vec![message], sampling: Sampling::default(), max_tokens: 64, stop: vec![] }
+    let message = ChatMessage::new(ChatRole::User, "What is the capital of France?");
+    ChatInput { messages: vec![message], sampling: Sampling::default(), max_tokens: 64, stop: vec![], more: None }
 }
 
 fn tokens() -> Vec<u32> {
@@ -91,9 +91,12 @@ pub fn offer(role: Role, spec: &SpecRef) -> Capability {
         sealing_key: Bytes32([5; 32]),
         transport_key: None,
         addresses: vec![],
+        must_be_known: false,
         backend: Backend::Cpu,
         backend_detail: if role == Role::Provider { "avx2, one" } else { "avx512, another" }.into(),
         models,
+        router: None,
+        region: None,
     }
 }
 
