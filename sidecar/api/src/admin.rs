@@ -9,7 +9,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::Json;
 use serde::Serialize;
-use serde_json::json;
 use std::time::Duration;
 
 /// Longest time that a caller can wait for a receipt to be checked.

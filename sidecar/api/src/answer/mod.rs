@@ -202,7 +202,8 @@ impl Piece {
         match event {
             AnswerEvent::Queued { position } => Self::Queued(position),
             AnswerEvent::Text { text, tokens: _, more } => {
-                let More { reasoning, tool_calls, logprobs } = more.map(|more| *more).unwrap_or_default();
+                let More { reasoning, tool_calls, logprobs, fingerprint: _ } =
+                    more.map(|more| *more).unwrap_or_default();
                 Self::Part(Part { text, reasoning, tool_calls, logprobs })
             }
             AnswerEvent::Done(done) => Self::Done(done),

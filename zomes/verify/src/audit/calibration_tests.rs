@@ -123,6 +123,9 @@ fn classes_leave_out_what_makes_no_difference() {
         addresses: vec![],
         backend,
         backend_detail: detail.into(),
+        must_be_known: false,
+        router: None,
+        region: None,
         models: vec![],
     };
     assert_eq!(class(&capability(Backend::Cpu, "avx2, AMD Ryzen 7")), "cpu-avx2");
