@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{timeout_at, Instant};
 
 /// Silence is unusual after so many times the usual gap.
-const GAPS: u32 = 4;
+const GAPS: u32 = 2;
 /// It is never broken sooner.
 const PATIENCE_MIN: Duration = Duration::from_millis(40);
 /// Nor first broken later: providers say at least that they are there oftener than this.
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn patience_follows_the_usual_gap_within_its_bounds() {
         let begun = Instant::now();
-        for (gap, patience) in [(1, 40), (20, 80), (30, 120), (200, 250)] {
+        for (gap, patience) in [(1, 40), (20, 40), (30, 60), (60, 120), (200, 250)] {
             let mut silence = Patience::from(begun);
             let mut now = begun;
             for _ in 0..100 {
