@@ -4,7 +4,7 @@
 
 use crate::buckets::{self, not_before};
 use ainonymous_conductor::{Conductor, ConductorError};
-use ainonymous_protocol::buckets::Census;
+use ainonymous_protocol::buckets::{renew_after_us, Census};
 use ainonymous_types::{PlacesInput, Topic, TopicDepth};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const COUNT_EVERY: Duration = Duration::from_secs(3_600);
 /// Searches of one count.
 const SEARCHES: usize = 2;
-/// A link is drawn anew when it has lived for so many parts of a hundred of its age: two renewals may fail.
-const RENEW_AFTER_PERCENT: u32 = 40;
+/// Looks while a link waits to be drawn anew.
+const LOOKS: u32 = 4;
 
 /// Where this node is linked, and when it last looked.
 #[derive(Debug)]
@@ -32,7 +32,12 @@ impl Placing {
 
     /// How often to call [`Self::place`].
     pub(crate) fn every(&self) -> Duration {
-        COUNT_EVERY.min(self.link_age * RENEW_AFTER_PERCENT / 100 / 4)
+        COUNT_EVERY.min(self.renew_after() / LOOKS)
+    }
+
+    fn renew_after(&self) -> Duration {
+        let age_us = u64::try_from(self.link_age.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(renew_after_us(age_us))
     }
 
     /// Links this node under these topics, moves links where the network has grown, draws old ones anew. If it is not `at_once`,
@@ -57,7 +62,7 @@ impl Placing {
             let depth = self.depth(conductor, topic).await?;
             wanted.push(TopicDepth { topic: topic.clone(), depth });
         }
-        let renew_before = not_before(self.link_age * RENEW_AFTER_PERCENT / 100);
+        let renew_before = not_before(self.renew_after());
         let input = PlacesInput { topics: wanted, renew_before, not_before: not_before(self.link_age) };
         let done = conductor.put_places(input).await?;
         if done.drawn + done.removed > 0 {
@@ -87,18 +92,14 @@ impl Placing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ainonymous_types::limits::{LINK_AGE_US_MAX, LINK_RENEW_US};
 
     #[test]
-    fn links_are_renewed_at_the_stated_pace_and_looked_after_often_enough_for_it() {
-        let link_age = Duration::from_micros(LINK_AGE_US_MAX as u64);
-        assert_eq!((link_age * RENEW_AFTER_PERCENT / 100).as_micros(), LINK_RENEW_US as u128);
+    fn links_are_looked_after_often_enough_to_be_drawn_anew_in_time() {
         for seconds in [5, 20, 3_600, 216_000] {
-            let link_age = Duration::from_secs(seconds);
-            let placing = Placing::new(link_age);
-            // Drawn anew at the latest one look after it was due; then half of its age is left for two more tries.
-            assert!(link_age * RENEW_AFTER_PERCENT / 100 + placing.every() <= link_age / 2, "{seconds}");
+            let placing = Placing::new(Duration::from_secs(seconds));
+            // Drawn anew at the latest one look after it was due; then half of its age is left for more tries.
+            assert!(placing.renew_after() + placing.every() <= placing.link_age / 2, "{seconds}");
         }
-        assert_eq!(Placing::new(link_age).every(), COUNT_EVERY);
+        assert_eq!(Placing::new(Duration::from_secs(216_000)).every(), COUNT_EVERY);
     }
 }

@@ -12,7 +12,7 @@
 //! Which bucket is whose is judged by all (`verify::buckets`). This module names places to read and counts; it reads nothing.
 
 use crate::dice::{Dice, RANDOM_BYTES};
-use ainonymous_types::limits::{BUCKET_DEPTH_MAX, BUCKET_MEMBERS_MAX};
+use ainonymous_types::limits::{BUCKET_DEPTH_MAX, BUCKET_MEMBERS_MAX, LINK_AGE_US_MAX, LINK_RENEW_US};
 use ainonymous_types::{AgentPubKey, Place, Topic};
 use ainonymous_verify::buckets::Lot;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,13 @@ const COUNT_UNIT: u64 = 16;
 /// The depth of a network of so many providers.
 pub fn depth_for(providers: u64) -> u8 {
     (0..BUCKET_DEPTH_MAX).find(|depth| providers >> depth <= BUCKET_FILL_MAX).unwrap_or(BUCKET_DEPTH_MAX)
+}
+
+/// When to draw a link anew that readers look at for `age_us` microseconds: after a day, if they do for two and a half.
+pub fn renew_after_us(age_us: u64) -> u64 {
+    let (renew, age) = (LINK_RENEW_US.unsigned_abs(), LINK_AGE_US_MAX.unsigned_abs());
+    let after = u128::from(age_us) * u128::from(renew) / u128::from(age);
+    u64::try_from(after).unwrap_or(u64::MAX)
 }
 
 /// How many providers there seem to be, by the buckets that were read.

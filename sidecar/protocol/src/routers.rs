@@ -5,7 +5,8 @@
 
 use crate::dice::{Dice, RANDOM_BYTES};
 use ainonymous_types::{AgentPubKey, Bytes32};
-use std::net::{IpAddr, SocketAddr};
+// Addresses as values: there is no socket in `core`.
+use core::net::{IpAddr, SocketAddr};
 
 /// Most routers that are tried at once to find the best of them.
 pub const ROUTERS_PROBED_MAX: usize = 4;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test may fail by panicking.
 
-use ainonymous_protocol::buckets::{depth_for, Census, Search, BUCKET_FILL_MAX, READS_MAX};
+use ainonymous_protocol::buckets::{depth_for, renew_after_us, Census, Search, BUCKET_FILL_MAX, READS_MAX};
 use ainonymous_protocol::RANDOM_BYTES;
 use ainonymous_types::limits::{BUCKET_DEPTH_MAX as DEPTH_MAX, BUCKET_MEMBERS_MAX};
 use ainonymous_types::{AgentPubKey, EntryHash, Place, Topic};
@@ -111,6 +111,14 @@ proptest! {
         prop_assert!(!read.is_empty());
         prop_assert!(census.depth().is_some_and(|depth| depth <= DEPTH_MAX));
     }
+}
+
+#[test]
+fn links_are_drawn_anew_at_the_stated_pace() {
+    let hour = 3_600_000_000;
+    assert_eq!(renew_after_us(60 * hour), 24 * hour);
+    assert_eq!((renew_after_us(0), renew_after_us(20_000_000)), (0, 8_000_000));
+    assert!(renew_after_us(u64::MAX) < u64::MAX / 2);
 }
 
 /// Golden: whoever computes another place links where nobody looks.
