@@ -15,6 +15,8 @@ pub const HISTORY_SPECS_MAX: usize = 64;
 pub const HISTORY_PEERS_MAX: usize = 1_024;
 /// A new measurement has this share of the average, in hundredths.
 pub const NEW_SHARE_PERCENT: u64 = 25;
+/// Failures that follow each other within this time count as one.
+pub const OUTAGE_US: u64 = 60_000_000;
 /// Experience of this age counts half.
 pub const HALF_LIFE_US: u64 = 6 * 3_600_000_000;
 /// Whoever claims more than this share of what was measured, in hundredths, exaggerates.
@@ -85,7 +87,11 @@ impl Observed {
     pub fn observe(&mut self, outcome: Outcome, now_us: u64) {
         self.seen_us = self.seen_us.max(now_us);
         let (failed, late) = (matches!(outcome, Outcome::Failed), matches!(outcome, Outcome::Late { .. }));
-        self.failing_permille = blend_permille(self.failing_permille, failed);
+        // Ten questions that break off together are one outage, not ten: a machine that is back should not stand idle.
+        let same_outage = self.last_failure_us.is_some_and(|at_us| now_us.saturating_sub(at_us) < OUTAGE_US);
+        if !(failed && same_outage) {
+            self.failing_permille = blend_permille(self.failing_permille, failed);
+        }
         self.late_permille = if failed { self.late_permille } else { blend_permille(self.late_permille, late) };
         match outcome {
             Outcome::Failed => {

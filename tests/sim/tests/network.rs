@@ -28,3 +28,19 @@ fn the_same_seed_gives_the_same_figures() {
     assert_eq!(row(7), row(7));
     assert_ne!(row(7), row(8));
 }
+
+#[test]
+fn what_others_report_keeps_requests_from_liars_though_liars_report_too() {
+    let row = |reports| run(Run { providers: 1_000, requests: 40_000, seed: 1, honest: false, reports });
+    let (alone, told) = (row(false), row(true));
+    assert!(told.to_liars < 0.9 * alone.to_liars, "{alone:?} {told:?}");
+    assert!(told.latency_over_oracle < alone.latency_over_oracle, "{alone:?} {told:?}");
+}
+
+/// What four probes could reach at best is near the oracle: whatever the protocol misses beyond is its own fault.
+#[test]
+fn four_true_looks_are_nearly_as_good_as_all() {
+    let row = run(Run { providers: 100, requests: REQUESTS, seed: 1, honest: false, reports: true });
+    assert!(row.best_of_four_over_oracle <= 1.10, "{row:?}");
+    assert!(row.latency_over_oracle <= 1.25, "{row:?}");
+}

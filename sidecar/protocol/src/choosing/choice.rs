@@ -75,14 +75,17 @@ pub fn plan(
     }
     let mut dice = Dice::new(random);
     let mut probes = Probes { candidates, picked: Vec::with_capacity(PROBES_MAX) };
-    fits.sort_unstable_by_key(|fit| (fit.expected.cost_us, fit.at));
+    // Whoever failed and may be tried again is as good as unknown: nobody relies on more than one of those.
+    let on_trial = |at: usize| candidates[at].breaker == Breaker::HalfOpen;
+    fits.sort_unstable_by_key(|fit| (on_trial(fit.at), fit.expected.cost_us, fit.at));
     let near = near(&fits, NEAR_PLAN_PERCENT);
 
     // Where the session's prefix lies, if that is worth anything; its reply says whether there is room.
     let kept = fits[..near].iter().max_by_key(|fit| fit.expected.prefix_saves_us);
     kept.filter(|fit| fit.expected.prefix_saves_us > 0).into_iter().for_each(|fit| probes.pick(fit.at));
     // One place is for somebody new: who is never tried is never known.
-    let mut strangers: Vec<usize> = fits.iter().map(|f| f.at).filter(|at| candidates[*at].own.is_none()).collect();
+    let unknown = |at: &usize| candidates[*at].own.is_none() || on_trial(*at);
+    let mut strangers: Vec<usize> = fits.iter().map(|f| f.at).filter(unknown).collect();
     if fits.len() > PROBES_MAX {
         dice.draw(&mut strangers, 1);
         strangers.first().into_iter().for_each(|at| probes.pick(*at));

@@ -21,7 +21,12 @@ pub const CLAIM_DISCOUNT_PERCENT: u64 = 80;
 /// Prefill is this much quicker than decoding, where nobody has measured it.
 pub const PREFILL_FACTOR: u64 = 16;
 /// That one had to wait counts half after this long.
-const QUEUE_HALF_LIFE_US: u64 = 10_000_000;
+const QUEUE_HALF_LIFE_US: u64 = 20_000_000;
+/// Of those who do answer, so many first tokens in a thousand may come late before their word about their queue is doubted: answers are of
+/// uneven length, and in a crowded network honest queues are late as well.
+const LATE_TOLERATED_PERMILLE: u64 = 400;
+/// Of those who do answer, failures count by so many hundredths: they were there before and will be again.
+const FAILING_PERCENT: u64 = 40;
 /// Others' answers, for whose end one has to wait, have so many tokens.
 pub const ANSWER_TOKENS_TYPICAL: u64 = 256;
 /// A kept prefix makes a candidate look better by this much at most.
@@ -250,6 +255,7 @@ fn doubt(own: &Observed, candidate: &Candidate<'_>, now_us: u64) -> Doubt {
     let lasting = exaggerates || own.answers == 0;
     let halvings = now_us.saturating_sub(own.seen_us) / if lasting { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
     let late = u64::from(own.late_permille.min(1_000)) >> halvings.min(63);
+    let late = if own.answers > 0 { late.saturating_sub(LATE_TOLERATED_PERMILLE) } else { late };
     Doubt { permille: late.max(1_000 - kept.min(1_000)), exaggerates, lasting }
 }
 
@@ -261,7 +267,7 @@ fn cost(candidate: &Candidate<'_>, total_us: u64, reported_permille: i64) -> u64
         if own.answers == 0 {
             STRANGER_PERMILLE + failing.max(late) * NEVER_ANSWERED_FACTOR
         } else {
-            failing
+            failing * FAILING_PERCENT / 100
         }
     });
     let lost_us = total_us.saturating_add(FAILURE_US).saturating_mul(own) / 1_000;
