@@ -1,6 +1,6 @@
 //! Circuit breakers: a peer that failed is left alone for a while, then tried once, then trusted again.
 //!
-//! A failure opens the breaker, each further one for twice as long, up to a bound; old failures fade. When the time is over
+//! A failure opens the breaker, each further one for a little longer, up to a bound; old failures fade. When the time is over
 //! one trial may pass; its success closes the breaker, its failure opens it again. A peer whose breaker is open is
 //! not forbidden: it is asked last, when nobody else is there.
 
@@ -12,12 +12,13 @@ pub const BREAKER_PEERS_MAX: usize = 4_096;
 /// After its first failure a peer is left alone for this long: short, because a probe is a cheap trial, and a machine that
 /// is back should not stand idle.
 pub const OPEN_US_MIN: u64 = 5_000_000;
-/// After many failures a peer is left alone for this long at most.
-pub const OPEN_US_MAX: u64 = 1_800_000_000;
+/// After many failures a peer is left alone for this long at most. Each failure adds as much as the first: with doubling, a machine
+/// that was away for a minute was left alone for another one, and in a small network it is a large part of the whole.
+pub const OPEN_US_MAX: u64 = OPEN_US_MIN * FAILURES_MAX as u64;
 /// The failures that count are halved this often, once the peer may be tried again.
 pub const FADE_US: u64 = 1_800_000_000;
 /// Most failures that count, so that a peer that comes back is not punished for ever.
-pub const FAILURES_MAX: u32 = 10;
+pub const FAILURES_MAX: u32 = 3;
 /// A trial that has not ended after this long no longer keeps others from trying.
 pub const TRIAL_US: u64 = 10_000_000;
 
@@ -110,8 +111,8 @@ impl Breakers {
 
 impl Failing {
     fn until_us(&self) -> u64 {
-        let doubled = self.failures.saturating_sub(1).min(FAILURES_MAX);
-        self.last_us.saturating_add((OPEN_US_MIN << doubled).min(OPEN_US_MAX))
+        let failures = u64::from(self.failures.clamp(1, FAILURES_MAX));
+        self.last_us.saturating_add(OPEN_US_MIN * failures)
     }
 
     fn faded(&self, now_us: u64) -> u32 {
@@ -156,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn failures_double_up_to_the_bound_and_fade() {
+    fn failures_add_up_to_the_bound_and_fade() {
         let (mut breakers, peer) = (Breakers::default(), agent(1));
         let mut now_us = 0;
-        for doubled in 0..9 {
+        for failures in 1..=u64::from(FAILURES_MAX) {
             for _ in 0..10 {
                 breakers.on_failure(&peer, now_us);
             }
-            let until_us = now_us + (OPEN_US_MIN << doubled).min(OPEN_US_MAX);
+            let until_us = now_us + OPEN_US_MIN * failures;
             assert_eq!(breakers.state(&peer, now_us), Breaker::Open { until_us }, "ten at once are one outage");
             now_us = until_us;
         }

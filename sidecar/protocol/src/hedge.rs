@@ -1,9 +1,11 @@
-//! Asking when the first choice may be dead: who is asked when, who has won, who is told to stop.
+//! Asking when the first choice may be dead or slow: who is asked when, who has won, who is told to stop.
 //!
-//! The first candidate is asked. If it has not accepted within a bound that follows from its own expectation, the next is
-//! asked beside it; the first to accept wins and the other is cancelled. Never more than two at once, never more than four
-//! in all: hedging must not become a flood. It sends nothing itself and has no clock.
+//! The first candidate is asked. If it has not accepted within its patience, the next is asked beside it; the first to
+//! accept wins and the other is cancelled. What accepting is, the caller says: that the question was taken ([`patience_us`]), or that the
+//! first word came ([`slow_us`]). Never more than two at once, never more than four in all, and what is asked twice has a [`Budget`]:
+//! hedging must not become a flood. It sends nothing itself and has no clock.
 
+use crate::history::Observed;
 use crate::timing::SIGNALS;
 
 /// Most candidates that are asked at the same time.
@@ -35,13 +37,65 @@ pub fn overdue_us(expected_first_token_us: u64) -> u64 {
     late_us.saturating_add(OVERDUE_US_MIN).min(OVERDUE_US_MAX)
 }
 
+/// Own answers before a provider's own unevenness is known.
+const SPREAD_ANSWERS_MIN: u32 = 3;
+/// A first word is slow if it is this many mean deviations later than expected (as a retransmission is due, RFC 6298),
+const SPREADS: u64 = 4;
+/// but never sooner after what was expected.
+pub const SLOW_US_MIN: u64 = 400_000;
+
+/// How long after asking a first word is slow beyond what the provider's history makes likely, so that somebody else is asked as well.
+/// Of whom little is known, that is when it is overdue.
+pub fn slow_us(expected_first_token_us: u64, own: Option<&Observed>) -> u64 {
+    let overdue_us = overdue_us(expected_first_token_us);
+    let known = own.filter(|own| own.answers >= SPREAD_ANSWERS_MIN);
+    known.map_or(overdue_us, |own| {
+        let margin_us = own.first_token_spread_us.saturating_mul(SPREADS).max(SLOW_US_MIN);
+        expected_first_token_us.saturating_add(margin_us).min(overdue_us)
+    })
+}
+
+/// Each question allows so many thousandths of a second asking,
+const BUDGET_EARN_MILLI: u32 = 50;
+/// up to so many, which may be used at once.
+const BUDGET_MILLI_MAX: u32 = 4_000;
+/// At the beginning there are so many.
+const BUDGET_MILLI_START: u32 = 2_000;
+
+/// How often more than one provider may be asked for the same: one question in twenty, in the long run. When the whole network is slow,
+/// asking everybody twice would make it slower.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    milli: u32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { milli: BUDGET_MILLI_START }
+    }
+}
+
+impl Budget {
+    /// A question was asked.
+    pub fn on_question(&mut self) {
+        self.milli = self.milli.saturating_add(BUDGET_EARN_MILLI).min(BUDGET_MILLI_MAX);
+    }
+
+    /// Whether one may be asked twice now; if so, that is counted.
+    pub fn take(&mut self) -> bool {
+        let left = self.milli.checked_sub(1_000);
+        self.milli = left.unwrap_or(self.milli);
+        left.is_some()
+    }
+}
+
 /// Somebody who may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hedged {
     /// The caller's number for it.
     pub candidate: usize,
-    /// The round trips until it can have accepted: one if a connection is open, two otherwise.
-    pub round_trips_us: u64,
+    /// How long it gets before the next is asked beside it.
+    pub patience_us: u64,
 }
 
 /// What the caller is to do.
@@ -75,13 +129,14 @@ pub struct Hedge {
     next: std::vec::IntoIter<Hedged>,
     asked: Vec<Asked>,
     asks: usize,
+    silence_us: u64,
     ended: bool,
 }
 
 impl Hedge {
     /// Candidates in the order in which they shall be asked; those beyond [`HEDGE_ASKS_MAX`] never are, and a candidate
-    /// named twice is asked once.
-    pub fn new(order: impl IntoIterator<Item = Hedged>) -> Self {
+    /// named twice is asked once. Whoever has not accepted after `silence_us` is given up.
+    pub fn new(order: impl IntoIterator<Item = Hedged>, silence_us: u64) -> Self {
         let mut kept: Vec<Hedged> = Vec::new();
         for hedged in order {
             if kept.len() == HEDGE_ASKS_MAX {
@@ -91,7 +146,7 @@ impl Hedge {
                 kept.push(hedged);
             }
         }
-        Self { next: kept.into_iter(), asked: Vec::new(), asks: 0, ended: false }
+        Self { next: kept.into_iter(), asked: Vec::new(), asks: 0, silence_us, ended: false }
     }
 
     /// Asks the first.
@@ -110,7 +165,8 @@ impl Hedge {
         if self.ended {
             return steps;
         }
-        let silent = |a: &Asked| now_us.saturating_sub(a.at_us) >= SIGNALS.silence_us;
+        let silence_us = self.silence_us;
+        let silent = |a: &Asked| now_us.saturating_sub(a.at_us) >= silence_us;
         steps.extend(self.asked.iter().filter(|a| silent(a)).map(|a| Step::Cancel(a.candidate)));
         self.asked.retain(|a| !silent(a));
         if self.next.len() > 0 && self.asked.iter().all(|a| now_us.saturating_sub(a.at_us) >= a.patience_us) {
@@ -125,7 +181,7 @@ impl Hedge {
 
     /// When `on_tick` has something to do at the earliest; nothing once it has ended.
     pub fn next_tick_us(&self) -> Option<u64> {
-        let silence_us = self.asked.iter().map(|a| a.at_us.saturating_add(SIGNALS.silence_us)).min();
+        let silence_us = self.asked.iter().map(|a| a.at_us.saturating_add(self.silence_us)).min();
         let patience_us = self.asked.iter().map(|a| a.at_us.saturating_add(a.patience_us)).max();
         let due_us = if self.next.len() > 0 { patience_us.min(silence_us) } else { silence_us };
         due_us.filter(|_| !self.ended)
@@ -154,6 +210,11 @@ impl Hedge {
         steps
     }
 
+    /// Nobody further is to be asked: only those who have been asked already can accept.
+    pub fn ask_no_more(&mut self) {
+        self.next = Vec::new().into_iter();
+    }
+
     /// The asker has lost interest: whoever was asked is told to stop.
     pub fn cancel(&mut self) -> Vec<Step> {
         self.ended = true;
@@ -161,9 +222,9 @@ impl Hedge {
     }
 
     fn ask_next(&mut self, now_us: u64, steps: &mut Vec<Step>) {
-        if let Some(Hedged { candidate, round_trips_us }) = self.next.next() {
+        if let Some(Hedged { candidate, patience_us }) = self.next.next() {
             self.asks += 1;
-            self.asked.push(Asked { candidate, at_us: now_us, patience_us: patience_us(round_trips_us) });
+            self.asked.push(Asked { candidate, at_us: now_us, patience_us });
             steps.push(Step::Ask(candidate));
         }
     }
@@ -182,7 +243,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn hedge(candidates: usize) -> Hedge {
-        Hedge::new((0..candidates).map(|candidate| Hedged { candidate, round_trips_us: 100_000 }))
+        let order = (0..candidates).map(|candidate| Hedged { candidate, patience_us: PATIENCE });
+        Hedge::new(order, SIGNALS.silence_us)
     }
 
     const PATIENCE: u64 = 2 * (100_000 + SIGNALS.acknowledge_us);
@@ -223,6 +285,40 @@ mod tests {
         assert_eq!(patience_us(u64::MAX), PATIENCE_US_MAX);
         assert_eq!((overdue_us(0), overdue_us(u64::MAX)), (OVERDUE_US_MIN, OVERDUE_US_MAX));
         const { assert!(PATIENCE_US_MAX + 2 * SIGNALS.acknowledge_us < 1_000_000) };
+    }
+
+    #[test]
+    fn a_first_word_is_slow_by_the_providers_own_measure() {
+        let even = Observed { answers: 5, first_token_spread_us: 10_000, ..Observed::default() };
+        let uneven = Observed { first_token_spread_us: 600_000, ..even.clone() };
+        let new = Observed { answers: 1, ..even.clone() };
+        assert_eq!(slow_us(300_000, Some(&even)), 300_000 + SLOW_US_MIN);
+        assert_eq!(slow_us(2_000_000, Some(&uneven)), 2_000_000 + 4 * 600_000);
+        assert_eq!(slow_us(300_000, Some(&new)), overdue_us(300_000));
+        assert_eq!(slow_us(300_000, None), overdue_us(300_000));
+        assert_eq!(slow_us(u64::MAX, Some(&uneven)), OVERDUE_US_MAX);
+    }
+
+    #[test]
+    fn whoever_may_not_ask_twice_waits_for_the_one() {
+        let mut hedge = hedge(3);
+        hedge.start(0);
+        hedge.ask_no_more();
+        assert_eq!((hedge.on_tick(2 * PATIENCE), hedge.next_tick_us()), (vec![], Some(SIGNALS.silence_us)));
+        assert_eq!(hedge.on_accepted(0), [Step::Won { candidate: 0, hedged: false }]);
+    }
+
+    #[test]
+    fn the_budget_is_one_in_twenty_in_the_long_run() {
+        let mut budget = Budget::default();
+        let mut taken = 0;
+        for _ in 0..10_000 {
+            budget.on_question();
+            taken += u32::from(budget.take());
+        }
+        assert!((495..=505).contains(&taken), "{taken}");
+        (0..10_000).for_each(|_| budget.on_question());
+        assert_eq!((0..100).filter(|_| budget.take()).count(), 4);
     }
 
     #[test]

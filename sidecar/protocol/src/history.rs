@@ -15,8 +15,12 @@ pub const HISTORY_SPECS_MAX: usize = 64;
 pub const HISTORY_PEERS_MAX: usize = 1_024;
 /// A new measurement has this share of the average, in hundredths.
 pub const NEW_SHARE_PERCENT: u64 = 25;
+/// Failures that follow each other within this time count as one.
+pub const OUTAGE_US: u64 = 60_000_000;
 /// Experience of this age counts half.
 pub const HALF_LIFE_US: u64 = 6 * 3_600_000_000;
+/// Whoever claims more than this share of what was measured, in hundredths, exaggerates.
+pub const EXAGGERATION_PERCENT: u64 = 200;
 /// Most answers that count as experience: more of them do not make a peer more believable.
 pub const EXPERIENCE_MAX: u32 = 8;
 
@@ -49,6 +53,9 @@ pub struct Observed {
     pub speed: Speed,
     /// Average time to the first token.
     pub first_token_us: u64,
+    /// How far first tokens are from that average, on average.
+    #[serde(default)]
+    pub first_token_spread_us: u64,
     /// Answers so far.
     pub answers: u32,
     /// Failures so far.
@@ -71,10 +78,20 @@ impl Observed {
         u32::try_from(halvings).ok().and_then(|n| answers.checked_shr(n)).unwrap_or(0)
     }
 
-    fn observe(&mut self, outcome: Outcome, now_us: u64) {
+    /// Whether somebody who claims such a speed was measured to be much slower.
+    pub fn is_exaggerated_by(&self, claimed: Speed) -> bool {
+        self.speed.is_known() && claimed > self.speed.percent(EXAGGERATION_PERCENT)
+    }
+
+    /// A request ended.
+    pub fn observe(&mut self, outcome: Outcome, now_us: u64) {
         self.seen_us = self.seen_us.max(now_us);
         let (failed, late) = (matches!(outcome, Outcome::Failed), matches!(outcome, Outcome::Late { .. }));
-        self.failing_permille = blend_permille(self.failing_permille, failed);
+        // Ten questions that break off together are one outage, not ten: a machine that is back should not stand idle.
+        let same_outage = self.last_failure_us.is_some_and(|at_us| now_us.saturating_sub(at_us) < OUTAGE_US);
+        if !(failed && same_outage) {
+            self.failing_permille = blend_permille(self.failing_permille, failed);
+        }
         self.late_permille = if failed { self.late_permille } else { blend_permille(self.late_permille, late) };
         match outcome {
             Outcome::Failed => {
@@ -96,7 +113,12 @@ impl Observed {
 
     fn first_token_after(&mut self, us: u64) {
         let us = us.min(limits::DURATION_US_MAX);
-        self.first_token_us = if self.first_token_us == 0 { us } else { blend(self.first_token_us, us) };
+        if self.first_token_us == 0 {
+            (self.first_token_us, self.first_token_spread_us) = (us, us / 2);
+        } else {
+            self.first_token_spread_us = blend(self.first_token_spread_us, us.abs_diff(self.first_token_us));
+            self.first_token_us = blend(self.first_token_us, us);
+        }
     }
 }
 
@@ -169,6 +191,7 @@ impl From<Vec<HistoryRow>> for History {
         let mut history = Self::default();
         for HistoryRow { spec, agent, mut observed } in rows {
             observed.first_token_us = observed.first_token_us.min(limits::DURATION_US_MAX);
+            observed.first_token_spread_us = observed.first_token_spread_us.min(limits::DURATION_US_MAX);
             observed.failing_permille = observed.failing_permille.min(1_000);
             observed.late_permille = observed.late_permille.min(1_000);
             *history.row(&spec, &agent) = observed;
@@ -280,7 +303,7 @@ mod tests {
                 history.observe(&spec(1), &agent(1), outcome, now_us);
                 let seen = history.of(&spec(1), &agent(1)).unwrap();
                 prop_assert!(seen.failing_permille <= 1_000 && seen.late_permille <= 1_000);
-                prop_assert!(seen.first_token_us <= limits::DURATION_US_MAX);
+                prop_assert!(seen.first_token_us.max(seen.first_token_spread_us) <= limits::DURATION_US_MAX);
                 prop_assert!(seen.speed <= Speed::tokens_per_s(limits::TOKENS_PER_S_MAX));
                 prop_assert!(seen.experience_milli(now_us) <= u64::from(EXPERIENCE_MAX) * 1_000);
             }

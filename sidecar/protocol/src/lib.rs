@@ -14,6 +14,7 @@ mod handed;
 pub mod hedge;
 pub mod history;
 mod recent;
+pub mod reports;
 mod signature;
 mod speed;
 pub mod timing;

@@ -5,10 +5,10 @@
 
 use ainonymous_protocol::breaker::Breaker;
 use ainonymous_protocol::choosing::{
-    choose, plan, Candidate, Demand, Demands, Kinship, Need, Price, Probed, Refusal, Region, Reported, FALLBACKS_MAX,
-    PROBES_MAX,
+    choose, plan, Candidate, Demand, Demands, Kinship, Need, Price, Probed, Refusal, Region, FALLBACKS_MAX, PROBES_MAX,
 };
 use ainonymous_protocol::history::Observed;
+use ainonymous_protocol::reports::{Standing, Word, REPORTERS_MAX};
 use ainonymous_protocol::{Speed, RANDOM_BYTES};
 use ainonymous_types::AgentPubKey;
 use proptest::prelude::*;
@@ -85,7 +85,10 @@ fn the_only_candidate_is_asked_without_a_probe_and_the_reason_says_so() {
     let choice = choose(NEED, &Demands::NONE, &candidates, NOW, &dice(1)).unwrap();
     let why = choice.reasons[0].to_string();
     assert!(why.starts_with("public; first token in ") && why.ends_with("; the only candidate"), "{why}");
-    assert!(choice.reasons[0].hedged().to_string().ends_with("an earlier one was too slow to accept"));
+    assert!(choice.reasons[0]
+        .hedged()
+        .to_string()
+        .ends_with("quicker to its first word than one that was asked before"));
     assert!(!why.contains('\n'));
 }
 
@@ -123,12 +126,55 @@ fn own_experience_outweighs_any_number_of_reporters() {
     let keys = agents(2);
     let (slow, quick) = (seen(10), seen(50));
     let mut candidates: Vec<_> = keys.iter().map(stranger).collect();
-    let praise = Reported { reporters: u32::MAX, speed: Speed::tokens_per_s(60), failing_permille: 0 };
+    let praise = Word { standing: Standing::Close, speed: Speed::tokens_per_s(600), troubled_permille: 0 };
+    let (praise, slander) = ([praise; 100], [Word { speed: Speed::from(1), troubled_permille: 1_000, ..praise }; 100]);
     candidates[0].own = Some(&slow);
-    candidates[0].reported = Some(praise);
+    candidates[0].reported = &praise;
+    candidates[1].reported = &slander;
     candidates[1].own = Some(&quick);
     candidates.iter_mut().for_each(|c| c.probed = reply(4, 0));
     assert_eq!(chosen(&candidates, 1), 1);
+}
+
+#[test]
+fn warnings_steer_between_strangers_but_do_not_forbid() {
+    let keys = agents(2);
+    let mut candidates: Vec<_> = keys.iter().map(stranger).collect();
+    let bad = [Word { standing: Standing::Known, speed: Speed::tokens_per_s(5), troubled_permille: 500 }; 3];
+    candidates[0].reported = &bad;
+    candidates.iter_mut().for_each(|c| c.probed = reply(4, 0));
+    assert!((0..50).all(|throw| chosen(&candidates, throw) == 1));
+    let why = choose(NEED, &Demands::NONE, &candidates, NOW, &dice(1)).unwrap().reasons[1].to_string();
+    assert!(why.contains("; counted 24 % worse by 3 reports"), "{why}");
+    candidates[1].probed = reply(0, 8);
+    assert!((0..50).all(|throw| chosen(&candidates, throw) == 0));
+}
+
+#[test]
+fn of_equals_the_cheapest_is_asked_and_a_price_buys_no_speed() {
+    let keys = agents(3);
+    let mut candidates: Vec<_> = keys.iter().map(stranger).collect();
+    for (candidate, price) in candidates.iter_mut().zip([Some(Price(2_000)), Some(Price(0)), None]) {
+        candidate.probed = reply(4, 0).map(|probed| Probed { price, ..probed });
+    }
+    assert!((0..50).all(|throw| chosen(&candidates, throw) == 1));
+    candidates[1].probed = reply(0, 8).map(|probed| Probed { price: Some(Price(0)), ..probed });
+    assert!((0..50).all(|throw| chosen(&candidates, throw) == 0));
+}
+
+#[test]
+fn in_a_crowded_network_a_proven_liars_empty_queue_draws_nobody() {
+    let keys = agents(4);
+    let (good, liar) = (seen(40), Observed { first_token_us: 500_000, ..seen(20) });
+    let mut candidates: Vec<_> = keys.iter().map(stranger).collect();
+    for candidate in &mut candidates {
+        candidate.own = Some(&good);
+        candidate.probed = reply(0, 6);
+    }
+    candidates[0].own = Some(&liar);
+    candidates[0].claimed = Speed::tokens_per_s(2_000);
+    candidates[0].probed = reply(4, 0);
+    assert!((0..50).all(|throw| chosen(&candidates, throw) != 0));
 }
 
 #[test]
@@ -216,6 +262,7 @@ fn observed(any: &Any) -> Observed {
     Observed {
         speed: Speed::from(any.numbers[0]),
         first_token_us: any.numbers[1],
+        first_token_spread_us: any.numbers[7],
         answers: any.small[0],
         failures: any.small[1],
         failing_permille: any.small[2],
@@ -225,7 +272,7 @@ fn observed(any: &Any) -> Observed {
     }
 }
 
-fn candidate<'a>(any: &Any, agent: &'a AgentPubKey, own: &'a Observed) -> Candidate<'a> {
+fn candidate<'a>(any: &Any, agent: &'a AgentPubKey, own: &'a Observed, words: &'a [Word]) -> Candidate<'a> {
     let region = any.region.and_then(|eu| Region::parse(if eu { "eu" } else { "us" }));
     let probed = Probed {
         at_us: any.numbers[3],
@@ -236,14 +283,12 @@ fn candidate<'a>(any: &Any, agent: &'a AgentPubKey, own: &'a Observed) -> Candid
         speed: Speed::from(any.numbers[5]),
         price: any.has[3].then_some(Price(any.numbers[6] % 20)),
     };
-    let reported =
-        Reported { reporters: any.small[7], speed: Speed::from(any.numbers[7]), failing_permille: any.small[2] };
     Candidate {
         kinship: [Kinship::Own, Kinship::Friend, Kinship::Lan, Kinship::Public][usize::from(any.kinship)],
         routed: any.routed,
         region,
         own: any.has[0].then_some(own),
-        reported: any.has[1].then_some(reported),
+        reported: if any.has[1] { words } else { &[] },
         probed: any.has[2].then_some(probed),
         asked_since: any.small[1],
         breaker: [Breaker::Closed, Breaker::HalfOpen, Breaker::Open { until_us: any.numbers[0] }]
@@ -264,7 +309,13 @@ proptest! {
         let keys = agents(anys.len() / 2 + 1);
         let own: Vec<Observed> = anys.iter().map(observed).collect();
         // Each agent may be listed twice.
-        let of = |(at, any): (usize, &Any)| candidate(any, &keys[at / 2], &own[at]);
+        let word = |any: &Any| Word {
+            standing: if any.has[0] { Standing::Close } else { Standing::Known },
+            speed: Speed::from(any.numbers[7]),
+            troubled_permille: any.small[7],
+        };
+        let words: Vec<Word> = anys.iter().map(word).take(REPORTERS_MAX).collect();
+        let of = |(at, any): (usize, &Any)| candidate(any, &keys[at / 2], &own[at], &words);
         let candidates: Vec<Candidate<'_>> = anys.iter().enumerate().map(of).collect();
         let demands = Demands {
             no_further_than: [Kinship::Own, Kinship::Friend, Kinship::Lan, Kinship::Public][usize::from(level)],

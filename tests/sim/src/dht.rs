@@ -11,11 +11,18 @@ use std::collections::HashMap;
 /// Who is linked from where.
 #[derive(Debug, Default)]
 pub(crate) struct Dht {
-    buckets: HashMap<Place, Vec<u32>>,
+    buckets: HashMap<Place, Bucket>,
     /// The depth that each provider is linked at.
     depths: Vec<u8>,
     /// Bucket reads so far.
     pub(crate) reads: u64,
+}
+
+/// The members of one bucket, by number and by key.
+#[derive(Debug, Default)]
+struct Bucket {
+    numbers: Vec<u32>,
+    agents: Vec<AgentPubKey>,
 }
 
 /// What one request found.
@@ -56,12 +63,11 @@ impl Dht {
         let mut found = Found { providers: Vec::new(), reads: 0 };
         while let Some(place) = search.next(census) {
             found.reads += 1;
-            let members = self.buckets.get(&place).map(Vec::as_slice).unwrap_or_default();
-            let agents: Vec<AgentPubKey> = members.iter().map(|n| world.providers[*n as usize].agent.clone()).collect();
-            let kept = search.on_read(place, &agents, census);
-            for at in kept {
-                if !found.providers.contains(&members[at]) {
-                    found.providers.push(members[at]);
+            let nobody = Bucket::default();
+            let Bucket { numbers, agents } = self.buckets.get(&place).unwrap_or(&nobody);
+            for at in search.on_read(place, agents, census) {
+                if !found.providers.contains(&numbers[at]) {
+                    found.providers.push(numbers[at]);
                 }
             }
         }
@@ -84,15 +90,20 @@ impl Dht {
 
     fn link(&mut self, world: &World, number: usize, depth: u8) {
         self.depths[number] = depth;
-        for place in Lot::of(&world.spec, &world.providers[number].agent).places(depth) {
-            self.buckets.entry(place).or_default().push(number as u32);
+        let agent = &world.providers[number].agent;
+        for place in Lot::of(&world.spec, agent).places(depth) {
+            let bucket = self.buckets.entry(place).or_default();
+            bucket.numbers.push(number as u32);
+            bucket.agents.push(agent.clone());
         }
     }
 
     fn unlink(&mut self, world: &World, number: usize) {
         for place in Lot::of(&world.spec, &world.providers[number].agent).places(self.depths[number]) {
-            if let Some(members) = self.buckets.get_mut(&place) {
-                members.retain(|n| *n as usize != number);
+            let Some(bucket) = self.buckets.get_mut(&place) else { continue };
+            if let Some(at) = bucket.numbers.iter().position(|n| *n as usize == number) {
+                bucket.numbers.swap_remove(at);
+                bucket.agents.swap_remove(at);
             }
         }
     }
@@ -107,7 +118,7 @@ mod tests {
     #[test]
     fn reads_stay_flat_and_candidates_enough() {
         for providers in [1, 10, 40, 100, 1_000, 10_000] {
-            let world = World::new(providers, 1, 3);
+            let world = World::new(providers, 1, 3, false);
             let mut dht = Dht::grown(&world, 4);
             let mut dice = ChaCha8Rng::seed_from_u64(5);
             let (mut census, mut reads, mut poor) = (Census::default(), 0, 0);

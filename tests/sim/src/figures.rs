@@ -1,6 +1,6 @@
 //! What is counted in a run, and the row that becomes of two of them.
 
-use crate::fleet::Load;
+use crate::fleet::{Expected, Load};
 use crate::requester::Pending;
 use crate::world::{Kind, Time, World, CLASSES};
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub(crate) struct Figures {
     probing_us: u64,
     /// Requests that found a provider.
     pub(crate) placed: u64,
-    expected_us: u64,
+    expected: Expected,
     compared: u64,
     ratios: f64,
     answered: u64,
@@ -51,9 +51,12 @@ impl Figures {
     }
 
     /// A provider was chosen, of which this is expected in truth.
-    pub(crate) fn on_placed(&mut self, expected_us: Time) {
+    pub(crate) fn on_placed(&mut self, expected: Expected) {
         self.placed += 1;
-        self.expected_us += expected_us;
+        self.expected.trips_us += expected.trips_us;
+        self.expected.wait_us += expected.wait_us;
+        self.expected.prefill_us += expected.prefill_us;
+        self.expected.decode_us += expected.decode_us;
     }
 
     /// The same beside what the best of that moment would have taken.
@@ -69,7 +72,13 @@ impl Figures {
     }
 
     fn expected_ms(&self) -> f64 {
-        ratio(self.expected_us, self.placed) / 1e3
+        ratio(self.expected.total_us(), self.placed) / 1e3
+    }
+
+    /// Round trips, queue, prompt and answer, in milliseconds.
+    fn parts_ms(&self) -> [f64; 4] {
+        let Expected { trips_us, wait_us, prefill_us, decode_us } = self.expected;
+        [trips_us, wait_us, prefill_us, decode_us].map(|us| rounded(ratio(us, self.placed) / 1e3))
     }
 
     fn answered_ms(&self) -> f64 {
@@ -82,6 +91,8 @@ impl Figures {
 pub struct Row {
     /// Size of the network.
     pub providers: usize,
+    /// Seed of the run.
+    pub seed: u64,
     /// Buckets read for one request.
     pub reads_per_request: f64,
     /// Probes for one request.
@@ -90,12 +101,22 @@ pub struct Row {
     pub latency_over_oracle: f64,
     /// Busiest ÷ mean among providers of equal speed, the worst class.
     pub load_spread: f64,
+    /// Mean expected latency ÷ that of an ideal with four probes, which knows all but the queues of those that it does not look at.
+    pub latency_over_best_of_four: f64,
+    /// That ideal ÷ the oracle: what four probes cost even there.
+    pub best_of_four_over_oracle: f64,
     /// Mean over requests of chosen ÷ best of all providers at that very moment.
     pub latency_over_best_now: f64,
     /// From question to last token, with probing, queueing and all that went wrong, ÷ the oracle's.
     pub felt_over_oracle: f64,
     /// The oracle's mean expected latency.
     pub oracle_ms: f64,
+    /// What the protocol's latency is made of: round trips, queue, prompt, answer.
+    pub parts_ms: [f64; 4],
+    /// What the oracle's is made of.
+    pub oracle_parts_ms: [f64; 4],
+    /// What that of the best of four is made of.
+    pub best_of_four_parts_ms: [f64; 4],
     /// Candidates that a request knew.
     pub candidates_per_request: f64,
     /// Waiting for replies to probes.
@@ -119,8 +140,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// From a run under the protocol and one under the oracle.
-    pub(crate) fn new(world: &World, protocol: &Figures, oracle: &Figures) -> Self {
+    /// From a run under the protocol, one under the oracle and one under the best of four.
+    pub(crate) fn new(world: &World, seed: u64, protocol: &Figures, oracle: &Figures, four: &Figures) -> Self {
         let classes: Vec<Vec<Load>> = (0..CLASSES.len()).map(|class| loads_of(world, protocol, class)).collect();
         let busy = |loads: &[Load]| mean(loads.iter().map(|l| l.busy));
         let spread = |loads: &&Vec<Load>| max(loads.iter().map(|l| l.load)) / mean(loads.iter().map(|l| l.load));
@@ -128,13 +149,19 @@ impl Row {
         let used = CLASSES.iter().zip(&classes).map(|(c, l)| f64::from(c.slots) * l.len() as f64 * busy(l));
         Self {
             providers: world.providers.len(),
+            seed,
             reads_per_request: rounded(ratio(protocol.reads, protocol.searches)),
             probes_per_request: rounded(ratio(protocol.probes, protocol.searches)),
             latency_over_oracle: rounded(protocol.expected_ms() / oracle.expected_ms()),
             load_spread: rounded(max(classes.iter().filter(|l| busy(l) >= SPREAD_BUSY_MIN).map(|l| spread(&l)))),
+            latency_over_best_of_four: rounded(protocol.expected_ms() / four.expected_ms()),
+            best_of_four_over_oracle: rounded(four.expected_ms() / oracle.expected_ms()),
             latency_over_best_now: rounded(protocol.ratios / protocol.compared.max(1) as f64),
             felt_over_oracle: rounded(protocol.answered_ms() / oracle.answered_ms()),
             oracle_ms: rounded(oracle.expected_ms()),
+            parts_ms: protocol.parts_ms(),
+            oracle_parts_ms: oracle.parts_ms(),
+            best_of_four_parts_ms: four.parts_ms(),
             candidates_per_request: rounded(ratio(protocol.candidates, protocol.searches)),
             probing_ms: rounded(ratio(protocol.probing_us, protocol.searches) / 1e3),
             utilisation: rounded(used.sum::<f64>() / slots.sum::<f64>()),

@@ -159,7 +159,7 @@ impl Fleet {
         let truth = &world.providers[provider as usize];
         let behind = (state.running.len() + state.waiting.len() + 1) as u64;
         let behind = behind.saturating_sub(u64::from(truth.slots()));
-        truth.speed().us_for(ANSWER_TOKENS_TYPICAL) * behind / u64::from(truth.slots())
+        truth.us_for(ANSWER_TOKENS_TYPICAL) * behind / u64::from(truth.slots())
     }
 
     /// How much each provider had to do since measuring began.
@@ -202,11 +202,38 @@ impl Fleet {
 }
 
 /// How long a request truly takes on a provider, expected before its answer's length is known: the protocol's own model, on the truth.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Expected {
+    /// Round trips.
+    pub(crate) trips_us: Time,
+    /// In the queue.
+    pub(crate) wait_us: Time,
+    /// Of the prompt.
+    pub(crate) prefill_us: Time,
+    /// Of the answer.
+    pub(crate) decode_us: Time,
+}
+
+impl Expected {
+    /// All of it.
+    pub(crate) fn total_us(self) -> Time {
+        self.trips_us + self.wait_us + self.prefill_us + self.decode_us
+    }
+}
+
+/// What is truly to be expected there.
+pub(crate) fn expected(world: &World, fleet: &Fleet, provider: u32, request: &Request, cached: bool) -> Expected {
+    Expected {
+        trips_us: round_trips_us(world, provider, request.requester, cached),
+        wait_us: fleet.wait_us(world, provider),
+        prefill_us: prefill_us(world, provider, request, cached),
+        decode_us: world.providers[provider as usize].us_for(ANSWER_TOKENS_TYPICAL),
+    }
+}
+
+/// The same in all.
 pub(crate) fn expected_us(world: &World, fleet: &Fleet, provider: u32, request: &Request, cached: bool) -> Time {
-    let truth = &world.providers[provider as usize];
-    let trips = round_trips_us(world, provider, request.requester, cached);
-    let decode_us = truth.speed().us_for(ANSWER_TOKENS_TYPICAL);
-    trips + fleet.wait_us(world, provider) + prefill_us(world, provider, request, cached) + decode_us
+    expected(world, fleet, provider, request, cached).total_us()
 }
 
 /// One round trip to whoever answered last in the session, two to all others.
@@ -218,7 +245,7 @@ pub(crate) fn round_trips_us(world: &World, provider: u32, requester: u32, warm:
 /// Of what is not cached.
 pub(crate) fn prefill_us(world: &World, provider: u32, request: &Request, cached: bool) -> Time {
     let tokens = request.prompt_tokens - if cached { request.prefix_tokens } else { 0 };
-    world.providers[provider as usize].speed().us_for(u64::from(tokens)) / PREFILL_FACTOR
+    world.providers[provider as usize].us_for(u64::from(tokens)) / PREFILL_FACTOR
 }
 
 /// What the protocol is told of a request.

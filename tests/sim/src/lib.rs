@@ -8,6 +8,7 @@
 mod dht;
 mod figures;
 mod fleet;
+mod memory;
 mod oracle;
 mod requester;
 mod simulation;
@@ -31,20 +32,38 @@ const REQUESTERS: std::ops::RangeInclusive<usize> = 10..=2_000;
 /// Tokens of a prompt that have to be computed, on average: what determines how much a network can do.
 const PREFILL_TOKENS_MEAN: u64 = 300;
 
+/// What is simulated.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Size of the network.
+    pub providers: usize,
+    /// Requests, the first third of which only lets everybody learn.
+    pub requests: u64,
+    /// Seed of everything.
+    pub seed: u64,
+    /// Nobody lies.
+    pub honest: bool,
+    /// Providers tell what their owners saw of others.
+    pub reports: bool,
+}
+
 /// Simulates a network of so many providers under so many requests.
-pub fn run(providers: usize, requests: u64, seed: u64) -> Row {
+pub fn run(run: Run) -> Row {
+    let Run { providers, requests, seed, honest, reports } = run;
     let requesters = (providers / PROVIDERS_PER_REQUESTER).clamp(*REQUESTERS.start(), *REQUESTERS.end());
-    let world = World::new(providers, requesters, seed);
+    let world = World::new(providers, requesters, seed, honest);
     let mut dht = Dht::grown(&world, seed);
     let plan = Plan {
         requests,
         warm_up: requests / 3,
         rate_per_s: UTILISATION * capacity_per_s(&world),
+        reports,
         compare_every: (providers as u64 / 100).max(1),
     };
     let protocol = Simulation::new(&world, &mut dht, Policy::Protocol, plan, seed).run();
     let oracle = Simulation::new(&world, &mut dht, Policy::Oracle, plan, seed).run();
-    Row::new(&world, &protocol, &oracle)
+    let four = Simulation::new(&world, &mut dht, Policy::BestOfFour, plan, seed).run();
+    Row::new(&world, seed, &protocol, &oracle, &four)
 }
 
 /// Requests for a network of so many providers: enough that each slot has had many, as far as time allows.

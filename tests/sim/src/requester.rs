@@ -2,32 +2,31 @@
 
 use crate::dht::{Dht, Found};
 use crate::fleet::{need, round_trips_us, Fleet, Request};
+use crate::memory::{Memory, Peer};
 use crate::world::{Kind, Time, World};
 use ainonymous_protocol::breaker::Breakers;
 use ainonymous_protocol::buckets::Census;
-use ainonymous_protocol::choosing::{choose, plan, Candidate, Demands, Estimate, Probed, PROBE_WAIT_US};
-use ainonymous_protocol::hedge::{overdue_us, Hedge, Hedged, Step};
-use ainonymous_protocol::history::{History, Outcome};
+use ainonymous_protocol::choosing::{
+    choose, plan, probe_patience_us, Candidate, Demands, Estimate, Kinship, Probed, PROBE_WAIT_US,
+};
+use ainonymous_protocol::hedge::{overdue_us, patience_us, Hedge, Hedged, Step};
+use ainonymous_protocol::history::Outcome;
+use ainonymous_protocol::reports::{to_tell, Report, Standing, Word};
+use ainonymous_protocol::timing::SIGNALS;
 use ainonymous_protocol::RANDOM_BYTES;
 use rand::Rng;
-use std::collections::BTreeMap;
 
 /// A requester remembers so many peers that answered it, those of late.
 const KNOWN_MAX: usize = 64;
-/// And something of so many peers, good and bad.
-const HISTORY_MAX: usize = 512;
-/// And the last replies to probes of so many.
-const PROBES_KEPT_MAX: usize = 256;
 
 /// One requester.
 #[derive(Debug)]
 pub(crate) struct Requester {
     number: u32,
     census: Census,
-    history: History,
+    memory: Memory,
     breakers: Breakers,
     known: Vec<u32>,
-    probed: BTreeMap<u32, (Probed, u32)>,
     /// Who answered last in the session.
     holder: Option<u32>,
 }
@@ -45,6 +44,8 @@ pub(crate) struct Pending {
     pub(crate) reads: usize,
     /// Probes sent.
     pub(crate) probes: usize,
+    /// Who replied in time.
+    pub(crate) heard: Vec<u32>,
 }
 
 impl Pending {
@@ -75,10 +76,9 @@ impl Requester {
         Self {
             number,
             census: Census::default(),
-            history: History::bounded(HISTORY_MAX),
+            memory: Memory::default(),
             breakers: Breakers::default(),
             known: Vec::new(),
-            probed: BTreeMap::new(),
             holder: None,
         }
     }
@@ -94,15 +94,52 @@ impl Requester {
         let Found { providers, reads } = dht.search(world, &mut self.census, dice);
         let mut candidates = self.known.clone();
         candidates.extend(providers.into_iter().filter(|n| !self.known.contains(n)));
+        // Who has a conversation's beginning is known, however little else is.
+        let holder = self.holder_for(&request).filter(|n| !candidates.contains(n));
+        candidates.extend(holder);
         let chosen = {
             let views = self.views(world, &request, &candidates, now_us);
             plan(need(&request), &Demands::NONE, &views, now_us, &bytes(dice)).unwrap_or_default()
         };
-        let mut ready_us = now_us;
-        for at in &chosen {
-            ready_us = ready_us.max(now_us + self.probe(world, fleet, candidates[*at], now_us));
+        let replies = chosen.iter().map(|at| self.replies_after(world, fleet, candidates[*at]));
+        let mut replies: Vec<(Time, u32)> = replies.zip(&chosen).map(|(us, at)| (us, candidates[*at])).collect();
+        replies.sort_unstable();
+        let patience_us = replies.first().map_or(0, |(first_us, _)| probe_patience_us(*first_us));
+        let in_time = replies.iter().filter(|(us, _)| *us <= patience_us && *us < PROBE_WAIT_US);
+        let heard: Vec<u32> = in_time.map(|(_, number)| *number).collect();
+        // If all have replied, nobody waits on.
+        let ready_us = now_us + replies.last().map_or(0, |(last_us, _)| *last_us).min(patience_us);
+        for (reply_us, number) in replies {
+            if heard.contains(&number) {
+                self.on_reply(world, fleet, number, reply_us, now_us);
+            } else if !reacts(world, fleet, number) {
+                self.breakers.on_failure(&world.providers[number as usize].agent, now_us);
+            }
         }
-        Pending { request, candidates, ready_us, reads, probes: chosen.len() }
+        Pending { request, candidates, ready_us, reads, probes: chosen.len(), heard }
+    }
+
+    /// What this requester tells whoever asks one of its own providers.
+    pub(crate) fn tells(&self, dice: &mut impl Rng) -> Vec<Report<u32>> {
+        to_tell(self.memory.seen(), dice.random::<u32>() as usize)
+    }
+
+    /// Whether somebody who was probed is asked what it saw of others.
+    pub(crate) fn asks_reports(&mut self, world: &World, of: u32, now_us: Time) -> bool {
+        let own = self.memory.of(of).and_then(Peer::own);
+        let counts = Standing::of(Kinship::Public, world.providers[of as usize].claimed(), own).is_some();
+        counts && self.memory.may_ask_reports(of, now_us)
+    }
+
+    /// Somebody who was probed tells of others.
+    pub(crate) fn hear(&mut self, world: &World, by: u32, told: &[Report<u32>], now_us: Time) {
+        let own = self.memory.of(by).and_then(Peer::own);
+        let claimed = world.providers[by as usize].claimed();
+        let Some(standing) = Standing::of(Kinship::Public, claimed, own) else { return };
+        for Report { agent, speed, troubled_permille } in told.iter().filter(|report| report.agent != by) {
+            let word = Word { standing, speed: *speed, troubled_permille: *troubled_permille };
+            self.memory.told(*agent, by, word, now_us);
+        }
     }
 
     /// Chooses and asks; nobody if nobody accepts.
@@ -120,7 +157,7 @@ impl Requester {
             let all = choice.order.iter().zip(&choice.reasons);
             all.map(|(at, why)| {
                 let Estimate { round_trips_us, first_token_us, .. } = why.expected;
-                (Hedged { candidate: *at, round_trips_us }, (*at, first_token_us))
+                (Hedged { candidate: *at, patience_us: patience_us(round_trips_us) }, (*at, first_token_us))
             })
             .unzip()
         };
@@ -128,9 +165,7 @@ impl Requester {
         let expected = first_tokens_us.iter().find(|(at, _)| candidates[*at] == asked.provider);
         asked.overdue_us = expected.map(|(_, first_token_us)| overdue_us(*first_token_us));
         self.holder = Some(asked.provider);
-        if let Some((_, since)) = self.probed.get_mut(&asked.provider) {
-            *since += 1;
-        }
+        self.memory.asked(asked.provider);
         Some(asked)
     }
 
@@ -143,7 +178,7 @@ impl Requester {
         order: &[Hedged],
         mut now_us: Time,
     ) -> Option<Asked> {
-        let mut hedge = Hedge::new(order.iter().copied());
+        let mut hedge = Hedge::new(order.iter().copied(), SIGNALS.silence_us);
         let mut accepts: Vec<(Time, usize, Time)> = Vec::new();
         let mut steps = hedge.start(now_us);
         loop {
@@ -184,7 +219,7 @@ impl Requester {
     /// A request ended.
     pub(crate) fn observe(&mut self, world: &World, provider: u32, outcome: Outcome, now_us: Time) {
         let agent = &world.providers[provider as usize].agent;
-        self.history.observe(&world.spec, agent, outcome, now_us);
+        self.memory.observe(provider, outcome, now_us);
         match outcome {
             Outcome::Failed => self.breakers.on_failure(agent, now_us),
             Outcome::Late { .. } => {}
@@ -206,11 +241,12 @@ impl Requester {
     ) -> Vec<Candidate<'a>> {
         let view = |number: &u32| {
             let provider = &world.providers[*number as usize];
-            let last = self.probed.get(number);
+            let peer = self.memory.of(*number);
             Candidate {
-                own: self.history.of(&world.spec, &provider.agent),
-                probed: last.map(|(probed, _)| *probed),
-                asked_since: last.map_or(0, |(_, since)| *since),
+                own: peer.and_then(Peer::own),
+                reported: self.memory.words(*number, now_us),
+                probed: peer.and_then(|peer| peer.probed),
+                asked_since: peer.map_or(0, |peer| peer.asked_since),
                 breaker: self.breakers.state(&provider.agent, now_us),
                 warm: self.is_warm(*number),
                 prefix_tokens: if self.is_cached(request, *number) { request.prefix_tokens } else { 0 },
@@ -220,25 +256,24 @@ impl Requester {
         candidates.iter().map(view).collect()
     }
 
-    /// Sends a probe; how long its reply, or the wait for none, takes.
-    fn probe(&mut self, world: &World, fleet: &Fleet, number: u32, now_us: Time) -> Time {
-        let provider = &world.providers[number as usize];
-        let round_trip_us = round_trips_us(world, number, self.number, true);
-        if !reacts(world, fleet, number) {
-            self.breakers.on_failure(&provider.agent, now_us);
-            return PROBE_WAIT_US;
+    /// How long the reply to a probe takes, or the wait for none.
+    fn replies_after(&self, world: &World, fleet: &Fleet, number: u32) -> Time {
+        if reacts(world, fleet, number) {
+            round_trips_us(world, number, self.number, true)
+        } else {
+            PROBE_WAIT_US
         }
+    }
+
+    /// A reply came: what was true when the probe arrived there, except what liars say.
+    fn on_reply(&mut self, world: &World, fleet: &Fleet, number: u32, round_trip_us: Time, now_us: Time) {
+        let provider = &world.providers[number as usize];
         let mut probed = fleet.probe(world, number, round_trip_us, now_us);
         if provider.kind == Kind::Liar {
             probed = Probed { queue_depth: 0, slots: 64, free_slots: 64, speed: provider.claimed(), ..probed };
         }
-        if self.probed.len() >= PROBES_KEPT_MAX {
-            let oldest = self.probed.iter().min_by_key(|(_, (probed, _))| probed.at_us).map(|(n, _)| *n);
-            oldest.and_then(|n| self.probed.remove(&n));
-        }
-        self.probed.insert(number, (probed, 0));
+        self.memory.probed(number, probed);
         self.breakers.on_success(&provider.agent);
-        round_trip_us
     }
 
     fn is_warm(&self, provider: u32) -> bool {

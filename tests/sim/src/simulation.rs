@@ -2,11 +2,13 @@
 
 use crate::dht::Dht;
 use crate::figures::Figures;
-use crate::fleet::{expected_us, prefill_us, round_trips_us, Fleet, Job, Request, Started};
-use crate::oracle::{best_now, Oracle};
+use crate::fleet::{expected, prefill_us, round_trips_us, Fleet, Job, Request, Started};
+use crate::oracle::{best_now, BestOfFour, Oracle};
 use crate::requester::{Asked, Pending, Requester};
 use crate::world::{exponential, online_at_first, until_change_us, Kind, Time, World};
 use ainonymous_protocol::history::Outcome;
+use ainonymous_protocol::reports::{Report, REPORTS_MAX};
+use ainonymous_protocol::Speed;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::cmp::Reverse;
@@ -16,6 +18,10 @@ use std::collections::BinaryHeap;
 const ANSWER_TOKENS_MEAN: f64 = ainonymous_protocol::choosing::ANSWER_TOKENS_TYPICAL as f64;
 /// New words in a prompt.
 const NEW_TOKENS: std::ops::Range<u32> = 50..400;
+/// What liars say of their kind, in tokens a second,
+const PRAISE: u32 = 1_000;
+/// and of all others.
+const SLANDER: u32 = 1;
 /// Half of all requests continue a session,
 const CONTINUES: f64 = 0.5;
 /// until it has so many tokens.
@@ -28,6 +34,8 @@ pub(crate) enum Policy {
     Protocol,
     /// The oracle, every request.
     Oracle,
+    /// Whoever sees four queues a request and knows everything else.
+    BestOfFour,
 }
 
 /// How much is simulated.
@@ -39,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) warm_up: u64,
     /// Requests a second.
     pub(crate) rate_per_s: f64,
+    /// Providers tell what their owners saw of others.
+    pub(crate) reports: bool,
     /// One in so many is compared with the best provider of its moment.
     pub(crate) compare_every: u64,
 }
@@ -79,6 +89,7 @@ pub(crate) struct Simulation<'a> {
     plan: Plan,
     fleet: Fleet,
     oracle: Oracle,
+    best_of_four: BestOfFour,
     requesters: Vec<Requester>,
     sessions: Vec<u32>,
     events: BinaryHeap<Scheduled>,
@@ -114,6 +125,7 @@ impl<'a> Simulation<'a> {
             plan,
             fleet: Fleet::new(world.providers.len()),
             oracle: Oracle::new(world.providers.len()),
+            best_of_four: BestOfFour::new(world),
             requesters: (0..requesters as u32).map(Requester::new).collect(),
             sessions: vec![0; requesters],
             events: BinaryHeap::new(),
@@ -184,26 +196,48 @@ impl<'a> Simulation<'a> {
     }
 
     fn place(&mut self, request: Request) {
-        let Self { world, fleet, dht, now_us, .. } = self;
+        let now_us = self.now_us;
+        let Self { world, fleet, dht, .. } = self;
         let requester = &mut self.requesters[request.requester as usize];
         match self.policy {
             Policy::Protocol => {
-                let pending = requester.begin((world, fleet, dht), request, *now_us, &mut self.decisions);
+                let pending = requester.begin((world, fleet, dht), request, now_us, &mut self.decisions);
+                self.report(request.requester, &pending.heard);
                 if request.measured && !request.again {
-                    self.figures.on_search(&pending, *now_us);
+                    self.figures.on_search(&pending, now_us);
                 }
                 self.schedule(pending.ready_us, Event::Decide(Box::new(pending)));
             }
-            Policy::Oracle => {
+            Policy::Oracle | Policy::BestOfFour => {
                 let holder = requester.holder_for(&request);
-                let Some((best_us, provider)) = self.oracle.best(world, fleet, &request, holder) else { return };
+                let best = match self.policy {
+                    Policy::BestOfFour => self.best_of_four.best((world, fleet), &request, holder, &mut self.decisions),
+                    _ => self.oracle.best(world, fleet, &request, holder),
+                };
+                let Some((_, provider)) = best else { return };
                 let cached = holder == Some(provider);
                 requester.hold(provider);
                 if request.measured && !request.again {
-                    self.figures.on_placed(best_us);
+                    self.figures.on_placed(expected(world, fleet, provider, &request, cached));
                 }
                 self.send(request, Asked { provider, asked_us: self.now_us, cached, hedged: false, overdue_us: None });
             }
+        }
+    }
+
+    /// Those who replied tell what they saw of others: every provider belongs to a requester and tells what that one saw, but
+    /// liars say that others are bad and their kind is good.
+    fn report(&mut self, to: u32, heard: &[u32]) {
+        let requesters = self.requesters.len();
+        for by in heard.iter().filter(|_| self.plan.reports) {
+            if !self.requesters[to as usize].asks_reports(self.world, *by, self.now_us) {
+                continue;
+            }
+            let told = match self.world.providers[*by as usize].kind {
+                Kind::Liar => lies(self.world, &mut self.decisions),
+                Kind::Honest | Kind::Silent => self.requesters[*by as usize % requesters].tells(&mut self.decisions),
+            };
+            self.requesters[to as usize].hear(self.world, *by, &told, self.now_us);
         }
     }
 
@@ -216,8 +250,9 @@ impl<'a> Simulation<'a> {
             return;
         };
         if pending.request.measured && !pending.request.again {
-            let true_us = expected_us(world, fleet, asked.provider, &pending.request, asked.cached);
-            self.figures.on_placed(true_us);
+            let parts = expected(world, fleet, asked.provider, &pending.request, asked.cached);
+            let true_us = parts.total_us();
+            self.figures.on_placed(parts);
             self.figures.hedged += u64::from(asked.hedged);
             self.figures.to_liars += u64::from(world.providers[asked.provider as usize].kind == Kind::Liar);
             if self.figures.placed.is_multiple_of(self.plan.compare_every) {
@@ -231,7 +266,7 @@ impl<'a> Simulation<'a> {
     fn send(&mut self, request: Request, asked: Asked) {
         let Asked { provider, asked_us, cached, overdue_us, .. } = asked;
         let trips_us = round_trips_us(self.world, provider, request.requester, cached);
-        let decode_us = self.world.providers[provider as usize].speed().us_for(u64::from(request.answer_tokens));
+        let decode_us = self.world.providers[provider as usize].us_for(u64::from(request.answer_tokens));
         let prefill_us = prefill_us(self.world, provider, &request, cached);
         let job = Job { id: self.scheduled, request, asked_us, trips_us, prefill_us, decode_us, started_us: 0 };
         if let Some(overdue_us) = overdue_us {
@@ -307,4 +342,15 @@ impl<'a> Simulation<'a> {
         self.scheduled += 1;
         self.events.push(Scheduled(Reverse((at_us, self.scheduled)), event));
     }
+}
+
+/// What a liar says of others.
+fn lies(world: &World, dice: &mut impl Rng) -> Vec<Report<u32>> {
+    let about = |_| {
+        let number = dice.random_range(0..world.providers.len());
+        let praise = world.providers[number].kind == Kind::Liar;
+        let (speed, troubled_permille) = if praise { (PRAISE, 0) } else { (SLANDER, 1_000) };
+        Report { agent: number as u32, speed: Speed::tokens_per_s(speed), troubled_permille }
+    };
+    (0..REPORTS_MAX).map(about).collect()
 }

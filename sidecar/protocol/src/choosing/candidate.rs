@@ -2,6 +2,7 @@
 
 use crate::breaker::Breaker;
 use crate::history::Observed;
+use crate::reports::Word;
 use crate::speed::Speed;
 use ainonymous_types::AgentPubKey;
 use serde::{Deserialize, Serialize};
@@ -71,13 +72,25 @@ impl fmt::Debug for Region {
     }
 }
 
-/// What a provider wants, in millionths of a credit for a thousand answer tokens.
+/// What a provider wants, in thousandths of a credit for a million parameter-tokens of decode; 0 is a gift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Price(pub u64);
 
+impl Price {
+    /// Highest price that anybody can name: a thousand credits for the work that one credit stands for.
+    pub const MAX: Self = Self(1_000_000);
+}
+
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} µcredits per 1,000 tokens", self.0)
+        match (self.0 / 1_000, self.0 % 1_000) {
+            (0, 0) => f.write_str("free"),
+            (credits, 0) => write!(f, "{credits} credits per million parameter-tokens"),
+            (credits, milli) => {
+                let digits = format!("{milli:03}");
+                write!(f, "{credits}.{} credits per million parameter-tokens", digits.trim_end_matches('0'))
+            }
+        }
     }
 }
 
@@ -100,17 +113,6 @@ pub struct Probed {
     pub price: Option<Price>,
 }
 
-/// What others say that they measured. It counts less than one's own experience, however many they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reported {
-    /// How many say so.
-    pub reporters: u32,
-    /// Median of their speeds.
-    pub speed: Speed,
-    /// Median of their shares of failures, in thousandths.
-    pub failing_permille: u32,
-}
-
 /// Somebody who might answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
@@ -126,8 +128,8 @@ pub struct Candidate<'a> {
     pub claimed: Speed,
     /// Own experience.
     pub own: Option<&'a Observed>,
-    /// Experience of others.
-    pub reported: Option<Reported>,
+    /// Experience of others: it counts less than one's own, however many they are.
+    pub reported: &'a [Word],
     /// Its last reply to a probe.
     pub probed: Option<Probed>,
     /// Own requests sent to it since that reply.
@@ -150,7 +152,7 @@ impl<'a> Candidate<'a> {
             region: None,
             claimed,
             own: None,
-            reported: None,
+            reported: &[],
             probed: None,
             asked_since: 0,
             breaker: Breaker::Closed,
@@ -172,6 +174,14 @@ pub struct Need {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prices_read_well() {
+        assert_eq!(Price(0).to_string(), "free");
+        assert_eq!(Price(1_000).to_string(), "1 credits per million parameter-tokens");
+        assert_eq!(Price(1_050).to_string(), "1.05 credits per million parameter-tokens");
+        assert_eq!(Price(7).to_string(), "0.007 credits per million parameter-tokens");
+    }
 
     #[test]
     fn regions_are_short_plain_labels() {

@@ -1,6 +1,6 @@
 //! The two decisions: whom to probe, and after that whom to ask.
 
-use super::candidate::{Candidate, Need};
+use super::candidate::{Candidate, Need, Price};
 use super::demands::{Demands, Excluded, Refusal};
 use super::estimate::{estimate, Estimate, Typical, QUEUE_FRESH_US};
 use super::reason::Reason;
@@ -13,6 +13,10 @@ pub const CANDIDATES_MAX: usize = 256;
 pub const PROBES_MAX: usize = 4;
 /// Replies to probes are awaited for this long at most; whoever has not replied then has failed.
 pub const PROBE_WAIT_US: u64 = 250_000;
+/// After the first reply to a probe, others are awaited for this many times as long as it took,
+const PATIENCE_FACTOR: u64 = 2;
+/// but not for less.
+const PATIENCE_US_MIN: u64 = 10_000;
 /// Most candidates that a choice names, the chosen one first.
 pub const FALLBACKS_MAX: usize = 8;
 /// Before probing, candidates whose cost is within so many hundredths of the best count as equal.
@@ -21,6 +25,15 @@ pub const NEAR_PLAN_PERCENT: u64 = 25;
 pub const UNHEARD_PERCENT: u64 = 50;
 /// After probing, so many hundredths.
 pub const NEAR_CHOICE_PERCENT: u64 = 5;
+
+/// How long after probing replies are awaited, if the first one came after so long: whoever is much further away than somebody who has
+/// replied is not worth the wait, in which queues change.
+pub fn probe_patience_us(first_reply_us: u64) -> u64 {
+    first_reply_us
+        .saturating_mul(PATIENCE_FACTOR)
+        .max(first_reply_us.saturating_add(PATIENCE_US_MIN))
+        .min(PROBE_WAIT_US)
+}
 
 /// Whom to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,14 +75,17 @@ pub fn plan(
     }
     let mut dice = Dice::new(random);
     let mut probes = Probes { candidates, picked: Vec::with_capacity(PROBES_MAX) };
-    fits.sort_unstable_by_key(|fit| (fit.expected.cost_us, fit.at));
+    // Whoever failed and may be tried again is as good as unknown: nobody relies on more than one of those.
+    let on_trial = |at: usize| candidates[at].breaker == Breaker::HalfOpen;
+    fits.sort_unstable_by_key(|fit| (on_trial(fit.at), fit.expected.cost_us, fit.at));
     let near = near(&fits, NEAR_PLAN_PERCENT);
 
     // Where the session's prefix lies, if that is worth anything; its reply says whether there is room.
     let kept = fits[..near].iter().max_by_key(|fit| fit.expected.prefix_saves_us);
     kept.filter(|fit| fit.expected.prefix_saves_us > 0).into_iter().for_each(|fit| probes.pick(fit.at));
     // One place is for somebody new: who is never tried is never known.
-    let mut strangers: Vec<usize> = fits.iter().map(|f| f.at).filter(|at| candidates[*at].own.is_none()).collect();
+    let unknown = |at: &usize| candidates[*at].own.is_none() || on_trial(*at);
+    let mut strangers: Vec<usize> = fits.iter().map(|f| f.at).filter(unknown).collect();
     if fits.len() > PROBES_MAX {
         dice.draw(&mut strangers, 1);
         strangers.first().into_iter().for_each(|at| probes.pick(*at));
@@ -99,7 +115,11 @@ pub fn choose(
     fits.sort_unstable_by_key(|fit| (fit.failed, fit.expected.cost_us, fit.at));
     let mut dice = Dice::new(random);
     let alike = fits.iter().take_while(|fit| fit.failed == fits[0].failed).count();
-    let near_equals = near(&fits[..alike], NEAR_CHOICE_PERCENT);
+    let near = near(&fits[..alike], NEAR_CHOICE_PERCENT);
+    // Of those that are about as quick, the cheapest.
+    let wants = |fit: &Fit| candidates[fit.at].probed.and_then(|probed| probed.price).unwrap_or(Price::MAX);
+    fits[..near].sort_by_key(wants);
+    let near_equals = fits[..near].iter().take_while(|fit| wants(fit) == wants(&fits[0])).count();
     dice.draw(&mut fits[..near_equals], 1);
 
     let (met, probed) = (fits.len(), fits.iter().filter(|fit| fit.heard).count());
@@ -125,6 +145,7 @@ fn reason(candidate: &Candidate<'_>, fit: &Fit, candidates: usize, probed: usize
         expected: fit.expected,
         prefix_tokens: if saves { candidate.prefix_tokens } else { 0 },
         price: candidate.probed.and_then(|probed| probed.price),
+        reporters: candidate.reported.len(),
         candidates,
         probed,
         near_equals,
@@ -139,7 +160,7 @@ fn fitting(
     now_us: u64,
     missed: impl Fn(&Candidate<'_>) -> Option<super::Demand>,
 ) -> Result<Vec<Fit>, Refusal> {
-    let typical = Typical::of(candidates);
+    let typical = Typical::of(candidates, now_us);
     let mut excluded = Excluded::default();
     let mut fits = Vec::with_capacity(candidates.len());
     for (at, candidate) in candidates.iter().enumerate() {

@@ -3,8 +3,9 @@
 //! round trips + wait in the queue + prefill of what is not cached + answer tokens ÷ speed. Each part has a source; where
 //! nothing is known, what is typical of the other candidates stands in, discounted.
 
-use super::candidate::{Candidate, Kinship, Need};
+use super::candidate::{Candidate, Kinship, Need, Probed};
 use crate::history::{Observed, HALF_LIFE_US};
+use crate::reports::worse_permille;
 use crate::speed::Speed;
 use ainonymous_types::limits;
 use serde::Serialize;
@@ -20,9 +21,12 @@ pub const CLAIM_DISCOUNT_PERCENT: u64 = 80;
 /// Prefill is this much quicker than decoding, where nobody has measured it.
 pub const PREFILL_FACTOR: u64 = 16;
 /// That one had to wait counts half after this long.
-const QUEUE_HALF_LIFE_US: u64 = 10_000_000;
-/// Whoever claims more than this share of what was measured, in hundredths, exaggerates.
-const EXAGGERATION_PERCENT: u64 = 200;
+const QUEUE_HALF_LIFE_US: u64 = 20_000_000;
+/// Of those who do answer, so many first tokens in a thousand may come late before their word about their queue is doubted: answers are of
+/// uneven length, and in a crowded network honest queues are late as well.
+const LATE_TOLERATED_PERMILLE: u64 = 400;
+/// Of those who do answer, failures count by so many hundredths: they were there before and will be again.
+const FAILING_PERCENT: u64 = 40;
 /// Others' answers, for whose end one has to wait, have so many tokens.
 pub const ANSWER_TOKENS_TYPICAL: u64 = 256;
 /// A kept prefix makes a candidate look better by this much at most.
@@ -35,10 +39,8 @@ const FAILURE_US: u64 = 1_000_000;
 const STRANGER_PERMILLE: u64 = 200;
 /// And if it was asked and has not, the next failure is this much more likely.
 const NEVER_ANSWERED_FACTOR: u64 = 4;
-/// Own experience counts this many times as much as a report or a claim.
+/// Own experience counts this many times as much as a claim.
 const OWN_WEIGHT: u64 = 4;
-/// So many reporters count; more do not count more.
-const REPORTERS_MAX: u32 = 4;
 /// Speed in thousandths if nobody says anything: a slow machine.
 const SPEED_UNKNOWN: u64 = 10_000;
 /// Own measurements needed before they decide what is typical.
@@ -50,8 +52,6 @@ const TYPICAL_OWN_MIN: usize = 3;
 pub enum Basis {
     /// Own experience.
     Measured,
-    /// Reports of others.
-    Reported,
     /// The provider's word, cut and discounted.
     Claimed,
     /// Nothing but what is typical.
@@ -63,7 +63,6 @@ impl Basis {
     pub fn name(self) -> &'static str {
         match self {
             Self::Measured => "measured",
-            Self::Reported => "reported by others",
             Self::Claimed => "claimed",
             Self::Assumed => "assumed",
         }
@@ -89,6 +88,8 @@ pub struct Estimate {
     pub total_us: u64,
     /// Where the speed comes from.
     pub basis: Basis,
+    /// By how many thousandths reports of others make it look worse, or better where it is negative. Bounded, and not part of the total.
+    pub reported_permille: i64,
     /// What candidates are compared by: the total, longer for those who fail often and shorter for those who are close.
     #[serde(skip)]
     pub(super) cost_us: u64,
@@ -99,20 +100,57 @@ pub struct Estimate {
 pub(super) struct Typical {
     speed: Speed,
     round_trip_us: u64,
+    /// The longest queue among those who have just told theirs and are believed.
+    queue_us: u64,
 }
 
 impl Typical {
-    pub(super) fn of(candidates: &[Candidate<'_>]) -> Self {
+    pub(super) fn of(candidates: &[Candidate<'_>], now_us: u64) -> Self {
         let own = candidates.iter().filter_map(|c| c.own).map(|own| own.speed).filter(|speed| speed.is_known());
         let mut speeds: Vec<Speed> = own.collect();
         if speeds.len() < TYPICAL_OWN_MIN {
             speeds.extend(candidates.iter().filter(|c| c.own.is_none()).map(|c| c.claimed).filter(|s| s.is_known()));
         }
         let mut trips: Vec<u64> = candidates.iter().filter_map(|c| c.probed).map(|p| p.round_trip_us).collect();
+        let speed = median(&mut speeds).unwrap_or(Speed::from(SPEED_UNKNOWN));
+        let believed = candidates.iter().filter(|c| c.own.is_none_or(|own| !own.is_exaggerated_by(claimed(c))));
+        let queues = believed.filter_map(|c| fresh(c, now_us).map(|p| Queue::of(p, c.asked_since).us(speed)));
         Self {
-            speed: median(&mut speeds).unwrap_or(Speed::from(SPEED_UNKNOWN)),
+            speed,
             round_trip_us: median(&mut trips).unwrap_or(ROUND_TRIP_US_UNKNOWN),
+            queue_us: queues.max().unwrap_or(0),
         }
+    }
+}
+
+/// The last reply, if its queue is still believed to be so.
+fn fresh<'a>(candidate: &'a Candidate<'_>, now_us: u64) -> Option<&'a Probed> {
+    candidate.probed.as_ref().filter(|p| now_us.saturating_sub(p.at_us) <= QUEUE_FRESH_US)
+}
+
+/// The highest speed that it has said it has.
+fn claimed(candidate: &Candidate<'_>) -> Speed {
+    candidate.probed.map(|probed| probed.speed).unwrap_or_default().max(candidate.claimed)
+}
+
+/// What a reply says of a queue.
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    slots: u64,
+    /// For how many answers to end a newcomer waits.
+    behind: u64,
+}
+
+impl Queue {
+    fn of(probed: &Probed, asked_since: u32) -> Self {
+        let slots = u64::from(probed.slots.max(1));
+        let free = u64::from(probed.free_slots).min(slots);
+        let before = u64::from(probed.queue_depth).saturating_add(u64::from(asked_since));
+        Self { slots, behind: before.saturating_add(1).saturating_sub(free) }
+    }
+
+    fn us(self, speed: Speed) -> u64 {
+        speed.us_for(ANSWER_TOKENS_TYPICAL).saturating_mul(self.behind) / self.slots
     }
 }
 
@@ -129,7 +167,7 @@ pub(super) fn estimate(candidate: &Candidate<'_>, need: Need, typical: &Typical,
     let round_trip_us = probed.map_or(typical.round_trip_us, |p| p.round_trip_us).min(limits::DURATION_US_MAX);
     let round_trips_us = round_trip_us.saturating_mul(if candidate.warm { 1 } else { 2 });
     let whole_prefill_us = prefill_speed.us_for(u64::from(need.prompt_tokens));
-    let (wait_us, crowded) = wait(candidate, speed, round_trips_us.saturating_add(whole_prefill_us), now_us);
+    let (wait_us, crowded) = wait(candidate, speed, round_trips_us.saturating_add(whole_prefill_us), typical, now_us);
 
     let cached = candidate.prefix_tokens.min(need.prompt_tokens);
     let saves_us = prefill_speed.us_for(u64::from(cached)).min(PREFIX_SAVES_US_MAX).min(whole_prefill_us);
@@ -137,26 +175,36 @@ pub(super) fn estimate(candidate: &Candidate<'_>, need: Need, typical: &Typical,
     let prefill_us = whole_prefill_us - prefix_saves_us;
     let first_token_us = round_trips_us.saturating_add(wait_us).saturating_add(prefill_us);
     let total_us = first_token_us.saturating_add(speed.us_for(u64::from(need.answer_tokens)));
-    let cost_us = cost(candidate, total_us);
-    Estimate { round_trips_us, wait_us, prefill_us, prefix_saves_us, first_token_us, speed, total_us, basis, cost_us }
+    let answers_milli = candidate.own.map_or(0, |own| own.experience_milli(now_us));
+    let reported_permille = worse_permille(candidate.reported, speed, answers_milli);
+    let cost_us = cost(candidate, total_us, reported_permille);
+    Estimate {
+        round_trips_us,
+        wait_us,
+        prefill_us,
+        prefix_saves_us,
+        first_token_us,
+        speed,
+        total_us,
+        basis,
+        reported_permille,
+        cost_us,
+    }
 }
 
-/// Own measurements, reports and the provider's word, each with its weight.
+/// Own measurements and the provider's word, each with its weight.
 fn speed(candidate: &Candidate<'_>, typical: &Typical, now_us: u64) -> (Speed, Basis) {
     let own = candidate.own.filter(|own| own.speed.is_known());
     let own = own.map(|own| (own.speed, own.experience_milli(now_us) * OWN_WEIGHT)).filter(|(_, weight)| *weight > 0);
-    let others = candidate.reported.filter(|r| r.reporters > 0 && r.speed.is_known());
-    let others = others.map(|r| (r.speed, u64::from(r.reporters.min(REPORTERS_MAX)) * 1_000));
     let said = candidate.probed.map(|p| p.speed).filter(|s| s.is_known()).unwrap_or(candidate.claimed);
     let cap = typical.speed.percent(CLAIM_CAP_PERCENT);
     let word = if said.is_known() { said.min(cap) } else { typical.speed };
-    let basis = match (own, others) {
-        (Some(_), _) => Basis::Measured,
-        (None, Some(_)) => Basis::Reported,
-        (None, None) if said.is_known() => Basis::Claimed,
-        (None, None) => Basis::Assumed,
+    let basis = match own {
+        Some(_) => Basis::Measured,
+        None if said.is_known() => Basis::Claimed,
+        None => Basis::Assumed,
     };
-    let sources = [own, others, Some((word.percent(CLAIM_DISCOUNT_PERCENT), 1_000))];
+    let sources = [own, Some((word.percent(CLAIM_DISCOUNT_PERCENT), 1_000))];
     let (sum, weights) = sources.iter().flatten().fold((0u128, 0u128), |(sum, weights), (speed, weight)| {
         (sum + u128::from(speed.milli()) * u128::from(*weight), weights + u128::from(*weight))
     });
@@ -165,30 +213,35 @@ fn speed(candidate: &Candidate<'_>, typical: &Typical, now_us: u64) -> (Speed, B
 }
 
 /// How long the queue takes, and whether it is so long that a kept prefix is no reason to join it. The provider's word
-/// counts as far as it was kept before, own experience for the rest.
-fn wait(candidate: &Candidate<'_>, speed: Speed, empty_us: u64, now_us: u64) -> (u64, bool) {
-    let Doubt { permille, lasting } = candidate.own.map_or(Doubt::default(), |own| doubt(own, candidate, now_us));
+/// counts as far as it was kept before, own experience for the rest. Whoever exaggerates is thought to be no emptier than the
+/// fullest of those that are believed: in a crowded network an empty queue would be the best of lies.
+fn wait(candidate: &Candidate<'_>, speed: Speed, empty_us: u64, typical: &Typical, now_us: u64) -> (u64, bool) {
+    let Doubt { permille, exaggerates, lasting } =
+        candidate.own.map_or(Doubt::default(), |own| doubt(own, candidate, now_us));
     // Queues do not last: what is not renewed fades, or one bad hour would end an honest peer for ever.
     let half_life_us = if lasting { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
-    let waited_us = candidate.own.map_or(0, |own| {
+    let mut waited_us = candidate.own.map_or(0, |own| {
         let halvings = now_us.saturating_sub(own.seen_us) / half_life_us;
         own.first_token_us.saturating_sub(empty_us) >> halvings.min(63)
     });
-    let fresh = candidate.probed.filter(|p| now_us.saturating_sub(p.at_us) <= QUEUE_FRESH_US);
-    let Some(probed) = fresh else { return (waited_us.min(limits::DURATION_US_MAX), candidate.asked_since > 0) };
-    let slots = u64::from(probed.slots.max(1));
-    let free = u64::from(probed.free_slots).min(slots);
-    let before = u64::from(probed.queue_depth).saturating_add(u64::from(candidate.asked_since));
-    let behind = before.saturating_add(1).saturating_sub(free);
-    let said_us = speed.us_for(ANSWER_TOKENS_TYPICAL).saturating_mul(behind) / slots;
-    let wait_us = said_us.saturating_mul(1_000 - permille).saturating_add(waited_us.saturating_mul(permille)) / 1_000;
-    (wait_us.min(limits::DURATION_US_MAX), behind > slots)
+    if exaggerates {
+        waited_us = waited_us.max(typical.queue_us);
+    }
+    let Some(probed) = fresh(candidate, now_us) else {
+        return (waited_us.min(limits::DURATION_US_MAX), candidate.asked_since > 0);
+    };
+    let queue = Queue::of(probed, candidate.asked_since);
+    let (said, doubted) = (queue.us(speed).saturating_mul(1_000 - permille), waited_us.saturating_mul(permille));
+    let wait_us = said.saturating_add(doubted) / 1_000;
+    (wait_us.min(limits::DURATION_US_MAX), queue.behind > queue.slots)
 }
 
 /// How little a provider's word about its queue is worth.
 #[derive(Clone, Copy, Debug, Default)]
 struct Doubt {
     permille: u64,
+    /// It claims much more than it was measured to do.
+    exaggerates: bool,
     /// It is the provider's way, not that of its queue.
     lasting: bool,
 }
@@ -196,29 +249,31 @@ struct Doubt {
 /// As little as its word about its speed was, if that could be measured. That a first token came too late counts for as long
 /// as a queue lasts, but lastingly if the provider has never answered at all.
 fn doubt(own: &Observed, candidate: &Candidate<'_>, now_us: u64) -> Doubt {
-    let said = candidate.probed.map(|probed| probed.speed).unwrap_or_default().max(candidate.claimed);
-    let exaggerates = own.speed.is_known() && said > own.speed.percent(EXAGGERATION_PERCENT);
+    let said = claimed(candidate);
+    let exaggerates = own.is_exaggerated_by(said);
     let kept = if exaggerates { own.speed.milli().saturating_mul(1_000) / said.milli().max(1) } else { 1_000 };
     let lasting = exaggerates || own.answers == 0;
     let halvings = now_us.saturating_sub(own.seen_us) / if lasting { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
     let late = u64::from(own.late_permille.min(1_000)) >> halvings.min(63);
-    Doubt { permille: late.max(1_000 - kept.min(1_000)), lasting }
+    let late = if own.answers > 0 { late.saturating_sub(LATE_TOLERATED_PERMILLE) } else { late };
+    Doubt { permille: late.max(1_000 - kept.min(1_000)), exaggerates, lasting }
 }
 
 /// The total, longer by what failures cost, for strangers, and above all for those who promised and never answered.
-fn cost(candidate: &Candidate<'_>, total_us: u64) -> u64 {
+fn cost(candidate: &Candidate<'_>, total_us: u64, reported_permille: i64) -> u64 {
     let own = candidate.own.map_or(STRANGER_PERMILLE, |own| {
         let late = u64::from(own.late_permille.min(1_000));
         let failing = u64::from(own.failing_permille.min(1_000));
         if own.answers == 0 {
             STRANGER_PERMILLE + failing.max(late) * NEVER_ANSWERED_FACTOR
         } else {
-            failing
+            failing * FAILING_PERCENT / 100
         }
     });
-    let others = candidate.reported.map_or(0, |r| u64::from(r.failing_permille.min(1_000)) / OWN_WEIGHT);
-    let lost_us = total_us.saturating_add(FAILURE_US).saturating_mul(own.max(others)) / 1_000;
-    total_us.saturating_add(lost_us).saturating_mul(kinship_percent(candidate.kinship)) / 100
+    let lost_us = total_us.saturating_add(FAILURE_US).saturating_mul(own) / 1_000;
+    let percent = kinship_percent(candidate.kinship);
+    let reported = u64::try_from(reported_permille.saturating_add(1_000)).unwrap_or(0);
+    total_us.saturating_add(lost_us).saturating_mul(percent).saturating_mul(reported) / 100_000
 }
 
 /// Whoever is closer is preferred unless it takes this much longer: a friend may take 1.4 times as long as a stranger.

@@ -14,10 +14,10 @@ mod demands;
 mod estimate;
 mod reason;
 
-pub use candidate::{Candidate, Kinship, Need, Price, Probed, Region, Reported};
+pub use candidate::{Candidate, Kinship, Need, Price, Probed, Region};
 pub use choice::{
-    choose, plan, Choice, CANDIDATES_MAX, FALLBACKS_MAX, NEAR_CHOICE_PERCENT, NEAR_PLAN_PERCENT, PROBES_MAX,
-    PROBE_WAIT_US, UNHEARD_PERCENT,
+    choose, plan, probe_patience_us, Choice, CANDIDATES_MAX, FALLBACKS_MAX, NEAR_CHOICE_PERCENT, NEAR_PLAN_PERCENT,
+    PROBES_MAX, PROBE_WAIT_US, UNHEARD_PERCENT,
 };
 pub use demands::{Demand, Demands, Refusal};
 pub use estimate::{

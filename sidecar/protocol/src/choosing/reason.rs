@@ -17,6 +17,8 @@ pub struct Reason {
     /// What it wants, if it told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// How many others have reported of it; what that counted is `expected.reported_permille`.
+    pub reporters: usize,
     /// How many met the demands.
     pub candidates: usize,
     /// How many of them had just replied to a probe.
@@ -25,7 +27,7 @@ pub struct Reason {
     pub near_equals: usize,
     /// It failed lately, and nobody else was there.
     pub last_resort: bool,
-    /// An earlier candidate was too slow to accept.
+    /// It was asked beside an earlier candidate that was slow to its first word, and was quicker.
     pub hedged: bool,
 }
 
@@ -38,9 +40,19 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kinship, expected, prefix_tokens, price, candidates, probed, near_equals, last_resort, hedged } =
-            self;
-        let Estimate { first_token_us, wait_us, speed, basis, .. } = expected;
+        let Self {
+            kinship,
+            expected,
+            prefix_tokens,
+            price,
+            reporters,
+            candidates,
+            probed,
+            near_equals,
+            last_resort,
+            hedged,
+        } = self;
+        let Estimate { first_token_us, wait_us, speed, basis, reported_permille, .. } = expected;
         write!(
             f,
             "{}; first token in {} ms, {speed} ({})",
@@ -54,6 +66,11 @@ impl fmt::Display for Reason {
         if *prefix_tokens > 0 {
             write!(f, "; has {prefix_tokens} tokens of the prompt")?;
         }
+        match reported_permille / 10 {
+            0 => {}
+            worse @ 1.. => write!(f, "; counted {worse} % worse by {reporters} reports")?,
+            better => write!(f, "; counted {} % better by {reporters} reports", -better)?,
+        }
         if let Some(price) = price {
             write!(f, "; {price}")?;
         }
@@ -66,7 +83,7 @@ impl fmt::Display for Reason {
             f.write_str("; failed lately, nobody else is there")?;
         }
         if *hedged {
-            f.write_str("; an earlier one was too slow to accept")?;
+            f.write_str("; quicker to its first word than one that was asked before")?;
         }
         Ok(())
     }
