@@ -1,5 +1,6 @@
 //! Flags and subcommands. Values that a configuration file can give are optional here; `config` fills them in.
 
+use crate::credits::Credits;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -161,6 +162,13 @@ pub(crate) struct Up {
     /// the node is asked by signals then.
     #[arg(long, value_name = "AGENT", action = clap::ArgAction::Append)]
     pub(crate) serve_only: Vec<String>,
+    /// What this node wants for its work, in credits for a million parameter-tokens. Nobody is charged yet; whoever asks for a lower price
+    /// is not answered here [default: 0, a gift].
+    #[arg(long, env = "AINONYMOUS_PRICE", value_name = "CREDITS")]
+    pub(crate) price: Option<Credits>,
+    /// Tell peers that ask how quick and reliable other providers were to this node. It shows whom this node has asked lately.
+    #[arg(long)]
+    pub(crate) tell_reports: bool,
     /// Compute threads of each model [default: the physical cores].
     #[arg(long, env = "AINONYMOUS_THREADS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
@@ -306,6 +314,9 @@ pub(crate) struct Whom {
     /// Through a router only: the provider does not learn this machine's address, nor who asks.
     #[arg(long, conflicts_with = "no_routers")]
     pub(crate) hide: bool,
+    /// Only peers that want no more than so many credits for a million parameter-tokens.
+    #[arg(long, value_name = "CREDITS")]
+    pub(crate) max_price: Option<Credits>,
     /// Most tokens to answer with [default: as many as fit].
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,

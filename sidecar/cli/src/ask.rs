@@ -3,6 +3,7 @@
 use crate::args::{Ask, Whom};
 use crate::client::{Client, Part};
 use crate::config::Config;
+use crate::credits::Credits;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
@@ -45,7 +46,7 @@ pub(crate) fn body(whom: &Whom, posted: bool, config: &Config, messages: Value) 
         "stream_options": { "include_usage": true },
         "ainonymous": { "route": if posted { "posted" } else { route }, "provider": whom.provider,
             "only": whom.only.map(|only| only.name()), "no_routers": whom.no_routers,
-            "hide": whom.hide },
+            "hide": whom.hide, "max_price": whom.max_price.map(Credits::number) },
     });
     let optional = [
         ("model", json!(whom.model.as_ref().or(config.model.as_ref()))),

@@ -1,6 +1,7 @@
 //! The configuration file: what a user would otherwise say with every flag. Unknown keys are errors, not silence.
 
 use crate::args::{Layers, Route, Tuning};
+use crate::credits::Credits;
 use crate::error::CliError;
 use crate::paths;
 use ainonymous_models::ModelName;
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) block: Vec<String>,
     #[serde(default)]
     pub(crate) serve_only: Vec<String>,
+    pub(crate) price: Option<Credits>,
+    pub(crate) tell_reports: Option<bool>,
     pub(crate) threads: Option<u32>,
     pub(crate) gpu_layers: Option<Layers>,
     pub(crate) context: Option<u32>,
@@ -144,6 +147,7 @@ mod tests {
         assert_eq!(config.serve, [PathBuf::from("/etc/ainonymous/a.gguf"), "/b.gguf".into()]);
         assert_eq!((config.network_tuning, config.gpu_layers), (Some(Tuning::Lan), Some(Layers::Auto)));
         assert_eq!((config.slots, config.route), (Some(2), Some(Route::Posted)));
+        assert_eq!(parse("price = 0.25").unwrap().price.map(|credits| credits.0 .0), Some(250));
         assert_eq!(parse("gpu_layers = 12").unwrap().gpu_layers, Some(Layers::Fixed(12)));
         assert_eq!(parse("").unwrap(), Config::default());
         let names =
@@ -161,7 +165,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 38);
+        assert_eq!(known.len(), 40);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }
@@ -175,6 +179,7 @@ mod tests {
             ("slots = \"four\"", "slots"),
             ("slots = 0", "slots"),
             ("gpu_layers = \"many\"", "gpu_layers"),
+            ("price = 1000.5", "credits"),
             ("route = \"pigeon\"", "route"),
             ("passphrase = \"hunter2\"", "passphrase"),
         ] {

@@ -8,6 +8,7 @@ mod bootstrap;
 mod chat;
 mod client;
 mod config;
+mod credits;
 mod doctor;
 mod error;
 mod exit;

@@ -9,7 +9,7 @@ use ainonymous_api::DEFAULT_PORT;
 use ainonymous_conductor::{pack, ConductorError};
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
-use ainonymous_node::{Address, DraftOptions, GpuLayers, Habits, Library, Peers, QuicOptions, ServeOptions};
+use ainonymous_node::{Address, DraftOptions, GpuLayers, Habits, Library, Peers, Price, QuicOptions, ServeOptions};
 use ainonymous_types::{AgentPubKey, DnaHash, KvType};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -135,6 +135,8 @@ impl Settings {
                 idle_unload: flags.idle_unload_s.or(config.idle_unload_s).map(Duration::from_secs),
                 library: Some(library),
                 peers,
+                price: flags.price.or(config.price).map_or(Price(0), |credits| credits.0),
+                tell_reports: flags.tell_reports || config.tell_reports.unwrap_or(false),
             },
             models,
             must_serve,

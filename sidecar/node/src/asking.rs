@@ -5,16 +5,18 @@
 use crate::choosing::{self, Chosen};
 use crate::direct::{DirectWay, NoWay};
 use crate::directory::Candidate;
+use crate::hedging::{self, Opened};
 use crate::node::Node;
 use crate::receipts::{self, Told};
-use crate::routing::{ask_error, done, micros, to_travel, Inbox, Prepared};
+use crate::routing::{done, micros, to_travel, Inbox, Prepared};
 use crate::{AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Route};
 use ainonymous_conductor::Conductor;
 use ainonymous_protocol::history::Outcome;
 use ainonymous_protocol::timing::{DIRECT, SECOND_WAY, SIGNALS};
-use ainonymous_protocol::{Effect, Failure, Handed, Question};
+use ainonymous_protocol::{Effect, Handed, Question};
 use ainonymous_transport::Hide;
-use ainonymous_types::{AgentPubKey, Ask, ChatInput, PeerSignal, RequestId, SendSignal};
+use ainonymous_types::{AgentPubKey, ChatInput, PeerSignal, SendSignal};
+use futures::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -40,6 +42,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     found.iter_mut().filter_map(|c| c.link.as_mut()).for_each(|link| link.hide = hide);
     // A signal tells who asks: whoever hides does without.
     let route = if request.hide { Route::Direct } else { request.route };
+    choosing::on_question(node);
     let chosen = choosing::order(node, found, &input, &request.demands, route != Route::Signals).await?;
     if chosen.is_empty() {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
@@ -71,14 +74,18 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
 
 /// One provider by one way.
 #[derive(Debug)]
-struct Attempt {
-    candidate: Candidate,
-    why: String,
-    by: By,
+pub(crate) struct Attempt {
+    pub(crate) candidate: Candidate,
+    pub(crate) why: String,
+    /// The same if it is asked beside an earlier one, and wins.
+    pub(crate) hedged_why: String,
+    /// When its first word is slow.
+    pub(crate) slow_us: u64,
+    pub(crate) by: By,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(crate) enum By {
     Link,
     Signals,
 }
@@ -94,8 +101,9 @@ fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool) -> VecDeque<Atte
             By::Signals => true,
         };
         let fitting = |c: &&Chosen| allowed && (by == By::Signals || c.candidate.link.is_some());
-        for Chosen { candidate, reason } in chosen.iter().filter(fitting).take(CANDIDATES_MAX) {
-            attempts.push_back(Attempt { candidate: candidate.clone(), why: reason.to_string(), by });
+        for Chosen { candidate, reason, slow_us } in chosen.iter().filter(fitting).take(CANDIDATES_MAX) {
+            let (why, hedged_why) = (reason.to_string(), reason.hedged().to_string());
+            attempts.push_back(Attempt { candidate: candidate.clone(), why, hedged_why, slow_us: *slow_us, by });
         }
     }
     attempts
@@ -103,21 +111,21 @@ fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool) -> VecDeque<Atte
 
 /// Who waits for the answer, and what he has of it.
 #[derive(Debug)]
-struct Asker {
-    node: Node,
+pub(crate) struct Asker {
+    pub(crate) node: Node,
     conductor: Conductor,
     input: ChatInput,
     started: Instant,
     first_text: Option<Duration>,
-    handed: Handed,
-    tried_links: bool,
-    events: mpsc::Sender<Result<AnswerEvent, AskError>>,
+    pub(crate) handed: Handed,
+    pub(crate) tried_links: bool,
+    pub(crate) events: mpsc::Sender<Result<AnswerEvent, AskError>>,
     taken: Option<oneshot::Sender<Result<AnswerHead, AskError>>>,
 }
 
 /// How one attempt ended.
 #[derive(Debug)]
-enum Ended {
+pub(crate) enum Ended {
     /// With an answer.
     Answered,
     /// Nobody waits for it any more.
@@ -130,16 +138,16 @@ impl Asker {
     /// One provider after the other.
     async fn search(mut self, mut attempts: VecDeque<Attempt>) {
         let mut last = None;
-        while let Some(Attempt { candidate, why, by }) = attempts.pop_front() {
+        while let Some(attempt) = attempts.pop_front() {
             let searching = self.handed.is_empty();
             if searching && last.is_some() && self.started.elapsed() > SEARCH_MAX {
                 break;
             }
             self.handed.begin_again();
-            choosing::asks(&self.node, &candidate);
-            match self.attempt(&candidate, why, by).await {
-                Ended::Answered | Ended::Left => return,
-                Ended::Failed(e) => {
+            let by = attempt.by;
+            match hedging::ask(&mut self, attempt, &mut attempts).await {
+                (_, Ended::Answered | Ended::Left) => return,
+                (candidate, Ended::Failed(e)) => {
                     let step = after(&e, self.handed.is_empty());
                     tracing::debug!(code = e.code(), ?by, ?step, "a provider did not answer");
                     if step == Step::GiveUp {
@@ -166,55 +174,65 @@ impl Asker {
         self.fail(e).await;
     }
 
-    async fn attempt(&mut self, candidate: &Candidate, why: String, by: By) -> Ended {
-        let prepared = Prepared { started: self.started, ..Prepared::new(self.input.clone()) };
-        let (ask, asked) = prepared.ask(candidate);
-        let mut head = AnswerHead {
-            id: prepared.id,
-            model: candidate.model_id.clone(),
-            provider: Some(candidate.agent.to_string()),
-            route: Route::Signals,
-            why: Some(why),
-            request: None,
-            spec: Some(candidate.spec.clone()),
-        };
-        self.tried_links |= by == By::Link;
-        let (way, timing) = match (by, &candidate.link) {
-            (By::Link, Some(link)) => match DirectWay::begin(&self.node, link, &ask).await {
-                Ok((way, round_trip)) => {
-                    head.route = way.route();
-                    (Way::Direct(way), DIRECT.over(micros(round_trip)))
-                }
-                Err(NoWay { problem }) => return Ended::Failed(AskError::NoWay { problem }),
-            },
-            (By::Link | By::Signals, _) => {
-                let inbox = Inbox::open(&self.node, prepared.id);
-                let signal = PeerSignal::Ask(ask.clone());
-                let to = vec![candidate.agent.clone()];
-                if let Err(e) = self.conductor.send_signal(SendSignal { to, signal }).await {
-                    return Ended::Failed(e.into());
-                }
-                // Whoever could not be reached by a link has had some time already.
-                let timing = if self.tried_links { SECOND_WAY } else { SIGNALS };
-                (Way::Signals { conductor: self.conductor.clone(), inbox }, timing)
-            }
-        };
-        let run = Run {
-            candidate: candidate.clone(),
-            provider: candidate.agent.clone(),
-            ask,
-            id: prepared.id,
-            question: Question::new(asked, timing, 0),
-            clock: Instant::now(),
-            head: Some(head),
-            told: candidate.link.clone().filter(|_| by == By::Link).map_or(Told::BySignal, Told::ByLink),
-            way,
-            asker: self,
-        };
-        run.run().await
+    /// Puts the question on its way to one provider.
+    pub(crate) async fn open(&self, attempt: Attempt) -> Result<Opened, Ended> {
+        self.opener(attempt).await
     }
 
-    async fn fail(&mut self, error: AskError) {
+    /// The same, owning all it needs, so that others can be listened to meanwhile.
+    pub(crate) fn opener(&self, attempt: Attempt) -> BoxFuture<'static, Result<Opened, Ended>> {
+        let Self { node, conductor, input, started, tried_links, .. } = self;
+        let (node, conductor, tried_links) = (node.clone(), conductor.clone(), *tried_links);
+        let prepared = Prepared { started: *started, ..Prepared::new(input.clone()) };
+        let Attempt { candidate, why, by, .. } = attempt;
+        Box::pin(async move {
+            let (ask, asked) = prepared.ask(&candidate);
+            let mut head = AnswerHead {
+                id: prepared.id,
+                model: candidate.model_id.clone(),
+                provider: Some(candidate.agent.to_string()),
+                route: Route::Signals,
+                why: Some(why),
+                request: None,
+                spec: Some(candidate.spec.clone()),
+            };
+            let (way, timing) = match (by, &candidate.link) {
+                (By::Link, Some(link)) => match DirectWay::begin(&node, link, &ask).await {
+                    Ok((way, round_trip)) => {
+                        head.route = way.route();
+                        (Way::Direct(way), DIRECT.over(micros(round_trip)))
+                    }
+                    Err(NoWay { problem }) => return Err(Ended::Failed(AskError::NoWay { problem })),
+                },
+                (By::Link | By::Signals, _) => {
+                    let inbox = Inbox::open(&node, prepared.id);
+                    let signal = PeerSignal::Ask(ask.clone());
+                    let to = vec![candidate.agent.clone()];
+                    if let Err(e) = conductor.send_signal(SendSignal { to, signal }).await {
+                        return Err(Ended::Failed(e.into()));
+                    }
+                    // Whoever could not be reached by a link has had some time already.
+                    let timing = if tried_links { SECOND_WAY } else { SIGNALS };
+                    (Way::Signals { conductor: conductor.clone(), inbox }, timing)
+                }
+            };
+            let told = candidate.link.clone().filter(|_| by == By::Link).map_or(Told::BySignal, Told::ByLink);
+            Ok(Opened {
+                candidate,
+                ask,
+                id: prepared.id,
+                question: Question::new(asked, timing, 0),
+                clock: Instant::now(),
+                head: Some(head),
+                told,
+                way,
+                queued: None,
+                first_word: None,
+            })
+        })
+    }
+
+    pub(crate) async fn fail(&mut self, error: AskError) {
         match self.taken.take() {
             Some(taken) => {
                 let _ = taken.send(Err(error));
@@ -238,7 +256,7 @@ enum Step {
 }
 
 /// Whether it says something about the provider, and not about the way to it or how busy it is.
-fn is_failure(e: &AskError) -> bool {
+pub(crate) fn is_failure(e: &AskError) -> bool {
     matches!(
         e,
         AskError::ProviderSilent { .. }
@@ -266,52 +284,39 @@ fn after(e: &AskError, nothing_handed: bool) -> Step {
 
 /// How the parts of one question travel.
 #[derive(Debug)]
-enum Way {
+pub(crate) enum Way {
     Signals { conductor: Conductor, inbox: Inbox },
     Direct(DirectWay),
 }
 
-/// One question on its way to one provider.
+/// One question on its way to the provider that answers it.
 #[derive(Debug)]
-struct Run<'a> {
-    asker: &'a mut Asker,
-    candidate: Candidate,
-    provider: AgentPubKey,
-    ask: Ask,
-    id: RequestId,
-    question: Question,
-    clock: Instant,
-    head: Option<AnswerHead>,
-    told: Told,
-    way: Way,
+pub(crate) struct Run<'a> {
+    pub(crate) asker: &'a mut Asker,
+    pub(crate) opened: Opened,
 }
 
 impl Run<'_> {
-    /// Carries the question to its end.
-    async fn run(mut self) -> Ended {
+    /// Carries the question to its end; begins with what has happened already.
+    pub(crate) async fn run(mut self, mut effects: Vec<Effect>) -> Ended {
         let cut = self.asker.node.inner.cut.clone();
         let events = self.asker.events.clone();
         loop {
-            let now = micros(self.clock.elapsed());
-            let tick = Duration::from_micros(self.question.next_tick_us().saturating_sub(now));
-            let next_chunk = self.question.next_chunk();
-            let effects = tokio::select! {
-                arrived = self.way.recv(&self.provider, next_chunk) => match arrived {
-                    Some((from, signal)) => self.question.on_signal(&from, signal, micros(self.clock.elapsed())),
-                    None => self.question.on_lost(),
-                },
-                () = tokio::time::sleep(tick) => self.question.on_tick(micros(self.clock.elapsed())),
-                () = cut.cancelled() => {
-                    self.cancel().await;
-                    self.asker.fail(AskError::Draining).await;
-                    return Ended::Left;
-                }
-                () = events.closed() => {
-                    self.cancel().await;
-                    return Ended::Left;
-                }
-            };
-            for effect in effects {
+            if effects.is_empty() {
+                effects = tokio::select! {
+                    effects = self.opened.next() => effects,
+                    () = cut.cancelled() => {
+                        self.opened.cancel().await;
+                        self.asker.fail(AskError::Draining).await;
+                        return Ended::Left;
+                    }
+                    () = events.closed() => {
+                        self.opened.cancel().await;
+                        return Ended::Left;
+                    }
+                };
+            }
+            for effect in std::mem::take(&mut effects) {
                 if let Some(outcome) = self.carry_out(effect).await {
                     return outcome;
                 }
@@ -322,9 +327,9 @@ impl Run<'_> {
     async fn carry_out(&mut self, effect: Effect) -> Option<Ended> {
         match effect {
             Effect::Resend(from_chunk) => {
-                self.way.send(&self.provider, PeerSignal::Resend { id: self.id, from_chunk }).await
+                self.opened.say(PeerSignal::Resend { id: self.opened.id, from_chunk }).await;
             }
-            Effect::AskAgain => self.way.send(&self.provider, PeerSignal::Ask(self.ask.clone())).await,
+            Effect::AskAgain => self.opened.say(PeerSignal::Ask(self.opened.ask.clone())).await,
             Effect::Queued(position) => {
                 self.was_taken();
                 if self.asker.handed.is_empty() {
@@ -333,6 +338,8 @@ impl Run<'_> {
             }
             Effect::Text(text, tokens) => {
                 self.was_taken();
+                let clock = self.opened.clock;
+                self.opened.first_word.get_or_insert_with(|| clock.elapsed());
                 match self.asker.handed.take(&text, tokens) {
                     Ok(Some((text, tokens))) => {
                         let since = self.asker.started;
@@ -341,8 +348,8 @@ impl Run<'_> {
                     }
                     Ok(None) => {}
                     Err(differs) => {
-                        self.cancel().await;
-                        let provider = self.provider.to_string();
+                        self.opened.cancel().await;
+                        let provider = self.opened.candidate.agent.to_string();
                         return Some(Ended::Failed(AskError::ProviderBroken {
                             provider,
                             problem: differs.to_string(),
@@ -353,43 +360,36 @@ impl Run<'_> {
             Effect::Answered(answered) => {
                 self.was_taken();
                 let first_text = self.asker.first_text.unwrap_or_else(|| self.asker.started.elapsed());
-                let route = match self.way {
+                let route = match self.opened.way {
                     Way::Direct(ref way) => way.route(),
                     Way::Signals { .. } => Route::Signals,
                 };
                 let done = done(&answered, route, first_text);
                 let Asker { node, conductor, input, handed, .. } = &*self.asker;
+                let Opened { candidate, id, told, clock, first_word, .. } = &self.opened;
                 let outcome = Outcome::Answered {
-                    first_token_us: micros(first_text),
+                    // What is remembered of a provider is its own time, not that of those who were asked before it.
+                    first_token_us: micros(first_word.unwrap_or_else(|| clock.elapsed())),
                     tokens: done.completion_tokens.saturating_sub(1),
                     decode_us: done.decode_us,
                 };
                 let tokens = done.prompt_tokens.saturating_add(done.completion_tokens);
-                node.inner.chooser.answered(&self.candidate, outcome, &input.messages, handed.text(), tokens);
+                node.inner.chooser.answered(candidate, outcome, &input.messages, handed.text(), tokens);
                 node.inner.chooser.save(&node.inner.store, false);
-                node.inner.receipts.keep(self.id, answered.receipt);
-                node.spawn(receipts::remind(node.clone(), conductor.clone(), self.id, self.told.clone()));
+                node.inner.receipts.keep(*id, answered.receipt);
+                node.spawn(receipts::remind(node.clone(), conductor.clone(), *id, told.clone()));
                 self.emit(AnswerEvent::Done(Box::new(done))).await;
                 return Some(Ended::Answered);
             }
             Effect::Failed(failure) => {
-                if failure != Failure::Silent {
-                    self.way.send(&self.provider, PeerSignal::Cancel { id: self.id }).await;
-                }
-                return Some(Ended::Failed(ask_error(failure, &self.provider)));
+                return Some(Ended::Failed(self.opened.failed(failure).await));
             }
         }
         None
     }
 
-    async fn cancel(&mut self) {
-        if let Some(cancel) = self.question.cancel() {
-            self.way.send(&self.provider, cancel).await;
-        }
-    }
-
     fn was_taken(&mut self) {
-        let Some(head) = self.head.take() else { return };
+        let Some(head) = self.opened.head.take() else { return };
         if let (Some(provider), Some(why)) = (&head.provider, &head.why) {
             let (provider, why) = (provider.clone(), why.clone());
             self.asker.node.inner.chooser.note(ChoiceMade { id: head.id, provider, model: head.model.clone(), why });
@@ -406,7 +406,7 @@ impl Run<'_> {
 
 impl Way {
     /// What arrives next; none when the way is gone for good. Cancel-safe.
-    async fn recv(&mut self, provider: &AgentPubKey, next_chunk: u32) -> Option<(AgentPubKey, PeerSignal)> {
+    pub(crate) async fn recv(&mut self, provider: &AgentPubKey, next_chunk: u32) -> Option<(AgentPubKey, PeerSignal)> {
         match self {
             Self::Signals { inbox, .. } => inbox.signals.recv().await,
             // Whoever is at the other end has proved the key that the provider's capability names.
@@ -414,7 +414,7 @@ impl Way {
         }
     }
 
-    async fn send(&mut self, provider: &AgentPubKey, signal: PeerSignal) {
+    pub(crate) async fn send(&mut self, provider: &AgentPubKey, signal: PeerSignal) {
         match self {
             Self::Signals { conductor, .. } => {
                 if let Err(e) = conductor.send_signal(SendSignal { to: vec![provider.clone()], signal }).await {
@@ -452,7 +452,7 @@ mod tests {
             candidates.iter().map(|c| rules::Candidate::stranger(&c.agent, Speed::tokens_per_s(9))).collect();
         let need = rules::Need { prompt_tokens: 1, answer_tokens: 1 };
         let reason = rules::choose(need, &Demands::NONE, &known, 0, &[0; RANDOM_BYTES]).unwrap().reasons[0];
-        let chosen = candidates.into_iter().map(|candidate| Chosen { candidate, reason }).collect();
+        let chosen = candidates.into_iter().map(|candidate| Chosen { candidate, reason, slow_us: 1 }).collect();
         let attempts = attempts(chosen, route, has_plane);
         attempts.iter().map(|a| (a.candidate.agent.get_raw_32()[0], a.by)).collect()
     }

@@ -7,10 +7,14 @@ use crate::serving::now_us;
 use crate::store::Store;
 use crate::{AskError, ChoiceMade, Peers};
 use ainonymous_protocol::breaker::Breakers;
-use ainonymous_protocol::choosing::{self, Demands, Kinship, Need, Probed, Reason, PROBE_WAIT_US};
+use ainonymous_protocol::choosing::{
+    self, probe_patience_us, Demands, Kinship, Need, Price, Probed, Reason, PROBE_WAIT_US,
+};
+use ainonymous_protocol::hedge::{slow_us, Budget};
 use ainonymous_protocol::history::{History, HistoryRow, Observed, Outcome};
+use ainonymous_protocol::reports::{to_tell, Report, Reports, Standing};
 use ainonymous_protocol::{Speed, RANDOM_BYTES};
-use ainonymous_transport::{Address, Load, TransportSecret};
+use ainonymous_transport::{Address, Hide, Load, Seen, TransportSecret};
 use ainonymous_types::{AgentPubKey, ChatInput, ChatMessage, ChatRole, EntryHash};
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::{HashMap, VecDeque};
@@ -25,8 +29,10 @@ const PROBED_MAX: usize = 4_096;
 const CONVERSATIONS_MAX: usize = 1_024;
 /// Choices told to people.
 const MADE_MAX: usize = 32;
-/// After the first reply, others get this long at least, and twice what the first one took.
-const OTHERS_MIN: Duration = Duration::from_millis(10);
+/// A peer is asked for reports this often at most.
+const REPORTS_EVERY: Duration = Duration::from_secs(60);
+/// Peers remembered to have been asked for reports.
+const REPORTERS_ASKED_MAX: usize = 1_024;
 /// Bytes of text that make a token, roughly.
 const BYTES_PER_TOKEN: usize = 4;
 /// Tokens of an answer whose length nobody has bounded.
@@ -47,6 +53,11 @@ pub(crate) struct Chooser {
 struct Known {
     breakers: Breakers,
     history: History,
+    /// What may be told to others: nothing of questions whose asker hides, nothing of earlier runs.
+    tellable: History,
+    reports: Reports,
+    reports_asked: HashMap<AgentPubKey, Instant>,
+    hedges: Budget,
     probed: HashMap<(AgentPubKey, EntryHash), (Probed, u32)>,
     conversations: HashMap<u64, (AgentPubKey, u32)>,
     conversations_order: VecDeque<u64>,
@@ -58,6 +69,8 @@ struct Known {
 pub(crate) struct Chosen {
     pub(crate) candidate: Candidate,
     pub(crate) reason: Reason,
+    /// How long after asking its first word is slow, by its own history.
+    pub(crate) slow_us: u64,
 }
 
 impl Chooser {
@@ -67,6 +80,10 @@ impl Chooser {
         let known = Known {
             breakers: Breakers::default(),
             history: History::from(rows),
+            tellable: History::default(),
+            reports: Reports::default(),
+            reports_asked: HashMap::new(),
+            hedges: Budget::default(),
             probed: HashMap::new(),
             conversations: HashMap::new(),
             conversations_order: VecDeque::new(),
@@ -101,7 +118,7 @@ impl Chooser {
         let next = ChatMessage { role: ChatRole::Assistant, content: text.to_owned() };
         let conversation = self.conversation(messages.iter().chain([&next]));
         let mut known = lock(&self.known);
-        known.history.observe(&candidate.spec.entry, &candidate.agent, outcome, micros_now());
+        known.observe(candidate, outcome);
         known.breakers.on_success(&candidate.agent);
         if known.conversations.insert(conversation, (candidate.agent.clone(), tokens)).is_none() {
             known.conversations_order.push_back(conversation);
@@ -116,8 +133,43 @@ impl Chooser {
     /// A question ended with silence, or with what no honest peer does.
     pub(crate) fn failed(&self, candidate: &Candidate) {
         let mut known = lock(&self.known);
-        known.history.observe(&candidate.spec.entry, &candidate.agent, Outcome::Failed, micros_now());
+        known.observe(candidate, Outcome::Failed);
         known.breakers.on_failure(&candidate.agent, micros_now());
+    }
+
+    /// A question was withdrawn, because another provider was quicker to its first word.
+    pub(crate) fn late(&self, candidate: &Candidate, waited_us: u64) {
+        lock(&self.known).observe(candidate, Outcome::Late { waited_us });
+    }
+
+    /// What this node tells a peer of its own experience.
+    pub(crate) fn tells(&self, spec: &EntryHash) -> Vec<Seen> {
+        let known = lock(&self.known);
+        let rows = known.tellable.peers(spec).into_iter().map(|(agent, seen)| (agent.clone(), seen));
+        let told = to_tell(rows, rand::random::<u32>() as usize);
+        let seen = |Report { agent, speed, troubled_permille }: Report| Seen {
+            agent,
+            milli_tokens_per_s: speed.milli(),
+            troubled_permille: u16::try_from(troubled_permille).unwrap_or(1_000),
+        };
+        told.into_iter().map(seen).collect()
+    }
+
+    /// A peer told what it saw of others. Whether that counts depends on what is known of the peer itself.
+    fn on_reports(&self, peers: &Peers, by: &Candidate, seen: Vec<Seen>) {
+        let mut known = lock(&self.known);
+        let spec = &by.spec.entry;
+        let claimed = Speed::tokens_per_s(by.claimed_tokens_per_s);
+        let Some(standing) = Standing::of(kinship(peers, by), claimed, known.history.of(spec, &by.agent)) else {
+            return;
+        };
+        let report = |Seen { agent, milli_tokens_per_s, troubled_permille }| Report {
+            agent,
+            speed: Speed::from(milli_tokens_per_s),
+            troubled_permille: u32::from(troubled_permille),
+        };
+        let told: Vec<Report> = seen.into_iter().map(report).collect();
+        known.reports.on_told(spec, &by.agent, standing, &told, micros_now());
     }
 
     /// Writes experience down, if there is new one and the last time was long ago.
@@ -138,6 +190,27 @@ impl Chooser {
     fn conversation<'a>(&self, messages: impl Iterator<Item = &'a ChatMessage>) -> u64 {
         let all: Vec<(u8, &str)> = messages.map(|m| (m.role as u8, m.content.trim())).collect();
         self.hasher.hash_one(all)
+    }
+}
+
+impl Known {
+    fn observe(&mut self, candidate: &Candidate, outcome: Outcome) {
+        let (spec, agent) = (&candidate.spec.entry, &candidate.agent);
+        self.history.observe(spec, agent, outcome, micros_now());
+        if candidate.link.as_ref().is_none_or(|link| link.hide != Hide::OneRouter) {
+            self.tellable.observe(spec, agent, outcome, micros_now());
+        }
+    }
+
+    /// Whether this peer may be asked for reports now; if so, it is not for a while.
+    fn may_ask_reports(&mut self, agent: &AgentPubKey) -> bool {
+        let now = Instant::now();
+        self.reports_asked.retain(|_, at| now.duration_since(*at) < REPORTS_EVERY);
+        if self.reports_asked.contains_key(agent) || self.reports_asked.len() >= REPORTERS_ASKED_MAX {
+            return false;
+        }
+        self.reports_asked.insert(agent.clone(), now);
+        true
     }
 }
 
@@ -166,12 +239,43 @@ pub(crate) async fn order(
         found.iter().enumerate().filter(|(at, _)| !away.contains(at)).map(|(_, c)| c.clone()).collect();
     // If all say that they cannot answer, one of them says why.
     let there = if there.is_empty() { found } else { there };
-    let choice = with_knowledge(node, &there, input, |candidates, now_us| {
-        choosing::choose(need, demands, candidates, now_us, &dice())
+    with_knowledge(node, &there, input, |candidates, now_us| {
+        let choice = choosing::choose(need, demands, candidates, now_us, &dice())?;
+        let chosen = |(at, reason): (usize, Reason)| {
+            let slow_us = slow_us(reason.expected.first_token_us, candidates.get(at)?.own);
+            Some(Chosen { candidate: there.get(at)?.clone(), reason, slow_us })
+        };
+        Ok(choice.order.into_iter().zip(choice.reasons).filter_map(chosen).collect())
     })
-    .map_err(unmet)?;
-    let ordered = choice.order.into_iter().zip(choice.reasons);
-    Ok(ordered.filter_map(|(at, reason)| Some(Chosen { candidate: there.get(at)?.clone(), reason })).collect())
+    .map_err(unmet)
+}
+
+/// A question is asked of peers: it earns its share of what may be asked twice.
+pub(crate) fn on_question(node: &Node) {
+    lock(&node.inner.chooser.known).hedges.on_question();
+}
+
+/// Whether a second provider may be asked beside a slow one now; if so, that is counted.
+pub(crate) fn may_hedge(node: &Node) -> bool {
+    lock(&node.inner.chooser.known).hedges.take()
+}
+
+/// Asks a peer that has just been probed what it saw of others, now and then, and beside the question: nobody waits for it.
+fn ask_reports(node: &Node, candidate: &Candidate) {
+    let Some(link) = candidate.link.clone() else { return };
+    if !lock(&node.inner.chooser.known).may_ask_reports(&candidate.agent) {
+        return;
+    }
+    let (node2, candidate) = (node.clone(), candidate.clone());
+    node.spawn(async move {
+        let Some(open) = node2.inner.plane.as_ref().and_then(|plane| plane.pool.open_by(&link.key, link.hide)) else {
+            return;
+        };
+        match open.reports(candidate.spec.entry.clone()).await {
+            Ok(seen) => node2.inner.chooser.on_reports(&node2.inner.habits.peers, &candidate, seen),
+            Err(e) => tracing::debug!(error = %e, "a peer tells nothing of others"),
+        }
+    });
 }
 
 /// Asks those how busy they are; returns who says that it does not answer questions for that model now.
@@ -190,12 +294,11 @@ async fn probe(node: &Node, found: &[Candidate], probes: Vec<usize>) -> Vec<usiz
         .collect();
     let begun = Instant::now();
     let mut patience = Duration::from_micros(PROBE_WAIT_US);
-    let (mut away, mut heard) = (vec![], vec![]);
+    let mut away = vec![];
     while let Ok(Some((at, reply))) =
         tokio::time::timeout(patience.saturating_sub(begun.elapsed()), replies.next()).await
     {
         let mut known = lock(&node.inner.chooser.known);
-        heard.push(at);
         match reply {
             Ok((load, round_trip)) => {
                 if !load.serves || load.draining {
@@ -207,7 +310,10 @@ async fn probe(node: &Node, found: &[Candidate], probes: Vec<usize>) -> Vec<usiz
                 } else {
                     known.probed.clear();
                 }
-                patience = patience.min(begun.elapsed() + OTHERS_MIN.max(round_trip * 2));
+                let elapsed_us = crate::routing::micros(begun.elapsed());
+                patience = patience.min(Duration::from_micros(probe_patience_us(elapsed_us)));
+                drop(known);
+                ask_reports(node, &found[at]);
             }
             Err(e) => {
                 tracing::debug!(error = %e, "a provider could not be probed");
@@ -226,7 +332,7 @@ fn probed(load: &Load, round_trip: Duration) -> Probed {
         slots: load.slots.max(1),
         free_slots: load.slots.saturating_sub(load.running),
         speed: Speed::from(load.milli_tokens_per_s),
-        price: None,
+        price: Some(Price(load.milli_price)),
     }
 }
 
@@ -252,6 +358,7 @@ fn with_knowledge<T>(
                 kinship: kinship(&node.inner.habits.peers, c),
                 routed: c.link.as_ref().is_some_and(|l| l.addresses.iter().all(|a| !matches!(a, Address::Direct(_)))),
                 own,
+                reported: known.reports.of(&c.spec.entry, &c.agent, now_us),
                 probed: probed.map(|(probed, _)| *probed),
                 asked_since: probed.map_or(0, |(_, asked)| *asked),
                 breaker: known.breakers.state(&c.agent, now_us),

@@ -240,6 +240,7 @@ impl Engines {
             slots: loaded.engine.info().fit.slots,
             milli_tokens_per_s: u64::from(announced.tokens_per_s) * 1_000,
             milli_prefill_tokens_per_s: 0,
+            milli_price: 0,
         }
     }
 

@@ -13,6 +13,7 @@ mod directory;
 mod engines;
 mod error;
 mod forward;
+mod hedging;
 mod library;
 mod local;
 mod members;
@@ -30,7 +31,7 @@ mod slot;
 mod status;
 mod store;
 
-pub use ainonymous_protocol::choosing::{Demands, Kinship};
+pub use ainonymous_protocol::choosing::{Demands, Kinship, Price};
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;

@@ -94,6 +94,9 @@ pub(crate) struct Counts {
     pub(crate) answered: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) retried: AtomicU64,
+    pub(crate) hedged: AtomicU64,
+    pub(crate) hedges_won: AtomicU64,
+    pub(crate) hedge_wasted_us: AtomicU64,
     pub(crate) rejected_signals: AtomicU64,
     pub(crate) receipts_published: AtomicU64,
     pub(crate) receipts_checked: AtomicU64,
@@ -393,13 +396,27 @@ impl Node {
 
 impl Counts {
     fn snapshot(&self) -> Counters {
-        let Self { asked, answered, refused, retried, rejected_signals, receipts_published, receipts_checked } = self;
+        let Self {
+            asked,
+            answered,
+            refused,
+            retried,
+            hedged,
+            hedges_won,
+            hedge_wasted_us,
+            rejected_signals,
+            receipts_published,
+            receipts_checked,
+        } = self;
         let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
         Counters {
             asked: get(asked),
             answered: get(answered),
             refused: get(refused),
             retried: get(retried),
+            hedged: get(hedged),
+            hedges_won: get(hedges_won),
+            hedge_wasted_ms: get(hedge_wasted_us) / 1_000,
             rejected_signals: get(rejected_signals),
             receipts_published: get(receipts_published),
             receipts_checked: get(receipts_checked),

@@ -3,6 +3,7 @@
 use ainonymous_conductor::ConductorOptions;
 use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, ProjectorOptions, WorkerCommand};
 use ainonymous_models::{projector_beside, Store};
+use ainonymous_protocol::choosing::Price;
 use ainonymous_transport::Address;
 use ainonymous_types::{AgentPubKey, KvType};
 use std::collections::HashSet;
@@ -44,6 +45,10 @@ pub struct Habits {
     pub library: Option<Library>,
     /// Whom this node prefers, serves and leaves alone.
     pub peers: Peers,
+    /// What this node wants for its work; 0 is a gift. Nobody is charged yet: it is told to those who probe.
+    pub price: Price,
+    /// Whether peers that ask are told what this node saw of other providers.
+    pub tell_reports: bool,
 }
 
 /// Agents that are not like all others.

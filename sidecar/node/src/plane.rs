@@ -7,7 +7,7 @@ use crate::serving::{self, Order};
 use crate::store::{Store, TransportRecord};
 use crate::{NodeError, QuicStatus};
 use ainonymous_transport::{
-    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Pool, Registration,
+    Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, Link, Load, Pool, Registration,
     RegistrationState, Stream, TransportSecret,
 };
 use ainonymous_types::{limits, Bytes32, EntryHash, RefuseReason, RequestId};
@@ -135,7 +135,7 @@ pub(crate) async fn listen(node: Node, endpoint: Endpoint) {
 
 /// One link, from handshake to end.
 async fn on_arrival(node: Node, arriving: Arriving) {
-    let load = |spec: &EntryHash| node.inner.engines.load_of(spec, node.inner.draining.is_cancelled());
+    let load = |spec: &EntryHash| load_of(&node, spec);
     let Some((link, _place)) = arriving.establish(load).await else { return };
     let streams = TaskTracker::new();
     loop {
@@ -146,6 +146,12 @@ async fn on_arrival(node: Node, arriving: Arriving) {
             Err(_) => {}
         }
     }
+}
+
+/// How busy this node is with a model spec, and what it wants.
+fn load_of(node: &Node, spec: &EntryHash) -> Load {
+    let load = node.inner.engines.load_of(spec, node.inner.draining.is_cancelled());
+    Load { milli_price: node.inner.habits.price.0, ..load }
 }
 
 /// One stream: what it is about, then what the requester says while it is answered.
@@ -159,8 +165,14 @@ async fn on_stream(node: Node, link: Link, stream: Stream) {
     };
     let id = match first {
         Frame::Probe { spec } => {
-            let load = node.inner.engines.load_of(&spec, node.inner.draining.is_cancelled());
-            if sender.send(&Frame::Load(load)).await.is_ok() {
+            if sender.send(&Frame::Load(load_of(&node, &spec))).await.is_ok() {
+                sender.finish();
+            }
+            return;
+        }
+        Frame::Tell { spec } => {
+            let told = if node.inner.habits.tell_reports { node.inner.chooser.tells(&spec) } else { vec![] };
+            if sender.send(&Frame::Told(told)).await.is_ok() {
                 sender.finish();
             }
             return;
@@ -201,7 +213,8 @@ async fn on_stream(node: Node, link: Link, stream: Stream) {
         | Frame::Refused { .. }
         | Frame::Cancel
         | Frame::Published { .. }
-        | Frame::Load(_) => return link.close(CloseReason::Protocol),
+        | Frame::Load(_)
+        | Frame::Told(_) => return link.close(CloseReason::Protocol),
     };
     until_left(&node, &from, id, receiver).await;
 }

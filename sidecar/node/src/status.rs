@@ -206,6 +206,12 @@ pub struct Counters {
     pub refused: u64,
     /// Attempts with a provider that did not answer; another one, or another way, was tried.
     pub retried: u64,
+    /// Questions for which a second provider was asked because the first was slow to its first word.
+    pub hedged: u64,
+    /// Of these, those that the second answered.
+    pub hedges_won: u64,
+    /// Milliseconds that providers worked, or kept a place, for such questions in vain.
+    pub hedge_wasted_ms: u64,
     /// Signals dropped because they broke a bound or made no sense.
     pub rejected_signals: u64,
     /// Receipts published.

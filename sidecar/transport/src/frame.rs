@@ -5,7 +5,8 @@
 //! stream begins.
 
 use ainonymous_types::{
-    limits, Ask, BatchProof, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
+    limits, AgentPubKey, Ask, BatchProof, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt,
+    TokenChunk,
 };
 use ainonymous_verify::signal;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,24 @@ pub enum Frame {
     },
     /// Provider, the answer to a probe and last on its stream.
     Load(Load),
+    /// Requester, first and only on its stream: what have you seen of others with this model spec?
+    Tell {
+        /// The model spec that it is about.
+        spec: EntryHash,
+    },
+    /// Provider, the answer to that and last on its stream; empty if it does not say.
+    Told(Vec<Seen>),
+}
+
+/// What somebody says that it saw of a provider: how quick it was and how often it failed, and nothing of what was asked or when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Of whom.
+    pub agent: AgentPubKey,
+    /// Average decode speed, in thousandths of a token a second; 0 if it never answered.
+    pub milli_tokens_per_s: u64,
+    /// Share of questions that failed or came too late, in thousandths.
+    pub troubled_permille: u16,
 }
 
 /// How busy a provider is. It says so itself: an estimate, never a promise.
@@ -94,6 +113,8 @@ pub struct Load {
     pub milli_tokens_per_s: u64,
     /// Prefill speed as measured lately, in thousandths of a token a second; 0 if unknown.
     pub milli_prefill_tokens_per_s: u64,
+    /// What it wants, in thousandths of a credit for a million parameter-tokens; 0 is a gift.
+    pub milli_price: u64,
 }
 
 /// Why bytes are no frame.
@@ -167,37 +188,67 @@ impl Frame {
             Self::Cancel => PeerSignal::Cancel { id },
             Self::Resend { id, from_chunk } => PeerSignal::Resend { id, from_chunk },
             Self::Published { proof } => PeerSignal::ReceiptPublished { id, proof },
-            Self::Probe { .. } | Self::Load(_) => return None,
+            Self::Probe { .. } | Self::Load(_) | Self::Tell { .. } | Self::Told(_) => return None,
         })
     }
 
     fn checked(self) -> Result<Self, FrameError> {
         match self {
             Self::Load(load) => load.check().map(|()| self),
+            Self::Told(ref seen) if seen.len() > Seen::TOLD_MAX => Err(FrameError::Bounds("told_many")),
+            Self::Told(ref seen) => seen.iter().try_for_each(Seen::check).map(|()| self),
             // Everything else is said by signals too, and has its bounds there.
-            other if !matches!(other, Self::Probe { .. }) => {
+            other if !matches!(other, Self::Probe { .. } | Self::Tell { .. }) => {
                 let said = other.into_signal(RequestId([0; 16])).ok_or(FrameError::Malformed)?;
                 signal::bounds(&said).map_err(|breach| FrameError::Bounds(breach.code()))?;
                 Self::from_signal(said).ok_or(FrameError::Malformed)
             }
-            probe => Ok(probe),
+            question => Ok(question),
         }
+    }
+}
+
+/// Highest speed that anybody can name, in thousandths.
+const MILLI_SPEED_MAX: u64 = limits::TOKENS_PER_S_MAX as u64 * 1_000;
+
+impl Seen {
+    /// Most that is told at once.
+    pub const TOLD_MAX: usize = 8;
+
+    fn check(&self) -> Result<(), FrameError> {
+        let Self { agent: _, milli_tokens_per_s, troubled_permille } = self;
+        if *milli_tokens_per_s > MILLI_SPEED_MAX || *troubled_permille > 1_000 {
+            return Err(FrameError::Bounds("told_figures"));
+        }
+        Ok(())
     }
 }
 
 impl Load {
     /// Most questions that a provider can claim to hold.
     pub const QUESTIONS_MAX: u32 = 1 << 20;
+    /// Highest price: a thousand credits for a million parameter-tokens.
+    pub const MILLI_PRICE_MAX: u64 = 1_000_000;
 
     fn check(&self) -> Result<(), FrameError> {
-        let Self { serves: _, draining: _, queued, running, slots, milli_tokens_per_s, milli_prefill_tokens_per_s } =
-            self;
-        let speed_max = u64::from(limits::TOKENS_PER_S_MAX) * 1_000;
+        let Self {
+            serves: _,
+            draining: _,
+            queued,
+            running,
+            slots,
+            milli_tokens_per_s,
+            milli_prefill_tokens_per_s,
+            milli_price,
+        } = self;
         if [queued, running, slots].into_iter().any(|n| *n > Self::QUESTIONS_MAX) {
             return Err(FrameError::Bounds("load_questions"));
         }
-        if *milli_tokens_per_s > speed_max || *milli_prefill_tokens_per_s > speed_max {
+        if *milli_tokens_per_s > MILLI_SPEED_MAX || *milli_prefill_tokens_per_s > MILLI_SPEED_MAX {
             return Err(FrameError::Bounds("load_speed"));
+        }
+        if *milli_price > Self::MILLI_PRICE_MAX {
+            return Err(FrameError::Bounds("load_price"));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! direct connection beside the routed one when that stands; new streams then go there.
 
 use crate::error::LinkError;
-use crate::frame::{Frame, Load, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+use crate::frame::{Frame, Load, Seen, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
 use crate::route::Route;
 use crate::router::is_flow;
 use crate::stream::{from_connection, Stream};
@@ -150,6 +150,21 @@ impl Link {
         };
         let silent = LinkError::Broken { reason: format!("no answer to a probe within {} s", PROBE_MAX.as_secs()) };
         tokio::time::timeout(PROBE_MAX, probed).await.unwrap_or(Err(silent))
+    }
+
+    /// Asks what the other side has seen of others; it need not say anything.
+    pub async fn reports(&self, spec: EntryHash) -> Result<Vec<Seen>, LinkError> {
+        let asked = async {
+            let mut stream = self.open().await?;
+            stream.sender.send(&Frame::Tell { spec }).await?;
+            stream.sender.finish();
+            match stream.receiver.recv().await? {
+                Some(Frame::Told(seen)) => Ok(seen),
+                _ => Err(LinkError::Truncated),
+            }
+        };
+        let silent = LinkError::Broken { reason: format!("no reports within {} s", PROBE_MAX.as_secs()) };
+        tokio::time::timeout(PROBE_MAX, asked).await.unwrap_or(Err(silent))
     }
 
     /// Resolves when the link is gone.

@@ -109,7 +109,12 @@ impl Pool {
 
     /// The open link to a peer that was reached without demands, if there is one.
     pub fn open(&self, key: &Bytes32) -> Option<Link> {
-        let peer = lock(&self.peers).get(&(*key, Hide::No)).cloned()?;
+        self.open_by(key, Hide::No)
+    }
+
+    /// The same for one that was reached with this demand on the way.
+    pub fn open_by(&self, key: &Bytes32, hide: Hide) -> Option<Link> {
+        let peer = lock(&self.peers).get(&(*key, hide)).cloned()?;
         let link = peer.link.try_lock().ok()?;
         link.as_ref().filter(|link| link.is_open()).cloned()
     }

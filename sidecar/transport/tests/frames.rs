@@ -1,7 +1,7 @@
 //! The encoding of frames: it never changes by accident, and nothing that a peer can send makes it fail otherwise than by name.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may fail by panicking.
 
-use ainonymous_transport::{Frame, FrameError, Load, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+use ainonymous_transport::{Frame, FrameError, Load, Seen, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
 use ainonymous_types::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -49,6 +49,12 @@ fn examples() -> BTreeMap<&'static str, Frame> {
         slots: 8,
         milli_tokens_per_s: 51_234,
         milli_prefill_tokens_per_s: 900_000,
+        milli_price: 250,
+    };
+    let seen = |n, troubled_permille| Seen {
+        agent: AgentPubKey::from_raw_36(vec![n; 36]),
+        milli_tokens_per_s: 51_234,
+        troubled_permille,
     };
     BTreeMap::from([
         ("00_ask", Frame::Ask(Box::new(ask("What is the capital of France?".into())))),
@@ -64,6 +70,8 @@ fn examples() -> BTreeMap<&'static str, Frame> {
         ("07_published", Frame::Published { proof }),
         ("08_probe", Frame::Probe { spec: EntryHash::from_raw_36(vec![7; 36]) }),
         ("09_load", Frame::Load(load)),
+        ("10_tell", Frame::Tell { spec: EntryHash::from_raw_36(vec![7; 36]) }),
+        ("11_told", Frame::Told(vec![seen(9, 0), seen(8, 1_000)])),
     ])
 }
 
@@ -109,6 +117,21 @@ fn bounds_hold_at_the_bound_and_one_past_it() {
     let load = |queued| Frame::Load(Load { queued, ..Load::default() });
     assert!(Frame::decode(&body(load(Load::QUESTIONS_MAX))).is_ok());
     assert_eq!(Frame::decode(&body(load(Load::QUESTIONS_MAX + 1))), Err(FrameError::Bounds("load_questions")));
+    let price = |milli_price| Frame::Load(Load { milli_price, ..Load::default() });
+    assert!(Frame::decode(&body(price(Load::MILLI_PRICE_MAX))).is_ok());
+    assert_eq!(Frame::decode(&body(price(Load::MILLI_PRICE_MAX + 1))), Err(FrameError::Bounds("load_price")));
+    let seen = |troubled_permille, milli_tokens_per_s| Seen {
+        agent: AgentPubKey::from_raw_36(vec![9; 36]),
+        milli_tokens_per_s,
+        troubled_permille,
+    };
+    let told = |count, seen: Seen| Frame::Told(vec![seen; count]);
+    let speed_max = u64::from(limits::TOKENS_PER_S_MAX) * 1_000;
+    assert!(Frame::decode(&body(told(Seen::TOLD_MAX, seen(1_000, speed_max)))).is_ok());
+    assert!(body(told(Seen::TOLD_MAX, seen(1_000, speed_max))).len() <= REPLY_BYTES_MAX);
+    assert_eq!(Frame::decode(&body(told(Seen::TOLD_MAX + 1, seen(0, 1)))), Err(FrameError::Bounds("told_many")));
+    assert_eq!(Frame::decode(&body(told(1, seen(1_001, 1)))), Err(FrameError::Bounds("told_figures")));
+    assert_eq!(Frame::decode(&body(told(1, seen(0, speed_max + 1)))), Err(FrameError::Bounds("told_figures")));
 }
 
 #[test]

@@ -227,6 +227,13 @@ fn write_node(api: &Api, text: &mut Text) {
         ("ainonymous_questions_answered", "Questions of peers that this node answered.", counters.answered),
         ("ainonymous_questions_refused", "Questions of peers that this node refused.", counters.refused),
         ("ainonymous_questions_retried", "Attempts with a peer that did not answer.", counters.retried),
+        ("ainonymous_questions_hedged", "Questions asked of a second peer beside a slow one.", counters.hedged),
+        ("ainonymous_hedges_won", "Of these, those that the second peer answered.", counters.hedges_won),
+        (
+            "ainonymous_hedge_wasted_milliseconds",
+            "Time of peers that were asked in vain for them.",
+            counters.hedge_wasted_ms,
+        ),
         ("ainonymous_signals_rejected", "Signals dropped because they made no sense.", counters.rejected_signals),
         ("ainonymous_receipts_published", "Receipts published.", counters.receipts_published),
         ("ainonymous_receipts_checked", "Receipts of others found right.", counters.receipts_checked),

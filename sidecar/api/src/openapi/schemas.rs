@@ -20,7 +20,7 @@ const LINES: Option<&str> = Some("application/x-ndjson");
 
 const OWN: &[Field] = &[
     ("model", "string", "`name` or `name:quantisation`; whatever there is if it is left out"),
-    ("ainonymous", "object", "`route`: auto, local, direct, signals or posted; `provider`: an agent key; `only`: own, friends or lan; `no_routers` and `hide` (through a router only): booleans"),
+    ("ainonymous", "object", "`route`: auto, local, direct, signals or posted; `provider`: an agent key; `only`: own, friends or lan; `no_routers` and `hide` (through a router only): booleans; `max_price`: credits for a million parameter-tokens"),
 ];
 const SAMPLING: &[Field] = &[
     ("temperature", "number", "0 to 5; 0 takes the most likely token"),

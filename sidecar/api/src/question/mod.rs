@@ -11,7 +11,7 @@ pub(crate) mod unsupported;
 use crate::fields::{kind, Fields};
 use crate::ApiError;
 use ainonymous_node::request::{Adjust, Message, Role};
-use ainonymous_node::{Demands, Kinship, Question, Route};
+use ainonymous_node::{Demands, Kinship, Price, Question, Route};
 use ainonymous_types::limits::{
     ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, MODEL_NAME_BYTES_MAX, PROMPT_BYTES_MAX, QUANTIZATION_BYTES_MAX,
     STOP_BYTES_MAX, STOP_STRINGS_MAX,
@@ -106,8 +106,11 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
             "goes through a router: it contradicts no_routers and other routes",
         ));
     }
-    own.none_left("route, provider, only, no_routers, hide")?;
-    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, ..Demands::NONE }, hide })
+    // Credits for a million parameter-tokens; counted in thousandths.
+    let max_price = own.number("max_price", 0.0, Price::MAX.0 as f64 / 1e3)?;
+    let price_max = max_price.map(|credits| Price((f64::from(credits) * 1e3).round() as u64));
+    own.none_left("route, provider, only, no_routers, hide, max_price")?;
+    Ok(Wanted { route, provider, demands: Demands { no_further_than, no_routers, price_max, ..Demands::NONE }, hide })
 }
 
 /// The first of these fields that is there; two that differ contradict each other. 0 inside means as many as fit;

@@ -85,6 +85,12 @@ pub fn serve(
                                 stream.sender.send(&Frame::Load(load)).await.unwrap();
                                 stream.sender.finish();
                             }
+                            Ok(Some(Frame::Tell { .. })) => {
+                                let agent = AgentPubKey::from_raw_36(vec![5; 36]);
+                                let seen = Seen { agent, milli_tokens_per_s: 9_000, troubled_permille: 3 };
+                                stream.sender.send(&Frame::Told(vec![seen])).await.unwrap();
+                                stream.sender.finish();
+                            }
                             _ => {}
                         }
                     });
