@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may fail by panicking.
 
 use ainonymous_transport::{
-    Address, ConnectError, Endpoint, EndpointOptions, Frame, Link, LinkError, Load, Pool, TransportSecret,
+    Address, ConnectError, Endpoint, EndpointOptions, Frame, Link, LinkError, Load, Pool, Seen, TransportSecret,
 };
 use ainonymous_types::*;
 use std::net::{Ipv4Addr, SocketAddr};
