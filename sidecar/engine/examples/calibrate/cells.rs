@@ -25,8 +25,6 @@ const SEEDS: u64 = 8;
 const ANSWER_TOKENS: u32 = 96;
 /// Tokens whose means are plotted: the leaves of a fingerprint's tree.
 pub(crate) const WINDOW_TOKENS: usize = 32;
-/// Variants of the processor's code that stand for the others: other instructions, and other orders of adding up.
-const VARIANTS: [&str; 6] = ["x64", "sse42", "haswell", "skylakex", "icelake", "zen4"];
 /// Where the difference of one log-probability is cut, in sixteenths of a nat.
 const CLIP_16: i16 = 32;
 /// Where a margin is cut, in thousandths of a nat.
@@ -103,55 +101,66 @@ struct Way {
 
 #[tokio::main]
 pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
-    let mut checkers = vec![load(None, options(model, 1)).await.unwrap()];
-    let best = checkers[0].info().class.variant().to_owned();
-    let folder = tempfile::tempdir().unwrap();
-    let variants = variants(model, &best, folder.path()).await;
-    for variant in &variants {
-        checkers.push(load(Some(variant), options(model, 1)).await.unwrap());
+    let variants = variants(model).await;
+    let mut checkers = vec![];
+    for variant in std::iter::once(None).chain(variants.iter().cloned().map(Some)) {
+        checkers.push(load(variant.as_deref(), options(model, 1)).await.unwrap());
     }
-    let asked = questions(1_000, false);
     let mut cells = vec![];
     for way in ways(model, cheaper, &variants) {
         let giver = load(way.variant.as_deref(), way.options.clone()).await.unwrap();
+        let questions = questions(way.temperature_milli, way.other_seed);
         // As many at a time as there are places.
-        let said = questions(way.temperature_milli, way.other_seed);
-        let said = futures::future::join_all(said.into_iter().map(|question| give(&giver, question))).await;
-        let mut given: Vec<Given> = asked.iter().cloned().zip(said).collect();
-        if way.laundered {
-            for (question, (tokens, fingerprints)) in &mut given {
-                *fingerprints = forge(&checkers[0], question, tokens).await;
-            }
-        }
+        let given = questions.iter().map(|question| give(&giver, question.clone()));
+        let given: Vec<(Vec<u32>, Vec<Fingerprint>)> = futures::future::join_all(given).await;
+        let asked = self::questions(1_000, false);
         for checker in &checkers {
-            cells.push(check(&way, giver.info().class.to_string(), &given, checker).await);
+            let mut cell = Cell {
+                given: way.name.clone(),
+                honest: way.honest,
+                given_class: giver.info().class.to_string(),
+                checked_class: checker.info().class.to_string(),
+                answers: vec![],
+                matched: 0,
+            };
+            for (question, (tokens, own)) in asked.iter().zip(&given) {
+                let replay = || {
+                    let kv_type = Some(way.options.kv_type);
+                    checker.replay(ReplayQuestion { question: question.clone(), answer: tokens.clone(), kv_type })
+                };
+                let found = replay().await.unwrap();
+                let forged: Option<Vec<Fingerprint>> = match way.laundered {
+                    true => Some(
+                        checkers[0]
+                            .replay(ReplayQuestion {
+                                question: question.clone(),
+                                answer: tokens.clone(),
+                                kv_type: None,
+                            })
+                            .await
+                            .unwrap()
+                            .positions
+                            .iter()
+                            .map(|p| p.fingerprint)
+                            .collect(),
+                    ),
+                    false => None,
+                };
+                let shown = forged.as_ref().unwrap_or(own);
+                let mut answer = vec![];
+                for ((position, fingerprint), token) in found.positions.iter().zip(shown).zip(tokens) {
+                    answer.push((distance(fingerprint, &position.fingerprint), position.margin_milli.min(CLIP_MILLI)));
+                    cell.matched += u32::from(position.expected == *token);
+                }
+                cell.answers.push(answer);
+            }
+            eprintln!("{:28} checked by {}", cell.given, cell.checked_class);
+            cells.push(cell);
         }
         giver.shutdown().await;
     }
     let model = model.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Measured { model, cells }
-}
-
-/// A question as it was asked, and the tokens and fingerprints that came back.
-type Given = (Question, (Vec<u32>, Vec<Fingerprint>));
-
-/// What an engine finds in answers of one kind.
-async fn check(way: &Way, given_class: String, given: &[Given], checker: &LlamaEngine) -> Cell {
-    let checked_class = checker.info().class.to_string();
-    eprintln!("{} checked by {checked_class}", way.name);
-    let (mut answers, mut matched) = (vec![], 0);
-    for (question, (tokens, fingerprints)) in given {
-        let kv_type = Some(way.options.kv_type);
-        let asked = ReplayQuestion { question: question.clone(), answer: tokens.clone(), kv_type };
-        let found = checker.replay(asked).await.unwrap();
-        let mut answer = vec![];
-        for ((position, fingerprint), token) in found.positions.iter().zip(fingerprints).zip(tokens) {
-            answer.push((distance(fingerprint, &position.fingerprint), position.margin_milli.min(CLIP_MILLI)));
-            matched += u32::from(position.expected == *token);
-        }
-        answers.push(answer);
-    }
-    Cell { given: way.name.clone(), honest: way.honest, given_class, checked_class, answers, matched }
 }
 
 /// All ways, the honest first.
@@ -192,8 +201,8 @@ fn options(model: &Path, slots: u32) -> EngineOptions {
     EngineOptions { threads: Some(1), slots, queue_max, context_tokens: Some(512), ..EngineOptions::new(model) }
 }
 
-/// Folders with one variant of the processor's code each, of those that run here, without the best.
-async fn variants(model: &Path, best: &str, place: &Path) -> Vec<PathBuf> {
+/// Folders with one variant of the processor's code each, of those that run here.
+async fn variants(model: &Path) -> Vec<PathBuf> {
     let program = std::env::current_exe().unwrap();
     // target/PROFILE/examples/calibrate
     let Some(libraries) = program.ancestors().nth(2).map(|profile| profile.join("lib/ainonymous")) else {
@@ -205,9 +214,10 @@ async fn variants(model: &Path, best: &str, place: &Path) -> Vec<PathBuf> {
     names.sort();
     let mut found = vec![];
     for name in names {
-        let variant = name.strip_prefix("libggml-cpu-").and_then(|rest| rest.strip_suffix(".so"));
-        let Some(variant) = variant.filter(|name| VARIANTS.contains(name) && *name != best) else { continue };
-        let folder = place.join(variant);
+        let Some(variant) = name.strip_prefix("libggml-cpu-").and_then(|rest| rest.strip_suffix(".so")) else {
+            continue;
+        };
+        let folder = std::env::temp_dir().join(format!("ainonymous-calibrate-{}/{variant}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::copy(libraries.join(&name), folder.join(&name)).unwrap();
         match load(Some(&folder), options(model, 1)).await {
@@ -261,12 +271,6 @@ async fn give(engine: &LlamaEngine, question: Question) -> (Vec<u32>, Vec<Finger
         }
     }
     (tokens, fingerprints)
-}
-
-/// The fingerprint that the right model has for tokens of another.
-async fn forge(engine: &LlamaEngine, question: &Question, tokens: &[u32]) -> Vec<Fingerprint> {
-    let asked = ReplayQuestion { question: question.clone(), answer: tokens.to_vec(), kv_type: None };
-    engine.replay(asked).await.unwrap().positions.iter().map(|position| position.fingerprint).collect()
 }
 
 /// Sum over the tokens that the giver found likely. Of one that the checker does not name it is only known that it is no

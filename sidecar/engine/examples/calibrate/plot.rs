@@ -18,7 +18,7 @@ const LEFT: f64 = 360.0;
 const RIGHT: f64 = 40.0;
 const WIDTH: f64 = 1_000.0;
 const TOP: f64 = 50.0;
-const ROW: f64 = 15.0;
+const ROW: f64 = 18.0;
 /// The lowest and highest power of ten that is drawn; less is drawn at the lowest.
 const DECADES: (i32, i32) = (-5, 1);
 const HONEST: &str = "#2a6f97";
