@@ -46,7 +46,7 @@ export const tests = [
         await ask(page, "Do harm.");
         await done(page);
         await last(page).locator(".katex").last().waitFor();
-        const text = last(page).locator(".text");
+        const text = last(page).locator(".markdown");
         assert.equal(await text.locator("script, img, iframe, svg:not(.icon svg), style, form").evaluateAll((all) => all.filter((one) => !one.closest("button, .katex")).length), 0);
         assert.deepEqual(await text.locator("a").evaluateAll((all) => all.map((one) => one.getAttribute("href"))), ["https://evil.example/beacon.png", "https://ok.example"]);
         assert.equal(await page.evaluate(() => globalThis.harmed), undefined);
@@ -70,6 +70,8 @@ export const tests = [
         assert.ok(tookMs < 5_000, `after ${tookMs} ms`);
         assert.ok((await page.locator("article").count()) < 40);
         const log = page.getByRole("log");
+        // Whoever opens it is led to its end first.
+        await page.waitForTimeout(1_000);
         await log.evaluate((element) => (element.scrollTop = 0));
         await page.locator(".text").getByText("Answer number 1.").first().waitFor();
         await ask(page, "One more?");
@@ -122,6 +124,23 @@ export const tests = [
         const text = await last(page).locator(".text").textContent();
         await page.waitForTimeout(400);
         assert.equal(await last(page).locator(".text").textContent(), text);
+      }, world);
+    },
+  },
+  {
+    name: "an answer that breaks off is named, and what came stays",
+    run: ({ browser }) => {
+      const world = usualWorld();
+      world.answer = () => ({ pieces: Array.from({ length: 50 }, (_, at) => `word${at} `), everyMs: 5, breaksAfter: 20 });
+      return withPage(browser, async ({ page }) => {
+        await ask(page, "Tell a story.");
+        await page.getByRole("alert").filter({ hasText: "The connection to your node broke." }).waitFor();
+        assert.match(await last(page).locator(".text").textContent(), /word19/);
+        world.answer = usualWorld().answer;
+        await page.getByRole("button", { name: "Ask another provider" }).click();
+        await done(page);
+        assert.equal(world.asked[1].messages.length, 1, "half an answer is not built upon");
+        await page.getByText("2 / 2").waitFor();
       }, world);
     },
   },

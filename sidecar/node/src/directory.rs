@@ -6,7 +6,9 @@ use crate::engines::{is_named, model_id};
 use crate::members::Verdict;
 use crate::node::{lock, Node};
 use crate::{AskError, ModelEntry, ModelState};
-use ainonymous_types::{AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, ServedModel, SpecRef};
+use ainonymous_types::{
+    AgentPubKey, EntryHash, ModelSpec, ModelSpecRecord, ProviderRecord, Role, ServedModel, SpecRef,
+};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

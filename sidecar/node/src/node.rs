@@ -11,8 +11,8 @@ use crate::serving::Serving;
 use crate::slot::Slot;
 use crate::store::Store;
 use crate::{
-    announce, library, local, plane, posted, publishing, pulls, routing, timeline, AnswerStream, AskError, AskRequest, Counters, Habits,
-    KeepAlive, ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, Status,
+    announce, library, local, plane, posted, publishing, pulls, routing, timeline, AnswerStream, AskError, AskRequest,
+    Counters, Habits, KeepAlive, ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};

@@ -289,7 +289,10 @@ pub(super) const ALL: &[(&str, Body)] = &[
     (
         "/ainonymous/v1/pulls",
         Body {
-            request: ("PullRequest", &[&[("model", "string", "a word of the catalogue, `hf:owner/repository` or an address")]]),
+            request: (
+                "PullRequest",
+                &[&[("model", "string", "a word of the catalogue, `hf:owner/repository` or an address")]],
+            ),
             required: &["model"],
             answer: ("Pull", PULL),
             stream: None,

@@ -74,12 +74,12 @@ async fn peers_counts_and_models_to_pull() {
     let heard = &peers["peers"][0]["models"][0]["heard"];
     assert_eq!(heard, &json!({ "ago_s": 7, "round_trip_ms": 1.5, "queued": 2, "slots": 4, "free_slots": 0 }));
     let timeline = get(&node, "/ainonymous/v1/timeline").await.json();
-    assert_eq!(
-        timeline,
-        json!({ "every_s": 20, "samples": [{ "at_s": 1, "asked": 2, "answered": 3, "refused": 4 }] })
-    );
+    assert_eq!(timeline, json!({ "every_s": 20, "samples": [{ "at_s": 1, "asked": 2, "answered": 3, "refused": 4 }] }));
     let catalogue = get(&node, "/ainonymous/v1/catalogue").await.json();
-    assert_eq!((catalogue["models"][0]["name"].as_str(), catalogue["models"][0]["is_there"].as_bool()), (Some("gemma-4-e4b"), Some(false)));
+    assert_eq!(
+        (catalogue["models"][0]["name"].as_str(), catalogue["models"][0]["is_there"].as_bool()),
+        (Some("gemma-4-e4b"), Some(false))
+    );
     assert_eq!(get(&node, "/ainonymous/v1/pulls").await.json(), json!({ "pulls": [] }));
 }
 

@@ -1,7 +1,7 @@
 //! The OpenAPI document says what the code does.
 
-use super::scripted::Scripted;
 use super::manage::order;
+use super::scripted::Scripted;
 use super::{get, TAKEN};
 use crate::openapi::document;
 use crate::ROUTES;

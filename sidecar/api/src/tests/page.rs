@@ -92,9 +92,13 @@ async fn without_the_key_there_are_no_secrets() {
     let api = api(&Arc::new(Scripted::new()), Some(site()));
     let cookie = cookie(&api).await;
     let wrong = format!("{}x", &cookie[..cookie.len() - 1]);
-    for (path, cookie) in
-        [("/", ""), ("/?as=happ", ""), ("/?key=", ""), ("/?key=00000000000000000000000000000000", ""), ("/", wrong.as_str())]
-    {
+    for (path, cookie) in [
+        ("/", ""),
+        ("/?as=happ", ""),
+        ("/?key=", ""),
+        ("/?key=00000000000000000000000000000000", ""),
+        ("/", wrong.as_str()),
+    ] {
         let answer = page(&api, path, &[("cookie", cookie)]).await;
         assert_eq!(answer.status, 401, "{path} {cookie}");
         assert!(!answer.body.contains("APP_INTERFACE_TOKEN") && !answer.body.contains("__AINONYMOUS_NODE__"));
@@ -114,7 +118,11 @@ async fn while_the_conductor_starts_the_page_looks_again_by_itself() {
     assert_eq!(answer.status, 503);
     assert_eq!(answer.header("retry-after"), "1");
     assert!(answer.body.contains("http-equiv=\"refresh\""));
-    assert_eq!(page(&api, "/", &[("cookie", &cookie)]).await.status, 200, "the page that asks here shows how far it is");
+    assert_eq!(
+        page(&api, "/", &[("cookie", &cookie)]).await.status,
+        200,
+        "the page that asks here shows how far it is"
+    );
 }
 
 #[tokio::test]

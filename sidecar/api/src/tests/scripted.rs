@@ -4,9 +4,9 @@ use crate::Backend;
 use ainonymous_node::request::Chat;
 use ainonymous_node::{
     AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Counters, EmbedQuestion, Embeddings,
-    Heard, Inspect, Inspected, KeepAlive, KnownPeers, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, More,
-    NetworkState, NodeError, Offer, Peer, PeerModel, Phase, Prompt, Pull, PullRefused, PullState, ReceiptState, Route, Sample, Status, Timeline, TokenLogprob, TokenLogprobs, ToolCallPart,
-    UiCredentials, UiKeyPair,
+    Heard, Inspect, Inspected, KeepAlive, KnownPeers, LocalModel, LocalModelState, ModelDetails, ModelEntry,
+    ModelState, More, NetworkState, NodeError, Offer, Peer, PeerModel, Phase, Prompt, Pull, PullRefused, PullState,
+    ReceiptState, Route, Sample, Status, Timeline, TokenLogprob, TokenLogprobs, ToolCallPart, UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
     ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, PostedAnswer, Receipt, RequestId,
@@ -426,7 +426,11 @@ impl Backend for Scripted {
 
     fn cancel_pull(&self, id: u64) -> Result<(), PullRefused> {
         self.note(format!("cancel {id}"));
-        if id == 1 { Ok(()) } else { Err(PullRefused::Unknown { id }) }
+        if id == 1 {
+            Ok(())
+        } else {
+            Err(PullRefused::Unknown { id })
+        }
     }
 
     fn set_paused(&self, paused: bool) {
