@@ -72,7 +72,8 @@ export const tests = [
         const log = page.getByRole("log");
         // Whoever opens it is led to its end first.
         await page.waitForTimeout(1_000);
-        await log.evaluate((element) => (element.scrollTop = 0));
+        await log.focus();
+        await page.keyboard.press("Home");
         await page.locator(".text").getByText("Answer number 1.").first().waitFor();
         await ask(page, "One more?");
         await done(page);
@@ -112,13 +113,16 @@ export const tests = [
     name: "phases have words: queued, reading, writing; and stop stops",
     run: ({ browser }) => {
       const world = usualWorld();
-      world.answer = () => ({ queued: [[3, 2_000], [1, 2_000], [0, 0]], beforeMs: 2_000, pieces: Array.from({ length: 500 }, () => "word "), everyMs: 10 });
+      world.answer = () => ({ queued: [[3, 2_000], [1, 2_000], [0, 0]], beforeMs: 2_000, pieces: Array.from({ length: 1_000 }, (_, at) => `A longer word${at} ${at % 9 === 0 ? "\n\n" : ""}`), everyMs: 5 });
       return withPage(browser, async ({ page }) => {
         await ask(page, "What?");
         await page.getByText("Queued: 3 questions are before yours.").waitFor();
         await page.getByText("Queued: 1 question is before yours.").waitFor();
         await page.getByText("The model reads…").waitFor();
         await page.getByText(/\d+ tokens · [\d.]+ tok\/s/).waitFor();
+        await page.waitForTimeout(1_500);
+        const below = await page.getByRole("log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+        assert.ok(below < 60, `the end is ${below} px below the screen`);
         await page.keyboard.press("Escape");
         await last(page).and(page.locator("[data-phase=stopped]")).waitFor();
         const text = await last(page).locator(".text").textContent();
@@ -135,7 +139,8 @@ export const tests = [
       return withPage(browser, async ({ page }) => {
         await ask(page, "Tell a story.");
         await page.getByRole("alert").filter({ hasText: "The connection to your node broke." }).waitFor();
-        assert.match(await last(page).locator(".text").textContent(), /word19/);
+        // The browser may drop what it had not handed over yet.
+        assert.match(await last(page).locator(".text").textContent(), /^\s*word0 word1 /);
         world.answer = usualWorld().answer;
         await page.getByRole("button", { name: "Ask another provider" }).click();
         await done(page);
