@@ -138,10 +138,12 @@ export const tests = [
     name: "the page runs under the launcher contract: the runtime signs, and nothing but the conductor is asked",
     run: async (context) => {
       const runtime = await context.browser.newContext({ viewport: { width: 1100, height: 720 }, colorScheme: "dark", locale: "en-GB" });
-      const opened = await openInRuntime(runtime, context.url);
+      const opened = await openInRuntime(runtime, context.url, watch);
       context.happ = opened.page;
-      context.happSeen = watch(opened.page);
-      await opened.page.getByRole("status").filter({ hasText: "Ready" }).waitFor({ timeout: READY_MS });
+      context.happSeen = opened.seen;
+      await opened.page.getByRole("status").filter({ hasText: "Ready" }).waitFor({ timeout: READY_MS }).catch((error) => {
+        throw new Error(`${error.message}\n${opened.seen.complaints.join("\n")}\n${opened.signed()} calls signed`);
+      });
       assert.equal(await opened.page.getByRole("link", { name: "My node" }).count(), 0, "a runtime has no sidecar");
       assert.ok(opened.signed() > 0);
       assert.deepEqual(opened.refused, []);

@@ -46,7 +46,7 @@ export const tests = [
         await ask(page, "Do harm.");
         await done(page);
         await last(page).locator(".katex").last().waitFor();
-        const text = last(page).locator(".text");
+        const text = last(page).locator(".markdown");
         assert.equal(await text.locator("script, img, iframe, svg:not(.icon svg), style, form").evaluateAll((all) => all.filter((one) => !one.closest("button, .katex")).length), 0);
         assert.deepEqual(await text.locator("a").evaluateAll((all) => all.map((one) => one.getAttribute("href"))), ["https://evil.example/beacon.png", "https://ok.example"]);
         assert.equal(await page.evaluate(() => globalThis.harmed), undefined);
@@ -70,7 +70,10 @@ export const tests = [
         assert.ok(tookMs < 5_000, `after ${tookMs} ms`);
         assert.ok((await page.locator("article").count()) < 40);
         const log = page.getByRole("log");
-        await log.evaluate((element) => (element.scrollTop = 0));
+        // Whoever opens it is led to its end first.
+        await page.waitForTimeout(1_000);
+        await log.focus();
+        await page.keyboard.press("Home");
         await page.locator(".text").getByText("Answer number 1.").first().waitFor();
         await ask(page, "One more?");
         await done(page);
@@ -110,18 +113,39 @@ export const tests = [
     name: "phases have words: queued, reading, writing; and stop stops",
     run: ({ browser }) => {
       const world = usualWorld();
-      world.answer = () => ({ queued: [[3, 2_000], [1, 2_000], [0, 0]], beforeMs: 2_000, pieces: Array.from({ length: 500 }, () => "word "), everyMs: 10 });
+      world.answer = () => ({ queued: [[3, 2_000], [1, 2_000], [0, 0]], beforeMs: 2_000, pieces: Array.from({ length: 1_000 }, (_, at) => `A longer word${at} ${at % 9 === 0 ? "\n\n" : ""}`), everyMs: 5 });
       return withPage(browser, async ({ page }) => {
         await ask(page, "What?");
         await page.getByText("Queued: 3 questions are before yours.").waitFor();
         await page.getByText("Queued: 1 question is before yours.").waitFor();
         await page.getByText("The model reads…").waitFor();
         await page.getByText(/\d+ tokens · [\d.]+ tok\/s/).waitFor();
+        await page.waitForTimeout(1_500);
+        const below = await page.getByRole("log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+        assert.ok(below < 60, `the end is ${below} px below the screen`);
         await page.keyboard.press("Escape");
         await last(page).and(page.locator("[data-phase=stopped]")).waitFor();
         const text = await last(page).locator(".text").textContent();
         await page.waitForTimeout(400);
         assert.equal(await last(page).locator(".text").textContent(), text);
+      }, world);
+    },
+  },
+  {
+    name: "an answer that breaks off is named, and what came stays",
+    run: ({ browser }) => {
+      const world = usualWorld();
+      world.answer = () => ({ pieces: Array.from({ length: 50 }, (_, at) => `word${at} `), everyMs: 5, breaksAfter: 20 });
+      return withPage(browser, async ({ page }) => {
+        await ask(page, "Tell a story.");
+        await page.getByRole("alert").filter({ hasText: "The connection to your node broke." }).waitFor();
+        // The browser may drop what it had not handed over yet.
+        assert.match(await last(page).locator(".text").textContent(), /^\s*word0 word1 /);
+        world.answer = usualWorld().answer;
+        await page.getByRole("button", { name: "Ask another provider" }).click();
+        await done(page);
+        assert.equal(world.asked[1].messages.length, 1, "half an answer is not built upon");
+        await page.getByText("2 / 2").waitFor();
       }, world);
     },
   },

@@ -9,8 +9,9 @@ import { fileURLToPath } from "node:url";
 const DIST = fileURLToPath(new URL("../dist", import.meta.url));
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".png": "image/png", ".woff2": "font/woff2" };
 
-/** Opens the page of the bundle in a context, as a runtime beside that node would. `pageUrl`: what `ainonymous up` printed. */
-export async function openInRuntime(context, pageUrl) {
+/** Opens the page of the bundle in a context, as a runtime beside that node would. `pageUrl`: what `ainonymous up` printed; `watch`
+ * gets the page before it loads anything. */
+export async function openInRuntime(context, pageUrl, watch) {
   const { origin } = new URL(pageUrl);
   const { launcher, signing } = await install(pageUrl);
   setSigningCredentials([bytes(signing.cell_id[0]), bytes(signing.cell_id[1])], {
@@ -51,8 +52,9 @@ export async function openInRuntime(context, pageUrl) {
     return route.fulfill({ status: 200, contentType: TYPES[extname(file)] ?? "application/octet-stream", body: readFileSync(file) });
   });
   const page = await context.newPage();
+  const seen = watch(page);
   await page.goto(`${origin}/`);
-  return { page, refused, signed: () => signed };
+  return { page, seen, refused, signed: () => signed };
 }
 
 /** What installing the app gives a runtime; here the node has installed it. */
