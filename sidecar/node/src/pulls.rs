@@ -161,7 +161,9 @@ impl Pulls {
         known.all.push((pull.clone(), cancel.clone()));
         if known.all.len() > KEPT_MAX {
             let over = known.all.iter().position(|(pull, _)| pull.state != PullState::Running);
-            over.map(|at| known.all.remove(at));
+            if let Some(at) = over {
+                known.all.remove(at);
+            }
         }
         Ok(pull)
     }
