@@ -30,6 +30,21 @@ export const limits = {
   TEMPERATURE_MILLI_MAX: 5000,
   SEED_MAX: 9007199254740991,
   TOP_K_MAX: 1048576,
+  TOOLS_MAX: 128,
+  TOOL_NAME_BYTES_MAX: 64,
+  TOOL_CALLS_MAX: 128,
+  TOOLS_BYTES_MAX: 262144,
+  CONSTRAINT_BYTES_MAX: 262144,
+  PENALTY_MILLI_MAX: 10000,
+  LOGIT_BIASES_MAX: 1024,
+  LOGIT_BIAS_MILLI_MAX: 100000,
+  TOP_LOGPROBS_MAX: 20,
+  TOKEN_TEXT_BYTES_MAX: 256,
+  IMAGES_MAX: 16,
+  IMAGE_BYTES_MAX: 8388608,
+  SENT_IMAGES_BYTES_MAX: 8388608,
+  BEGUN_TOKENS_MAX: 131072,
+  QUESTION_BYTES_MAX: 10747904,
   SEALED_REQUEST_BYTES_MAX: 1114112,
   SEALED_ANSWER_BYTES_MAX: 3500000,
   SEALED_BYTES_MIN: 40,
@@ -39,8 +54,13 @@ export const limits = {
   SIGNAL_BYTES_MAX: 1179648,
   CHUNK_TEXT_BYTES_MAX: 65536,
   CHUNK_TOKENS_MAX: 4096,
+  CHUNK_TOOL_CALLS_MAX: 256,
+  CHUNK_LOGPROBS_MAX: 512,
   DETAIL_BYTES_MAX: 512,
   SIGNAL_RECIPIENTS_MAX: 16,
+  ANSWER_CHUNKS_MAX: 1048577,
+  DURATION_US_MAX: 2592000000000,
+  TIMESTAMP_US_MAX: 9007199254740991,
   BUCKET_TAG_BYTES: 1,
   BUCKET_DEPTH_MAX: 24,
   BUCKET_LISTED_MAX: 512,
@@ -49,9 +69,6 @@ export const limits = {
   LINK_AGE_US_MAX: 216000000000,
   LINK_AHEAD_US_MAX: 3600000000,
   MODEL_SPECS_LISTED_MAX: 512,
-  ANSWER_CHUNKS_MAX: 1048577,
-  DURATION_US_MAX: 2592000000000,
-  TIMESTAMP_US_MAX: 9007199254740991,
   OPEN_REQUESTS_MAX: 64,
   NETWORK_NAME_BYTES_MAX: 48,
   NETWORK_SEED_BYTES_MAX: 64,
@@ -80,7 +97,39 @@ export const limits = {
 } as const;
 
 /** Who speaks in a message. */
-export type ChatRole = "system" | "user" | "assistant";
+export type ChatRole = "system" | "user" | "assistant" | "tool";
+
+/** An image in a message. */
+export type ChatImage = {
+  /** Where it stands: before this byte of the content, which begins a character or is the end. */
+  at: number,
+  /** A PNG or JPEG file. */
+  file: Uint8Array,
+};
+
+/** A call of a tool. */
+export type ChatToolCall = {
+  /** Names the call in its conversation. */
+  id: string,
+  /** The tool. */
+  name: string,
+  /** Its arguments, as JSON text. */
+  arguments: string,
+};
+
+/** What a message has besides words. */
+export type MessageMore = {
+  /** What is shown, in the order of its places in what is said. */
+  images: Array<ChatImage>,
+  /** What the model thought before it said that. */
+  reasoning: string | null,
+  /** Tools that the model called. */
+  tool_calls: Array<ChatToolCall>,
+  /** Results of tools: the call that it answers. */
+  tool_call_id: string | null,
+  /** Results of tools: the tool's name. */
+  name: string | null,
+};
 
 /** One message of a conversation. */
 export type ChatMessage = {
@@ -88,6 +137,8 @@ export type ChatMessage = {
   role: ChatRole,
   /** What is said. */
   content: string,
+  /** What comes besides words; mostly nothing. */
+  more: MessageMore | null,
 };
 
 /** How tokens are chosen. Fractions are in thousandths. */
@@ -104,9 +155,76 @@ export type Sampling = {
   seed: number,
 };
 
+/** What is to be continued, if it is no conversation. */
+export type ChatPrompt = { "text": string } | { "tokens": Array<number> };
+
+/** A tool. */
+export type ChatTool = {
+  /** Name: letters, digits, `_`, `-` and `.`. */
+  name: string,
+  /** What it does, for the model. */
+  description: string | null,
+  /** Schema of its arguments, as JSON text. */
+  parameters: string,
+};
+
+/** Whether the model may call tools. */
+export type ChatToolChoice = "auto" | "none" | "required" | { "named": string };
+
+/** What the answer must look like. */
+export type ChatConstraint = "json_object" | { "json_schema": string } | { "regex": string } | { "lark": string } | { "gbnf": string } | { "choice": Array<string> };
+
+/** What is added to the logit of one token. */
+export type LogitBias = {
+  /** Token id. */
+  token: number,
+  /** How much, in thousandths. */
+  bias_milli: number,
+};
+
+/** What changes logits before tokens are chosen. Fractions are in thousandths. */
+export type ChatAdjust = {
+  /** Divides positive and multiplies negative logits of tokens that occurred, in thousandths; 1000 is neutral. */
+  repetition_milli: number,
+  /** Taken off once for tokens that occurred, in thousandths; 0 is neutral. */
+  presence_milli: number,
+  /** Taken off for each time that a token occurred, in thousandths; 0 is neutral. */
+  frequency_milli: number,
+  /** Tokens looked back at for these; 0 means all of the answer. */
+  last_tokens: number,
+  /** Added to the logits of single tokens. */
+  bias: Array<LogitBias>,
+};
+
+/** What a question has besides a conversation of words. */
+export type ChatMore = {
+  /** What is to be continued, if it is no conversation. */
+  prompt: ChatPrompt | null,
+  /** What the model may call. */
+  tools: Array<ChatTool>,
+  /** Whether it may, or must. */
+  tool_choice: ChatToolChoice,
+  /** Whether it may call several tools in one answer. */
+  parallel_tool_calls: boolean,
+  /** Whether the model shall think first; none leaves it to its template. */
+  thinking: boolean | null,
+  /** Further variables for the template: an object as JSON text, empty for none. */
+  template_arguments: string,
+  /** What changes logits before tokens are chosen; none changes nothing. */
+  adjust: ChatAdjust | null,
+  /** What the answer must look like. */
+  constraint: ChatConstraint | null,
+  /** Tell log-probabilities: of the chosen token, and of so many of the most likely. */
+  logprobs: number | null,
+  /** Go on where the model would end its answer. */
+  ignore_end: boolean,
+  /** Tokens with which the answer begins: somebody else has said them. What is answered follows them. */
+  begun: Array<number>,
+};
+
 /** Everything that decides an answer, besides the model. */
 export type ChatInput = {
-  /** The conversation, oldest first; not empty. */
+  /** The conversation, oldest first; empty only if `more` has a prompt instead. */
   messages: Array<ChatMessage>,
   /** How tokens are chosen. */
   sampling: Sampling,
@@ -114,10 +232,58 @@ export type ChatInput = {
   max_tokens: number,
   /** Texts that end the answer; they are not part of it. */
   stop: Array<string>,
+  /** What plain questions do not have. */
+  more: ChatMore | null,
 };
 
 /** Why an answer ended. */
 export type FinishReason = "stop" | "length" | "cancelled";
+
+/** How a tool call begins. */
+export type ToolCallBegin = {
+  /** Names the call in its conversation. */
+  id: string,
+  /** The tool. */
+  name: string,
+};
+
+/** A piece of a tool call, as the model writes it. The pieces of one call come before the next one's. */
+export type ToolCallPiece = {
+  /** Which call of the answer, from 0. */
+  index: number,
+  /** With the first piece of a call. */
+  begins: ToolCallBegin | null,
+  /** What to append to the call's arguments, which are JSON text. */
+  arguments: string,
+};
+
+/** A token and how likely it was. */
+export type TokenLogprob = {
+  /** Token id. */
+  token: number,
+  /** Its text; not always UTF-8. Longer ones are cut. */
+  text: Uint8Array,
+  /** Natural logarithm of its probability, in millionths; the least number stands for all below it. */
+  logprob_micro: number,
+};
+
+/** How likely a token was, among all tokens before any were cut away, at temperature 1. */
+export type TokenLogprobs = {
+  /** The chosen token. */
+  chosen: TokenLogprob,
+  /** The most likely tokens, most likely first. */
+  top: Array<TokenLogprob>,
+};
+
+/** What a part of an answer has besides text. */
+export type ChunkMore = {
+  /** The next piece of what the model thinks. */
+  reasoning: string,
+  /** The next pieces of tool calls. */
+  tool_calls: Array<ToolCallPiece>,
+  /** How likely the part's tokens were, one for each; empty if that was not asked for. */
+  logprobs: Array<TokenLogprobs>,
+};
 
 /** Number format of the key-value cache. Coarser ones change answers measurably, so they are part of the spec. */
 export type KvType = "f16" | "bf16" | "q8_0";
@@ -270,13 +436,13 @@ export type Receipt = {
   session_key: Uint8Array,
   /** Salted commitment to the question. */
   input: Uint8Array,
-  /** Salted commitment to the answer's tokens and text. */
+  /** Salted commitment to the answer's tokens, text, thoughts and tool calls, from where the question's begun answer ends. */
   output: Uint8Array,
   /** Root over the answer's fingerprint (`verify::audit::leaf`); zeros if none was recorded. */
   fingerprint: Uint8Array,
-  /** Tokens of the rendered prompt. */
+  /** Tokens of the rendered prompt, and of the begun answer that the question brought. */
   prompt_tokens: number,
-  /** Tokens of the answer. */
+  /** Tokens of the answer that the provider has chosen: those of a begun answer are not among them. */
   completion_tokens: number,
   /** Why the answer ended. */
   finish: FinishReason,
@@ -330,6 +496,8 @@ export type TokenChunk = {
   text: string,
   /** Token ids. */
   tokens: Array<number>,
+  /** What came besides; mostly nothing. */
+  more: ChunkMore | null,
 };
 
 /** The end of an answer. */
@@ -340,6 +508,10 @@ export type Done = {
   chunks: number,
   /** The provider's statement. */
   receipt: SignedReceipt,
+  /** Tokens of the prompt that were computed before, by the provider's word. */
+  cached_tokens: number,
+  /** Which of the question's stop texts ended the answer. */
+  stopped_by: number | null,
   /** From the arrival of the question to the first token, in microseconds, by the provider's clock. */
   first_token_us: number,
   /** From the first to the last token, in microseconds. */
@@ -347,7 +519,7 @@ export type Done = {
 };
 
 /** Why a provider does not answer. */
-export type RefuseReason = "unknown_model" | "busy" | "prompt_too_long" | "malformed" | "draining" | "engine_failed" | "unknown_request" | "not_admitted" | "must_be_known";
+export type RefuseReason = "unknown_model" | "busy" | "prompt_too_long" | "malformed" | "draining" | "engine_failed" | "unknown_request" | "not_admitted" | "cannot_see" | "must_be_known";
 
 /** A message from one peer to another. */
 export type PeerSignal = { "type": "ask" } & Ask | { "type": "accepted",
@@ -493,6 +665,8 @@ export type PostedAnswer = {
   text: string,
   /** Token ids. */
   tokens: Array<number>,
+  /** What came besides; mostly nothing. */
+  more: ChunkMore | null,
   /** The provider's statement. */
   receipt: SignedReceipt,
   /** Where the receipt stands on the DHT. */
