@@ -1,5 +1,7 @@
 //! The times of an answer's way, in microseconds. They are part of the protocol: both sides rely on them.
 
+use ainonymous_types::limits;
+
 /// How often a provider speaks and how long a requester waits: what a path allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -65,6 +67,8 @@ impl Timing {
 impl Timing {
     /// The same for a question of so many bytes: what is written is not yet sent.
     pub fn carrying(self, bytes: usize) -> Self {
+        // Nothing longer is taken: nobody waits for it.
+        let bytes = bytes.min(limits::QUESTION_BYTES_MAX);
         let beyond = u64::try_from(bytes.saturating_sub(AT_ONCE_BYTES)).unwrap_or(u64::MAX);
         Self { sending_us: beyond.saturating_mul(1_000_000) / SENT_BYTES_PER_S, ..self }
     }

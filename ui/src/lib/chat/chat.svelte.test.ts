@@ -157,12 +157,13 @@ describe("a conversation", () => {
     await send("What is this?", ...answered);
     expect(backend.asked[0]?.input).toEqual({
       messages: [
-        { role: "system", content: "Be brief." },
-        { role: "user", content: "a.txt\n````\n```\ncode\n```\n````\n\nWhat is this?" },
+        { role: "system", content: "Be brief.", more: null },
+        { role: "user", content: "a.txt\n````\n```\ncode\n```\n````\n\nWhat is this?", more: null },
       ],
       sampling: { temperature_milli: 250, top_p_milli: 500, min_p_milli: 0, top_k: 7, seed: 3 },
       max_tokens: 9,
       stop: [],
+      more: null,
     });
     expect(chat.attachments).toEqual([]);
   });

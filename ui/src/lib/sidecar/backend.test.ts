@@ -55,7 +55,7 @@ async function connect(): Promise<{ backend: SidecarBackend; model: Model }> {
 
 const options = (model: Model, change: Partial<AskOptions> = {}): AskOptions => ({
   ...{ conversation: "c", model, prefer: null, avoid: new Set<string>(), stop: new AbortController().signal, images: new Map() },
-  input: { messages: [{ role: "user", content: "?" }], sampling: { temperature_milli: 250, top_p_milli: 950, min_p_milli: 0, top_k: 64, seed: 7 }, max_tokens: 0, stop: [] },
+  input: { messages: [{ role: "user", content: "?", more: null }], sampling: { temperature_milli: 250, top_p_milli: 950, min_p_milli: 0, top_k: 64, seed: 7 }, max_tokens: 0, stop: [], more: null },
   ...change,
 });
 
