@@ -207,7 +207,7 @@ async fn models_in_every_state() {
     assert_eq!(shown["capabilities"], json!(["completion", "thinking"]), "its template knows no tools");
     assert_eq!(shown["model_info"]["gemma3.block_count"], 4);
     let peer = ask_at(&node, "/api/show", json!({ "model": "large" })).await.json();
-    assert_eq!(peer["capabilities"], json!(["completion"]));
+    assert_eq!(peer["capabilities"], json!(["completion", "tools"]), "what any model can do");
 }
 
 #[tokio::test]
