@@ -106,7 +106,7 @@ async fn goes_on(what: &str, engine: &LlamaEngine, other: &LlamaEngine, question
 async fn an_answer_goes_on_behind_any_beginning() {
     let (engine, other) = (load(options()).await, load(options()).await);
     let story = ask("Tell me a long story about Tom, his dog, the park and the friends that he met there on one day.");
-    let story = Question { max_tokens: 120, ..story };
+    let story = Question { max_tokens: 120, ignore_end: true, ..story };
     let plain = goes_on("a story", &engine, &other, story.clone(), &[1, 2, 50, 119]).await;
     assert_eq!(plain.end.finish, FinishReason::Length);
     let sampled = Question { sampling: hot(7), ..story.clone() };

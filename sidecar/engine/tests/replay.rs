@@ -149,7 +149,7 @@ async fn honest_answers_are_found_again_alone_and_among_sixteen() {
     let (mut alone, mut among) = (Numbers::default(), Numbers::default());
     for question in &questions {
         let given = give(&one, question.clone()).await;
-        assert!(given.tokens.len() > 3);
+        assert!(!given.tokens.is_empty());
         alone.add(&given, &replay(&one, question, &given.tokens).await.unwrap());
     }
     let given = futures::future::join_all(questions.iter().map(|question| give(&many, question.clone()))).await;
