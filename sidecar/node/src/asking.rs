@@ -91,7 +91,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
 }
 
 /// One provider by one way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) candidate: Candidate,
     pub(crate) why: String,
@@ -163,7 +163,9 @@ impl Asker {
             let searching = self.handed.is_empty();
             // Whoever sees no images has said so at once; the time went into showing them.
             let looks = last.as_ref().is_some_and(|e: &AskError| e.code() != "provider_cannot_see");
-            if searching && looks && self.started.elapsed() > SEARCH_MAX {
+            // Once somebody has taken it the asker has heard.
+            let unheard = self.taken.is_some();
+            if searching && unheard && looks && self.started.elapsed() > SEARCH_MAX {
                 break;
             }
             let Some(input) = self.handed.rest_of(&self.input) else { break };

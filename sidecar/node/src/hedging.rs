@@ -91,15 +91,15 @@ enum News {
 pub(crate) async fn ask(asker: &mut Asker, attempt: Attempt, rest: &mut VecDeque<Attempt>) -> (Candidate, Ended) {
     let candidate = attempt.candidate.clone();
     choosing::asks(&asker.node, &candidate);
-    let slow_us = attempt.slow_us;
     let may_hedge = attempt.by == By::Link && asker.handed.is_empty() && beside(&candidate, rest).is_some();
     asker.tried_links |= attempt.by == By::Link;
+    let again = attempt.clone();
     let opened = match asker.open(attempt).await {
         Ok(opened) => opened,
         Err(ended) => return (candidate, ended),
     };
     if may_hedge {
-        Box::pin(race(asker, opened, slow_us, rest)).await
+        Box::pin(race(asker, opened, again, rest)).await
     } else {
         (candidate, Run { asker, opened }.run(vec![]).await)
     }
@@ -110,15 +110,19 @@ fn beside(first: &Candidate, rest: &VecDeque<Attempt>) -> Option<usize> {
     rest.iter().position(|a| a.by == By::Link && a.candidate.agent != first.agent)
 }
 
-async fn race(asker: &mut Asker, first: Opened, slow_us: u64, rest: &mut VecDeque<Attempt>) -> (Candidate, Ended) {
-    let order =
-        [Hedged { candidate: FIRST, patience_us: slow_us }, Hedged { candidate: SECOND, patience_us: u64::MAX }];
+async fn race(asker: &mut Asker, first: Opened, attempt: Attempt, rest: &mut VecDeque<Attempt>) -> (Candidate, Ended) {
+    let order = [
+        Hedged { candidate: FIRST, patience_us: attempt.slow_us },
+        Hedged { candidate: SECOND, patience_us: u64::MAX },
+    ];
     // Silence is judged by each question itself.
     let mut hedge = Hedge::new(order, u64::MAX);
     let clock = first.clock;
     hedge.start(micros(clock.elapsed()));
     let chosen = first.candidate.clone();
     let mut asked = [Some(first), None];
+    // Whoever is told to stop though nobody has said a word is there to be asked again.
+    let mut attempts = [Some(attempt), None];
     let mut opening: Option<BoxFuture<'static, (Candidate, Result<Opened, Ended>)>> = None;
     let (cut, events) = (asker.node.inner.cut.clone(), asker.events.clone());
     loop {
@@ -148,6 +152,9 @@ async fn race(asker: &mut Asker, first: Opened, slow_us: u64, rest: &mut VecDequ
                 let who = shorter(&asked);
                 let (winner, loser) = (asked[who].take(), asked[1 - who].take());
                 finish_race(asker, who, loser, true).await;
+                if let Some(again) = attempts[1 - who].take() {
+                    rest.push_front(again);
+                }
                 let Some(opened) = winner else { continue };
                 return run(asker, opened, vec![]).await;
             }
@@ -160,6 +167,7 @@ async fn race(asker: &mut Asker, first: Opened, slow_us: u64, rest: &mut VecDequ
                             asker.node.inner.counts.hedged.fetch_add(1, Ordering::Relaxed);
                             choosing::asks(&asker.node, &attempt.candidate);
                             let candidate = attempt.candidate.clone();
+                            attempts[SECOND] = Some(attempt.clone());
                             let open = asker.opener(Attempt { why: attempt.hedged_why.clone(), ..attempt });
                             opening = Some(Box::pin(async move { (candidate, open.await) }));
                         }

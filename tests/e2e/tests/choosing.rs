@@ -51,12 +51,12 @@ async fn a_provider_that_is_slow_to_its_first_word_gets_company() {
     friend.wait_ready();
     other.wait_ready();
     let friend_key = friend.agent();
-    let mut asker = Node::ready(NodeSpec::new(&url).with(&["--friend", &friend_key]));
+    let mut asker = Node::ready(NodeSpec::new(&url).with(&["--own", &friend_key]));
     let (there, here) = (friend.client(), asker.client());
     here.wait_for_providers(2, SOON).await;
     for _ in 0..4 {
         let answer = here.stream(direct(SHORT, &[])).await.expect("an answer");
-        assert_eq!(own(&answer.last)["provider"], friend_key.as_str(), "a friend is asked first");
+        assert_eq!(own(&answer.last)["provider"], friend_key.as_str(), "an own machine is asked first");
     }
     assert_eq!(counter(&here, "hedged").await, 0, "whoever is quick is asked alone");
 
