@@ -215,7 +215,7 @@ export const tests = [
         Object.assign(world, usualWorld());
         await page.getByRole("status").filter({ hasText: "Ready · 4 models" }).waitFor();
         world.stopped = true;
-        await page.getByRole("status").filter({ hasText: "Offline" }).waitFor({ timeout: 20_000 });
+        await page.getByRole("status").filter({ hasText: "Offline" }).waitFor();
         await page.getByText("Your node does not answer").waitFor();
         await noViolations(page, "offline");
         world.stopped = false;
@@ -274,6 +274,7 @@ export const tests = [
     name: "screen readers find one main region, named landmarks, and answers that are announced when they are complete",
     run: ({ browser }) =>
       withPage(browser, async ({ page }) => {
+        await page.getByRole("main").waitFor();
         assert.equal(await page.getByRole("main").count(), 1);
         await page.getByRole("complementary", { name: "Menu" }).waitFor();
         await page.getByRole("navigation", { name: "Conversations" }).waitFor({ state: "attached" });
