@@ -3,7 +3,7 @@
 //! Two engines of one class compute nearly the same logits; between classes the last digits differ, and how much is a matter of
 //! measurement. So a class names everything that is known to change them: the kind of device, the instructions it is computed
 //! with, the number format of the cache, flash attention, and the build. The number of threads and of answers at a time
-//! does not: without flash attention they change nothing (docs/adr/0025-replayable-answers.md).
+//! does not on a processor: without flash attention they change nothing there (docs/adr/0025-replayable-answers.md).
 
 use ainonymous_types::{Backend, KvType};
 use ainonymous_verify::text::to_label;
@@ -26,8 +26,32 @@ pub struct EngineClass {
     backend: Backend,
     variant: String,
     kv_type: KvType,
-    flash_attention: bool,
+    flash_attention: FlashAttention,
     build: String,
+}
+
+/// How attention is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashAttention {
+    /// Step by step.
+    Off,
+    /// In one piece, without the whole matrix in memory.
+    On,
+    /// In one piece if the device can; which it is depends on device, model and build alone.
+    Auto,
+}
+
+impl FlashAttention {
+    /// On a processor it stays off where it can: with it the number of threads changes results there, and decoding differs from
+    /// prefilling. llama.cpp has no quantised cache without it. On a GPU it is what makes long contexts quick, and results
+    /// depend on the batch anyway.
+    pub(crate) fn of(kv_type: KvType, gpu: bool) -> Self {
+        match kv_type {
+            KvType::Q8_0 => Self::On,
+            KvType::F16 | KvType::Bf16 if gpu => Self::Auto,
+            KvType::F16 | KvType::Bf16 => Self::Off,
+        }
+    }
 }
 
 /// A text that is no class.
@@ -37,8 +61,9 @@ pub struct NotAClass;
 
 impl EngineClass {
     /// `variant`: the instruction set on a processor, the device elsewhere; what a label cannot hold becomes `-`.
-    pub(crate) fn new(backend: Backend, variant: &str, kv_type: KvType, flash_attention: bool) -> Self {
+    pub(crate) fn new(backend: Backend, variant: &str, kv_type: KvType) -> Self {
         let variant = to_label(variant, VARIANT_BYTES_MAX);
+        let flash_attention = FlashAttention::of(kv_type, backend != Backend::Cpu);
         Self { backend, variant, kv_type, flash_attention, build: LLAMA_BUILD.into() }
     }
 
@@ -57,14 +82,14 @@ impl EngineClass {
         self.kv_type
     }
 
-    /// Is flash attention on?
-    pub fn flash_attention(&self) -> bool {
+    /// How attention is computed.
+    pub fn flash_attention(&self) -> FlashAttention {
         self.flash_attention
     }
 
     /// The same with another cache.
-    pub(crate) fn with_cache(self, kv_type: KvType, flash_attention: bool) -> Self {
-        Self { kv_type, flash_attention, ..self }
+    pub(crate) fn with_cache(self, kv_type: KvType) -> Self {
+        Self { kv_type, flash_attention: FlashAttention::of(kv_type, self.backend != Backend::Cpu), ..self }
     }
 }
 
@@ -76,7 +101,8 @@ const BACKENDS: [(Backend, &str); 5] = [
     (Backend::Rocm, "rocm"),
 ];
 const KV_TYPES: [(KvType, &str); 3] = [(KvType::F16, "f16"), (KvType::Bf16, "bf16"), (KvType::Q8_0, "q8_0")];
-const FLASH_ATTENTION: [(bool, &str); 2] = [(false, "fa-off"), (true, "fa-on")];
+const FLASH_ATTENTION: [(FlashAttention, &str); 3] =
+    [(FlashAttention::Off, "fa-off"), (FlashAttention::On, "fa-on"), (FlashAttention::Auto, "fa-auto")];
 
 fn name<T: PartialEq>(all: &[(T, &'static str)], value: &T) -> &'static str {
     all.iter().find(|(known, _)| known == value).map_or("", |(_, name)| name)
@@ -132,10 +158,12 @@ mod tests {
 
     #[test]
     fn a_class_is_five_words_and_back() {
-        let class = EngineClass::new(Backend::Cpu, "zen4", KvType::F16, false);
+        let class = EngineClass::new(Backend::Cpu, "zen4", KvType::F16);
         assert_eq!(class.to_string(), format!("cpu/zen4/f16/fa-off/{LLAMA_BUILD}"));
         assert_eq!(class.to_string().parse(), Ok(class.clone()));
-        let gpu = EngineClass::new(Backend::Vulkan, "NVIDIA GeForce RTX 4090/Ü", KvType::Q8_0, true);
+        let gpu = EngineClass::new(Backend::Vulkan, "NVIDIA GeForce RTX 4090/Ü", KvType::F16);
+        assert_eq!(gpu.flash_attention(), FlashAttention::Auto);
+        assert_eq!(gpu.clone().with_cache(KvType::Q8_0).flash_attention(), FlashAttention::On);
         assert_eq!(gpu.to_string().parse(), Ok(gpu.clone()), "{gpu}");
         assert_eq!(rmp_serde::from_slice::<EngineClass>(&rmp_serde::to_vec(&gpu).unwrap()).unwrap(), gpu);
         for bad in ["", "cpu/zen4/f16/fa-off", "tpu/x/f16/fa-off/1", "cpu//f16/fa-off/1", "cpu/x/f16/fa-off/1/2"] {

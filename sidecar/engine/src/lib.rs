@@ -32,7 +32,7 @@ mod travel;
 mod wire;
 mod worker;
 
-pub use class::{EngineClass, NotAClass, LLAMA_BUILD};
+pub use class::{EngineClass, FlashAttention, NotAClass, LLAMA_BUILD};
 pub use error::EngineError;
 pub use fingerprint::{Fingerprint, Likely, FINGERPRINT_TOKENS, LOGPROB_16_MIN, STEPS_PER_NAT};
 pub use fit::{Degraded, Fit};

@@ -4,8 +4,8 @@
 
 use ainonymous_engine::request::{Adjust, Chat, Constraint, Image, Message, Role};
 use ainonymous_engine::{
-    DraftOptions, Engine, EngineError, EngineOptions, Event, Fingerprint, LlamaEngine, Prompt, Question, Replay,
-    ReplayQuestion, WorkerCommand, MARGIN_MILLI_MAX,
+    DraftOptions, Engine, EngineError, EngineOptions, Event, Fingerprint, FlashAttention, LlamaEngine, Prompt,
+    Question, Replay, ReplayQuestion, WorkerCommand, MARGIN_MILLI_MAX,
 };
 use ainonymous_types::{KvType, Sampling};
 use std::path::Path;
@@ -292,7 +292,8 @@ async fn another_cache_is_another_class() {
     let asked = |kv_type| ReplayQuestion { question: question.clone(), answer: given.tokens.clone(), kv_type };
     let same = plain.replay(asked(Some(KvType::Q8_0))).await.unwrap();
     assert_eq!(same.class, quantised.info().class);
-    assert!(same.class.flash_attention() && !plain.info().class.flash_attention());
+    assert_eq!(same.class.flash_attention(), FlashAttention::On);
+    assert_eq!(plain.info().class.flash_attention(), FlashAttention::Off);
     let (mut with, mut without) = (Numbers::default(), Numbers::default());
     with.add(&given, &same);
     without.add(&given, &plain.replay(asked(None)).await.unwrap());

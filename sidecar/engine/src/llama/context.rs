@@ -1,6 +1,7 @@
 //! A context: the cache of several sequences, and the computation.
 
 use super::{sys, Model, Token};
+use crate::class::FlashAttention;
 use ainonymous_types::KvType;
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -29,6 +30,8 @@ pub(crate) struct ContextOptions {
     pub(crate) threads: u32,
     /// Number format of the cache.
     pub(crate) kv_type: KvType,
+    /// How attention is computed; one that this cache cannot do without is not [`FlashAttention::Off`].
+    pub(crate) flash_attention: FlashAttention,
 }
 
 /// Lets another thread stop a computation (on the CPU; a GPU finishes its batch).
@@ -156,10 +159,10 @@ impl Context {
             parameters.n_outputs_max = options.outputs;
             parameters.n_threads = options.threads as i32;
             parameters.n_threads_batch = options.threads as i32;
-            let (kv_type, flash) = kv(options.kv_type);
+            let kv_type = kv(options.kv_type);
             parameters.type_k = kv_type;
             parameters.type_v = kv_type;
-            parameters.flash_attn_type = flash;
+            parameters.flash_attn_type = flash(options.flash_attention);
             // Each sequence has its own part of the cache: always room for it, and its results do not depend on where
             // others' tokens lie.
             parameters.kv_unified = false;
@@ -429,18 +432,19 @@ unsafe fn free_pool(pool: NonNull<sys::ggml_threadpool>) {
     }
 }
 
-/// Is flash attention on with this cache?
-pub(crate) fn needs_flash_attention(kv_type: KvType) -> bool {
-    kv(kv_type).1 == sys::LLAMA_FLASH_ATTN_TYPE_ENABLED
+fn kv(kv_type: KvType) -> sys::ggml_type {
+    match kv_type {
+        KvType::F16 => sys::GGML_TYPE_F16,
+        KvType::Bf16 => sys::GGML_TYPE_BF16,
+        KvType::Q8_0 => sys::GGML_TYPE_Q8_0,
+    }
 }
 
-/// Type of the cache and whether flash attention is needed for it. It stays off where it can: with it the number of threads
-/// changes results on the CPU, and decoding differs from prefilling. llama.cpp has no quantised cache without it.
-fn kv(kv_type: KvType) -> (sys::ggml_type, sys::llama_flash_attn_type) {
-    match kv_type {
-        KvType::F16 => (sys::GGML_TYPE_F16, sys::LLAMA_FLASH_ATTN_TYPE_DISABLED),
-        KvType::Bf16 => (sys::GGML_TYPE_BF16, sys::LLAMA_FLASH_ATTN_TYPE_DISABLED),
-        KvType::Q8_0 => (sys::GGML_TYPE_Q8_0, sys::LLAMA_FLASH_ATTN_TYPE_ENABLED),
+fn flash(attention: FlashAttention) -> sys::llama_flash_attn_type {
+    match attention {
+        FlashAttention::Off => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        FlashAttention::On => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+        FlashAttention::Auto => sys::LLAMA_FLASH_ATTN_TYPE_AUTO,
     }
 }
 

@@ -11,9 +11,7 @@ mod model;
 mod projector;
 
 pub(crate) use backends::backends;
-pub(crate) use context::{
-    needs_flash_attention, AbortSwitch, Batch, Context, ContextOptions, DecodeError, EmbedContext,
-};
+pub(crate) use context::{AbortSwitch, Batch, Context, ContextOptions, DecodeError, EmbedContext};
 pub(crate) use gguf::GgufFacts;
 pub(crate) use model::Model;
 pub(crate) use projector::{Piece, ProjectError, Projector, ProjectorOptions, Rows};
@@ -174,8 +172,15 @@ mod tests {
             (1_024, 2, 128, KvType::Q8_0),
         ] {
             let of = Use { context_tokens, slots, batch_tokens, outputs: slots, kv_type };
-            let options =
-                ContextOptions { context_tokens, sequences: slots, outputs: slots, batch_tokens, threads: 1, kv_type };
+            let options = ContextOptions {
+                context_tokens,
+                sequences: slots,
+                outputs: slots,
+                batch_tokens,
+                threads: 1,
+                kv_type,
+                flash_attention: crate::class::FlashAttention::of(kv_type, false),
+            };
             *SAID.lock().unwrap() = (0.0, 0.0);
             Context::new(model.clone(), options, Arc::default()).unwrap();
             let (cache, buffers) = *SAID.lock().unwrap();

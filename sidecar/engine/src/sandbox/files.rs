@@ -29,7 +29,7 @@ const READ: [&str; 12] = [
 ];
 
 /// What drivers of GPUs read besides: the kernel's list of devices, and which drivers there are.
-const READ_GPU: [&str; 19] = [
+const READ_GPU: [&str; 20] = [
     "/sys",
     "/proc/devices",
     "/proc/modules",
@@ -45,6 +45,7 @@ const READ_GPU: [&str; 19] = [
     "/usr/share/vulkan",
     "/usr/local/lib",
     "/usr/local/cuda",
+    "/usr/local/nvidia",
     "/opt/cuda",
     "/opt/rocm",
     "/nix/store",

@@ -9,7 +9,7 @@ use crate::llama::{self, AbortSwitch, Batch, Context, ContextOptions, Device, Mo
 use crate::options::{DraftOptions, ProjectorOptions, DRAFT_TOKENS_MAX};
 use crate::template::ChatTemplate;
 use crate::wire::ToHost;
-use crate::{os, EngineClass, EngineOptions, ModelInfo, SandboxReport};
+use crate::{os, EngineClass, EngineOptions, FlashAttention, ModelInfo, SandboxReport};
 use ainonymous_types::{limits, Backend, KvType};
 use ainonymous_verify::text::{to_label, to_printable};
 use std::fs::File;
@@ -73,6 +73,7 @@ pub(super) fn load(
             batch_tokens: fit.batch_tokens.max(plan.image_tokens(options)),
             threads,
             kv_type: options.kv_type,
+            flash_attention: FlashAttention::of(options.kv_type, fit.gpu_layers > 0),
         };
         if let Some(context) = Context::new(model.clone(), context_options, abort.clone()) {
             break (model, context, fit);
@@ -259,7 +260,7 @@ fn class(gpu_layers: u32, devices: &[Device], variant: Option<&str>, kv_type: Kv
     let backend = backend(gpu_layers, devices);
     let gpu = devices.iter().find(|device| device.is_gpu && backend != Backend::Cpu);
     let variant = gpu.map_or(variant.unwrap_or(std::env::consts::ARCH), |gpu| gpu.description.as_str());
-    EngineClass::new(backend, variant, kv_type, llama::needs_flash_attention(kv_type))
+    EngineClass::new(backend, variant, kv_type)
 }
 
 /// `Q4_K - Medium` becomes `q4_k_m`.

@@ -10,7 +10,7 @@ use crate::adjust::Adjuster;
 use crate::fingerprint::{sixteenths, Recorder};
 use crate::fit::{Shape, Use};
 use crate::grammar::Grammar;
-use crate::llama::{needs_flash_attention, AbortSwitch, Batch, Context, ContextOptions, DecodeError, Model, Token};
+use crate::llama::{AbortSwitch, Batch, Context, ContextOptions, DecodeError, Model, Token};
 use crate::replay::{Replay, ReplayQuestion, Replayed, LIKELY_TOKENS, REPLAY_STEP_TOKENS};
 use crate::sampler::{Judged, Sampler, MARGIN_MILLI_MAX};
 use crate::{os, EngineClass, EngineError, ModelInfo, Question};
@@ -158,7 +158,7 @@ impl Replayer {
         Replay {
             positions: std::mem::take(&mut replaying.positions),
             prompt_tokens: replaying.prompt_tokens as u32,
-            class: self.class.clone().with_cache(kv_type, needs_flash_attention(kv_type)),
+            class: self.class.clone().with_cache(kv_type),
         }
     }
 
@@ -178,6 +178,7 @@ impl Replayer {
             batch_tokens: REPLAY_STEP_TOKENS,
             threads: self.threads,
             kv_type,
+            flash_attention: self.class.clone().with_cache(kv_type).flash_attention(),
         };
         self.check_memory(options)?;
         let context = Context::new(self.model.clone(), options, self.abort.clone());
@@ -187,7 +188,7 @@ impl Replayer {
 
     /// Answers under way must not end because a replay took the last memory.
     fn check_memory(&self, options: ContextOptions) -> Result<(), EngineError> {
-        let ContextOptions { context_tokens, sequences, outputs, batch_tokens, threads: _, kv_type } = options;
+        let ContextOptions { context_tokens, sequences, outputs, batch_tokens, kv_type, .. } = options;
         let of = Use { context_tokens, slots: sequences, batch_tokens, outputs, kv_type };
         let needed_bytes = self.shape.all_cache_bytes(&of).saturating_add(self.shape.buffer_bytes(&of));
         match os::available_bytes() {

@@ -29,13 +29,14 @@ fn tests(run: &mut Run<'_>) -> Result<Count> {
     let mut cargo = run::cargo(run.layout);
     cargo
         .env("CARGO_TARGET_DIR", run.layout.cache.join("vulkan"))
+        .env("AINONYMOUS_TEST_GPU", "vulkan")
         .env("CPLUS_INCLUDE_PATH", headers(&run.layout.root))
         // llama.cpp passes software GPUs over unless one is named.
         .env("GGML_VK_VISIBLE_DEVICES", "0");
     if let Some(driver) = software_driver() {
         cargo.env("VK_DRIVER_FILES", &driver).env("VK_ICD_FILENAMES", &driver);
     }
-    cargo.args(["test", "--locked", "-p", "ainonymous-engine", "--features", "vulkan", "--test", "vulkan"]).args([
+    cargo.args(["test", "--locked", "-p", "ainonymous-engine", "--features", "vulkan", "--test", "gpu"]).args([
         "--",
         "--test-threads=1",
         "--nocapture",

@@ -36,6 +36,21 @@ const VANISHING: usize = 1_000;
 /// Answers come from a cache of this size where they can, in MiB.
 const PREFIX_CACHE_MIB: &str = "512";
 
+/// 4.5 thousand million weights in the shape of a Gemma 3 of 4B, 4.8 GB as q8_0: for GPUs. A step reads 4.1 GB of them.
+const LARGE: random_model::Shape = random_model::Shape {
+    label: "4b",
+    vocabulary: 262_144,
+    width: 2_560,
+    layers: 34,
+    heads: 8,
+    key_value_heads: 4,
+    head_width: 256,
+    hidden: 10_240,
+    window: 1_024,
+    context: 8_192,
+    repeat: Some(1_048_573),
+};
+
 /// The figures that every report has.
 const FIGURES: [&str; 10] = [
     "decode_ratio_1",
@@ -49,13 +64,17 @@ const FIGURES: [&str; 10] = [
     "idle_cpu_percent",
     "worker_rss_mb",
 ];
-const FLAGS: &str = "--model FILE, --tiny, --threads N, --rounds N, --slots N, --no-peer, \
+const FLAGS: &str = "--model FILE, --tiny, --large, --gpu, --threads N, --rounds N, --slots N, --no-peer, \
                      --parts idle,answers,prompts,long,vanish";
 
 /// What to measure with.
 struct Options {
     model: Option<PathBuf>,
     tiny: bool,
+    /// Random weights in the shape of a Gemma of 4B.
+    large: bool,
+    /// Both compute on the GPU, the other server with what it does there by itself.
+    gpu: bool,
     threads: u32,
     rounds: usize,
     slots: u32,
@@ -77,14 +96,25 @@ fn main() {
 }
 
 fn options() -> Options {
-    let mut options =
-        Options { model: None, tiny: false, threads: 1, rounds: 5, slots: 32, peer: true, parts: String::new() };
+    let mut options = Options {
+        model: None,
+        tiny: false,
+        large: false,
+        gpu: false,
+        threads: 1,
+        rounds: 5,
+        slots: 32,
+        peer: true,
+        parts: String::new(),
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{flag} needs a value"));
         match flag.as_str() {
             "--model" => options.model = Some(value().into()),
             "--tiny" => options.tiny = true,
+            "--large" => options.large = true,
+            "--gpu" => options.gpu = true,
             "--threads" => options.threads = value().parse().expect("a number of threads"),
             "--rounds" => options.rounds = value().parse().expect("a number of rounds"),
             "--slots" => options.slots = value().parse().expect("a number of slots"),
@@ -97,7 +127,7 @@ fn options() -> Options {
     options
 }
 
-/// The file that was named, the tiny Gemma, or one of 309 million random weights that is made once.
+/// The file that was named, the tiny Gemma, or one of random weights that is made once.
 fn model(options: &Options) -> PathBuf {
     if let Some(model) = &options.model {
         return model.clone();
@@ -105,7 +135,8 @@ fn model(options: &Options) -> PathBuf {
     if options.tiny {
         return tiny_model();
     }
-    random_model::cached(&tiny_model())
+    let shape = if options.large { &LARGE } else { &random_model::MEDIUM };
+    random_model::cached(&tiny_model(), shape)
 }
 
 /// Our node, and what is asked of it besides answers.
@@ -156,8 +187,12 @@ fn measure(options: &Options) -> Report {
     let mut report = Report::default();
     let path = model(options);
     let context_trained = random_model::context_trained(&path);
-    let settings =
-        Settings { threads: options.threads, slots: options.slots, context: context_trained.min(LONG_PROMPT + 2_048) };
+    let settings = Settings {
+        threads: options.threads,
+        slots: options.slots,
+        context: context_trained.min(LONG_PROMPT + 2_048),
+        gpu: options.gpu,
+    };
     let mut ours = Ours::start(&path, settings);
     let peer = if options.peer { Peer::start(&path, settings) } else { Err("not wanted".into()) };
     let no_peer = peer.as_ref().err().cloned().unwrap_or_default();
@@ -286,8 +321,8 @@ fn long_prompt(report: &mut Report, bench: &mut Bench, settings: Settings, round
         let worst = of(|l| l.stall_ms).into_iter().reduce(f64::max);
         report.figure(&format!("long_prefill_slowdown{suffix}"), median(&of(|l| l.slowdown)), &reason);
         report.figure(&format!("worst_stall_ms{suffix}"), worst, &reason);
-        let both_sides = median(&of(|l| l.slowdown_both_sides));
-        report.figure(&format!("long_prefill_slowdown_both_sides{suffix}"), both_sides, &reason);
+        let before = median(&of(|l| l.slowdown_before));
+        report.figure(&format!("long_prefill_slowdown_before{suffix}"), before, &reason);
         let alone = of(|l| l.stall_alone_ms).into_iter().reduce(f64::max);
         report.figure(&format!("worst_stall_alone_ms{suffix}"), alone, &reason);
         report.figure(&format!("long_prefill_first_s{suffix}"), median(&of(|l| l.first_s)), &reason);

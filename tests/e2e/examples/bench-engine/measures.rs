@@ -23,10 +23,11 @@ pub(crate) struct Bench {
 /// What a long prompt does to others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LongPrompt {
-    /// By how much of their speed before it others are slowed down, 0 to 1.
+    /// By how much others are slowed down, 0 to 1, against the mean of their speeds before and after it: answers that grow become
+    /// slower by themselves.
     pub(crate) slowdown: f64,
-    /// The same against their speed before and after it: answers that grow become slower by themselves.
-    pub(crate) slowdown_both_sides: f64,
+    /// The same against their speed before it alone.
+    pub(crate) slowdown_before: f64,
     /// Longest silence of a stream while there is no long prompt: what the machine does to it anyway.
     pub(crate) stall_alone_ms: f64,
     /// Longest silence of another stream, in milliseconds.
@@ -161,8 +162,8 @@ impl Bench {
             return Err("an answer ended before the long prompt was computed".into());
         }
         Ok(LongPrompt {
-            slowdown: 1.0 - beside / alone,
-            slowdown_both_sides: 1.0 - 2.0 * beside / (alone + after),
+            slowdown: 1.0 - 2.0 * beside / (alone + after),
+            slowdown_before: 1.0 - beside / alone,
             stall_alone_ms: stall_alone.as_secs_f64() * 1e3,
             stall_ms: stall.as_secs_f64() * 1e3,
             first_s: long.first().as_secs_f64(),

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) slots: u32,
     /// Context of one slot in tokens.
     pub(crate) context: u32,
+    /// Everything on the GPU.
+    pub(crate) gpu: bool,
 }
 
 /// A running llama-server.
@@ -53,10 +55,11 @@ impl Peer {
         let version = version(&program, &prefix)?;
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| e.to_string())?.port();
-        let Settings { threads, slots, context } = settings;
-        // Flash attention off and a cache in f16, as in our engine; the rest is what it does by itself.
+        let Settings { threads, slots, context, gpu } = settings;
+        // On a processor without flash attention, as our engine; a cache in f16; the rest is what it does by itself.
+        let device = if gpu { "-ngl 999 -fa auto" } else { "-fa off" };
         let arguments = format!(
-            "-t {threads} -tb {threads} -np {slots} -c {} -fa off -ctk f16 -ctv f16 --no-kv-unified -fit off",
+            "-t {threads} -tb {threads} -np {slots} -c {} {device} -ctk f16 -ctv f16 --no-kv-unified -fit off",
             slots * context
         );
         let log = fs_err::File::create(dir.path().join("log")).map_err(|e| e.to_string())?;

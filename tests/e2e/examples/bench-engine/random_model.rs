@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// What sets the cost of a model.
 pub(crate) struct Shape {
+    /// For people, in names of files and models.
+    pub(crate) label: &'static str,
     pub(crate) vocabulary: u32,
     pub(crate) width: u32,
     pub(crate) layers: u32,
@@ -17,10 +19,14 @@ pub(crate) struct Shape {
     pub(crate) hidden: u32,
     pub(crate) window: u32,
     pub(crate) context: u32,
+    /// Blocks of a matrix before its bytes begin again: speed does not depend on them, but making them takes time. A prime
+    /// number, so that rows differ. None: they never repeat.
+    pub(crate) repeat: Option<u64>,
 }
 
 /// 309 million weights, 329 MB as q8_0. A step computes with 276 million of them: the rest are looked up.
 pub(crate) const MEDIUM: Shape = Shape {
+    label: "309m",
     vocabulary: 32_000,
     width: 1_024,
     layers: 16,
@@ -30,6 +36,7 @@ pub(crate) const MEDIUM: Shape = Shape {
     hidden: 4_096,
     window: 512,
     context: 8_192,
+    repeat: None,
 };
 
 /// Every sixth layer looks at everything, and so does the last.
@@ -40,16 +47,16 @@ const SILENT_TOKENS: u64 = 300;
 /// Weights that share a scale in q8_0, and the bytes that they take with it.
 const BLOCK: (u64, u64) = (32, 34);
 
-/// The model of 309 million weights in the cache, made once.
-pub(crate) fn cached(tiny: &Path) -> PathBuf {
+/// The model in the cache, made once.
+pub(crate) fn cached(tiny: &Path, shape: &Shape) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     let folder = cache.unwrap_or_else(std::env::temp_dir).join("ainonymous/models");
-    let path = folder.join("random-gemma-309m-q8_0.gguf");
+    let path = folder.join(format!("random-gemma-{}-q8_0.gguf", shape.label));
     if !path.exists() {
         eprintln!("making a model of random weights: {}", path.display());
         fs_err::create_dir_all(&folder).expect("a folder for models");
-        write(&path, &MEDIUM, tiny).expect("a model");
+        write(&path, shape, tiny).expect("a model");
     }
     path
 }
@@ -91,7 +98,7 @@ fn write(path: &Path, shape: &Shape, tiny: &Path) -> Result<()> {
     out.write_all(&head)?;
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     for tensor in &tensors {
-        let data = tensor.data(&mut dice);
+        let data = tensor.data(&mut dice, shape.repeat);
         out.write_all(&data)?;
         out.write_all(&vec![0; (ALIGNMENT - data.len() as u64 % ALIGNMENT) as usize % ALIGNMENT as usize])?;
     }
@@ -126,7 +133,7 @@ impl Tensor {
         }
     }
 
-    fn data(&self, dice: &mut Dice) -> Vec<u8> {
+    fn data(&self, dice: &mut Dice, repeat: Option<u64>) -> Vec<u8> {
         let mut data = Vec::with_capacity(self.bytes() as usize + BLOCK.1 as usize);
         if let ([length], false) = (self.sides.as_slice(), self.name.starts_with("rope_freqs")) {
             (0..*length).for_each(|_| data.extend_from_slice(&self.scale.to_le_bytes()));
@@ -138,9 +145,15 @@ impl Tensor {
             // Bytes spread evenly over i8 have a standard deviation of 74.
             let scale = half(self.scale / 74.0).to_le_bytes();
             let (blocks, silent) = (self.bytes() / BLOCK.1, self.silent_blocks());
-            for block in 0..blocks {
+            let different = repeat.map_or(blocks, |repeat| blocks.min(silent + repeat));
+            for block in 0..different {
                 data.extend_from_slice(if block < silent { &[0, 0] } else { &scale });
                 (0..4).for_each(|_| data.extend_from_slice(&dice.next().to_le_bytes()));
+            }
+            let from = (silent * BLOCK.1) as usize;
+            while (data.len() as u64) < blocks * BLOCK.1 {
+                let bytes = (data.len() - from).min((blocks * BLOCK.1) as usize - data.len());
+                data.extend_from_within(from..from + bytes);
             }
         }
         data
@@ -223,7 +236,7 @@ fn changed(key: &str, head: &[u8], value: &[u8], s: &Shape) -> Vec<u8> {
     match (name, number) {
         (_, Some(number)) => out.extend_from_slice(&number.to_le_bytes()),
         ("general.name", _) => text(&mut out, "random-gemma"),
-        ("general.size_label", _) => text(&mut out, "309M"),
+        ("general.size_label", _) => text(&mut out, &s.label.to_uppercase()),
         ("attention.sliding_window_pattern", _) => {
             out.extend_from_slice(&value[..4]);
             out.extend_from_slice(&u64::from(s.layers).to_le_bytes());

@@ -46,7 +46,7 @@ const ONCE_AN_ANSWER: &str = "sign_receipt";
 pub(crate) fn measure(report: &mut Report, options: &Options, lab: &Runtime) -> Result<(), String> {
     let path = options.model();
     let context = random_model::context_trained(&path).min(CONTEXT);
-    let settings = Settings { threads: options.threads, slots: options.slots, context };
+    let settings = Settings { threads: options.threads, slots: options.slots, context, gpu: false };
     let mut two = Two::start(lab, &path, settings, &[]);
     let peer = if options.peer { Peer::start(&path, settings) } else { Err("not wanted".into()) };
     let no_peer = peer.as_ref().err().cloned().unwrap_or_default();

@@ -21,7 +21,7 @@ const WARM_QUESTIONS: usize = 4;
 const SPEED_QUESTIONS: usize = 3;
 const SPEED_TOKENS: u32 = 400;
 const WORDS: usize = 8;
-const SETTINGS: Settings = Settings { threads: 1, slots: 4, context: 2_048 };
+const SETTINGS: Settings = Settings { threads: 1, slots: 4, context: 2_048, gpu: false };
 
 /// Round trip while addresses change.
 const MIGRATION_RTT_MS: u64 = 50;
