@@ -4,7 +4,7 @@ use crate::{AskError, Demands};
 use ainonymous_engine::{More, Question};
 use ainonymous_protocol::HandedPart;
 use ainonymous_types::{ActionHash, AgentPubKey, FinishReason, RequestId, SignedReceipt, SpecRef};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// Which way a question goes.
@@ -46,7 +46,7 @@ pub struct AskRequest {
 }
 
 /// How many routers stand between whoever asks and whoever answers, at the least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hiding {
     /// None need be.
     #[default]

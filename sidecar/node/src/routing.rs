@@ -1,15 +1,17 @@
 //! Questions of this node: which way they go, and giving each arriving signal to whoever waits for it.
 
 use crate::directory::Candidate;
+use crate::evidence::{Asked as Kept, Secrets};
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
 use crate::{
     asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest,
-    Hiding, Route,
+    Audits, Hiding, Route,
 };
 use ainonymous_engine as engine;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Failure, HandedPart};
-use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, TokenChunk};
+use ainonymous_types::{AgentPubKey, Ask, AuditTerms, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, TokenChunk};
+use ainonymous_verify::audit::draw;
 use ainonymous_verify::{chat, commit};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -52,20 +54,24 @@ impl Drop for Inbox {
 pub(crate) struct Prepared {
     pub(crate) id: RequestId,
     pub(crate) salt: Bytes32,
-    pub(crate) session_secret: [u8; 32],
+    pub(crate) secrets: Secrets,
+    pub(crate) audit: AuditTerms,
     pub(crate) commitment: Bytes32,
     pub(crate) input: ChatInput,
     pub(crate) started: Instant,
 }
 
 impl Prepared {
-    pub(crate) fn new(input: ChatInput) -> Self {
+    pub(crate) fn new(input: ChatInput, audits: &Audits) -> Self {
         let salt = Bytes32(rand::random());
+        let secrets = Secrets { session: Bytes32(rand::random()), audit: Bytes32(rand::random()) };
+        let Audits { rate_ppm, auditors_ppm, keep: _ } = *audits;
         Self {
             id: RequestId(rand::random()),
             commitment: commit::input(&salt, &input),
             salt,
-            session_secret: rand::random(),
+            audit: AuditTerms { challenge: draw::challenge(&secrets.audit), rate_ppm, auditors_ppm },
+            secrets,
             input,
             started: Instant::now(),
         }
@@ -73,13 +79,14 @@ impl Prepared {
 
     pub(crate) fn ask(&self, candidate: &Candidate) -> (Ask, Asked) {
         let (session_key, signature) =
-            sign_ask(&self.session_secret, &self.id, &candidate.spec.entry, &self.commitment);
+            sign_ask(&self.secrets.session.0, &self.id, &candidate.spec.entry, &self.commitment, &self.audit);
         let ask = Ask {
             id: self.id,
             spec: candidate.spec.entry.clone(),
             input: self.input.clone(),
             salt: self.salt,
             session_key,
+            audit: self.audit,
             signature,
         };
         let asked = Asked {
@@ -89,10 +96,27 @@ impl Prepared {
             session_key,
             salt: self.salt,
             commitment: self.commitment,
+            audit: self.audit,
             max_tokens: self.input.max_tokens,
             begun_tokens: begun_tokens(&self.input),
         };
         (ask, asked)
+    }
+
+    /// What is kept of it, without an answer yet.
+    pub(crate) fn keep(&self, node: &Node, candidate: &Candidate, hide: Hiding, known: bool) -> Kept {
+        Kept {
+            id: self.id,
+            request: self.id,
+            input: self.input.clone(),
+            salt: self.salt,
+            secrets: self.secrets,
+            spec: candidate.spec.clone(),
+            model: node.inner.directory.model(&candidate.spec.entry),
+            hide,
+            known,
+            answer: None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use ainonymous_transport::{
     Address, Endpoint, EndpointOptions, Frame, KnownError, Link, LinkError, Pool, TransportSecret, Way,
 };
 use ainonymous_types::{
-    AgentPubKey, Ask, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, DnaHash, EntryHash, LinkClaim, LinkProof,
+    AgentPubKey, Ask, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, DnaHash, EntryHash, LinkClaim, LinkProof,
     RefuseReason, RequestId, Sampling,
 };
 use ainonymous_verify::link;
@@ -105,6 +105,7 @@ fn question() -> Ask {
         input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 8, stop: vec![], more: None },
         salt: Bytes32(rand::random()),
         session_key: Bytes32([3; 32]),
+        audit: AuditTerms::default(),
         signature: Bytes64([4; 64]),
     }
 }

@@ -377,6 +377,11 @@ impl Backend for Scripted {
         (id == ID).then(|| ReceiptState { id, batch: Some(request_action()), checked, problem: None })
     }
 
+    async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)> {
+        let known = id == RequestId([0xab; 16]);
+        known.then(|| ("{ \"format\": \"a file\" }".to_owned(), open.then_some("audit_window_closed")))
+    }
+
     async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError> {
         Ok((request == request_action()).then(|| PostedAnswer {
             text: "Paris.".into(),
