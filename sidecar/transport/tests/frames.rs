@@ -330,10 +330,3 @@ proptest! {
         prop_assert_eq!(Frame::decode(&frame.encode().unwrap()[4..]).unwrap(), frame);
     }
 }
-
-#[test]
-fn dump_golden() {
-    let encoded: BTreeMap<String, String> =
-        examples().iter().map(|(name, frame)| ((*name).to_owned(), hex::encode(frame.encode().unwrap()))).collect();
-    std::fs::write("tests/frames.json", serde_json::to_string_pretty(&encoded).unwrap() + "\n").unwrap();
-}
