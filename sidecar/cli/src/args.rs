@@ -392,6 +392,10 @@ pub(crate) struct Ask {
     /// Longest time to wait for the receipt to be published and checked; 0 does not wait.
     #[arg(long, value_name = "MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub(crate) receipt_wait_ms: u64,
+    /// Ask so many providers of one model at once, with the same seed, and show what more than half of them say and who says otherwise.
+    /// All of them see the question.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(2..=16), conflicts_with_all = ["posted", "fetch", "provider"])]
+    pub(crate) critical: Option<u32>,
     /// Write question, answer and receipt into this file, which `ainonymous verify` checks anywhere. It contains the whole question.
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: Option<PathBuf>,

@@ -17,13 +17,16 @@ use std::path::{Path, PathBuf};
 
 /// Asks, shows the answer as it comes, then who answered and where the receipt stands.
 pub(crate) async fn run(flags: Ask, config: &Config, out: &Out) -> Result<Exit, CliError> {
-    let Ask { whom, posted, fetch, receipt_wait_ms, receipt, image, text } = flags;
+    let Ask { whom, posted, fetch, receipt_wait_ms, critical, receipt, image, text } = flags;
     let client = Client::new(&whom.api, config)?;
     let answered = match fetch {
         Some(request) => fetch_posted(&client, &request, out).await?,
         None => {
             let messages = messages(whom.system.as_deref(), &question(&text)?, &shown(&image)?);
-            let body = body(&whom, posted, config, messages);
+            let mut body = body(&whom, posted, config, messages);
+            if let Some(answers) = critical {
+                body["ainonymous"]["critical"] = answers.into();
+            }
             let mut answered = stream(&client, &body, out, !out.is_json()).await?;
             check_receipt(&client, &mut answered, receipt_wait_ms).await?;
             if let Some(path) = receipt {
@@ -37,6 +40,7 @@ pub(crate) async fn run(flags: Ask, config: &Config, out: &Out) -> Result<Exit, 
     } else {
         out.talk(&answered.origin());
         out.talk(&answered.receipt_line());
+        answered.agreement_lines().iter().for_each(|line| out.talk(line));
     }
     Ok(Exit::Ok)
 }

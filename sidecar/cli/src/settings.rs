@@ -11,7 +11,8 @@ use ainonymous_conductor::{pack, ConductorError};
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
 use ainonymous_node::{
-    Address, Audits, DraftOptions, GpuLayers, Habits, Library, Peers, Price, QuicOptions, Region, RouterOptions, ServeOptions,
+    Address, Audits, DraftOptions, GpuLayers, Habits, Library, Peers, Price, QuicOptions, Region, RouterOptions,
+    ServeOptions,
 };
 use ainonymous_types::{limits, AgentPubKey, Bytes32, DnaHash, KvType};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

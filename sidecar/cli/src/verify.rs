@@ -127,7 +127,9 @@ fn conclusion(verdict: Verdict, level: u8) -> String {
         (Verdict::Pass, _) => "pass: the file fits together. Whether the model says the same was not tried.",
         (Verdict::Fail, 2) => "fail: the answer is not what the model says.",
         (Verdict::Fail, _) => "fail: the file does not fit together.",
-        (Verdict::Inconclusive, _) => "inconclusive: the file fits together; whether the model wrote the answer remains open.",
+        (Verdict::Inconclusive, _) => {
+            "inconclusive: the file fits together; whether the model wrote the answer remains open."
+        }
     }
     .into()
 }

@@ -407,10 +407,11 @@ impl Run<'_> {
                 let begun_by = std::mem::take(&mut self.opened.begun_by);
                 let (id, told_id) = (self.opened.id, self.asker.told.unwrap_or(self.opened.id));
                 let said = std::mem::take(&mut self.opened.said);
+                let tokens = said.tokens.clone();
                 self.opened.kept.id = told_id;
                 self.opened.kept.answer = Some(evidence::Answered::new(said, answered.receipt.clone(), &begun_by));
                 opening::keep(&self.asker.node, &self.opened.kept);
-                let done = done(&answered, route, first_text, begun_by);
+                let done = done(&answered, route, first_text, begun_by, tokens);
                 let Asker { node, conductor, input, handed, .. } = &*self.asker;
                 let Opened { candidate, told, clock, first_word, .. } = &self.opened;
                 let outcome = Outcome::Answered {

@@ -8,8 +8,8 @@ use crate::Hiding;
 use ainonymous_protocol::{sign_grant, HandedPart};
 use ainonymous_types::limits::AUDIT_WINDOW_US;
 use ainonymous_types::{
-    AgentPubKey, Bytes32, ChatInput, ChunkMore, ModelSpec, OpenGrant, OpenedLeaf, RequestId,
-    SignedReceipt, SpecRef, TimestampUs, TokenChunk,
+    AgentPubKey, Bytes32, ChatInput, ChunkMore, ModelSpec, OpenGrant, OpenedLeaf, RequestId, SignedReceipt, SpecRef,
+    TimestampUs, TokenChunk,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;

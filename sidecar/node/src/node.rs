@@ -16,8 +16,9 @@ use crate::serving::Serving;
 use crate::slot::Slot;
 use crate::store::Store;
 use crate::{
-    announce, library, local, opening, plane, posted, publishing, pulls, routing, timeline, AnswerStream, AskError, AskRequest,
-    Counters, Habits, Hiding, KeepAlive, ModelEntry, NodeError, NodeOptions, OpenError, Opened, Phase, ReceiptState, Status,
+    announce, library, local, opening, plane, posted, publishing, pulls, routing, timeline, AnswerStream, AskError,
+    AskRequest, Counters, Habits, Hiding, KeepAlive, ModelEntry, NodeError, NodeOptions, OpenError, Opened, Phase,
+    ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
@@ -285,11 +286,7 @@ impl Node {
 
     /// The receipt file about a question of this node. `open`: asks the provider for the fingerprint first; if that does not succeed the
     /// file is without, and the error says why.
-    pub async fn receipt_file(
-        &self,
-        id: RequestId,
-        open: bool,
-    ) -> Result<(ReceiptFile, Option<OpenError>), OpenError> {
+    pub async fn receipt_file(&self, id: RequestId, open: bool) -> Result<(ReceiptFile, Option<OpenError>), OpenError> {
         opening::file(self, id, open).await
     }
 

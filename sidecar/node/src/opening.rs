@@ -85,10 +85,16 @@ impl OpenError {
         match self {
             Self::Way(e) => e.hint(),
             Self::Refused(OpenRefusal::Busy) | Self::Silent => "Try again in a moment.".into(),
-            Self::Refused(OpenRefusal::WindowClosed) => "Providers keep fingerprints for two days after the answer.".into(),
-            Self::Refused(OpenRefusal::NotRecorded) => "Nothing can be compared; the tokens can still be replayed.".into(),
+            Self::Refused(OpenRefusal::WindowClosed) => {
+                "Providers keep fingerprints for two days after the answer.".into()
+            }
+            Self::Refused(OpenRefusal::NotRecorded) => {
+                "Nothing can be compared; the tokens can still be replayed.".into()
+            }
             Self::Refused(_) | Self::NotWelcome(_) => "Ask another provider if this matters.".into(),
-            Self::DoesNotFit => "The provider has signed one thing and shows another: do not rely on its answers.".into(),
+            Self::DoesNotFit => {
+                "The provider has signed one thing and shows another: do not rely on its answers.".into()
+            }
             Self::Unknown(_) => "Answers of peers are kept for a week, within a bound.".into(),
         }
     }
@@ -183,7 +189,11 @@ pub(crate) async fn own(node: &Node, id: RequestId) -> Result<Opened, OpenError>
 }
 
 /// The file about a question of this node; opened before if it can be, and why not if it could not.
-pub(crate) async fn file(node: &Node, id: RequestId, open: bool) -> Result<(ReceiptFile, Option<OpenError>), OpenError> {
+pub(crate) async fn file(
+    node: &Node,
+    id: RequestId,
+    open: bool,
+) -> Result<(ReceiptFile, Option<OpenError>), OpenError> {
     let unopened = if open { own(node, id).await.err() } else { None };
     let asked = node.asked(id).ok_or(OpenError::Unknown(id))?;
     let file = ReceiptFile::of(asked).ok_or(OpenError::Unknown(id))?;

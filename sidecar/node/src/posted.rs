@@ -9,7 +9,8 @@ use crate::routing::{ask_error, done, events as events_of, to_travel, Inbox, Pre
 use crate::serving::{accept, now_us, sign_and_keep, Arrived, Taken};
 use crate::store::PostedRecord;
 use crate::{
-    opening, publishing, receipts, size, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Hiding, NodeError, Route,
+    opening, publishing, receipts, size, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Hiding,
+    NodeError, Route,
 };
 use ainonymous_conductor::Conductor;
 use ainonymous_engine::Event;
@@ -268,7 +269,7 @@ async fn wait_for_answer(
             Effect::Part(chunk) => events_of(chunk).into_iter().map(Ok).collect(),
             Effect::Answered(answered) => {
                 keep_answer(&node, id, &whole);
-                let done = done(&answered, Route::Posted, prepared.started.elapsed(), vec![]);
+                let done = done(&answered, Route::Posted, prepared.started.elapsed(), vec![], whole.tokens.clone());
                 node.inner.receipts.keep(id, id, answered.receipt);
                 node.spawn(receipts::on_published(
                     node.clone(),

@@ -204,11 +204,7 @@ enum Unchecked {
 }
 
 /// The batch in which the receipt stands.
-async fn check(
-    conductor: &Conductor,
-    signed: &SignedReceipt,
-    proof: &BatchProof,
-) -> Result<ReceiptBatch, Unchecked> {
+async fn check(conductor: &Conductor, signed: &SignedReceipt, proof: &BatchProof) -> Result<ReceiptBatch, Unchecked> {
     let started = Instant::now();
     let record = loop {
         match conductor.get_receipt_batch(proof.batch.clone()).await {

@@ -5,12 +5,14 @@ use crate::evidence::{Asked as Kept, Secrets};
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
 use crate::{
-    asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest,
-    Audits, Hiding, Route,
+    asking, critical, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError,
+    AskRequest, Audits, Hiding, Route,
 };
 use ainonymous_engine as engine;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Failure, HandedPart};
-use ainonymous_types::{AgentPubKey, Ask, AuditTerms, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, TokenChunk};
+use ainonymous_types::{
+    AgentPubKey, Ask, AuditTerms, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, TokenChunk,
+};
 use ainonymous_verify::audit::draw;
 use ainonymous_verify::{chat, commit};
 use std::collections::HashMap;
@@ -131,6 +133,17 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     if let (Some(region), Route::Local) = (elsewhere, request.route) {
         return Err(AskError::DemandsUnmet { problem: format!("this node does not say that it stands in {region}") });
     }
+    if request.demands.answers > 1 {
+        return match request.route {
+            Route::Local => {
+                let problem = "several providers shall answer, and this node is one".into();
+                Err(AskError::DemandsUnmet { problem })
+            }
+            Route::Auto | Route::Direct | Route::Routed | Route::Signals | Route::Posted => {
+                critical::ask(node, request).await
+            }
+        };
+    }
     let may_be_local = request.hide == Hiding::No
         && request.provider.is_none()
         && elsewhere.is_none()
@@ -213,7 +226,13 @@ pub(crate) fn to_travel(question: &engine::Question) -> Result<ChatInput, AskErr
 }
 
 /// How an answer ended, after what others had begun of it.
-pub(crate) fn done(answered: &Answered, route: Route, first_text: Duration, begun_by: Vec<HandedPart>) -> AnswerDone {
+pub(crate) fn done(
+    answered: &Answered,
+    route: Route,
+    first_text: Duration,
+    begun_by: Vec<HandedPart>,
+    tokens: Vec<u32>,
+) -> AnswerDone {
     let receipt = &answered.receipt.receipt;
     let begun: u32 = begun_by.iter().map(|part| part.tokens).fold(0, u32::saturating_add);
     // To the provider the beginning is input; to whoever asks it is a part of the answer.
@@ -230,6 +249,8 @@ pub(crate) fn done(answered: &Answered, route: Route, first_text: Duration, begu
         provider_first_token_us: answered.first_token_us,
         route,
         receipt: Some(answered.receipt.clone()),
+        tokens,
+        agreement: None,
     }
 }
 

@@ -198,7 +198,11 @@ impl Taken {
     /// What opens the receipt, as it is kept; none if there is no fingerprint, or it is too large.
     fn kept(&mut self) -> Option<EncodedAnswer> {
         let Recorded { root: _, leaves } = self.evidence.recorded.take()?;
-        EncodedAnswer::of(&AnswerKept { input: std::mem::take(&mut self.evidence.input), salt: self.evidence.salt, leaves })
+        EncodedAnswer::of(&AnswerKept {
+            input: std::mem::take(&mut self.evidence.input),
+            salt: self.evidence.salt,
+            leaves,
+        })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::timing::{Timing, RESEND_CHUNKS_MAX};
 use ainonymous_types::{
-    limits, AgentPubKey, AuditTerms, Bytes32, ChunkMore, Done, EntryHash, FinishReason, PeerSignal, Receipt,
-    RequestId, SignedReceipt, TimestampUs, TokenChunk, ToolCallPiece,
+    limits, AgentPubKey, AuditTerms, Bytes32, ChunkMore, Done, EntryHash, FinishReason, PeerSignal, Receipt, RequestId,
+    SignedReceipt, TimestampUs, TokenChunk, ToolCallPiece,
 };
 use ainonymous_verify::commit;
 

@@ -4,8 +4,8 @@
 use crate::signature::check_receipt_signature;
 use crate::timing::{Timing, CHUNKS_WAITING_MAX, GAP_US, RESENDS_MAX};
 use ainonymous_types::{
-    limits, AgentPubKey, AuditTerms, Bytes32, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt,
-    TokenChunk,
+    limits, AgentPubKey, AuditTerms, Bytes32, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId,
+    SignedReceipt, TokenChunk,
 };
 use ainonymous_verify::commit;
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! Ed25519 signatures over canonical bytes: by the session over a question, by the provider over a receipt.
 
-use ainonymous_types::{AgentPubKey, AuditTerms, Bytes32, Bytes64, EntryHash, OpenGrant, RequestId, SignedReceipt, TimestampUs};
+use ainonymous_types::{
+    AgentPubKey, AuditTerms, Bytes32, Bytes64, EntryHash, OpenGrant, RequestId, SignedReceipt, TimestampUs,
+};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 /// Why a signature is not accepted.

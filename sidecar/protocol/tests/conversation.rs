@@ -8,9 +8,9 @@ use ainonymous_protocol::{
     sign_ask, sign_grant, verify_ask, AnswerEnd, Answering, Asked, AskedOf, Effect, Failure, Question, SignatureError,
 };
 use ainonymous_types::{
-    limits, AgentPubKey, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, ChunkMore, EntryHash, FinishReason,
-    PeerSignal, Receipt, RefuseReason, RequestId, Sampling, SignedReceipt, TokenChunk, TokenLogprob, TokenLogprobs,
-    ToolCallBegin, ToolCallPiece,
+    limits, AgentPubKey, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, ChunkMore, EntryHash,
+    FinishReason, PeerSignal, Receipt, RefuseReason, RequestId, Sampling, SignedReceipt, TokenChunk, TokenLogprob,
+    TokenLogprobs, ToolCallBegin, ToolCallPiece,
 };
 use ainonymous_verify::commit;
 use ed25519_dalek::{Signer, SigningKey};

@@ -93,7 +93,8 @@ fn opened_leaf(n: u8, body: usize) -> OpenedLeaf {
 }
 
 fn open(auditor: Option<AgentPubKey>) -> Frame {
-    let grant = OpenGrant { secret: Bytes32([5; 32]), auditor, until: 1_700_000_600_000_000, signature: Bytes64([7; 64]) };
+    let grant =
+        OpenGrant { secret: Bytes32([5; 32]), auditor, until: 1_700_000_600_000_000, signature: Bytes64([7; 64]) };
     Frame::Open(Box::new(Open { receipt: receipt(), grant }))
 }
 

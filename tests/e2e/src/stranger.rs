@@ -5,8 +5,8 @@ use ainonymous_transport::{
     Address, Endpoint, EndpointOptions, Frame, KnownError, Link, LinkError, Pool, TransportSecret, Way,
 };
 use ainonymous_types::{
-    AgentPubKey, Ask, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, DnaHash, EntryHash, LinkClaim, LinkProof,
-    RefuseReason, RequestId, Sampling,
+    AgentPubKey, Ask, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, DnaHash, EntryHash, LinkClaim,
+    LinkProof, RefuseReason, RequestId, Sampling,
 };
 use ainonymous_verify::link;
 use ed25519_dalek::{Signer, SigningKey};

@@ -171,7 +171,10 @@ async fn an_answer_by_a_coarser_model_under_a_finer_ones_name_shows() {
     let (said, code) = verify(&cheat, &model);
     println!("q4_0 under the name of q8_0: {}", said["replay"]);
     assert_eq!((said["verdict"].as_str(), said["level"].as_u64(), code), (Some("inconclusive"), Some(2), 11), "{said}");
-    assert!(said["findings"].as_array().expect("findings").iter().all(|part| part["found"] != "does_not_fit"), "{said}");
+    assert!(
+        said["findings"].as_array().expect("findings").iter().all(|part| part["found"] != "does_not_fit"),
+        "{said}"
+    );
     let per_token = |said: &Value| {
         let count = |value: &Value| value.as_f64().expect("a number");
         count(&said["replay"]["statistics"]["delta_sum"]) / count(&said["replay"]["tokens"])

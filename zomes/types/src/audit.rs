@@ -3,9 +3,7 @@
 //! A fingerprint is what a model thought likely at each token of an answer. Whoever replays the answer makes one of its own;
 //! how far the two are apart is a handful of integers. What follows from them is for `verify::audit`.
 
-use crate::{
-    ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, ChatInput, SignedReceipt, SpecRef, TimestampUs,
-};
+use crate::{ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, ChatInput, SignedReceipt, SpecRef, TimestampUs};
 use holochain_serialized_bytes::prelude::*;
 
 /// What question and receipt agree on about a later audit. All zero: none was agreed on.

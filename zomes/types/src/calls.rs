@@ -1,8 +1,8 @@
 //! Payloads of the coordinator's functions, shared by zomes, sidecar and web UI.
 
 use crate::{
-    ActionHash, AgentPubKey, AuditTerms, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, ChunkMore, EntryHash,
-    ModelSpec, PeerSignal, ReceiptBatch, RequestId, Role, RouterOffer, ServedModel, SignedReceipt, SpecRef,
+    ActionHash, AgentPubKey, AuditTerms, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, ChunkMore,
+    EntryHash, ModelSpec, PeerSignal, ReceiptBatch, RequestId, Role, RouterOffer, ServedModel, SignedReceipt, SpecRef,
     TimestampUs,
 };
 use holochain_serialized_bytes::prelude::*;

@@ -12,9 +12,9 @@ use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
 use crate::{ask, buckets, chat, chunks, commit, invite, link, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, AuditTerms, BatchProof, Bytes32, ChatInput, ChunkMore, DnaHash, EntryHash,
-    InviteTerms, LinkClaim, LinkProof, NetworkKind, NetworkProperties, PeerSignal, Place, Receipt, ReceiptBatch,
-    RequestId, Revocation, SignedReceipt, TimestampUs, Topic, NETWORK_VERSION,
+    ActionHash, AgentPubKey, AnyLinkableHash, AuditTerms, BatchProof, Bytes32, ChatInput, ChunkMore, DnaHash,
+    EntryHash, InviteTerms, LinkClaim, LinkProof, NetworkKind, NetworkProperties, PeerSignal, Place, Receipt,
+    ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs, Topic, NETWORK_VERSION,
 };
 use holochain_serialized_bytes::{decode, encode};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};

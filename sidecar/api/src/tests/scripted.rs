@@ -247,6 +247,8 @@ pub(super) fn done(finish: FinishReason) -> Result<AnswerEvent, AskError> {
         provider_first_token_us: 30_500,
         route: Route::Signals,
         receipt: Some(signed_receipt()),
+        tokens: vec![1, 2, 3],
+        agreement: None,
     })))
 }
 

@@ -42,27 +42,42 @@ pub fn check(file: &ReceiptFile, hash_of: impl Fn(&ModelSpec) -> Option<EntryHas
     let bounds = chat::bounds(&file.question).and_then(|()| signal::receipt(&file.receipt));
     let mut findings = vec![
         part("bounds", bounds.is_ok(), "Question and receipt are within the bounds of the network.", || {
-            format!("Question or receipt break a bound of the network: {}.", bounds.as_ref().err().map_or(String::new(), ToString::to_string))
+            format!(
+                "Question or receipt break a bound of the network: {}.",
+                bounds.as_ref().err().map_or(String::new(), ToString::to_string)
+            )
+        }),
+        part("question", commitment == said.input, "The question is the one that the receipt binds to.", || {
+            "The question is not the one that the receipt binds to: the question or its salt was changed.".into()
         }),
         part(
-            "question",
-            commitment == said.input,
-            "The question is the one that the receipt binds to.",
-            || "The question is not the one that the receipt binds to: the question or its salt was changed.".into(),
+            "asked",
+            asked.is_ok(),
+            "The question, its id and its terms of audit are signed by the key that asked.",
+            || "The key that asked has not signed this question, this id, this model and these terms of audit.".into(),
         ),
-        part("asked", asked.is_ok(), "The question, its id and its terms of audit are signed by the key that asked.", || {
-            "The key that asked has not signed this question, this id, this model and these terms of audit.".into()
-        }),
         part("answer", output.finish() == said.output, "The answer is the one that the receipt binds to.", || {
-            "The answer is not the one that the receipt binds to: its tokens, text, thoughts or calls were changed.".into()
+            "The answer is not the one that the receipt binds to: its tokens, text, thoughts or calls were changed."
+                .into()
         }),
         counts(file),
-        part("signature", receipt::is_signed(&file.receipt), "The receipt is signed by the provider that it names.", || {
-            "The receipt is not signed by the provider that it names: the receipt or the signature was changed.".into()
-        }),
-        part("model", hash_of(&file.model).as_ref() == Some(&said.spec), "The model is the one that the receipt names.", || {
-            "The model spec is not the one that the receipt names: its name, file, template or settings were changed.".into()
-        }),
+        part(
+            "signature",
+            receipt::is_signed(&file.receipt),
+            "The receipt is signed by the provider that it names.",
+            || {
+                "The receipt is not signed by the provider that it names: the receipt or the signature was changed."
+                    .into()
+            },
+        ),
+        part(
+            "model",
+            hash_of(&file.model).as_ref() == Some(&said.spec),
+            "The model is the one that the receipt names.",
+            || {
+                "The model spec is not the one that the receipt names: its name, file, template or settings were changed.".into()
+            },
+        ),
         part(
             "secret",
             draw::challenge(&file.secret) == said.audit.challenge,
@@ -105,9 +120,12 @@ fn begun(file: &ReceiptFile) -> Finding {
     }
     // Whoever asks may bring a beginning of its own, of which no provider is named.
     let fits = named <= brought;
-    part("beginning", fits, &format!("The answer goes on behind {brought} tokens of which this receipt says nothing."), || {
-        format!("{named} tokens are said to be begun by others, and the question brings {brought}.")
-    })
+    part(
+        "beginning",
+        fits,
+        &format!("The answer goes on behind {brought} tokens of which this receipt says nothing."),
+        || format!("{named} tokens are said to be begun by others, and the question brings {brought}."),
+    )
 }
 
 fn batch(file: &ReceiptFile) -> Finding {
@@ -127,10 +145,13 @@ fn batch(file: &ReceiptFile) -> Finding {
 fn shown(file: &ReceiptFile) -> Finding {
     let named = file.receipt.receipt.fingerprint;
     let Some(leaves) = &file.fingerprint else {
-        return unknown("fingerprint", match named == Bytes32([0; 32]) {
-            true => "The provider has recorded no fingerprint.",
-            false => "The provider has recorded a fingerprint, which was not opened.",
-        });
+        return unknown(
+            "fingerprint",
+            match named == Bytes32([0; 32]) {
+                true => "The provider has recorded no fingerprint.",
+                false => "The provider has recorded a fingerprint, which was not opened.",
+            },
+        );
     };
     let tokens: Vec<u32> = leaves.iter().flat_map(|leaf| leaf.tokens.iter().copied()).collect();
     let whole = |leaf: &OpenedLeaf| fingerprint::decode(&leaf.body).is_ok_and(|body| body.len() == leaf.tokens.len());

@@ -85,7 +85,8 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, table: Option<
         return (Verdict::Fail, "What the provider has shown is no fingerprint of this answer.".into());
     };
     if file.model.sampler_version != SAMPLER_VERSION {
-        let sentence = "The answer was chosen with dice of another version than this program has: its tokens cannot be compared.";
+        let sentence =
+            "The answer was chosen with dice of another version than this program has: its tokens cannot be compared.";
         return (Verdict::Inconclusive, sentence.into());
     }
     if let Some(table) = table {
@@ -101,7 +102,8 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, table: Option<
     let near = statistics.delta_sum <= ROUNDING_128THS_MAX.saturating_mul(statistics.tokens);
     let compared = file.fingerprint.is_some();
     if is_own && near && compared {
-        let sentence = "Every token is the one that this model chooses here, and the provider's fingerprint differs from this \
+        let sentence =
+            "Every token is the one that this model chooses here, and the provider's fingerprint differs from this \
                         machine's by rounding alone.";
         return (Verdict::Pass, sentence.into());
     }

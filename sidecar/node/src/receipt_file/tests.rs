@@ -44,7 +44,12 @@ fn hash_of(model: &ModelSpec) -> Option<EntryHash> {
 
 fn question() -> ChatInput {
     let messages = vec![ChatMessage::new(ChatRole::System, "0x00"), ChatMessage::new(ChatRole::User, PROMPT)];
-    ChatInput { messages, sampling: Sampling { seed: 7, ..Sampling::default() }, max_tokens: 40, ..ChatInput::default() }
+    ChatInput {
+        messages,
+        sampling: Sampling { seed: 7, ..Sampling::default() },
+        max_tokens: 40,
+        ..ChatInput::default()
+    }
 }
 
 fn chunk() -> TokenChunk {
@@ -153,7 +158,11 @@ fn each_change_is_named() {
         ("salt", |f| f.salt.0[0] ^= 1, &["question", "answer"]),
         ("signature of the question", |f| f.signature.0[0] ^= 1, &["asked"]),
         ("secret", |f| f.secret.0[0] ^= 1, &["secret"]),
-        ("a beginning", |f| f.begun_by.push(Beginner { provider: f.receipt.receipt.provider.clone(), tokens: 1 }), &["beginning"]),
+        (
+            "a beginning",
+            |f| f.begun_by.push(Beginner { provider: f.receipt.receipt.provider.clone(), tokens: 1 }),
+            &["beginning"],
+        ),
         ("a token", |f| f.tokens[3] += 1, &["answer", "fingerprint"]),
         ("a token more", |f| f.tokens.push(1), &["answer", "counts", "fingerprint"]),
         ("text", |f| f.text.push('!'), &["answer"]),
@@ -178,7 +187,8 @@ fn each_change_is_named() {
     }
     for (name, value) in file_fields() {
         // Every field of the file is in the table, or said to be beyond a file's reach.
-        let known = ["format", "version", "about", "id", "model", "question", "salt", "signature", "secret", "begun_by"];
+        let known =
+            ["format", "version", "about", "id", "model", "question", "salt", "signature", "secret", "begun_by"];
         let known = [&known[..], &["tokens", "text", "more", "receipt", "batch", "fingerprint"]].concat();
         assert!(known.contains(&name.as_str()), "a new field {name}: {value}");
     }

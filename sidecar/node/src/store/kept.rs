@@ -18,8 +18,11 @@ const ASKED_US_MAX: i64 = 7 * 24 * 3600 * 1_000_000;
 /// The largest that is kept of one answer: the largest question, and a fingerprint of some hundred thousand tokens.
 pub(crate) const KEPT_BYTES_MAX: usize = 2 * limits::QUESTION_BYTES_MAX;
 
-const ANSWERED: Shelf =
-    Shelf::new(["answers_kept", "answers_kept_order", "answers_kept_bytes"], ANSWERED_BYTES_MAX, limits::AUDIT_WINDOW_US);
+const ANSWERED: Shelf = Shelf::new(
+    ["answers_kept", "answers_kept_order", "answers_kept_bytes"],
+    ANSWERED_BYTES_MAX,
+    limits::AUDIT_WINDOW_US,
+);
 const ASKED: Shelf = Shelf::new(["asked_kept", "asked_kept_order", "asked_kept_bytes"], ASKED_BYTES_MAX, ASKED_US_MAX);
 
 /// What a provider keeps of one answer, encoded: so that its size is known before the receipt is signed.
