@@ -2,11 +2,11 @@
 
 use crate::Client;
 use ainonymous_transport::{
-    Address, Endpoint, EndpointOptions, Frame, KnownError, Link, LinkError, Pool, TransportSecret, Way,
+    Address, Endpoint, EndpointOptions, Frame, KnownError, Link, LinkError, Open, Pool, TransportSecret, Way,
 };
 use ainonymous_types::{
     AgentPubKey, Ask, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, DnaHash, EntryHash, LinkClaim,
-    LinkProof, RefuseReason, RequestId, Sampling,
+    LinkProof, OpenGrant, OpenRefusal, RefuseReason, RequestId, Sampling, SignedReceipt,
 };
 use ainonymous_verify::link;
 use ed25519_dalek::{Signer, SigningKey};
@@ -59,6 +59,17 @@ impl Stranger {
         let Ok(mut stream) = link.open().await else { return Turned::LinkClosed };
         let _ = stream.sender.send(&Frame::Ask(Box::new(question()))).await;
         turned(stream.receiver.recv().await)
+    }
+
+    /// Wants to see a fingerprint; none if it is shown, else why not.
+    pub async fn opens(&self, receipt: SignedReceipt, grant: OpenGrant) -> Option<OpenRefusal> {
+        let mut stream = self.link(false).await.open().await.expect("a stream");
+        let _ = stream.sender.send(&Frame::Open(Box::new(Open { receipt, grant }))).await;
+        match stream.receiver.recv().await {
+            Ok(Some(Frame::NotOpened(refusal))) => Some(refusal),
+            Ok(Some(Frame::Opened { .. })) => None,
+            other => panic!("neither shown nor refused: {other:?}"),
+        }
     }
 
     /// Shows its own agent, signed as it must be, and asks.

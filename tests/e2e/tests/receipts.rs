@@ -4,7 +4,10 @@
 
 mod forged;
 
-use ainonymous_e2e::{binary, root, tiny_model, Bootstrap, Node, NodeSpec, PASSPHRASE};
+use ainonymous_e2e::{binary, root, tiny_model, Bootstrap, Node, NodeSpec, Stranger, PASSPHRASE};
+use ainonymous_node::receipt_file::ReceiptFile;
+use ainonymous_protocol::sign_grant;
+use ainonymous_types::OpenRefusal;
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -124,6 +127,16 @@ async fn what_opens_a_receipt_survives_a_restart_sealed() {
     let leaves = opened["fingerprint"].as_array().expect("leaves").len() as u64;
     let tokens = opened["receipt"]["receipt"]["completion_tokens"].as_u64().expect("a count");
     assert_eq!(leaves, tokens.div_ceil(32));
+    // Whoever has the whole file, secret and all, but not the key that asked, is shown nothing.
+    let file = ReceiptFile::parse(&serde_json::to_vec(&opened).expect("JSON")).expect("a receipt file");
+    let stranger = Stranger::of(&provider.client(), asker.wait_ready()["dna_hash"].as_str().expect("a hash")).await;
+    let forged = |auditor| sign_grant(&[6; 32], file.secret, &file.receipt, auditor, i64::MAX);
+    assert_eq!(stranger.opens(file.receipt.clone(), forged(None)).await, Some(OpenRefusal::NotGranted));
+    let auditor = file.receipt.receipt.provider.clone();
+    assert_eq!(stranger.opens(file.receipt.clone(), forged(Some(auditor))).await, Some(OpenRefusal::NotGranted));
+    let mut other = file.receipt.clone();
+    other.receipt.completion_tokens += 1;
+    assert_eq!(stranger.opens(other, forged(None)).await, Some(OpenRefusal::UnknownReceipt));
     let (status, unknown) = here.get(&format!("/ainonymous/v1/receipts/{}/file?open=true", "cd".repeat(16))).await;
     assert_eq!((status, unknown["error"]["code"].as_str()), (404, Some("receipt_not_found")));
 }
@@ -181,4 +194,52 @@ async fn an_answer_by_a_coarser_model_under_a_finer_ones_name_shows() {
     };
     let honest = per_token(&verify(&honest, &model).0);
     assert!(per_token(&said) > 10.0 * honest.max(0.2), "{honest} and {}", per_token(&said));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_three_providers_the_majority_is_handed_out_and_the_coarser_one_is_named() {
+    let mut bootstrap = Bootstrap::start();
+    let url = bootstrap.url();
+    let dir = tempfile::tempdir().expect("a folder");
+    let lying = forged::under_anothers_name(dir.path(), &coarser_model(), &tiny_model());
+    let honest = || Node::start(NodeSpec::new(&url).serving(&tiny_model()));
+    let (mut one, mut two, mut asker) = (honest(), honest(), Node::start(NodeSpec::new(&url)));
+    let mut liar = Node::start_in(dir, NodeSpec::new(&url).serving(&lying));
+    for node in [&mut one, &mut two, &mut asker, &mut liar] {
+        node.wait_ready();
+    }
+    let here = asker.client();
+    here.wait_for_providers(3, SOON).await;
+    let liar = liar.agent();
+
+    // A question to whose answer the two models choose different words: which ones do depends on the dice.
+    let mut named = None;
+    for seed in 1..=20 {
+        let mut body = ainonymous_e2e::Client::body("Tell me a story about a king.");
+        (body["seed"], body["temperature"]) = (json!(seed), json!(1.4));
+        body["ainonymous"] = json!({ "route": "direct", "critical": 3 });
+        let answer = here.stream(body).await.expect("an answer");
+        let ours = &answer.last["ainonymous"];
+        let agreement = &ours["agreement"];
+        let voices = agreement["voices"].as_array().expect("voices");
+        assert_eq!((voices.len(), &agreement["majority"]), (3, &json!(true)), "{agreement}");
+        if let Some(dissents) = voices.iter().find(|voice| !voice["dissents_from"].is_null()) {
+            println!("seed {seed}: {agreement}");
+            assert_eq!(dissents["provider"], liar.as_str(), "{agreement}");
+            assert_ne!(ours["provider"], liar.as_str(), "the majority's answer is handed out");
+            named = Some(seed);
+            break;
+        }
+    }
+    assert!(named.is_some(), "the coarser model never said anything else");
+    let api = here.base().to_owned();
+    let seed = named.unwrap_or_default().to_string();
+    let flags = ["ask", "--api", &api, "--critical", "3", "--seed", &seed, "--temperature", "1.4", "--route", "direct"];
+    let asked = ainonymous(&[&flags[..], &["Tell me a story about a king."]].concat());
+    let talk = String::from_utf8_lossy(&asked.stderr);
+    assert_eq!(asked.status.code(), Some(0), "{talk}");
+    assert!(talk.contains("agreement: 2 of 3 providers say exactly this"), "{talk}");
+    assert!(talk.contains(&format!("{}… says otherwise from token", &liar[..9])), "{talk}");
+    let too_many = ainonymous(&["ask", "--api", &api, "--critical", "4", "Hello?"]);
+    assert_eq!(too_many.status.code(), Some(4), "{too_many:?}");
 }

@@ -12,7 +12,9 @@ use ainonymous_types::{
 use ainonymous_verify::audit::{draw, leaf};
 use ainonymous_verify::{ask, commit, receipt};
 use ed25519_dalek::{Signer as _, SigningKey};
-use std::path::Path;
+use serde_json::json;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 const SECRET: Bytes32 = Bytes32([5; 32]);
@@ -95,4 +97,35 @@ pub async fn file(computed: &Path, claimed: &Path) -> ReceiptFile {
         batch: None,
         fingerprint: Some(leaves),
     }
+}
+
+/// Prepares a node's folder so that it serves one model under the name and the hashes of another: a copy of `computed` that says that
+/// it is quantised like `claimed` and is as long, and a cache of hashes that lies.
+pub fn under_anothers_name(folder: &Path, computed: &Path, claimed: &Path) -> PathBuf {
+    const KEY: &[u8] = b"general.file_type";
+    let read = |path: &Path| std::fs::read(path).expect("a model");
+    let place = |bytes: &[u8]| bytes.windows(KEY.len()).position(|some| some == KEY).expect("a key") + KEY.len() + 4;
+    let (mut copy, original) = (read(computed), read(claimed));
+    let (at, from) = (place(&copy), place(&original));
+    copy[at..at + 4].copy_from_slice(&original[from..from + 4]);
+    copy.resize(original.len().max(copy.len()), 0);
+    let (file, data) = (folder.join("model.gguf"), folder.join("data"));
+    std::fs::write(&file, &copy).expect("a model");
+    std::fs::create_dir_all(&data).expect("a folder");
+    let (file, metadata) = (file.canonicalize().expect("a path"), std::fs::metadata(&file).expect("a file"));
+    let nanos = |seconds: i64, nanos: i64| seconds * 1_000_000_000 + nanos;
+    let hashes = hash_file(claimed, &mut |_, _| true).expect("hashes");
+    let cache = json!({ "version": 1, "entries": [{
+        "file": file,
+        "identity": {
+            "bytes": metadata.len(),
+            "modified_ns": nanos(metadata.mtime(), metadata.mtime_nsec()),
+            "changed_ns": nanos(metadata.ctime(), metadata.ctime_nsec()),
+            "number": metadata.ino(),
+        },
+        "gguf_hash": hashes.gguf_hash.to_hex(),
+        "gguf_root": hashes.gguf_root.to_hex(),
+    }] });
+    std::fs::write(data.join("hashes.json"), cache.to_string()).expect("a cache");
+    file
 }
