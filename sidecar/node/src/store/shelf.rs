@@ -146,7 +146,7 @@ mod tests {
         put(&db, 5, 80, 5);
         assert_eq!(there(&db), [1, 3], "which does not make it younger");
         put(&db, 7, 101, 6);
-        assert_eq!(there(&db), [], "what is larger than all may be finds no place");
+        assert_eq!(there(&db), Vec::<u8>::new(), "what is larger than all may be finds no place");
     }
 
     #[test]
@@ -162,6 +162,6 @@ mod tests {
         change(&db, |write| SHELF.make_room(write, 98).unwrap());
         assert_eq!(there(&db), [3, 4]);
         change(&db, |write| SHELF.make_room(write, 1_000).unwrap());
-        assert_eq!(there(&db), []);
+        assert_eq!(there(&db), Vec::<u8>::new());
     }
 }
