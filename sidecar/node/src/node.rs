@@ -60,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) answers: TaskTracker,
     /// Work that peers can cause with a few bytes: what finds no permit is dropped, and repeated by its sender or a poll.
     pub(crate) signal_work: Arc<Semaphore>,
+    /// Fingerprints that are being shown.
+    pub(crate) showing: Arc<Semaphore>,
     /// Held while receipts become a batch, so that none stands in two.
     pub(crate) publishing: tokio::sync::Mutex<()>,
     /// Counts batches of receipts, for whoever waits for one.
@@ -141,6 +143,7 @@ impl Node {
             tasks: TaskTracker::new(),
             answers: TaskTracker::new(),
             signal_work: Arc::new(Semaphore::new(SIGNAL_WORK_MAX)),
+            showing: Arc::new(Semaphore::new(opening::SHOWING_MAX)),
             publishing: tokio::sync::Mutex::default(),
             batches: watch::Sender::new(0),
             conductor: watch::Sender::new(ConductorSlot::Starting),

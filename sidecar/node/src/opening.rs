@@ -4,7 +4,7 @@
 //! whoever asked for it; what the fingerprint is worth is not decided here.
 
 use crate::direct::{self, LinkAddress, NoWay};
-use crate::evidence::Asked;
+use crate::evidence::{Answered, Asked};
 use crate::node::Node;
 use crate::receipt_file::{Batch, ReceiptFile};
 use crate::serving::now_us;
@@ -19,6 +19,8 @@ use ainonymous_verify::receipt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Fingerprints that are shown at once.
+pub(crate) const SHOWING_MAX: usize = 8;
 /// Longest wait for the next leaves.
 const LEAVES_MAX: Duration = Duration::from_secs(15);
 
@@ -113,20 +115,17 @@ fn refusal_in_words(refusal: OpenRefusal) -> &'static str {
 
 /// A peer wants to see the fingerprint of an answer of this node. `known`: whoever has shown itself on the link.
 pub(crate) async fn show(node: &Node, known: Option<AgentPubKey>, open: Open, mut sender: FrameSender) {
-    let shown = match find(node, known.as_ref(), &open) {
-        Ok(leaves) => leaves,
+    // Of its own, so that whoever reads slowly holds up nothing else.
+    let permit = Arc::clone(&node.inner.showing).try_acquire_owned().map_err(|_| OpenRefusal::Busy);
+    let found = permit.and_then(|permit| Ok((permit, find(node, known.as_ref(), &open)?)));
+    let (_permit, shown) = match found {
+        Ok(found) => found,
         Err(refusal) => {
             if sender.send(&Frame::NotOpened(refusal)).await.is_ok() {
                 sender.finish();
             }
             return;
         }
-    };
-    let Ok(_permit) = Arc::clone(&node.inner.signal_work).try_acquire_owned() else {
-        if sender.send(&Frame::NotOpened(OpenRefusal::Busy)).await.is_ok() {
-            sender.finish();
-        }
-        return;
     };
     let mut first = 0;
     for leaves in shown.chunks(limits::OPENED_LEAVES_MAX) {
@@ -176,15 +175,14 @@ pub(crate) async fn ask(
 
 /// The same for a question of this node.
 pub(crate) async fn own(node: &Node, id: RequestId) -> Result<Opened, OpenError> {
-    let mut asked = node.asked(id).ok_or(OpenError::Unknown(id))?;
+    let asked = node.asked(id).ok_or(OpenError::Unknown(id))?;
     let grant = asked.grant(None).ok_or(OpenError::Unknown(id))?;
-    let Some(answer) = &mut asked.answer else { return Err(OpenError::Unknown(id)) };
+    let Some(answer) = &asked.answer else { return Err(OpenError::Unknown(id)) };
     if let Some(leaves) = &answer.opened {
         return Ok(Opened { leaves: leaves.clone() });
     }
     let opened = ask(node, &answer.receipt, &grant, asked.hide, asked.known).await?;
-    answer.opened = Some(opened.leaves.clone());
-    keep(node, &asked);
+    change(node, id, |answer| answer.opened = Some(opened.leaves.clone()));
     Ok(opened)
 }
 
@@ -212,9 +210,14 @@ pub(crate) fn keep(node: &Node, asked: &Asked) {
 
 /// Notes where the receipt of a question of this node stands.
 pub(crate) fn note_batch(node: &Node, id: RequestId, proof: &BatchProof, batch: &ReceiptBatch) {
+    change(node, id, |answer| answer.batch = Some(Batch::new(proof, batch)));
+}
+
+/// Notes something with an answer that is kept.
+fn change(node: &Node, id: RequestId, note: impl FnOnce(&mut Answered)) {
     let Some(mut asked) = node.asked(id) else { return };
     if let Some(answer) = &mut asked.answer {
-        answer.batch = Some(Batch::new(proof, batch));
+        note(answer);
         keep(node, &asked);
     }
 }
