@@ -154,8 +154,8 @@ impl Settings {
                 price: flags.price.or(config.price).map_or(Price(0), |credits| credits.0),
                 tell_reports: flags.tell_reports || config.tell_reports.unwrap_or(false),
                 audits: Audits {
-                    rate_ppm: flags.audit_rate.or(config.audit_rate).unwrap_or(0).min(limits::PPM_MAX),
-                    auditors_ppm: flags.auditors_drawn.or(config.auditors_drawn).unwrap_or(0).min(limits::PPM_MAX),
+                    rate_ppm: flags.audit_rate.or(config.audit_rate).unwrap_or(0),
+                    auditors_ppm: flags.auditors_drawn.or(config.auditors_drawn).unwrap_or(0),
                     keep: !(flags.forget_answers || config.forget_answers.unwrap_or(false)),
                 },
             },

@@ -16,7 +16,7 @@ use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
 
 const PROMPT: &str = "What is the capital of France?";
-const SESSION: Bytes32 = Bytes32([1; 32]);
+const SESSION: Bytes32 = Bytes32([0x51; 32]);
 const SECRET: Bytes32 = Bytes32([5; 32]);
 const SALT: Bytes32 = Bytes32([9; 32]);
 
