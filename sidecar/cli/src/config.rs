@@ -5,6 +5,7 @@ use crate::credits::Credits;
 use crate::error::CliError;
 use crate::paths;
 use ainonymous_models::ModelName;
+use ainonymous_types::limits;
 use serde::Deserialize;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ pub(crate) struct Config {
     pub(crate) serve_only: Vec<String>,
     pub(crate) price: Option<Credits>,
     pub(crate) tell_reports: Option<bool>,
+    pub(crate) audit_rate: Option<u32>,
+    pub(crate) auditors_drawn: Option<u32>,
+    pub(crate) forget_answers: Option<bool>,
     pub(crate) threads: Option<u32>,
     pub(crate) gpu_layers: Option<Layers>,
     pub(crate) context: Option<u32>,
@@ -114,6 +118,8 @@ impl Config {
             }
             _ => Ok(()),
         };
+        within("audit_rate", self.audit_rate.map(u64::from), 0, limits::PPM_MAX.into())?;
+        within("auditors_drawn", self.auditors_drawn.map(u64::from), 0, limits::PPM_MAX.into())?;
         within("threads", self.threads.map(u64::from), 1, 1_024)?;
         within("context", self.context.map(u64::from), 32, 16_777_216)?;
         within("slots", self.slots.map(u64::from), 1, 64)?;
@@ -175,7 +181,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 47);
+        assert_eq!(known.len(), 50);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }
@@ -188,6 +194,7 @@ mod tests {
             ("data_dri = \"/d\"", "data_dri"),
             ("slots = \"four\"", "slots"),
             ("slots = 0", "slots"),
+            ("audit_rate = 1000001", "audit_rate"),
             ("gpu_layers = \"many\"", "gpu_layers"),
             ("price = 1000.5", "credits"),
             ("route = \"pigeon\"", "route"),

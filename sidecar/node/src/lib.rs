@@ -9,10 +9,12 @@ mod ask;
 mod asking;
 mod buckets;
 mod choosing;
+mod critical;
 mod direct;
 mod directory;
 mod engines;
 mod error;
+pub mod evidence;
 mod forward;
 mod hedging;
 mod known;
@@ -20,6 +22,7 @@ mod library;
 mod local;
 mod members;
 mod node;
+mod opening;
 mod options;
 mod peers;
 mod places;
@@ -28,6 +31,7 @@ mod plane;
 mod posted;
 mod publishing;
 mod pulls;
+pub mod receipt_file;
 mod receipts;
 mod requester;
 pub mod revocations;
@@ -44,9 +48,11 @@ mod timeline;
 pub use ainonymous_protocol::choosing::{Demands, Kinship, Price, Region};
 pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
+pub use critical::{Agreed, Voice};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
-pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
+pub use opening::{OpenError, Opened};
+pub use options::{Audits, Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
 pub use peers::{Heard, Peer, PeerModel, Peers as KnownPeers};
 pub use pulls::{Offer, Pull, PullRefused, PullState};
 pub use status::{
@@ -55,7 +61,7 @@ pub use status::{
 };
 pub use timeline::{Sample, Timeline};
 
-pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
+pub use ainonymous_conductor::{spec_entry, ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
 pub use ainonymous_engine::{
     request, DraftOptions, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, Inspect,
     Inspected, ModelInfo, More, Prompt, Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,
