@@ -8,6 +8,7 @@ mod adjust;
 mod class;
 mod dialect;
 mod error;
+pub mod evidence;
 mod fingerprint;
 mod fit;
 mod grammar;

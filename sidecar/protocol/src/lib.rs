@@ -15,6 +15,7 @@ pub mod hedge;
 pub mod history;
 mod recent;
 pub mod reports;
+pub mod reputation;
 pub mod routers;
 mod signature;
 mod speed;

@@ -1,14 +1,12 @@
 //! What is measured: answers, and what others find in them.
 
+use crate::give::{give, load, Given};
 use ainonymous_engine::request::{Chat, Message, Role};
-use ainonymous_engine::{
-    Engine, EngineOptions, Event, Fingerprint, LlamaEngine, Prompt, Question, ReplayQuestion, WorkerCommand,
-};
+use ainonymous_engine::{Engine, EngineOptions, Fingerprint, Prompt, Question, ReplayQuestion};
 use ainonymous_types::{KvType, Sampling};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tokio_util::sync::CancellationToken;
 
 const PROMPTS: [&str; 8] = [
     "Tell me a story.",
@@ -99,7 +97,6 @@ struct Way {
     laundered: bool,
 }
 
-#[tokio::main]
 pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
     let variants = variants(model).await;
     let mut checkers = vec![];
@@ -112,7 +109,7 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
         let questions = questions(way.temperature_milli, way.other_seed);
         // As many at a time as there are places.
         let given = questions.iter().map(|question| give(&giver, question.clone()));
-        let given: Vec<(Vec<u32>, Vec<Fingerprint>)> = futures::future::join_all(given).await;
+        let given: Vec<Given> = futures::future::join_all(given).await;
         let asked = self::questions(1_000, false);
         for checker in &checkers {
             let mut cell = Cell {
@@ -123,7 +120,7 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
                 answers: vec![],
                 matched: 0,
             };
-            for (question, (tokens, own)) in asked.iter().zip(&given) {
+            for (question, Given { question: _, tokens, recorded: own }) in asked.iter().zip(&given) {
                 let replay = || {
                     let kv_type = Some(way.options.kv_type);
                     checker.replay(ReplayQuestion { question: question.clone(), answer: tokens.clone(), kv_type })
@@ -231,19 +228,6 @@ async fn variants(model: &Path) -> Vec<PathBuf> {
     found
 }
 
-async fn load(variant: Option<&Path>, options: EngineOptions) -> Result<LlamaEngine, ainonymous_engine::EngineError> {
-    let program = std::env::current_exe().unwrap();
-    let worker = match variant {
-        None => WorkerCommand { program, args: vec!["worker".into()] },
-        Some(folder) => {
-            let variable = format!("AINONYMOUS_BACKENDS_DIR={}", folder.display());
-            let args = vec![variable, program.display().to_string(), "worker".into()];
-            WorkerCommand { program: "env".into(), args }
-        }
-    };
-    LlamaEngine::load(worker, options, CancellationToken::new()).await
-}
-
 fn questions(temperature_milli: u32, other_seed: bool) -> Vec<Question> {
     let of = |prompt: &'static str| {
         (0..SEEDS).map(move |seed| {
@@ -255,22 +239,6 @@ fn questions(temperature_milli: u32, other_seed: bool) -> Vec<Question> {
         })
     };
     PROMPTS.into_iter().flat_map(of).collect()
-}
-
-async fn give(engine: &LlamaEngine, question: Question) -> (Vec<u32>, Vec<Fingerprint>) {
-    let (mut tokens, mut fingerprints) = (vec![], vec![]);
-    let mut events = engine.generate(question).unwrap().events;
-    while let Some(event) = events.recv().await {
-        match event {
-            Event::Token { id, more, .. } => {
-                tokens.push(id);
-                fingerprints.extend(more.and_then(|more| more.fingerprint));
-            }
-            Event::Failed(error) => panic!("{error}"),
-            Event::Queued { .. } | Event::Started { .. } | Event::Finished(_) => {}
-        }
-    }
-    (tokens, fingerprints)
 }
 
 /// Sum over the tokens that the giver found likely. Of one that the checker does not name it is only known that it is no

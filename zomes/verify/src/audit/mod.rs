@@ -10,5 +10,6 @@ pub mod draw;
 pub mod evidence;
 pub mod fingerprint;
 pub mod leaf;
+pub mod measure;
 pub mod rate;
 pub mod statistics;
