@@ -79,8 +79,7 @@ fn cheat(url: &str) -> NodeSpec {
 async fn an_honest_provider_passes_and_one_that_serves_something_cheaper_is_found() {
     let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
     let url = bootstrap.url();
-    let (mut honest, mut cheater) =
-        (Node::start(NodeSpec::new(&url).serving(&tiny_model())), Node::start(cheat(&url)));
+    let (mut honest, mut cheater) = (Node::start(NodeSpec::new(&url).serving(&tiny_model())), Node::start(cheat(&url)));
     honest.wait_ready();
     cheater.wait_ready();
     let table = calibration(&honest.client(), dir.path()).await;

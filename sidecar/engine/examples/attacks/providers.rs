@@ -67,12 +67,12 @@ pub(crate) const ATTACKS: [Attack; 14] = [
         "the second likeliest in the middle, fingerprint of the right model",
     ),
     attack("a hidden system prompt", Deed::HiddenPrompt, 90, "its own fingerprint"),
-    attack("a hidden system prompt, laundered", Deed::HiddenPromptLaundered, 50, "fingerprint for the visible prompt"),
+    attack("a hidden system prompt, laundered", Deed::HiddenPromptLaundered, 20, "fingerprint for the visible prompt"),
     attack(
         "a cache in q8_0 for f16",
         Deed::QuantisedCache,
         0,
-        "the tiny model's noise between classes is of that size",
+        "seen among machines of one class; between classes honest noise may be of that size",
     ),
     attack("over-billing", Deed::OverBilling, 100, "a window more than was received"),
     attack(
@@ -132,7 +132,7 @@ impl Lab {
 
     pub(crate) async fn attack(&self, attack: Attack, answers: u64) -> Vec<Audited> {
         let all = (0..answers).map(|n| self.one(attack.deed, n));
-        stream::iter(all).buffered(AT_ONCE).filter_map(|found| async { found }).collect().await
+        stream::iter(all).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
     }
 
     async fn one(&self, deed: Deed, n: u64) -> Option<Audited> {

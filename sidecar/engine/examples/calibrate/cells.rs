@@ -25,6 +25,8 @@ const ANSWER_TOKENS: u32 = 96;
 pub(crate) const WINDOW_TOKENS: usize = 32;
 /// Where the difference of one log-probability is cut, in sixteenths of a nat.
 const CLIP_16: i16 = 32;
+/// Most variants of the processor's code that are compared: all pairs of them are.
+const VARIANTS_MAX: usize = 5;
 /// Where a margin is cut, in thousandths of a nat.
 const CLIP_MILLI: u32 = 2_000;
 
@@ -225,7 +227,9 @@ async fn variants(model: &Path) -> Vec<PathBuf> {
             Err(_) => eprintln!("{variant} does not run here"),
         }
     }
-    found
+    // Spread over all of them, from the plainest names to the newest.
+    let step = found.len().div_ceil(VARIANTS_MAX).max(1);
+    found.into_iter().step_by(step).collect()
 }
 
 fn questions(temperature_milli: u32, other_seed: bool) -> Vec<Question> {

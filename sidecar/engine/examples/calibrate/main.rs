@@ -19,9 +19,15 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["worker"] => return run_worker(),
-        [model, cheaper, folder] => measure(Path::new(model), Path::new(cheaper), Path::new(folder)),
+        [model, cheaper, folder] => measure(Path::new(model), Path::new(cheaper), Path::new(folder), (true, true)),
+        [model, cheaper, folder, "table"] => {
+            measure(Path::new(model), Path::new(cheaper), Path::new(folder), (true, false))
+        }
+        [model, cheaper, folder, "cells"] => {
+            measure(Path::new(model), Path::new(cheaper), Path::new(folder), (false, true))
+        }
         _ => {
-            eprintln!("usage: calibrate MODEL CHEAPER FOLDER");
+            eprintln!("usage: calibrate MODEL CHEAPER FOLDER [table|cells]");
             return ExitCode::from(2);
         }
     }
@@ -29,16 +35,21 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn measure(model: &Path, cheaper: &Path, folder: &Path) {
+async fn measure(model: &Path, cheaper: &Path, folder: &Path, (table, cells): (bool, bool)) {
     let name = model.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     std::fs::create_dir_all(folder).unwrap();
     let write = |file: String, text: String| {
         std::fs::write(folder.join(&file), text).unwrap();
         println!("{}", folder.join(&file).display());
     };
-    let table = table::measure(model, cheaper).await;
-    let text = serde_json::to_string_pretty(&table).unwrap() + "\n";
-    write(format!("{name}.{}.table.json", table["prover"].as_str().unwrap_or_default()), text);
+    if table {
+        let table = table::measure(model, cheaper).await;
+        let text = serde_json::to_string_pretty(&table).unwrap() + "\n";
+        write(format!("{name}.{}.table.json", table["prover"].as_str().unwrap_or_default()), text);
+    }
+    if !cells {
+        return;
+    }
     let measured = cells::measure(model, cheaper).await;
     for (statistic, of) in plot::STATISTICS {
         write(format!("{name}.{statistic}.svg"), plot::draw(&measured, of));

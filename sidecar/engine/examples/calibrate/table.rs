@@ -126,7 +126,7 @@ async fn honest(machines: &Machines, first: u64, count: u64, lengths: (u32, u32)
         let given = give(&machines.honest, asked(n, lengths)).await;
         audited(&machines.checker, &given, lengths).await
     });
-    stream::iter(audited).buffered(AT_ONCE).filter_map(|found| async { found }).collect().await
+    stream::iter(audited).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
 }
 
 async fn cheating(machines: &Machines, cheat: Cheat, first: u64, count: u64, lengths: (u32, u32)) -> Vec<Statistics> {
@@ -152,7 +152,7 @@ async fn cheating(machines: &Machines, cheat: Cheat, first: u64, count: u64, len
         }
         audited(&machines.checker, &given, lengths).await
     });
-    stream::iter(audited).buffered(AT_ONCE).filter_map(|found| async { found }).collect().await
+    stream::iter(audited).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
 }
 
 /// Half of the short answers end by themselves; all others are exactly as long as is asked for.
