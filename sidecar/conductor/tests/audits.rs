@@ -7,12 +7,12 @@ mod audited;
 mod common;
 mod rogue;
 
-use ainonymous_conductor::{Conductor, NetworkState};
+use ainonymous_conductor::Conductor;
 use ainonymous_types::*;
 use ainonymous_verify::audit::{calibration, draw, evidence, fingerprint, leaf, statistics};
 use ainonymous_verify::{commit, receipt};
 use audited::{batch, found, leaves, proof, question, replay, shown, table, SECRET};
-use common::{bootstrap, eventually, happ, options, run, until, NOWHERE};
+use common::{bootstrap, eventually, happ, options, run, NOWHERE};
 use rogue::payload::{Act, RawEntry, RawLink, Timed, TimedReport};
 use rogue::{model_spec, provider, Rogue, RogueAgent};
 use std::path::Path;
@@ -116,7 +116,6 @@ fn an_audit_is_found_by_others_from_calibration_to_conviction() {
     run(async {
         let (happ, dir, server) = (happ().await, tempfile::tempdir().unwrap(), bootstrap().await);
         let bob = Bob::start(&happ, &dir.path().join("bob"), server.url()).await;
-        until(&bob.node, "ready", NetworkState::is_ready).await;
         let others = Rogue::start(&dir.path().join("others"), server.url(), true).await;
         let mut auditors = Vec::new();
         for n in 0..6 {
@@ -287,7 +286,6 @@ fn an_honest_conductor_writes_no_lie_about_an_audit() {
     run(async {
         let (happ, dir, server) = (happ().await, tempfile::tempdir().unwrap(), bootstrap().await);
         let bob = Bob::start(&happ, &dir.path().join("bob"), server.url()).await;
-        until(&bob.node, "ready", NetworkState::is_ready).await;
         let honest = Rogue::start(&dir.path().join("honest"), server.url(), true).await;
         let auditor = Auditor::of(&honest, "auditor", &bob).await;
         auditor.sees(&bob).await;
@@ -307,27 +305,23 @@ fn peers_warrant_who_lies_about_an_audit() {
     run(async {
         let (happ, dir, server) = (happ().await, tempfile::tempdir().unwrap(), bootstrap().await);
         let bob = Bob::start(&happ, &dir.path().join("bob"), server.url()).await;
-        until(&bob.node, "ready", NetworkState::is_ready).await;
-        let rogue = Rogue::start(&dir.path().join("rogue"), server.url(), false).await;
-        let mut liars = Vec::new();
+        // Each in a conductor of its own: whoever is warranted is blocked, and with it whatever else comes from there.
         for kind in LIES {
+            let rogue = Rogue::start(&dir.path().join(kind), server.url(), false).await;
             let auditor = Auditor::of(&rogue, kind, &bob).await;
             auditor.sees(&bob).await;
             let (code, acts) = lie(kind, &auditor, &bob).await;
             auditor.agent.act(acts).await.unwrap();
-            liars.push((kind, code, auditor.agent.key()));
-        }
-        let written = Instant::now();
-        for (kind, code, agent) in liars {
+            let (written, agent) = (Instant::now(), auditor.agent.key());
             eventually(&format!("warrant for {kind}"), || async {
                 let warrants = bob.node.get_agent_standing(agent.clone()).await.unwrap().warrants;
                 warrants.iter().any(|reason| reason.starts_with(code)).then_some(())
             })
             .await;
             println!("{kind}: warranted after {} ms", written.elapsed().as_millis());
+            rogue.stop().await;
         }
         assert_eq!(bob.node.get_agent_standing(bob.node.agent()).await.unwrap().warrants, Vec::<String>::new());
-        rogue.stop().await;
         bob.node.shutdown().await.unwrap();
         server.shutdown().await;
     });
