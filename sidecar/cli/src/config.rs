@@ -58,6 +58,11 @@ pub(crate) struct Config {
     pub(crate) serve_only: Vec<String>,
     pub(crate) price: Option<Credits>,
     pub(crate) tell_reports: Option<bool>,
+    pub(crate) audit: Option<bool>,
+    pub(crate) audit_every_s: Option<u64>,
+    pub(crate) no_self_audit: Option<bool>,
+    #[serde(default)]
+    pub(crate) calibration: Vec<PathBuf>,
     pub(crate) threads: Option<u32>,
     pub(crate) gpu_layers: Option<Layers>,
     pub(crate) context: Option<u32>,
@@ -100,6 +105,9 @@ impl Config {
         for relative in paths.into_iter().flatten() {
             *relative = folder.join(&*relative);
         }
+        for table in &mut config.calibration {
+            *table = folder.join(&*table);
+        }
         for model in config.serve.iter_mut().chain(&mut config.draft).filter(|model| is_path(model)) {
             *model = folder.join(&*model);
         }
@@ -114,6 +122,7 @@ impl Config {
             }
             _ => Ok(()),
         };
+        within("audit_every_s", self.audit_every_s, 1, 604_800)?;
         within("threads", self.threads.map(u64::from), 1, 1_024)?;
         within("context", self.context.map(u64::from), 32, 16_777_216)?;
         within("slots", self.slots.map(u64::from), 1, 64)?;
@@ -175,7 +184,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 47);
+        assert_eq!(known.len(), 54);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

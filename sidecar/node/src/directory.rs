@@ -150,6 +150,11 @@ impl Directory {
         }
     }
 
+    /// The model that a spec describes, if it was read.
+    pub(crate) fn model(&self, spec: &EntryHash) -> Option<ModelSpec> {
+        lock(&self.seen).models.get(spec).cloned()
+    }
+
     /// Own models first, then those of peers.
     pub(crate) fn merge(&self, node: &Node, mut entries: Vec<ModelEntry>) -> Vec<ModelEntry> {
         let own = node.conductor().map(|c| c.agent());

@@ -7,6 +7,7 @@ mod announce;
 mod answering;
 mod ask;
 mod asking;
+mod auditing;
 mod buckets;
 mod choosing;
 mod direct;
@@ -44,13 +45,14 @@ mod timeline;
 pub use ainonymous_protocol::choosing::{Demands, Kinship, Price, Region};
 pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
+pub use auditing::AuditHabits;
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
 pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
 pub use peers::{Heard, Peer, PeerModel, Peers as KnownPeers};
 pub use pulls::{Offer, Pull, PullRefused, PullState};
 pub use status::{
-    ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus,
+    AuditMade, AuditStatus, ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, ProviderAudits, QuicStatus,
     RouterStatus, Status,
 };
 pub use timeline::{Sample, Timeline};
