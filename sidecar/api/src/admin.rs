@@ -7,6 +7,8 @@ use ainonymous_node::{ModelEntry, ReceiptState, Status};
 use ainonymous_types::{ActionHash, ChunkMore, PostedAnswer, RequestId, ToolCallBegin, ToolCallPiece};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
+use axum::http::{header, HeaderValue};
+use axum::response::{IntoResponse, Response};
 use axum::Json;
 use serde::Serialize;
 use std::time::Duration;
@@ -41,6 +43,34 @@ pub(crate) async fn receipt(
         Some(state) => Ok(Json(state)),
         None => Err(ApiError::UnknownReceipt { id: parsed.to_hex() }),
     }
+}
+
+/// `GET /ainonymous/v1/receipts/{id}/file?open=`.
+pub(crate) async fn receipt_file(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let parsed = parse_id(&segment("id", id)?)?;
+    let open = match query.as_deref().unwrap_or_default() {
+        "" | "open=false" => false,
+        "open=true" => true,
+        _ => return Err(ApiError::invalid("query", "can only have open, which is true or false")),
+    };
+    let unknown = || ApiError::UnknownReceipt { id: parsed.to_hex() };
+    let (text, unopened) = api.backend().receipt_file(parsed, open).await.ok_or_else(unknown)?;
+    let name = format!("attachment; filename=\"receipt-{}.json\"", parsed.to_hex());
+    let headers = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+        // It contains the question.
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    let mut response = (headers, text).into_response();
+    if let Some(code) = unopened {
+        response.headers_mut().insert("x-ainonymous-unopened", HeaderValue::from_static(code));
+    }
+    Ok(response)
 }
 
 #[derive(Serialize)]

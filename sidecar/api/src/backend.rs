@@ -29,6 +29,9 @@ pub trait Backend: Send + Sync + 'static {
     async fn keep(&self, model: &str, keep: KeepAlive) -> Result<String, AskError>;
     /// Where the receipt of a question stands; waits at most `wait` for it to be checked.
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState>;
+    /// The receipt file about a question, as text; with `open`, its provider is asked for the fingerprint first, and the code says why
+    /// it did not show it.
+    async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)>;
     /// The answer to a posted request, if there is one yet.
     async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError>;
     /// Everybody who serves.
@@ -87,6 +90,11 @@ impl Backend for Node {
 
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
         Node::receipt(self, id, wait).await
+    }
+
+    async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)> {
+        let (file, unopened) = Node::receipt_file(self, id, open).await.ok()?;
+        Some((file.to_text(), unopened.map(|e| e.code())))
     }
 
     async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError> {

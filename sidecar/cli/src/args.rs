@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Ask one question.
     Ask(Ask),
+    /// Check the receipt of an answer, here and without a node.
+    Verify(Verify),
     /// Talk, line by line.
     Chat(Chat),
     /// What the running node is doing.
@@ -208,6 +210,16 @@ pub(crate) struct Up {
     /// File of a calibration, by which audits are judged; can be given several times.
     #[arg(long, env = "AINONYMOUS_CALIBRATION", value_name = "FILE", value_delimiter = ',')]
     pub(crate) calibration: Vec<PathBuf>,
+    /// How likely an audit of an answer to this node shall be, in millionths: providers sign that they know. Who audits sees question
+    /// and answer, if this node shows them [default: 0, none but one's own].
+    #[arg(long, env = "AINONYMOUS_AUDIT_RATE", value_name = "PPM", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) audit_rate: Option<u32>,
+    /// How likely each auditor shall be drawn for such an audit, in millionths [default: 0].
+    #[arg(long, env = "AINONYMOUS_AUDITORS_DRAWN", value_name = "PPM", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) auditors_drawn: Option<u32>,
+    /// Do not keep what was asked and answered. Otherwise it is kept for a week, sealed, so that answers can be checked.
+    #[arg(long)]
+    pub(crate) forget_answers: bool,
     /// Compute threads of each model [default: the physical cores].
     #[arg(long, env = "AINONYMOUS_THREADS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
@@ -393,12 +405,39 @@ pub(crate) struct Ask {
     /// Longest time to wait for the receipt to be published and checked; 0 does not wait.
     #[arg(long, value_name = "MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub(crate) receipt_wait_ms: u64,
+    /// Ask so many providers of one model at once, with the same seed, and show what more than half of them say and who says otherwise.
+    /// All of them see the question.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(2..=16), conflicts_with_all = ["posted", "fetch", "provider"])]
+    pub(crate) critical: Option<u32>,
+    /// Write question, answer and receipt into this file, which `ainonymous verify` checks anywhere. It contains the whole question.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
     /// An image to ask about, a PNG or JPEG file; can be given again. Peers are not shown images: this node answers.
     #[arg(long, value_name = "FILE", action = clap::ArgAction::Append, conflicts_with_all = ["fetch", "posted"])]
     pub(crate) image: Vec<PathBuf>,
     /// The question; `-` reads it from stdin.
     #[arg(required_unless_present = "fetch", value_name = "TEXT")]
     pub(crate) text: Vec<String>,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Verify {
+    /// The receipt file, as `ask --receipt` writes it.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The model file, or its name in the folder of models [default: whichever there has the hash that the receipt names].
+    #[arg(long, value_name = "FILE", conflicts_with = "no_model")]
+    pub(crate) model: Option<PathBuf>,
+    /// Check signatures and commitments only.
+    #[arg(long)]
+    pub(crate) no_model: bool,
+    /// What honest machines differ by: a table that `cargo xtask calibrate` has measured.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) models: Folder,
 }
 
 /// Flags of `chat`.

@@ -7,24 +7,31 @@ use crate::credits::Credits;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
+use crate::private;
 use crate::show::Answered;
 use ainonymous_node::request::IMAGE_BYTES_MAX;
 use base64::prelude::{Engine as _, BASE64_STANDARD};
 use serde_json::{json, Value};
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Asks, shows the answer as it comes, then who answered and where the receipt stands.
 pub(crate) async fn run(flags: Ask, config: &Config, out: &Out) -> Result<Exit, CliError> {
-    let Ask { whom, posted, fetch, receipt_wait_ms, image, text } = flags;
+    let Ask { whom, posted, fetch, receipt_wait_ms, critical, receipt, image, text } = flags;
     let client = Client::new(&whom.api, config)?;
     let answered = match fetch {
         Some(request) => fetch_posted(&client, &request, out).await?,
         None => {
             let messages = messages(whom.system.as_deref(), &question(&text)?, &shown(&image)?);
-            let body = body(&whom, posted, config, messages);
+            let mut body = body(&whom, posted, config, messages);
+            if let Some(answers) = critical {
+                body["ainonymous"]["critical"] = answers.into();
+            }
             let mut answered = stream(&client, &body, out, !out.is_json()).await?;
             check_receipt(&client, &mut answered, receipt_wait_ms).await?;
+            if let Some(path) = receipt {
+                write_receipt(&client, &answered, &path, out).await?;
+            }
             answered
         }
     };
@@ -33,6 +40,7 @@ pub(crate) async fn run(flags: Ask, config: &Config, out: &Out) -> Result<Exit, 
     } else {
         out.talk(&answered.origin());
         out.talk(&answered.receipt_line());
+        answered.agreement_lines().iter().for_each(|line| out.talk(line));
     }
     Ok(Exit::Ok)
 }
@@ -107,6 +115,19 @@ pub(crate) async fn check_receipt(client: &Client, answered: &mut Answered, wait
         let state = client.get(&format!("/ainonymous/v1/receipts/{id}?wait_ms={wait_ms}")).await?;
         answered.take_receipt(&state);
     }
+    Ok(())
+}
+
+/// Writes the receipt file, for its owner's eyes only.
+async fn write_receipt(client: &Client, answered: &Answered, path: &Path, out: &Out) -> Result<(), CliError> {
+    let Some(id) = answered.id.as_ref().filter(|_| answered.has_receipt) else {
+        out.talk("no receipt was written: this node has answered itself");
+        return Ok(());
+    };
+    let file = client.get(&format!("/ainonymous/v1/receipts/{id}/file?open=true")).await?;
+    let text = serde_json::to_string_pretty(&file).unwrap_or_default();
+    private::replace(path, text.as_bytes()).map_err(|source| CliError::File { path: path.to_owned(), source })?;
+    out.talk(&format!("receipt: {}; it contains the question and the answer", path.display()));
     Ok(())
 }
 

@@ -63,6 +63,9 @@ pub(crate) struct Config {
     pub(crate) no_self_audit: Option<bool>,
     #[serde(default)]
     pub(crate) calibration: Vec<PathBuf>,
+    pub(crate) audit_rate: Option<u32>,
+    pub(crate) auditors_drawn: Option<u32>,
+    pub(crate) forget_answers: Option<bool>,
     pub(crate) threads: Option<u32>,
     pub(crate) gpu_layers: Option<Layers>,
     pub(crate) context: Option<u32>,

@@ -26,6 +26,10 @@ pub(crate) enum Exit {
     BadModel = 8,
     /// The conductor does not start or cannot be reached.
     Conductor = 9,
+    /// `verify`: something does not fit, or the answer is not what the model says.
+    NotGenuine = 10,
+    /// `verify`: nothing follows from what was found.
+    Inconclusive = 11,
     /// Stopped at once by a second signal; a pull by the first.
     Interrupted = 130,
 }
@@ -42,6 +46,8 @@ pub(crate) const ALL: &[(Exit, &str)] = &[
     (Exit::PortInUse, "another program listens on the address"),
     (Exit::BadModel, "no model file could be found, read or loaded"),
     (Exit::Conductor, "the conductor does not start or cannot be reached"),
+    (Exit::NotGenuine, "`verify`: something does not fit, or the answer is not what the model says"),
+    (Exit::Inconclusive, "`verify`: nothing follows from what was found"),
     (Exit::Interrupted, "stopped at once by a second Ctrl-C; `pull`: by the first"),
 ];
 

@@ -30,6 +30,7 @@ mod show;
 mod signals;
 mod status;
 mod up;
+mod verify;
 
 use args::{Cli, Command};
 use clap::error::ErrorKind;
@@ -80,6 +81,7 @@ fn run(cli: Cli, out: &Out) -> Result<Exit, CliError> {
         Command::Bootstrap(flags) => wide(bootstrap::run(&flags, out)),
         Command::Router(flags) => wide(router::run(&flags, out)),
         Command::Ask(flags) => narrow(ask::run(flags, &config, out)),
+        Command::Verify(flags) => narrow(verify::run(flags, &config, out)),
         Command::Chat(flags) => narrow(chat::run(flags, &config, out)),
         Command::Status(flags) => narrow(status::status(&flags, &config, out)),
         Command::Models(args::Models { api, command: None }) => narrow(status::models(&api, &config, out)),

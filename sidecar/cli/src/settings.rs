@@ -11,7 +11,8 @@ use ainonymous_conductor::{pack, ConductorError};
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
 use ainonymous_node::{
-    Address, AuditHabits, DraftOptions, GpuLayers, Habits, Library, Peers, Price, QuicOptions, Region, RouterOptions, ServeOptions,
+    Address, AuditHabits, Audits, DraftOptions, GpuLayers, Habits, Library, Peers, Price, QuicOptions, Region,
+    RouterOptions, ServeOptions,
 };
 use ainonymous_types::{limits, AgentPubKey, Bytes32, DnaHash, KvType};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -157,6 +158,11 @@ impl Settings {
                     role: flags.audit || config.audit.unwrap_or(false),
                     every: flags.audit_every_s.or(config.audit_every_s).map(Duration::from_secs),
                     tables: if flags.calibration.is_empty() { config.calibration.clone() } else { flags.calibration },
+                },
+                audits: Audits {
+                    rate_ppm: flags.audit_rate.or(config.audit_rate).unwrap_or(0).min(limits::PPM_MAX),
+                    auditors_ppm: flags.auditors_drawn.or(config.auditors_drawn).unwrap_or(0).min(limits::PPM_MAX),
+                    keep: !(flags.forget_answers || config.forget_answers.unwrap_or(false)),
                 },
             },
             models,
@@ -343,7 +349,7 @@ fn model_files(mut models: Vec<PathBuf>, flags: &Up, config: &Config) -> Vec<Pat
 
 /// A path stays one, even of a file that is not there: the node says so and goes on with the others. Every other name is
 /// looked up on this machine; nothing is fetched.
-fn find_model(model: PathBuf, folder: &Folder, config: &Config) -> Result<PathBuf, CliError> {
+pub(crate) fn find_model(model: PathBuf, folder: &Folder, config: &Config) -> Result<PathBuf, CliError> {
     let Some(text) = model.to_str() else { return Ok(model) };
     let name = match ModelName::parse(text) {
         _ if model.is_file() => return Ok(model),

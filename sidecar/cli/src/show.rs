@@ -32,6 +32,9 @@ pub(crate) struct Answered {
     pub(crate) ttft_ms: f64,
     /// From the first to the last token, as the provider saw it.
     pub(crate) tokens_per_s: f64,
+    /// Critical questions: how the answers compare.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub(crate) agreement: Value,
     /// The provider gave a receipt, published or not.
     #[serde(skip)]
     pub(crate) has_receipt: bool,
@@ -52,6 +55,7 @@ impl Answered {
             self.provider = text(&ours["provider"]);
             self.route = text(&ours["route"]).unwrap_or_default();
             self.has_receipt = ours["receipt"].is_object();
+            self.agreement = ours["agreement"].clone();
         }
         if let Some(timings) = chunk.get("timings") {
             self.ttft_ms = timings["first_token_ms"].as_f64().unwrap_or_default();
@@ -86,6 +90,31 @@ impl Answered {
             line.push_str(&format!(" · {} tok/s", thousands(self.tokens_per_s)));
         }
         line
+    }
+
+    /// Critical questions: what the answers have in common, then who says otherwise.
+    pub(crate) fn agreement_lines(&self) -> Vec<String> {
+        let Some(voices) = self.agreement["voices"].as_array() else { return vec![] };
+        let number = |value: &Value| value.as_u64().unwrap_or_default();
+        let answered = voices.iter().filter(|voice| voice["failed"].is_null()).count() as u64;
+        let with_it = voices.iter().filter(|v| v["failed"].is_null() && v["dissents_from"].is_null()).count() as u64;
+        let mut lines = vec![match self.agreement["majority"].as_bool() {
+            Some(true) => format!("agreement: {with_it} of {} say exactly this", count(answered, "provider")),
+            _ => format!(
+                "NO agreement: more than half of {} have only the first {} in common; this is one of the answers",
+                count(answered, "provider"),
+                count(number(&self.agreement["agreed_tokens"]), "token")
+            ),
+        }];
+        for voice in voices {
+            let who = short(voice["provider"].as_str().unwrap_or_default());
+            match (voice["dissents_from"].as_u64(), voice["failed"].as_str()) {
+                (_, Some(code)) => lines.push(format!("  {who} gave no answer: {code}")),
+                (Some(at), None) => lines.push(format!("  {who} says otherwise from token {at} on, or up to 31 later")),
+                (None, None) => {}
+            }
+        }
+        lines
     }
 
     /// `receipt uhCkk… published by the provider, fetched and checked by the asking node`

@@ -37,6 +37,7 @@ pub mod pack;
 mod session;
 mod signals;
 mod socket;
+mod spec;
 mod state;
 mod stats;
 mod supervisor;
@@ -48,6 +49,7 @@ pub use options::{
     AttachOptions, ConductorOptions, EmbeddedOptions, FoundedNetwork, Mode, NetworkTuning, Passphrase,
     CALL_TIMEOUT_DEFAULT,
 };
+pub use spec::spec_entry;
 pub use state::{JoinStage, NetworkState};
 pub use stats::{DhtStats, KindStats};
 

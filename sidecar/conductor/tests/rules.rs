@@ -25,8 +25,9 @@ fn question(spec: &SpecRef) -> PostedQuestion {
         ChatInput { messages: vec![message], sampling: Sampling::default(), max_tokens: 16, stop: vec![], more: None };
     let (id, salt, session_key) = (RequestId([1; 16]), Bytes32([9; 32]), Bytes32(key.verifying_key().to_bytes()));
     let commitment = commit::input(&salt, &input);
-    let signature = key.sign(&ask::canonical(&id, &spec.entry, &commitment, &session_key));
-    PostedQuestion { id, input, salt, session_key, signature: Bytes64(signature.to_bytes()) }
+    let audit = AuditTerms::default();
+    let signature = key.sign(&ask::canonical(&id, &spec.entry, &commitment, &session_key, &audit));
+    PostedQuestion { id, input, salt, session_key, audit, signature: Bytes64(signature.to_bytes()) }
 }
 
 async fn start(happ: &[u8], dir: &Path, url: &str) -> Conductor {

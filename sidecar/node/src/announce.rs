@@ -121,8 +121,10 @@ async fn announce(
         withdraw(conductor).await;
         return Ok(vec![]);
     }
-    let (backend, backend_detail) =
-        info.as_ref().or(audits.as_ref()).map_or((Backend::Cpu, String::new()), |info| (info.backend, info.backend_detail.clone()));
+    let (backend, backend_detail) = info
+        .as_ref()
+        .or(audits.as_ref())
+        .map_or((Backend::Cpu, String::new()), |info| (info.backend, info.backend_detail.clone()));
     let mut served = Vec::new();
     for (slot, model) in offered.iter().take(limits::CAPABILITY_MODELS_MAX).filter(|_| info.is_some()) {
         let spec = conductor.create_model_spec(model.clone()).await?;

@@ -101,7 +101,7 @@ async fn generate(way: &mut Way, taken: &mut Taken, orders: &mut mpsc::Receiver<
                 }
                 Some(Event::Started { .. }) => vec![],
                 Some(Event::Token { id, text, more }) => {
-                    let more = more.map(|more| (*more).into());
+                    let more = taken.record(id, more);
                     let out = taken.answering.on_token(id, &text, more, micros(taken.clock.elapsed()));
                     if taken.answering.is_full() {
                         return End::Failed(RefuseReason::EngineFailed, "the answer is too long".into());
@@ -115,6 +115,7 @@ async fn generate(way: &mut Way, taken: &mut Taken, orders: &mut mpsc::Receiver<
                         cached_tokens: f.cached_tokens,
                         stopped_by: f.stopped_by,
                         finished_at: now_us(),
+                        fingerprint: taken.fingerprint(),
                     });
                 }
                 Some(Event::Failed(e)) => {

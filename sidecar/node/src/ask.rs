@@ -1,10 +1,10 @@
 //! A question and its answer as the node's callers see them, whichever way they travel.
 
-use crate::{AskError, Demands};
+use crate::{Agreed, AskError, Demands};
 use ainonymous_engine::{More, Question};
 use ainonymous_protocol::HandedPart;
 use ainonymous_types::{ActionHash, AgentPubKey, FinishReason, RequestId, SignedReceipt, SpecRef};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// Which way a question goes.
@@ -46,7 +46,7 @@ pub struct AskRequest {
 }
 
 /// How many routers stand between whoever asks and whoever answers, at the least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hiding {
     /// None need be.
     #[default]
@@ -125,6 +125,10 @@ pub struct AnswerDone {
     pub route: Route,
     /// The provider's signed statement; none when the node's own engine answered.
     pub receipt: Option<SignedReceipt>,
+    /// Tokens that the receipt speaks of; none when the node's own engine answered.
+    pub tokens: Vec<u32>,
+    /// Critical questions: how several answers compare.
+    pub agreement: Option<Box<Agreed>>,
 }
 
 impl AnswerDone {

@@ -3,15 +3,17 @@
 //! Over a link where there is one, else by signals. The next provider is given the tokens that are there and goes on behind
 //! them (docs/adr/0017); the asker notices a change of provider by who signs the receipt, and by whom it says has begun.
 
+use crate::auditing;
 use crate::choosing::{self, Chosen};
 use crate::direct::{DirectWay, NoWay};
 use crate::directory::Candidate;
+use crate::evidence::{self, Said};
 use crate::hedging::{self, Opened};
 use crate::node::Node;
 use crate::receipts::{self, Told};
 use crate::routing::{done, events, micros, to_travel, Inbox, Prepared};
 use crate::size::Size;
-use crate::{routers, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Hiding, Route};
+use crate::{opening, routers, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Hiding, Route};
 use ainonymous_conductor::Conductor;
 use ainonymous_protocol::history::Outcome;
 use ainonymous_protocol::timing::{DIRECT, SECOND_WAY, SIGNALS};
@@ -33,6 +35,24 @@ const SEARCH_MAX: Duration = Duration::from_secs(4);
 
 /// Asks. Returns when a provider has taken the question, or none will.
 pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
+    ask_for(node, request, Purpose::Own).await
+}
+
+/// The same for a question of an auditor's own making: who answers cannot tell the difference.
+pub(crate) async fn ask_canary(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
+    ask_for(node, request, Purpose::Canary).await
+}
+
+/// What a question is for. It changes what becomes of the answer here, and nothing that a peer could see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Somebody wants the answer.
+    Own,
+    /// It shall be audited and shown.
+    Canary,
+}
+
+async fn ask_for(node: &Node, request: AskRequest, purpose: Purpose) -> Result<AnswerStream, AskError> {
     let input = to_travel(&request.question)?;
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
     let mut found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
@@ -74,6 +94,8 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         node: node.clone(),
         conductor,
         input,
+        hide: request.hide,
+        purpose,
         started: Instant::now(),
         first_text: None,
         handed: Handed::default(),
@@ -134,6 +156,8 @@ pub(crate) struct Asker {
     pub(crate) node: Node,
     conductor: Conductor,
     input: ChatInput,
+    hide: Hiding,
+    purpose: Purpose,
     started: Instant,
     first_text: Option<Duration>,
     pub(crate) handed: Handed,
@@ -209,16 +233,17 @@ impl Asker {
 
     /// The same, owning all it needs, so that others can be listened to meanwhile.
     pub(crate) fn opener(&self, attempt: Attempt) -> BoxFuture<'static, Result<Opened, Ended>> {
-        let Self { node, conductor, input, started, tried_links, handed, .. } = self;
-        let (node, conductor, tried_links) = (node.clone(), conductor.clone(), *tried_links);
+        let Self { node, conductor, input, hide, started, tried_links, handed, .. } = self;
+        let (node, conductor, tried_links, hide) = (node.clone(), conductor.clone(), *tried_links, *hide);
         // Whoever searches has seen that the beginning fits (`search`); nothing is said twice if it did not.
         let Some(input) = handed.rest_of(input) else {
             let problem = "what is there already is longer than a question can bring".into();
             return Box::pin(std::future::ready(Err(Ended::Failed(AskError::NoWay { problem }))));
         };
         let (bytes, begun_by) = (Size::of(&input).bytes, handed.parts().to_vec());
-        let prepared = Prepared { started: *started, ..Prepared::new(input) };
         let Attempt { candidate, why, by, .. } = attempt;
+        let audits = node.inner.auditing.terms(&node, &candidate.agent);
+        let prepared = Prepared { started: *started, ..Prepared::new(input, &audits) };
         Box::pin(async move {
             let (ask, asked) = prepared.ask(&candidate);
             let mut head = AnswerHead {
@@ -254,6 +279,8 @@ impl Asker {
                     (Way::Signals { conductor: conductor.clone(), inbox }, timing)
                 }
             };
+            let known = by == By::Signals || candidate.link.as_ref().is_some_and(|link| link.known);
+            let kept = prepared.keep(&node, &candidate, hide, known);
             let told = candidate.link.clone().filter(|_| by == By::Link).map_or(Told::BySignal, Told::ByLink);
             Ok(Opened {
                 candidate,
@@ -267,6 +294,8 @@ impl Asker {
                 queued: None,
                 first_word: None,
                 begun_by,
+                kept,
+                said: Said::default(),
             })
         })
     }
@@ -383,6 +412,7 @@ impl Run<'_> {
                 let clock = self.opened.clock;
                 self.opened.first_word.get_or_insert_with(|| clock.elapsed());
                 self.asker.handed.take(&self.opened.candidate.agent, &chunk);
+                self.opened.said.push(&chunk);
                 let since = self.asker.started;
                 self.asker.first_text.get_or_insert_with(|| since.elapsed());
                 for event in events(chunk) {
@@ -396,9 +426,21 @@ impl Run<'_> {
                     Way::Direct(ref way) => way.route(),
                     Way::Signals { .. } => Route::Signals,
                 };
-                let done = done(&answered, route, first_text, std::mem::take(&mut self.opened.begun_by));
-                let Asker { node, conductor, input, handed, told: told_id, .. } = &*self.asker;
-                let Opened { candidate, id, told, clock, first_word, .. } = &self.opened;
+                let begun_by = std::mem::take(&mut self.opened.begun_by);
+                let is_own = self.asker.purpose == Purpose::Own;
+                let (id, told_id) = (self.opened.id, self.asker.told.unwrap_or(self.opened.id));
+                let said = std::mem::take(&mut self.opened.said);
+                let tokens = said.tokens.clone();
+                self.opened.kept.id = told_id;
+                self.opened.kept.answer = Some(evidence::Answered::new(said, answered.receipt.clone(), &begun_by));
+                opening::keep(&self.asker.node, &self.opened.kept);
+                let done = done(&answered, route, first_text, begun_by, tokens);
+                let Asker { node, conductor, input, handed, .. } = &*self.asker;
+                if is_own {
+                    node.inner.auditing.note_shape(input);
+                    auditing::on_answered(node, told_id);
+                }
+                let Opened { candidate, told, clock, first_word, .. } = &self.opened;
                 let outcome = Outcome::Answered {
                     // What is remembered of a provider is its own time, not that of those who were asked before it.
                     first_token_us: micros(first_word.unwrap_or_else(|| clock.elapsed())),
@@ -408,8 +450,8 @@ impl Run<'_> {
                 let tokens = done.prompt_tokens.saturating_add(done.completion_tokens);
                 node.inner.chooser.answered(candidate, outcome, &input.messages, handed.text(), tokens);
                 node.inner.chooser.save(&node.inner.store, false);
-                node.inner.receipts.keep(*id, told_id.unwrap_or(*id), answered.receipt);
-                node.spawn(receipts::remind(node.clone(), conductor.clone(), *id, told.clone()));
+                node.inner.receipts.keep(id, told_id, answered.receipt);
+                node.spawn(receipts::remind(node.clone(), conductor.clone(), id, told.clone()));
                 self.emit(AnswerEvent::Done(Box::new(done))).await;
                 return Some(Ended::Answered);
             }

@@ -226,7 +226,8 @@ pub(crate) async fn order(
     demands: &Demands,
     by_link: bool,
 ) -> Result<Vec<Chosen>, AskError> {
-    found.retain(|c| !node.inner.habits.peers.blocked.contains(&c.agent) && !node.inner.auditing.is_convicted(&c.agent));
+    found
+        .retain(|c| !node.inner.habits.peers.blocked.contains(&c.agent) && !node.inner.auditing.is_convicted(&c.agent));
     found.truncate(choosing::CANDIDATES_MAX);
     if found.is_empty() {
         return Ok(vec![]);

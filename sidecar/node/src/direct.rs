@@ -155,6 +155,15 @@ impl fmt::Debug for DirectWay {
     }
 }
 
+/// A stream of its own that begins with this frame.
+pub(crate) async fn begin(node: &Node, to: &LinkAddress, frame: &Frame) -> Result<Stream, NoWay> {
+    let begun = async {
+        let link = link(node, to).await?;
+        begin_with(node, to, &link, frame).await
+    };
+    tokio::time::timeout(CONNECT_ROUTED_MAX + KNOWN_MAX, begun).await.unwrap_or_else(|_| late())
+}
+
 /// Waits with a provider, over a link, for the place of a receipt; none if it cannot say or has waited enough.
 pub(crate) async fn published(node: &Node, to: &LinkAddress, id: RequestId) -> Option<BatchProof> {
     let asked = async {

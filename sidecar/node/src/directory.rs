@@ -150,7 +150,7 @@ impl Directory {
         }
     }
 
-    /// The model that a spec describes, if it was read.
+    /// What is known of a model spec.
     pub(crate) fn model(&self, spec: &EntryHash) -> Option<ModelSpec> {
         lock(&self.seen).models.get(spec).cloned()
     }

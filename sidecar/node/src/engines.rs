@@ -326,7 +326,8 @@ impl Engines {
         match self.describe(options).await {
             Ok((description, hashes)) => {
                 let ServeOptions { name, kv_type, .. } = options;
-                let engine = LlamaEngine::load(self.worker.clone(), served(options.engine_options()), stop.clone()).await;
+                let engine =
+                    LlamaEngine::load(self.worker.clone(), served(options.engine_options()), stop.clone()).await;
                 match engine {
                     Ok(engine) => {
                         let model = ModelSpec {

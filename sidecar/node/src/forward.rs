@@ -79,6 +79,8 @@ fn done(finished: Finished, first_token_us: u64) -> AnswerDone {
         provider_first_token_us: finished.queue_us.saturating_add(finished.prefill_us),
         route: Route::Local,
         receipt: None,
+        tokens: vec![],
+        agreement: None,
     }
 }
 

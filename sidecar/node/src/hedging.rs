@@ -5,6 +5,7 @@
 use crate::asking::{is_failure, Asker, Attempt, By, Ended, Run, Way};
 use crate::choosing;
 use crate::directory::Candidate;
+use crate::evidence::{Asked, Said};
 use crate::receipts::Told;
 use crate::routing::{ask_error, micros};
 use crate::{AnswerHead, AskError};
@@ -33,6 +34,10 @@ pub(crate) struct Opened {
     pub(crate) first_word: Option<Duration>,
     /// Who has said what was there before.
     pub(crate) begun_by: Vec<HandedPart>,
+    /// What is kept of the question when it is answered.
+    pub(crate) kept: Asked,
+    /// What the provider has said.
+    pub(crate) said: Said,
 }
 
 /// Whoever waits for an answer hears after this long whose it will be: if neither of two has said a word, the shorter queue decides.

@@ -10,10 +10,12 @@ mod asking;
 mod auditing;
 mod buckets;
 mod choosing;
+mod critical;
 mod direct;
 mod directory;
 mod engines;
 mod error;
+pub mod evidence;
 mod forward;
 mod hedging;
 mod known;
@@ -21,6 +23,7 @@ mod library;
 mod local;
 mod members;
 mod node;
+mod opening;
 mod options;
 mod peers;
 mod places;
@@ -29,6 +32,7 @@ mod plane;
 mod posted;
 mod publishing;
 mod pulls;
+pub mod receipt_file;
 mod receipts;
 mod requester;
 pub mod revocations;
@@ -46,18 +50,20 @@ pub use ainonymous_protocol::choosing::{Demands, Kinship, Price, Region};
 pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
 pub use auditing::AuditHabits;
+pub use critical::{Agreed, Voice};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
-pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
+pub use opening::{OpenError, Opened};
+pub use options::{Audits, Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
 pub use peers::{Heard, Peer, PeerModel, Peers as KnownPeers};
 pub use pulls::{Offer, Pull, PullRefused, PullState};
 pub use status::{
-    AuditMade, AuditStatus, ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, ProviderAudits, QuicStatus,
-    RouterStatus, Status,
+    AuditMade, AuditStatus, ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState,
+    Phase, ProviderAudits, QuicStatus, RouterStatus, Status,
 };
 pub use timeline::{Sample, Timeline};
 
-pub use ainonymous_conductor::{ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
+pub use ainonymous_conductor::{spec_entry, ConductorOptions, DhtStats, NetworkState, UiCredentials, UiKeyPair};
 pub use ainonymous_engine::{
     request, DraftOptions, EmbedInput, EmbedQuestion, Embeddings, EngineError, EngineStatus, GpuLayers, Inspect,
     Inspected, ModelInfo, More, Prompt, Question, TokenLogprob, TokenLogprobs, ToolCallPart, WorkerCommand,

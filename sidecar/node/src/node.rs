@@ -4,9 +4,11 @@ use crate::auditing::{self, Auditing};
 use crate::choosing::Chooser;
 use crate::directory::Directory;
 use crate::engines::Engines;
+use crate::evidence::Asked;
 use crate::members::{self, Members};
 use crate::places::{self, PlaceChanges, Side};
 use crate::plane::DataPlane;
+use crate::receipt_file::ReceiptFile;
 use crate::receipts::Receipts;
 use crate::revocations::Revocations;
 use crate::router::OwnRouter;
@@ -15,12 +17,13 @@ use crate::serving::Serving;
 use crate::slot::Slot;
 use crate::store::Store;
 use crate::{
-    announce, library, local, plane, posted, publishing, pulls, routing, timeline, AnswerStream, AskError, AskRequest,
-    Counters, Habits, KeepAlive, ModelEntry, NodeError, NodeOptions, Phase, ReceiptState, Status,
+    announce, library, local, opening, plane, posted, publishing, pulls, routing, timeline, AnswerStream, AskError,
+    AskRequest, Counters, Habits, Hiding, KeepAlive, ModelEntry, NodeError, NodeOptions, OpenError, Opened, Phase,
+    ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
-use ainonymous_types::{ActionHash, NetworkKind, PostedAnswer, RequestId};
+use ainonymous_types::{ActionHash, NetworkKind, OpenGrant, PostedAnswer, RequestId, SignedReceipt};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -175,6 +178,7 @@ impl Node {
         node.spawn(local::rest_when_idle(node.clone()));
         node.spawn(announce::run(node.clone()));
         node.spawn(timeline::run(node.clone()));
+        node.spawn(opening::forget_old(node.clone()));
         if let Some(plane) = &node.inner.plane {
             node.spawn(plane::listen(node.clone(), plane.endpoint.clone()));
         }
@@ -275,6 +279,28 @@ impl Node {
     /// None if this node asked no such question, or long ago.
     pub async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
         self.inner.receipts.wait_for(id, wait).await
+    }
+
+    /// Asks the provider of a receipt to open it: for who was granted that by whoever asked the question, over a link that shows this
+    /// node's agent. What comes back fits the receipt. The grants of one's own questions are in [`Node::asked`].
+    pub async fn open(&self, receipt: &SignedReceipt, grant: &OpenGrant) -> Result<Opened, OpenError> {
+        opening::ask(self, receipt, grant, Hiding::No, true).await
+    }
+
+    /// The same for a question of this node, the way that the question went; kept with it.
+    pub async fn open_own(&self, id: RequestId) -> Result<Opened, OpenError> {
+        opening::own(self, id).await
+    }
+
+    /// The receipt file about a question of this node. `open`: asks the provider for the fingerprint first; if that does not succeed the
+    /// file is without, and the error says why.
+    pub async fn receipt_file(&self, id: RequestId, open: bool) -> Result<(ReceiptFile, Option<OpenError>), OpenError> {
+        opening::file(self, id, open).await
+    }
+
+    /// What this node has asked a peer and was answered: all of it, its secrets too. None if that is not kept, or not any more.
+    pub fn asked(&self, id: RequestId) -> Option<Asked> {
+        self.inner.store.asked(id).ok().flatten()
     }
 
     /// The answer to a posted request of this node, if it is there.

@@ -72,6 +72,25 @@ pub struct Habits {
     pub tell_reports: bool,
     /// How it checks the answers of others.
     pub audit: AuditHabits,
+    /// What this node's questions say of later audits.
+    pub audits: Audits,
+}
+
+/// What a node's questions say of later audits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audits {
+    /// How likely an audit of an answer is, in millionths; 0 for none but one's own.
+    pub rate_ppm: u32,
+    /// How likely each auditor is to be drawn, in millionths.
+    pub auditors_ppm: u32,
+    /// Whether what was asked and answered is kept for a week, sealed, so that it can be checked or handed to an auditor.
+    pub keep: bool,
+}
+
+impl Default for Audits {
+    fn default() -> Self {
+        Self { rate_ppm: 0, auditors_ppm: 0, keep: true }
+    }
 }
 
 /// Agents that are not like all others.

@@ -2,6 +2,7 @@
 
 use crate::known::{Asker, Outcome};
 use crate::node::{lock, Node};
+use crate::opening;
 use crate::options::QuicOptions;
 use crate::places::Places;
 use crate::requester::{Reply, Requester};
@@ -244,6 +245,7 @@ async fn on_stream(node: Node, link: Link, asker: Arc<Asker>, stream: Stream) {
             let outcome = asker.shows(&node, &link, *proof).await;
             return say(&link, sender, outcome).await;
         }
+        Frame::Open(open) => return opening::show(&node, from.agent().cloned(), *open, sender).await,
         Frame::Ask(ask) => {
             let id = ask.id;
             let reply = Reply::Stream(Some(sender));
@@ -282,7 +284,9 @@ async fn on_stream(node: Node, link: Link, asker: Arc<Asker>, stream: Stream) {
         | Frame::Published { .. }
         | Frame::Load(_)
         | Frame::Known
-        | Frame::Told(_) => return link.close(CloseReason::Protocol),
+        | Frame::Told(_)
+        | Frame::Opened { .. }
+        | Frame::NotOpened(_) => return link.close(CloseReason::Protocol),
     };
     until_left(&node, &from, id, receiver).await;
 }

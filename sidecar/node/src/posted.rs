@@ -2,13 +2,15 @@
 //! request for one provider; the provider finds it by polling or by signal, and writes the sealed answer.
 
 use crate::choosing::{self, Chosen};
+use crate::evidence::{self, Said};
 use crate::node::{lock, Node};
 use crate::requester::Requester;
 use crate::routing::{ask_error, done, events as events_of, to_travel, Inbox, Prepared};
 use crate::serving::{accept, now_us, sign_and_keep, Arrived, Taken};
 use crate::store::PostedRecord;
 use crate::{
-    publishing, receipts, size, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, NodeError, Route,
+    opening, publishing, receipts, size, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Hiding,
+    NodeError, Route,
 };
 use ainonymous_conductor::Conductor;
 use ainonymous_engine::Event;
@@ -74,7 +76,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let Some(Chosen { candidate, reason, slow_us: _ }) = chosen.first() else {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     };
-    let prepared = Prepared::new(input);
+    let prepared = Prepared::new(input, &node.inner.habits.audits);
     let inbox = Inbox::open(node, prepared.id);
     let (ask, asked) = prepared.ask(candidate);
     let question = PostedQuestion {
@@ -82,6 +84,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         input: ask.input,
         salt: ask.salt,
         session_key: ask.session_key,
+        audit: ask.audit,
         signature: ask.signature,
     };
     let action = conductor
@@ -93,6 +96,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         })
         .await?;
     keep_record(node, &action, &asked, candidate.spec.clone())?;
+    opening::keep(node, &prepared.keep(node, candidate, Hiding::No, true));
     lock(&node.inner.posted.waiting).insert(action.clone(), prepared.id);
     let head = AnswerHead {
         id: prepared.id,
@@ -115,7 +119,7 @@ pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<Pos
     // Without the question's salt nothing can be checked, and what cannot be checked is not handed out.
     let record = node.inner.store.posted(&request)?;
     let Some(record) = record else { return Err(AskError::UnknownPosted { request: request.to_string() }) };
-    let PostedRecord { id, provider, spec, session_key, salt, commitment, max_tokens } = record;
+    let PostedRecord { id, provider, spec, session_key, salt, commitment, audit, max_tokens } = record;
     let asked = Asked {
         id,
         provider: provider.clone(),
@@ -123,6 +127,7 @@ pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<Pos
         session_key,
         salt,
         commitment,
+        audit,
         max_tokens,
         begun_tokens: 0,
     };
@@ -130,6 +135,7 @@ pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<Pos
         Some(Effect::Failed(failure)) => Err(ask_error(failure, &provider)),
         _ => {
             node.inner.receipts.keep(id, id, answer.receipt.clone());
+            keep_answer(node, id, &answer);
             let proof = answer.proof.clone();
             node.spawn(receipts::on_published(node.clone(), conductor, provider, id, proof));
             Ok(Some(answer))
@@ -205,9 +211,19 @@ fn keep_record(
         session_key: asked.session_key,
         salt: asked.salt,
         commitment: asked.commitment,
+        audit: asked.audit,
         max_tokens: asked.max_tokens,
     };
     node.inner.store.put_posted(action, &record)
+}
+
+/// Keeps the answer with the question that was posted.
+fn keep_answer(node: &Node, id: RequestId, answer: &PostedAnswer) {
+    let Some(mut asked) = node.asked(id).filter(|asked| asked.answer.is_none()) else { return };
+    let PostedAnswer { text, tokens, more, receipt, proof: _ } = answer;
+    let said = Said { tokens: tokens.clone(), text: text.clone(), more: more.clone() };
+    asked.answer = Some(evidence::Answered::new(said, receipt.clone(), &[]));
+    opening::keep(node, &asked);
 }
 
 /// Checks an answer exactly as one that came by signals, and hands it out.
@@ -247,11 +263,13 @@ async fn wait_for_answer(
         }
     };
     let (id, proof) = (asked.id, answer.proof.clone());
+    let whole = answer.clone();
     for effect in judge(asked, answer) {
         let told: Vec<Result<AnswerEvent, AskError>> = match effect {
             Effect::Part(chunk) => events_of(chunk).into_iter().map(Ok).collect(),
             Effect::Answered(answered) => {
-                let done = done(&answered, Route::Posted, prepared.started.elapsed(), vec![]);
+                keep_answer(&node, id, &whole);
+                let done = done(&answered, Route::Posted, prepared.started.elapsed(), vec![], whole.tokens.clone());
                 node.inner.receipts.keep(id, id, answered.receipt);
                 node.spawn(receipts::on_published(
                     node.clone(),
@@ -384,8 +402,8 @@ async fn answer_question(
     spec: EntryHash,
     question: PostedQuestion,
 ) -> Result<(), (RefuseReason, String)> {
-    let PostedQuestion { id, input, salt, session_key, signature } = question;
-    let arrived = Arrived { id, spec, input, salt, session_key, signature };
+    let PostedQuestion { id, input, salt, session_key, audit, signature } = question;
+    let arrived = Arrived { id, spec, input, salt, session_key, audit, signature };
     if !node.inner.members.admits(conductor, &requester).await {
         return Err((RefuseReason::NotAdmitted, String::new()));
     }
@@ -394,7 +412,7 @@ async fn answer_question(
     let one_at_a_time = node.inner.publishing.lock().await;
     let (_, receipt) = taken.answering.finish(conductor.agent(), end, 0);
     let (signed, pending) =
-        sign_and_keep(node, conductor, &taken, receipt).await.map_err(|reason| (reason, String::new()))?;
+        sign_and_keep(node, conductor, &mut taken, receipt).await.map_err(|reason| (reason, String::new()))?;
     let failed = |what: &str| (RefuseReason::EngineFailed, what.to_string());
     let batch = plan_batches(&[pending.to_plan()]).pop().ok_or_else(|| failed("batch"))?;
     let (_, proofs) = publishing::publish_batch(node, conductor, &[pending], batch)
@@ -423,7 +441,8 @@ async fn run_to_end(taken: &mut Taken) -> Result<AnswerEnd, (RefuseReason, Strin
         match event {
             Event::Queued { .. } | Event::Started { .. } => {}
             Event::Token { id, text, more } => {
-                let _ = taken.answering.on_token(id, &text, more.map(|more| (*more).into()), 0);
+                let more = taken.record(id, more);
+                let _ = taken.answering.on_token(id, &text, more, 0);
                 if taken.answering.is_full() {
                     return Err((RefuseReason::EngineFailed, "the answer is too long".into()));
                 }
@@ -435,6 +454,7 @@ async fn run_to_end(taken: &mut Taken) -> Result<AnswerEnd, (RefuseReason, Strin
                     cached_tokens: f.cached_tokens,
                     stopped_by: f.stopped_by,
                     finished_at: now_us(),
+                    fingerprint: taken.fingerprint(),
                 });
             }
             Event::Failed(e) => return Err(crate::serving::refusal(&e)),

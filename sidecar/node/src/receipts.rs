@@ -2,9 +2,11 @@
 
 use crate::direct::{self, LinkAddress};
 use crate::node::{lock, Node};
-use crate::ReceiptState;
+use crate::{opening, ReceiptState};
 use ainonymous_conductor::Conductor;
-use ainonymous_types::{limits, AgentPubKey, BatchProof, PeerSignal, RequestId, SendSignal, SignedReceipt};
+use ainonymous_types::{
+    limits, AgentPubKey, BatchProof, PeerSignal, ReceiptBatch, RequestId, SendSignal, SignedReceipt,
+};
 use ainonymous_verify::receipt;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
@@ -78,6 +80,11 @@ impl Receipts {
         }
     }
 
+    /// The id by which the asker knows the question.
+    fn told(&self, id: RequestId) -> RequestId {
+        lock(&self.kept).told.iter().find(|(_, under)| **under == id).map_or(id, |(told, _)| *told)
+    }
+
     /// The state of a receipt, after it was checked or `wait` has passed.
     pub(crate) async fn wait_for(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
         let mut state = {
@@ -131,7 +138,10 @@ pub(crate) async fn on_published(
 ) {
     let Some(signed) = node.inner.receipts.take_for_check(&from, id) else { return };
     let problem = match check(&conductor, &signed, &proof).await {
-        Ok(()) => None,
+        Ok(batch) => {
+            opening::note_batch(&node, node.inner.receipts.told(id), &proof, &batch);
+            None
+        }
         Err(Unchecked::DoesNotFit(problem)) => Some(problem),
         Err(Unchecked::NotReadable(problem)) => {
             tracing::debug!(problem, "a receipt could not be checked yet");
@@ -193,7 +203,8 @@ enum Unchecked {
     NotReadable(String),
 }
 
-async fn check(conductor: &Conductor, signed: &SignedReceipt, proof: &BatchProof) -> Result<(), Unchecked> {
+/// The batch in which the receipt stands.
+async fn check(conductor: &Conductor, signed: &SignedReceipt, proof: &BatchProof) -> Result<ReceiptBatch, Unchecked> {
     let started = Instant::now();
     let record = loop {
         match conductor.get_receipt_batch(proof.batch.clone()).await {
@@ -206,5 +217,6 @@ async fn check(conductor: &Conductor, signed: &SignedReceipt, proof: &BatchProof
     if record.author != signed.receipt.provider {
         return Err(Unchecked::DoesNotFit("the batch was written by somebody else".into()));
     }
-    receipt::in_batch(signed, proof, &record.batch).map_err(|breach| Unchecked::DoesNotFit(breach.to_string()))
+    receipt::in_batch(signed, proof, &record.batch).map_err(|breach| Unchecked::DoesNotFit(breach.to_string()))?;
+    Ok(record.batch)
 }

@@ -1,15 +1,19 @@
 //! Questions of this node: which way they go, and giving each arriving signal to whoever waits for it.
 
 use crate::directory::Candidate;
+use crate::evidence::{Asked as Kept, Secrets};
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
 use crate::{
-    asking, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError, AskRequest,
-    Hiding, Route,
+    asking, critical, local, members, posted, receipts, serving, AnswerDone, AnswerEvent, AnswerStream, AskError,
+    AskRequest, Audits, Hiding, Route,
 };
 use ainonymous_engine as engine;
 use ainonymous_protocol::{sign_ask, Answered, Asked, Failure, HandedPart};
-use ainonymous_types::{AgentPubKey, Ask, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, TokenChunk};
+use ainonymous_types::{
+    AgentPubKey, Ask, AuditTerms, Bytes32, ChatInput, LocalSignal, PeerSignal, RequestId, TokenChunk,
+};
+use ainonymous_verify::audit::draw;
 use ainonymous_verify::{chat, commit};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -52,20 +56,24 @@ impl Drop for Inbox {
 pub(crate) struct Prepared {
     pub(crate) id: RequestId,
     pub(crate) salt: Bytes32,
-    pub(crate) session_secret: [u8; 32],
+    pub(crate) secrets: Secrets,
+    pub(crate) audit: AuditTerms,
     pub(crate) commitment: Bytes32,
     pub(crate) input: ChatInput,
     pub(crate) started: Instant,
 }
 
 impl Prepared {
-    pub(crate) fn new(input: ChatInput) -> Self {
+    pub(crate) fn new(input: ChatInput, audits: &Audits) -> Self {
         let salt = Bytes32(rand::random());
+        let secrets = Secrets { session: Bytes32(rand::random()), audit: Bytes32(rand::random()) };
+        let Audits { rate_ppm, auditors_ppm, keep: _ } = *audits;
         Self {
             id: RequestId(rand::random()),
             commitment: commit::input(&salt, &input),
             salt,
-            session_secret: rand::random(),
+            audit: AuditTerms { challenge: draw::challenge(&secrets.audit), rate_ppm, auditors_ppm },
+            secrets,
             input,
             started: Instant::now(),
         }
@@ -73,13 +81,14 @@ impl Prepared {
 
     pub(crate) fn ask(&self, candidate: &Candidate) -> (Ask, Asked) {
         let (session_key, signature) =
-            sign_ask(&self.session_secret, &self.id, &candidate.spec.entry, &self.commitment);
+            sign_ask(&self.secrets.session.0, &self.id, &candidate.spec.entry, &self.commitment, &self.audit);
         let ask = Ask {
             id: self.id,
             spec: candidate.spec.entry.clone(),
             input: self.input.clone(),
             salt: self.salt,
             session_key,
+            audit: self.audit,
             signature,
         };
         let asked = Asked {
@@ -89,10 +98,27 @@ impl Prepared {
             session_key,
             salt: self.salt,
             commitment: self.commitment,
+            audit: self.audit,
             max_tokens: self.input.max_tokens,
             begun_tokens: begun_tokens(&self.input),
         };
         (ask, asked)
+    }
+
+    /// What is kept of it, without an answer yet.
+    pub(crate) fn keep(&self, node: &Node, candidate: &Candidate, hide: Hiding, known: bool) -> Kept {
+        Kept {
+            id: self.id,
+            request: self.id,
+            input: self.input.clone(),
+            salt: self.salt,
+            secrets: self.secrets,
+            spec: candidate.spec.clone(),
+            model: node.inner.directory.model(&candidate.spec.entry),
+            hide,
+            known,
+            answer: None,
+        }
     }
 }
 
@@ -106,6 +132,17 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let elsewhere = request.demands.region.filter(|region| node.inner.habits.region != Some(*region));
     if let (Some(region), Route::Local) = (elsewhere, request.route) {
         return Err(AskError::DemandsUnmet { problem: format!("this node does not say that it stands in {region}") });
+    }
+    if request.demands.answers > 1 {
+        return match request.route {
+            Route::Local => {
+                let problem = "several providers shall answer, and this node is one".into();
+                Err(AskError::DemandsUnmet { problem })
+            }
+            Route::Auto | Route::Direct | Route::Routed | Route::Signals | Route::Posted => {
+                critical::ask(node, request).await
+            }
+        };
     }
     let may_be_local = request.hide == Hiding::No
         && request.provider.is_none()
@@ -189,7 +226,13 @@ pub(crate) fn to_travel(question: &engine::Question) -> Result<ChatInput, AskErr
 }
 
 /// How an answer ended, after what others had begun of it.
-pub(crate) fn done(answered: &Answered, route: Route, first_text: Duration, begun_by: Vec<HandedPart>) -> AnswerDone {
+pub(crate) fn done(
+    answered: &Answered,
+    route: Route,
+    first_text: Duration,
+    begun_by: Vec<HandedPart>,
+    tokens: Vec<u32>,
+) -> AnswerDone {
     let receipt = &answered.receipt.receipt;
     let begun: u32 = begun_by.iter().map(|part| part.tokens).fold(0, u32::saturating_add);
     // To the provider the beginning is input; to whoever asks it is a part of the answer.
@@ -206,6 +249,8 @@ pub(crate) fn done(answered: &Answered, route: Route, first_text: Duration, begu
         provider_first_token_us: answered.first_token_us,
         route,
         receipt: Some(answered.receipt.clone()),
+        tokens,
+        agreement: None,
     }
 }
 

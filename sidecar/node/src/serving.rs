@@ -2,20 +2,23 @@
 
 use crate::answering;
 use crate::engines::{Announced, Found};
+use crate::evidence::AnswerKept;
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
-use crate::store::Pending;
+use crate::store::{EncodedAnswer, Pending};
 use ainonymous_conductor::Conductor;
-use ainonymous_engine::{EngineError, Generation, Question};
+use ainonymous_engine::evidence as engine_evidence;
+use ainonymous_engine::{EngineError, Generation, More, Question};
 use ainonymous_protocol::timing::{Timing, DIRECT, SIGNALS};
-use ainonymous_protocol::{verify_ask, Answering};
+use ainonymous_protocol::{verify_ask, Answering, AskedOf, Recorded, Recording};
 use ainonymous_transport::FrameSender;
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, Ask, BatchProof, Bytes32, Bytes64, ChatInput, EntryHash, PeerSignal, RefuseReason,
-    RequestId, SignedReceipt,
+    limits, ActionHash, AgentPubKey, Ask, AuditTerms, BatchProof, Bytes32, Bytes64, ChatInput, ChunkMore, EntryHash,
+    PeerSignal, RefuseReason, RequestId, SignedReceipt,
 };
-use ainonymous_verify::{chat, commit};
+use ainonymous_verify::{chat, commit, receipt, signal, Breach};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -153,6 +156,54 @@ pub(crate) struct Taken {
     pub(crate) answering: Answering,
     pub(crate) generation: Generation,
     pub(crate) clock: Instant,
+    /// The fingerprint so far, then all of it.
+    evidence: Evidence,
+}
+
+/// What will open the receipt of a question.
+struct Evidence {
+    input: ChatInput,
+    salt: Bytes32,
+    recording: Option<Recording>,
+    recorded: Option<Recorded>,
+}
+
+impl fmt::Debug for Evidence {
+    /// Leaves out what was asked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input: _, salt: _, recording, recorded } = self;
+        f.debug_struct("Evidence").field("recording", recording).field("recorded", recorded).finish_non_exhaustive()
+    }
+}
+
+impl Taken {
+    /// Takes down what comes with a token; returns what of it the requester is sent.
+    pub(crate) fn record(&mut self, token: u32, more: Option<Box<More>>) -> Option<ChunkMore> {
+        let mut more = more;
+        let found = more.as_deref_mut().and_then(|more| more.fingerprint.take());
+        if let Some(recording) = &mut self.evidence.recording {
+            recording.push(token, found.as_ref().map(engine_evidence::position));
+        }
+        more.filter(|more| **more != More::default()).map(|more| (*more).into())
+    }
+
+    /// The answer is whole: what its receipt names.
+    pub(crate) fn fingerprint(&mut self) -> Bytes32 {
+        if let Some(recording) = self.evidence.recording.take() {
+            self.evidence.recorded = recording.finish();
+        }
+        self.evidence.recorded.as_ref().map_or(Bytes32([0; 32]), |recorded| recorded.root)
+    }
+
+    /// What opens the receipt, as it is kept; none if there is no fingerprint, or it is too large.
+    fn kept(&mut self) -> Option<EncodedAnswer> {
+        let Recorded { root: _, leaves } = self.evidence.recorded.take()?;
+        EncodedAnswer::of(&AnswerKept {
+            input: std::mem::take(&mut self.evidence.input),
+            salt: self.evidence.salt,
+            leaves,
+        })
+    }
 }
 
 /// A question as it arrived, by signal or from the DHT.
@@ -163,13 +214,14 @@ pub(crate) struct Arrived {
     pub(crate) input: ChatInput,
     pub(crate) salt: Bytes32,
     pub(crate) session_key: Bytes32,
+    pub(crate) audit: AuditTerms,
     pub(crate) signature: Bytes64,
 }
 
 /// A peer asks that may ask.
 pub(crate) fn on_ask(node: &Node, conductor: Conductor, from: Requester, ask: Ask, reply: Reply) {
-    let Ask { id, spec, input, salt, session_key, signature } = ask;
-    let arrived = Arrived { id, spec, input, salt, session_key, signature };
+    let Ask { id, spec, input, salt, session_key, audit, signature } = ask;
+    let arrived = Arrived { id, spec, input, salt, session_key, audit, signature };
     let is_own = from.agent().is_some_and(|agent| node.inner.habits.peers.own.contains(agent));
     let (serial, orders) = match node.inner.serving.take(id, &from, is_own) {
         Ok(taken) => taken,
@@ -226,7 +278,7 @@ pub(crate) fn accept(
     arrived: Arrived,
     timing: Timing,
 ) -> Result<Taken, (RefuseReason, String)> {
-    let Arrived { id, spec, input, salt, session_key, signature } = arrived;
+    let Arrived { id, spec, input, salt, session_key, audit, signature } = arrived;
     let no = |reason| (reason, String::new());
     if node.refuses_peers() {
         return Err(no(RefuseReason::Draining));
@@ -236,9 +288,11 @@ pub(crate) fn accept(
         None if node.must_know() => return Err(no(RefuseReason::MustBeKnown)),
         Some(_) | None => {}
     }
-    chat::bounds(&input).map_err(|b| (RefuseReason::Malformed, b.to_string()))?;
+    let malformed = |breach: Breach| (RefuseReason::Malformed, breach.to_string());
+    chat::bounds(&input).map_err(malformed)?;
+    signal::audit_terms(&audit).map_err(malformed)?;
     let commitment = commit::input(&salt, &input);
-    verify_ask(&id, &spec, &commitment, &session_key, &signature)
+    verify_ask(&id, &spec, &commitment, &session_key, &audit, &signature)
         .map_err(|e| (RefuseReason::Malformed, format!("the question's signature: {e}")))?;
     let (found, announced) = node.inner.engines.by_spec(&spec).ok_or(no(RefuseReason::UnknownModel))?;
     let loaded = match found {
@@ -252,13 +306,16 @@ pub(crate) fn accept(
     };
     let capability = announced.capability.clone().ok_or(no(RefuseReason::UnknownModel))?;
     let clock = Instant::now();
-    let answering = Answering::new(id, spec, session_key, &salt, &input, timing, 0);
+    let answering = Answering::new(AskedOf { id, spec, session_key, salt, commitment, audit }, timing, 0);
+    let recording = Some(Recording::new(Bytes32(rand::random())));
+    let evidence = Evidence { input: input.clone(), salt, recording, recorded: None };
     let question = Question::try_from(input).map_err(|e| refusal(&e))?;
+    let question = Question { fingerprint: true, ..question };
     if question.has_images() && !loaded.engine.info().images {
         return Err(no(RefuseReason::CannotSee));
     }
     let generation = loaded.engine.generate(question).map_err(|e| refusal(&e))?;
-    Ok(Taken { id, requester, announced, capability, answering, generation, clock })
+    Ok(Taken { id, requester, announced, capability, answering, generation, clock, evidence })
 }
 
 /// What a peer is told of an engine's error: enough to act, nothing about this machine.
@@ -292,9 +349,13 @@ fn clip(detail: &str) -> String {
 pub(crate) async fn sign_and_keep(
     node: &Node,
     conductor: &Conductor,
-    taken: &Taken,
+    taken: &mut Taken,
     receipt: ainonymous_types::Receipt,
 ) -> Result<(SignedReceipt, Pending), RefuseReason> {
+    let kept = taken.kept();
+    // A fingerprint that will not be there is not promised.
+    let fingerprint = if kept.is_some() { receipt.fingerprint } else { Bytes32([0; 32]) };
+    let receipt = ainonymous_types::Receipt { fingerprint, ..receipt };
     let signed = conductor.sign_receipt(receipt).await.map_err(|e| {
         tracing::error!(error = %e, "a receipt could not be signed");
         RefuseReason::EngineFailed
@@ -306,7 +367,8 @@ pub(crate) async fn sign_and_keep(
         spec: taken.announced.spec.clone(),
         capability: taken.capability.clone(),
     };
-    node.inner.store.put_pending(&pending).map_err(|e| {
+    let answer = kept.map(|kept| (receipt::leaf(&signed), kept));
+    node.inner.store.put_pending(&pending, answer, now_us()).map_err(|e| {
         tracing::error!(error = %e, hint = e.hint(), "a receipt could not be kept");
         RefuseReason::EngineFailed
     })?;

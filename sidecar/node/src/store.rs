@@ -1,12 +1,18 @@
 //! What must survive a crash: receipts that were handed out but stand in no batch yet, where published ones stand, and
 //! posted questions that wait for an answer. One file, one process at a time.
 
+mod kept;
+mod sealing;
+mod shelf;
+
+pub(crate) use kept::EncodedAnswer;
+
 use crate::requester::Requester;
 use crate::NodeError;
 use ainonymous_protocol::history::HistoryRow;
 use ainonymous_protocol::reputation::ReputationRow;
 use ainonymous_protocol::PendingReceipt;
-use ainonymous_types::{ActionHash, AgentPubKey, BatchProof, Bytes32, RequestId, SignedReceipt, SpecRef};
+use ainonymous_types::{ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, RequestId, SignedReceipt, SpecRef};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -27,6 +33,8 @@ const ROUTER: TableDefinition<'_, (), &[u8; 32]> = TableDefinition::new("router"
 const HISTORY: TableDefinition<'_, (), &[u8]> = TableDefinition::new("history");
 /// What audits have found; one row.
 const REPUTATIONS: TableDefinition<'_, (), &[u8]> = TableDefinition::new("reputations");
+/// The key that seals what is kept of questions and answers; it lies beside the database.
+const KEY_FILE: &str = "evidence.key";
 /// Most rows in a table that only helps: the oldest give way.
 const HELPFUL_ROWS_MAX: u64 = 8_192;
 
@@ -95,6 +103,8 @@ pub(crate) struct PostedRecord {
     pub(crate) session_key: Bytes32,
     pub(crate) salt: Bytes32,
     pub(crate) commitment: Bytes32,
+    #[serde(default)]
+    pub(crate) audit: AuditTerms,
     pub(crate) max_tokens: u32,
 }
 
@@ -112,6 +122,7 @@ pub(crate) struct TransportRecord {
 pub(crate) struct Store {
     database: Database,
     path: PathBuf,
+    sealer: sealing::Sealer,
 }
 
 impl Store {
@@ -127,14 +138,10 @@ impl Store {
             }
             other => NodeError::Database { path: path.clone(), problem: other.to_string() },
         })?;
-        let store = Self { database, path };
+        let sealer = sealing::Sealer::open(&path.with_file_name(KEY_FILE))?;
+        let store = Self { database, path, sealer };
         store.create_tables()?;
         Ok(store)
-    }
-
-    /// Keeps a receipt before it is handed out.
-    pub(crate) fn put_pending(&self, pending: &Pending) -> Result<(), NodeError> {
-        self.put(PENDING, &pending.id.0, pending)
     }
 
     /// All receipts without a batch.
@@ -274,20 +281,6 @@ impl Store {
         })
     }
 
-    fn put<T: Serialize>(
-        &self,
-        table: TableDefinition<'static, &'static [u8; 16], &'static [u8]>,
-        key: &[u8; 16],
-        value: &T,
-    ) -> Result<(), NodeError> {
-        self.with(|db| {
-            let write = db.begin_write()?;
-            write.open_table(table)?.insert(key, encode(value).as_slice())?;
-            write.commit()?;
-            Ok(())
-        })
-    }
-
     fn create_tables(&self) -> Result<(), NodeError> {
         self.with(|db| {
             let write = db.begin_write()?;
@@ -299,6 +292,7 @@ impl Store {
             for table in [PUBLISHED, POSTED, SETTLED] {
                 table.create(&write)?;
             }
+            kept::create(&write)?;
             write.commit()?;
             Ok(())
         })
@@ -326,9 +320,9 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ainonymous_types::{AuditTerms, Bytes64, EntryHash, FinishReason, Receipt};
+    use ainonymous_types::{Bytes64, EntryHash, FinishReason, Receipt};
 
-    fn pending(n: u8) -> Pending {
+    pub(in crate::store) fn pending(n: u8) -> Pending {
         let hash = |t: u8| vec![t.wrapping_add(n); 36];
         Pending {
             id: RequestId([n; 16]),
@@ -360,8 +354,8 @@ mod tests {
         let path = dir.path().join("node.redb");
         {
             let store = Store::open(&path).unwrap();
-            store.put_pending(&pending(1)).unwrap();
-            store.put_pending(&pending(2)).unwrap();
+            store.put_pending(&pending(1), None, 0).unwrap();
+            store.put_pending(&pending(2), None, 0).unwrap();
         }
         let store = Store::open(&path).unwrap();
         assert_eq!(store.pending().unwrap().len(), 2);

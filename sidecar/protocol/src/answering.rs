@@ -2,8 +2,8 @@
 
 use crate::timing::{Timing, RESEND_CHUNKS_MAX};
 use ainonymous_types::{
-    limits, AgentPubKey, AuditTerms, Bytes32, ChatInput, ChunkMore, Done, EntryHash, FinishReason, PeerSignal, Receipt,
-    RequestId, SignedReceipt, TimestampUs, TokenChunk, ToolCallPiece,
+    limits, AgentPubKey, AuditTerms, Bytes32, ChunkMore, Done, EntryHash, FinishReason, PeerSignal, Receipt, RequestId,
+    SignedReceipt, TimestampUs, TokenChunk, ToolCallPiece,
 };
 use ainonymous_verify::commit;
 
@@ -18,6 +18,7 @@ pub struct Answering {
     spec: EntryHash,
     session_key: Bytes32,
     input: Bytes32,
+    audit: AuditTerms,
     arrived_us: u64,
     first_token_us: Option<u64>,
     last_token_us: u64,
@@ -35,6 +36,23 @@ pub struct Answering {
     done: Option<PeerSignal>,
 }
 
+/// What a question says that the receipt repeats.
+#[derive(Clone, Debug)]
+pub struct AskedOf {
+    /// The question.
+    pub id: RequestId,
+    /// The model that shall answer.
+    pub spec: EntryHash,
+    /// The key that signed the question.
+    pub session_key: Bytes32,
+    /// Salt of the commitments.
+    pub salt: Bytes32,
+    /// Commitment to the question.
+    pub commitment: Bytes32,
+    /// What it says of a later audit.
+    pub audit: AuditTerms,
+}
+
 /// What the engine says at the end.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerEnd {
@@ -48,25 +66,21 @@ pub struct AnswerEnd {
     pub stopped_by: Option<u32>,
     /// Wall-clock time for the receipt.
     pub finished_at: TimestampUs,
+    /// Root over the answer's fingerprint; zeros if none was recorded.
+    pub fingerprint: Bytes32,
 }
 
 impl Answering {
     /// Takes a question that arrived at `now_us`, by a way of such times.
-    pub fn new(
-        id: RequestId,
-        spec: EntryHash,
-        session_key: Bytes32,
-        salt: &Bytes32,
-        input: &ChatInput,
-        timing: Timing,
-        now_us: u64,
-    ) -> Self {
+    pub fn new(asked: AskedOf, timing: Timing, now_us: u64) -> Self {
+        let AskedOf { id, spec, session_key, salt, commitment, audit } = asked;
         Self {
             timing,
             id,
             spec,
             session_key,
-            input: commit::input(salt, input),
+            input: commitment,
+            audit,
             arrived_us: now_us,
             first_token_us: None,
             last_token_us: now_us,
@@ -77,7 +91,7 @@ impl Answering {
             tokens: Vec::new(),
             more: None,
             chunks: Vec::new(),
-            output: commit::Output::new(salt),
+            output: commit::Output::new(&salt),
             text_bytes: 0,
             cached_tokens: 0,
             stopped_by: None,
@@ -165,12 +179,12 @@ impl Answering {
             session_key: self.session_key,
             input: self.input,
             output: self.output.finish(),
-            fingerprint: Bytes32([0; 32]),
+            fingerprint: end.fingerprint,
             prompt_tokens: end.prompt_tokens,
             completion_tokens: self.completion_tokens(),
             finish: end.finish,
             finished_at: end.finished_at,
-            audit: AuditTerms::default(),
+            audit: self.audit,
         };
         (rest, receipt)
     }

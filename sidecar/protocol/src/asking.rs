@@ -4,8 +4,8 @@
 use crate::signature::check_receipt_signature;
 use crate::timing::{Timing, CHUNKS_WAITING_MAX, GAP_US, RESENDS_MAX};
 use ainonymous_types::{
-    limits, AgentPubKey, Bytes32, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId, SignedReceipt,
-    TokenChunk,
+    limits, AgentPubKey, AuditTerms, Bytes32, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId,
+    SignedReceipt, TokenChunk,
 };
 use ainonymous_verify::commit;
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub struct Asked {
     pub salt: Bytes32,
     /// Commitment to the question.
     pub commitment: Bytes32,
+    /// What the receipt must say of a later audit.
+    pub audit: AuditTerms,
     /// Most tokens asked for; 0 means no bound but the context.
     pub max_tokens: u32,
     /// Tokens that the answer begins with and the provider does not send.
@@ -304,6 +306,8 @@ impl Question {
             Some("its receipt names another model spec")
         } else if receipt.session_key != self.asked.session_key || receipt.input != self.asked.commitment {
             Some("its receipt is about another question")
+        } else if receipt.audit != self.asked.audit {
+            Some("its receipt says something else of an audit than was asked")
         } else if receipt.completion_tokens != self.tokens {
             Some("its receipt counts other tokens than it sent")
         } else if receipt.output != self.output.finish() {

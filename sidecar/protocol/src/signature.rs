@@ -1,6 +1,8 @@
 //! Ed25519 signatures over canonical bytes: by the session over a question, by the provider over a receipt.
 
-use ainonymous_types::{AgentPubKey, Bytes32, Bytes64, EntryHash, RequestId, SignedReceipt};
+use ainonymous_types::{
+    AgentPubKey, AuditTerms, Bytes32, Bytes64, EntryHash, OpenGrant, RequestId, SignedReceipt, TimestampUs,
+};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 /// Why a signature is not accepted.
@@ -20,10 +22,11 @@ pub fn sign_ask(
     id: &RequestId,
     spec: &EntryHash,
     commitment: &Bytes32,
+    audit: &AuditTerms,
 ) -> (Bytes32, Bytes64) {
     let session = SigningKey::from_bytes(session_secret);
     let key = Bytes32(session.verifying_key().to_bytes());
-    let bytes = ainonymous_verify::ask::canonical(id, spec, commitment, &key);
+    let bytes = ainonymous_verify::ask::canonical(id, spec, commitment, &key, audit);
     (key, Bytes64(session.sign(&bytes).to_bytes()))
 }
 
@@ -33,9 +36,23 @@ pub fn verify_ask(
     spec: &EntryHash,
     commitment: &Bytes32,
     session_key: &Bytes32,
+    audit: &AuditTerms,
     signature: &Bytes64,
 ) -> Result<(), SignatureError> {
-    verify(&session_key.0, &ainonymous_verify::ask::canonical(id, spec, commitment, session_key), signature)
+    verify(&session_key.0, &ainonymous_verify::ask::canonical(id, spec, commitment, session_key, audit), signature)
+}
+
+/// Lets the fingerprint of an answer be seen, by the conversation's key: by `auditor`, or by whoever holds the grant if that is none.
+pub fn sign_grant(
+    session_secret: &[u8; 32],
+    secret: Bytes32,
+    signed: &SignedReceipt,
+    auditor: Option<AgentPubKey>,
+    until: TimestampUs,
+) -> OpenGrant {
+    let bytes = ainonymous_verify::audit::grant::canonical(signed, auditor.as_ref(), until);
+    let signature = Bytes64(SigningKey::from_bytes(session_secret).sign(&bytes).to_bytes());
+    OpenGrant { secret, auditor, until, signature }
 }
 
 /// Checks that a receipt is signed by the provider that it names.

@@ -345,6 +345,7 @@ proptest! {
             no_routers,
             region: region.then(|| Region::parse("eu").unwrap()),
             price_max: price.map(|p| Price(u64::from(p % 20))),
+            answers: 1,
         };
         let need = Need { prompt_tokens, answer_tokens };
         let met = |c: &Candidate<'_>, asked: bool| {

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used)] // A test may fail by panicking.
 
 use ainonymous_protocol::timing::{DIRECT, SIGNALS};
-use ainonymous_protocol::{sign_ask, verify_ask, AnswerEnd, Answering, Asked, Effect, Failure, Question};
+use ainonymous_protocol::{
+    sign_ask, sign_grant, verify_ask, AnswerEnd, Answering, Asked, AskedOf, Effect, Failure, Question, SignatureError,
+};
 use ainonymous_types::{
-    limits, AgentPubKey, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, ChunkMore, EntryHash, FinishReason,
-    PeerSignal, Receipt, RefuseReason, RequestId, Sampling, SignedReceipt, TokenChunk, TokenLogprob, TokenLogprobs,
-    ToolCallBegin, ToolCallPiece,
+    limits, AgentPubKey, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, ChunkMore, EntryHash,
+    FinishReason, PeerSignal, Receipt, RefuseReason, RequestId, Sampling, SignedReceipt, TokenChunk, TokenLogprob,
+    TokenLogprobs, ToolCallBegin, ToolCallPiece,
 };
 use ainonymous_verify::commit;
 use ed25519_dalek::{Signer, SigningKey};
@@ -43,10 +45,19 @@ fn input() -> ChatInput {
     }
 }
 
+fn audit() -> AuditTerms {
+    AuditTerms { challenge: Bytes32([6; 32]), rate_ppm: 20_000, auditors_ppm: 200_000 }
+}
+
+fn asked_of() -> AskedOf {
+    let Asked { id, spec, session_key, salt, commitment, audit, .. } = asked();
+    AskedOf { id, spec, session_key, salt, commitment, audit }
+}
+
 fn asked() -> Asked {
     let commitment = commit::input(&SALT, &input());
-    let (session_key, signature) = sign_ask(&[1; 32], &ID, &spec(), &commitment);
-    assert_eq!(verify_ask(&ID, &spec(), &commitment, &session_key, &signature), Ok(()));
+    let (session_key, signature) = sign_ask(&[1; 32], &ID, &spec(), &commitment, &audit());
+    assert_eq!(verify_ask(&ID, &spec(), &commitment, &session_key, &audit(), &signature), Ok(()));
     Asked {
         id: ID,
         provider: provider(),
@@ -54,13 +65,21 @@ fn asked() -> Asked {
         session_key,
         salt: SALT,
         commitment,
+        audit: audit(),
         max_tokens: 0,
         begun_tokens: 0,
     }
 }
 
 fn ended() -> AnswerEnd {
-    AnswerEnd { finish: FinishReason::Stop, prompt_tokens: 4, cached_tokens: 3, stopped_by: None, finished_at: 1 }
+    AnswerEnd {
+        finish: FinishReason::Stop,
+        prompt_tokens: 4,
+        cached_tokens: 3,
+        stopped_by: None,
+        finished_at: 1,
+        fingerprint: Bytes32([8; 32]),
+    }
 }
 
 fn sign(receipt: Receipt) -> SignedReceipt {
@@ -78,7 +97,7 @@ struct Run {
 fn run(tokens: &[&str], fates: &[u8], tamper: impl Fn(&mut Receipt)) -> Run {
     let asked = asked();
     let mut question = Question::new(asked.clone(), SIGNALS, 0);
-    let mut answering = Answering::new(ID, spec(), asked.session_key, &SALT, &input(), SIGNALS, 0);
+    let mut answering = Answering::new(asked_of(), SIGNALS, 0);
     let mut to_requester: Vec<(u64, PeerSignal)> = vec![(STEP_US, answering.on_queued(0, 0))];
     let (mut text, mut end, mut signals, mut fate) = (String::new(), None, 0, fates.iter().cycle());
     let mut next = tokens.iter().enumerate();
@@ -163,7 +182,11 @@ fn a_good_network_needs_few_messages_and_no_repeats() {
 #[test]
 fn a_receipt_about_anything_else_is_not_believed() {
     type Tamper = fn(&mut Receipt);
-    let tampers: [(&str, Tamper); 5] = [
+    let elsewise = "its receipt says something else of an audit than was asked";
+    let tampers: [(&str, Tamper); 8] = [
+        (elsewise, |r| r.audit.challenge.0[0] ^= 1),
+        (elsewise, |r| r.audit.rate_ppm += 1),
+        (elsewise, |r| r.audit.auditors_ppm = 0),
         ("its receipt is about another answer", |r| r.output = Bytes32([1; 32])),
         ("its receipt is about another question", |r| r.input = Bytes32([1; 32])),
         ("its receipt names another model spec", |r| r.spec = EntryHash::from_raw_36(vec![6; 36])),
@@ -180,7 +203,7 @@ fn a_receipt_about_anything_else_is_not_believed() {
 fn a_signature_by_somebody_else_is_not_believed() {
     let asked = asked();
     let mut question = Question::new(asked.clone(), SIGNALS, 0);
-    let mut answering = Answering::new(ID, spec(), asked.session_key, &SALT, &input(), SIGNALS, 0);
+    let mut answering = Answering::new(asked_of(), SIGNALS, 0);
     let chunk = answering.on_token(1, "Paris", None, 1).pop().unwrap();
     let end = ended();
     let (_, receipt) = answering.finish(provider(), end, 2);
@@ -200,7 +223,7 @@ fn silence_before_and_after_the_first_token_has_different_names() {
     assert!(question.on_tick(9_000_000).is_empty());
 
     let mut question = Question::new(asked(), SIGNALS, 0);
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
+    let mut answering = Answering::new(asked_of(), SIGNALS, 0);
     let chunk = answering.on_token(1, "Paris", None, 1).pop().unwrap();
     let effects = question.on_signal(&provider(), chunk, 10);
     assert!(matches!(&effects[..], [Effect::Part(part)] if part.text == "Paris" && part.tokens == [1]), "{effects:?}");
@@ -222,7 +245,7 @@ fn others_cannot_speak_for_the_provider() {
 #[test]
 fn an_answer_longer_than_asked_for_is_broken_off() {
     let mut question = Question::new(Asked { max_tokens: 2, ..asked() }, SIGNALS, 0);
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
+    let mut answering = Answering::new(asked_of(), SIGNALS, 0);
     let first = answering.on_token(1, "a", None, 1).pop().unwrap();
     let _ = question.on_signal(&provider(), first, 1);
     let _ = answering.on_token(2, "b", None, 2);
@@ -234,7 +257,7 @@ fn an_answer_longer_than_asked_for_is_broken_off() {
 #[test]
 fn what_was_begun_counts_towards_the_longest_answer() {
     let mut question = Question::new(Asked { max_tokens: 3, begun_tokens: 2, ..asked() }, SIGNALS, 0);
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
+    let mut answering = Answering::new(asked_of(), SIGNALS, 0);
     let first = answering.on_token(1, "a", None, 1).pop().unwrap();
     assert!(matches!(question.on_signal(&provider(), first, 1)[..], [Effect::Part(_)]));
     let second = answering.on_token(2, "b", None, 60_000).pop().unwrap();
@@ -254,7 +277,7 @@ fn called(begins: bool, arguments: &str) -> Option<ChunkMore> {
 
 /// Everything that the answering side sends for these tokens, all at one moment.
 fn sent(tokens: Vec<(&str, Option<ChunkMore>)>) -> (Vec<TokenChunk>, Vec<PeerSignal>) {
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
+    let mut answering = Answering::new(asked_of(), SIGNALS, 0);
     let mut signals = Vec::new();
     for (id, (text, more)) in (0..).zip(tokens) {
         signals.extend(answering.on_token(id, text, more, 1));
@@ -339,10 +362,10 @@ fn a_large_question_has_time_to_arrive() {
 
 #[test]
 fn an_answer_is_not_kept_waiting_behind_its_acknowledgement() {
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
+    let mut answering = Answering::new(asked_of(), SIGNALS, 0);
     assert_eq!(answering.on_tick(39_999), None);
     assert!(matches!(answering.on_token(1, "Paris", None, 39_999)[..], [PeerSignal::Tokens(_)]));
-    let mut slow = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
+    let mut slow = Answering::new(asked_of(), SIGNALS, 0);
     assert_eq!(slow.next_tick_us(), 40_000);
     assert!(matches!(slow.on_tick(40_000), Some(PeerSignal::Accepted { queue_position: 0, .. })));
     assert_eq!(slow.next_tick_us(), 1_040_000);
@@ -351,7 +374,7 @@ fn an_answer_is_not_kept_waiting_behind_its_acknowledgement() {
 #[test]
 fn a_slow_engine_is_not_a_dead_one() {
     let mut question = Question::new(asked(), SIGNALS, 0);
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), SIGNALS, 0);
+    let mut answering = Answering::new(asked_of(), SIGNALS, 0);
     let mut now = 0;
     for _ in 0..61 {
         now = answering.next_tick_us();
@@ -365,7 +388,7 @@ fn a_slow_engine_is_not_a_dead_one() {
 #[test]
 fn a_stream_speaks_oftener_and_is_given_up_sooner_than_signals() {
     let mut question = Question::new(asked(), DIRECT.over(100_000), 0);
-    let mut answering = Answering::new(ID, spec(), asked().session_key, &SALT, &input(), DIRECT, 0);
+    let mut answering = Answering::new(asked_of(), DIRECT, 0);
     let (mut heard, mut last) = (0, 0);
     for now in (0..10_000_000).step_by(10_000) {
         if let Some(signal) = answering.on_tick(now) {
@@ -378,4 +401,40 @@ fn a_stream_speaks_oftener_and_is_given_up_sooner_than_signals() {
     assert!(question.on_tick(last + 1_399_999).is_empty(), "six round trips are added");
     assert_eq!(question.on_tick(last + 1_400_000), vec![Effect::Failed(Failure::Gone(0))]);
     assert!(question.ended() && question.on_lost().is_empty());
+}
+
+#[test]
+fn the_receipt_repeats_what_the_question_says_of_an_audit_and_names_the_fingerprint() {
+    let mut answering = Answering::new(asked_of(), DIRECT, 0);
+    let (_, receipt) = answering.finish(provider(), ended(), 1);
+    assert_eq!((receipt.audit, receipt.fingerprint), (audit(), Bytes32([8; 32])));
+}
+
+#[test]
+fn the_session_signs_for_the_audit_too() {
+    let commitment = commit::input(&SALT, &input());
+    let (key, signature) = sign_ask(&[1; 32], &ID, &spec(), &commitment, &audit());
+    let checked = |audit: AuditTerms| verify_ask(&ID, &spec(), &commitment, &key, &audit, &signature);
+    assert_eq!(checked(audit()), Ok(()));
+    for other in [
+        AuditTerms { challenge: Bytes32([7; 32]), ..audit() },
+        AuditTerms { rate_ppm: 20_001, ..audit() },
+        AuditTerms { auditors_ppm: 0, ..audit() },
+    ] {
+        assert_eq!(checked(other), Err(SignatureError::DoesNotFit), "{other:?}");
+    }
+}
+
+#[test]
+fn a_grant_is_what_the_provider_judges_by() {
+    use ainonymous_verify::audit::{draw, grant};
+    let (secret, session) = (Bytes32([5; 32]), [1; 32]);
+    let terms = AuditTerms { challenge: draw::challenge(&secret), ..audit() };
+    let mut answering = Answering::new(AskedOf { audit: terms, ..asked_of() }, DIRECT, 0);
+    let (_, receipt) = answering.finish(provider(), ended(), 1);
+    let signed = sign(receipt);
+    let given = sign_grant(&session, secret, &signed, None, 100);
+    assert_eq!(grant::judge(&signed, &given, &provider(), None, 99), Ok(()));
+    assert!(grant::judge(&signed, &sign_grant(&[2; 32], secret, &signed, None, 100), &provider(), None, 99).is_err());
+    assert!(!format!("{given:?}").contains("5, 5"), "the secret is in no log");
 }

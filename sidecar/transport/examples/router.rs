@@ -80,6 +80,7 @@ fn ask(max_tokens: u32) -> Frame {
         input: ChatInput { messages, sampling: Sampling::default(), max_tokens, stop: vec![], more: None },
         salt: Bytes32([2; 32]),
         session_key: Bytes32([3; 32]),
+        audit: AuditTerms::default(),
         signature: Bytes64([4; 64]),
     }))
 }

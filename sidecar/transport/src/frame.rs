@@ -5,9 +5,10 @@
 //! stream begins.
 
 use ainonymous_types::{
-    limits, AgentPubKey, Ask, BatchProof, ChunkMore, Done, EntryHash, LinkProof, PeerSignal, RefuseReason, RequestId,
-    SignedReceipt, TokenChunk,
+    limits, AgentPubKey, Ask, BatchProof, ChunkMore, Done, EntryHash, LinkProof, OpenGrant, OpenRefusal, OpenedLeaf,
+    PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
 };
+use ainonymous_verify::audit::leaf;
 use ainonymous_verify::{link, signal};
 use serde::{Deserialize, Serialize};
 
@@ -104,11 +105,32 @@ pub enum Frame {
     },
     /// Provider, the answer to that and last on its stream; empty if it does not say.
     Told(Vec<Seen>),
+    /// Requester or auditor, first and only on its stream: show me the fingerprint that this receipt names.
+    Open(Box<Open>),
+    /// Provider, the answer to that: leaves in order, from one frame to the next without gaps. The stream ends after the last.
+    Opened {
+        /// Number of the first leaf here.
+        first: u32,
+        /// At least one.
+        leaves: Vec<OpenedLeaf>,
+    },
+    /// Provider, last on its stream: it does not show it.
+    NotOpened(OpenRefusal),
 }
 
-/// Whether a body that begins with this byte is one of a question: [`Frame::Ask`] or [`Frame::Resend`].
+/// Whether a body that begins with this byte wants what only whoever may ask is told: [`Frame::Ask`], [`Frame::Resend`] or
+/// [`Frame::Open`].
 pub(crate) fn is_question(kind: u8) -> bool {
-    matches!(kind, 0 | 6)
+    matches!(kind, 0 | 6 | 14)
+}
+
+/// Which fingerprint shall be shown, and who lets it be seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// The receipt that names it.
+    pub receipt: SignedReceipt,
+    /// By the key that asked.
+    pub grant: OpenGrant,
 }
 
 /// What somebody says that it saw of a provider: how quick it was and how often it failed, and nothing of what was asked or when.
@@ -204,7 +226,7 @@ impl Frame {
         })
     }
 
-    /// The frame of a question's stream as peers say it by signals; none for probes and proofs.
+    /// The frame of a question's stream as peers say it by signals; none for what has a stream of its own.
     pub fn into_signal(self, id: RequestId) -> Option<PeerSignal> {
         Some(match self {
             Self::Ask(ask) => PeerSignal::Ask(*ask),
@@ -225,7 +247,10 @@ impl Frame {
             | Self::Prove { .. }
             | Self::Known
             | Self::Tell { .. }
-            | Self::Told(_) => return None,
+            | Self::Told(_)
+            | Self::Open(_)
+            | Self::Opened { .. }
+            | Self::NotOpened(_) => return None,
         })
     }
 
@@ -236,7 +261,12 @@ impl Frame {
             Self::Told(ref seen) if seen.len() > Seen::TOLD_MAX => Err(FrameError::Bounds("told_many")),
             Self::Told(ref seen) => seen.iter().try_for_each(Seen::check).map(|()| self),
             // All fields of these are of fixed length.
-            Self::Probe { .. } | Self::Prove { .. } | Self::Known | Self::Tell { .. } => Ok(self),
+            Self::Probe { .. } | Self::Prove { .. } | Self::Known | Self::Tell { .. } | Self::NotOpened(_) => Ok(self),
+            Self::Open(ref open) => {
+                signal::receipt(&open.receipt).map_err(|breach| FrameError::Bounds(breach.code()))?;
+                Ok(self)
+            }
+            Self::Opened { first, ref leaves } => opened(first, leaves).map(|()| self),
             // Everything else is said by signals too, and has its bounds there.
             other => {
                 let said = other.into_signal(RequestId([0; 16])).ok_or(FrameError::Malformed)?;
@@ -245,6 +275,22 @@ impl Frame {
             }
         }
     }
+}
+
+/// Whether leaves are as many as go into a frame, and each as large as one can be. What is in them is for whoever compares.
+fn opened(first: u32, leaves: &[OpenedLeaf]) -> Result<(), FrameError> {
+    let count = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
+    if leaves.is_empty() || leaves.len() > limits::OPENED_LEAVES_MAX {
+        return Err(FrameError::Bounds("opened_many"));
+    }
+    if first.saturating_add(count) > leaf::count(limits::ANSWER_TOKENS_MAX) {
+        return Err(FrameError::Bounds("opened_first"));
+    }
+    let fits = |leaf: &OpenedLeaf| {
+        let OpenedLeaf { salt: _, tokens, body } = leaf;
+        tokens.len() <= limits::FINGERPRINT_WINDOW_TOKENS && body.len() <= limits::FINGERPRINT_LEAF_BYTES_MAX
+    };
+    leaves.iter().all(fits).then_some(()).ok_or(FrameError::Bounds("opened_leaf"))
 }
 
 /// Highest speed that anybody can name, in thousandths.

@@ -1,7 +1,7 @@
 //! The encoding of frames: it never changes by accident, and nothing that a peer can send makes it fail otherwise than by name.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may fail by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may fail by panicking.
 
-use ainonymous_transport::{Frame, FrameError, Load, Seen, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+use ainonymous_transport::{Frame, FrameError, Load, Open, Seen, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
 use ainonymous_types::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ fn ask(content: String) -> Ask {
         },
         salt: Bytes32([2; 32]),
         session_key: Bytes32([3; 32]),
+        audit: AuditTerms::default(),
         signature: Bytes64([4; 64]),
     }
 }
@@ -85,6 +86,16 @@ fn besides() -> ChunkMore {
 
 fn proof_of(agent: u8) -> LinkProof {
     LinkProof { agent: AgentPubKey::from_raw_36(vec![agent; 36]), signature: Bytes64([6; 64]) }
+}
+
+fn opened_leaf(n: u8, body: usize) -> OpenedLeaf {
+    OpenedLeaf { salt: Bytes32([n; 32]), tokens: vec![9_079, 236_761], body: vec![n; body] }
+}
+
+fn open(auditor: Option<AgentPubKey>) -> Frame {
+    let grant =
+        OpenGrant { secret: Bytes32([5; 32]), auditor, until: 1_700_000_600_000_000, signature: Bytes64([7; 64]) };
+    Frame::Open(Box::new(Open { receipt: receipt(), grant }))
 }
 
 fn examples() -> BTreeMap<&'static str, Frame> {
@@ -136,6 +147,10 @@ fn examples() -> BTreeMap<&'static str, Frame> {
         ("13_known", Frame::Known),
         ("14_tell", Frame::Tell { spec: EntryHash::from_raw_36(vec![7; 36]) }),
         ("15_told", Frame::Told(vec![seen(9, 0), seen(8, 1_000)])),
+        ("16_open", open(None)),
+        ("17_open_by_an_auditor", open(Some(AgentPubKey::from_raw_36(vec![9; 36])))),
+        ("18_opened", Frame::Opened { first: 300, leaves: vec![opened_leaf(1, 3), opened_leaf(2, 0)] }),
+        ("19_not_opened", Frame::NotOpened(OpenRefusal::WindowClosed)),
     ])
 }
 
@@ -229,6 +244,30 @@ fn bounds_hold_at_the_bound_and_one_past_it() {
 }
 
 #[test]
+fn leaves_are_bounded_and_a_full_frame_of_them_is_taken() {
+    let body = |frame: Frame| frame.encode().unwrap()[4..].to_vec();
+    let leaf = |tokens: usize, bytes: usize| OpenedLeaf { tokens: vec![u32::MAX; tokens], ..opened_leaf(1, bytes) };
+    let (window, bytes) = (limits::FINGERPRINT_WINDOW_TOKENS, limits::FINGERPRINT_LEAF_BYTES_MAX);
+    let frame = |first, count: usize, leaf: OpenedLeaf| Frame::Opened { first, leaves: vec![leaf; count] };
+    let full = body(frame(0, limits::OPENED_LEAVES_MAX, leaf(window, bytes)));
+    assert!(full.len() <= REPLY_BYTES_MAX, "{} of {REPLY_BYTES_MAX}", full.len());
+    assert!(Frame::decode(&full).is_ok());
+    let refused = |frame: Frame, why| assert_eq!(Frame::decode(&body(frame)), Err(FrameError::Bounds(why)));
+    refused(frame(0, limits::OPENED_LEAVES_MAX + 1, leaf(1, 1)), "opened_many");
+    refused(frame(0, 0, leaf(1, 1)), "opened_many");
+    refused(frame(0, 1, leaf(window + 1, 1)), "opened_leaf");
+    refused(frame(0, 1, leaf(1, bytes + 1)), "opened_leaf");
+    let last = limits::ANSWER_TOKENS_MAX / window as u32 - 1;
+    assert!(Frame::decode(&body(frame(last, 1, leaf(1, 1)))).is_ok());
+    refused(frame(last, 2, leaf(1, 1)), "opened_first");
+    refused(frame(u32::MAX, 1, leaf(1, 1)), "opened_first");
+    let mut bad = receipt();
+    bad.receipt.audit.rate_ppm = limits::PPM_MAX + 1;
+    let Frame::Open(open) = open(None) else { panic!() };
+    refused(Frame::Open(Box::new(Open { receipt: bad, ..*open })), "out_of_range");
+}
+
+#[test]
 fn a_proof_of_another_version_is_refused() {
     let body = |version| Frame::Prove { version, proof: Box::new(proof_of(9)) }.encode().unwrap()[4..].to_vec();
     assert!(Frame::decode(&body(1)).is_ok());
@@ -260,7 +299,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..12, at in any::<prop::sample::Index>(), bit in 0u8..8) {
+    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..20, at in any::<prop::sample::Index>(), bit in 0u8..8) {
         let frame = examples().into_values().nth(which).unwrap();
         let mut body = frame.encode().unwrap()[4..].to_vec();
         let at = at.index(body.len());
@@ -276,6 +315,13 @@ proptest! {
         let agent = AgentPubKey::from_raw_36([&agent[..], &[0; 4]].concat());
         let signature = Bytes64([signature, signature].concat().try_into().unwrap());
         let frame = Frame::Prove { version: 1, proof: Box::new(LinkProof { agent, signature }) };
+        prop_assert_eq!(Frame::decode(&frame.encode().unwrap()[4..]).unwrap(), frame);
+    }
+
+    #[test]
+    fn leaves_come_back_as_they_were(first in 0u32..32_704, bodies in proptest::collection::vec(0usize..=limits::FINGERPRINT_LEAF_BYTES_MAX, 1..=limits::OPENED_LEAVES_MAX)) {
+        let leaves = bodies.iter().map(|bytes| opened_leaf(*bytes as u8, *bytes)).collect();
+        let frame = Frame::Opened { first, leaves };
         prop_assert_eq!(Frame::decode(&frame.encode().unwrap()[4..]).unwrap(), frame);
     }
 

@@ -2,11 +2,11 @@
 
 use crate::Client;
 use ainonymous_transport::{
-    Address, Endpoint, EndpointOptions, Frame, KnownError, Link, LinkError, Pool, TransportSecret, Way,
+    Address, Endpoint, EndpointOptions, Frame, KnownError, Link, LinkError, Open, Pool, TransportSecret, Way,
 };
 use ainonymous_types::{
-    AgentPubKey, Ask, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, DnaHash, EntryHash, LinkClaim, LinkProof,
-    RefuseReason, RequestId, Sampling,
+    AgentPubKey, Ask, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, DnaHash, EntryHash, LinkClaim,
+    LinkProof, OpenGrant, OpenRefusal, RefuseReason, RequestId, Sampling, SignedReceipt,
 };
 use ainonymous_verify::link;
 use ed25519_dalek::{Signer, SigningKey};
@@ -61,6 +61,17 @@ impl Stranger {
         turned(stream.receiver.recv().await)
     }
 
+    /// Wants to see a fingerprint; none if it is shown, else why not.
+    pub async fn opens(&self, receipt: SignedReceipt, grant: OpenGrant) -> Option<OpenRefusal> {
+        let mut stream = self.link(false).await.open().await.expect("a stream");
+        let _ = stream.sender.send(&Frame::Open(Box::new(Open { receipt, grant }))).await;
+        match stream.receiver.recv().await {
+            Ok(Some(Frame::NotOpened(refusal))) => Some(refusal),
+            Ok(Some(Frame::Opened { .. })) => None,
+            other => panic!("neither shown nor refused: {other:?}"),
+        }
+    }
+
     /// Shows its own agent, signed as it must be, and asks.
     pub async fn shows_itself_and_asks(&self) -> Turned {
         let agent = AgentPubKey::from_raw_32(self.key.verifying_key().to_bytes().to_vec());
@@ -105,6 +116,7 @@ fn question() -> Ask {
         input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 8, stop: vec![], more: None },
         salt: Bytes32(rand::random()),
         session_key: Bytes32([3; 32]),
+        audit: AuditTerms::default(),
         signature: Bytes64([4; 64]),
     }
 }

@@ -143,14 +143,14 @@ fn question_of(request: &Request) -> ExternResult<Result<PostedQuestion, Breach>
 
 /// Whether a question is within bounds, is what the commitment is to, and is signed by its session key.
 fn sound(question: &PostedQuestion, spec: &EntryHash, commitment: &Bytes32) -> ExternResult<Result<(), Breach>> {
-    let PostedQuestion { id, input, salt, session_key, signature } = question;
-    if let Err(breach) = chat::bounds(input) {
+    let PostedQuestion { id, input, salt, session_key, audit, signature } = question;
+    if let Err(breach) = chat::bounds(input).and_then(|()| ainonymous_verify::signal::audit_terms(audit)) {
         return Ok(Err(breach));
     }
     if commit::input(salt, input) != *commitment {
         return Ok(Err(Breach::CommitmentMismatch { what: "question" }));
     }
-    let signed = ask::canonical(id, spec, commitment, session_key);
+    let signed = ask::canonical(id, spec, commitment, session_key, audit);
     let key = AgentPubKey::from_raw_32(session_key.0.to_vec());
     let good = verify_signature_raw(key, Signature(signature.0), signed)?;
     Ok(good.then_some(()).ok_or(Breach::Signature { what: "the question" }))

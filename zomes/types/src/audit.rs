@@ -3,7 +3,7 @@
 //! A fingerprint is what a model thought likely at each token of an answer. Whoever replays the answer makes one of its own;
 //! how far the two are apart is a handful of integers. What follows from them is for `verify::audit`.
 
-use crate::{ActionHash, AgentPubKey, BatchProof, Bytes32, ChatInput, SignedReceipt, SpecRef};
+use crate::{ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, ChatInput, SignedReceipt, SpecRef, TimestampUs};
 use holochain_serialized_bytes::prelude::*;
 
 /// What question and receipt agree on about a later audit. All zero: none was agreed on.
@@ -22,6 +22,46 @@ impl Default for AuditTerms {
     fn default() -> Self {
         Self { challenge: Bytes32([0; 32]), rate_ppm: 0, auditors_ppm: 0 }
     }
+}
+
+/// The requester's word that the fingerprint of an answer may be seen. It tells the secret, so it goes over links only, and to nobody
+/// but the provider and whoever is named.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenGrant {
+    /// The secret behind the receipt's challenge.
+    pub secret: Bytes32,
+    /// The only agent that may see it; none is whoever holds the grant: the requester itself, which need not say who it is.
+    pub auditor: Option<AgentPubKey>,
+    /// Not from this moment on. Microseconds since the epoch.
+    pub until: TimestampUs,
+    /// Signature by the receipt's `session_key` over `verify::audit::grant::canonical`.
+    pub signature: Bytes64,
+}
+
+impl std::fmt::Debug for OpenGrant {
+    /// Leaves the secret out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { secret: _, auditor, until, signature: _ } = self;
+        f.debug_struct("OpenGrant").field("auditor", auditor).field("until", until).finish_non_exhaustive()
+    }
+}
+
+/// Why a provider does not open the fingerprint of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenRefusal {
+    /// It has signed no such receipt.
+    UnknownReceipt,
+    /// The receipt names no fingerprint.
+    NotRecorded,
+    /// The grant is for another receipt or another agent, has ended, or tells another secret.
+    NotGranted,
+    /// The time in which it must be kept is over.
+    WindowClosed,
+    /// It was not kept, though it should have been.
+    NotKept,
+    /// Too much at once; later it may.
+    Busy,
 }
 
 /// One token that a model thought likely.

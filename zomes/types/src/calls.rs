@@ -1,8 +1,8 @@
 //! Payloads of the coordinator's functions, shared by zomes, sidecar and web UI.
 
 use crate::{
-    ActionHash, AgentPubKey, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, ChunkMore, EntryHash,
-    ModelSpec, PeerSignal, ReceiptBatch, RequestId, Role, RouterOffer, ServedModel, SignedReceipt, SpecRef,
+    ActionHash, AgentPubKey, AuditTerms, Backend, BatchProof, Bytes32, Bytes64, Capability, ChatInput, ChunkMore,
+    EntryHash, ModelSpec, PeerSignal, ReceiptBatch, RequestId, Role, RouterOffer, ServedModel, SignedReceipt, SpecRef,
     TimestampUs,
 };
 use holochain_serialized_bytes::prelude::*;
@@ -96,6 +96,8 @@ pub struct PostedQuestion {
     pub salt: Bytes32,
     /// Ed25519 key of the conversation.
     pub session_key: Bytes32,
+    /// What the receipt shall say of a later audit.
+    pub audit: AuditTerms,
     /// Signature by `session_key` over `verify::ask::canonical`.
     pub signature: Bytes64,
 }

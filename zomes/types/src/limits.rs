@@ -160,6 +160,10 @@ pub const FINGERPRINT_SIXTEENTHS_MAX: u16 = 1_023;
 pub const DELTA_SIXTEENTHS_MAX: u32 = 32;
 /// Where a Gumbel margin is clipped, in 1024ths of a nat: half a nat.
 pub const MARGIN_1024THS_MAX: u16 = 512;
+/// A provider keeps what an audit needs for so long after an answer's end: two days, in microseconds.
+pub const AUDIT_WINDOW_US: i64 = 2 * 24 * 3600 * 1_000_000;
+/// Most leaves of a fingerprint that are shown in one frame.
+pub const OPENED_LEAVES_MAX: usize = 64;
 /// Longest answer whose fingerprints can be shown in full, in tokens.
 pub const EVIDENCE_TOKENS_MAX: usize = 256;
 /// Longest question and longest answer of a canary, in bytes each.

@@ -4,7 +4,8 @@
 //! chunks are numbered, and whoever waits asks again.
 
 use crate::{
-    ActionHash, AgentPubKey, BatchProof, Bytes32, Bytes64, ChatInput, ChunkMore, EntryHash, RequestId, SignedReceipt,
+    ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, Bytes64, ChatInput, ChunkMore, EntryHash, RequestId,
+    SignedReceipt,
 };
 use holochain_serialized_bytes::prelude::*;
 
@@ -86,6 +87,8 @@ pub struct Ask {
     pub salt: Bytes32,
     /// Ed25519 key of the conversation.
     pub session_key: Bytes32,
+    /// What the receipt shall say of a later audit.
+    pub audit: AuditTerms,
     /// Signature by `session_key` over `verify::ask::canonical`.
     pub signature: Bytes64,
 }

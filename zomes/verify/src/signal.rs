@@ -3,7 +3,7 @@
 use crate::rules::bounds::{at_most, bytes_at_most, range};
 use crate::{chat, Breach};
 use ainonymous_types::{
-    limits, Ask, BatchProof, ChunkMore, Done, PeerSignal, Receipt, SendSignal, SignedReceipt, TokenChunk,
+    limits, Ask, AuditTerms, BatchProof, ChunkMore, Done, PeerSignal, Receipt, SendSignal, SignedReceipt, TokenChunk,
     TokenLogprobs, ToolCallPiece,
 };
 
@@ -15,7 +15,10 @@ pub fn encoded_bytes(len: usize) -> Result<(), Breach> {
 /// Whether a signal is within its bounds.
 pub fn bounds(signal: &PeerSignal) -> Result<(), Breach> {
     match signal {
-        PeerSignal::Ask(Ask { id: _, spec: _, input, salt: _, session_key: _, signature: _ }) => chat::bounds(input),
+        PeerSignal::Ask(Ask { id: _, spec: _, input, salt: _, session_key: _, audit, signature: _ }) => {
+            audit_terms(audit)?;
+            chat::bounds(input)
+        }
         PeerSignal::Tokens(chunk) => token_chunk(chunk),
         PeerSignal::Done(done) => end(done),
         PeerSignal::Refused { id: _, reason: _, detail } => {
@@ -47,8 +50,14 @@ pub fn receipt(signed: &SignedReceipt) -> Result<(), Breach> {
     range("completion_tokens", (*completion_tokens).into(), 0, limits::ANSWER_TOKENS_MAX.into(), "tokens")?;
     let finished_at = u64::try_from(*finished_at).unwrap_or(u64::MAX);
     range("finished_at", finished_at, 0, limits::TIMESTAMP_US_MAX, "microseconds")?;
-    range("audit.rate_ppm", audit.rate_ppm.into(), 0, limits::PPM_MAX.into(), "millionths")?;
-    range("audit.auditors_ppm", audit.auditors_ppm.into(), 0, limits::PPM_MAX.into(), "millionths")
+    audit_terms(audit)
+}
+
+/// Whether what is said of a later audit is within its bounds.
+pub fn audit_terms(audit: &AuditTerms) -> Result<(), Breach> {
+    let AuditTerms { challenge: _, rate_ppm, auditors_ppm } = audit;
+    range("audit.rate_ppm", (*rate_ppm).into(), 0, limits::PPM_MAX.into(), "millionths")?;
+    range("audit.auditors_ppm", (*auditors_ppm).into(), 0, limits::PPM_MAX.into(), "millionths")
 }
 
 /// Whether a proof is within its bounds.

@@ -5,15 +5,16 @@
 
 pub mod audit;
 
+use crate::audit::grant;
 use crate::canonical::Encoder;
 use crate::judge::{self, Header, NewLink, Records, Refusal};
 use crate::network::{self, Network};
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
 use crate::{ask, buckets, chat, chunks, commit, invite, link, merkle, receipt, signal, Breach};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AnyLinkableHash, BatchProof, Bytes32, ChatInput, ChunkMore, DnaHash, EntryHash,
-    InviteTerms, LinkClaim, LinkProof, NetworkKind, NetworkProperties, PeerSignal, Place, Receipt, ReceiptBatch,
-    RequestId, Revocation, SignedReceipt, TimestampUs, Topic, NETWORK_VERSION,
+    ActionHash, AgentPubKey, AnyLinkableHash, AuditTerms, BatchProof, Bytes32, ChatInput, ChunkMore, DnaHash,
+    EntryHash, InviteTerms, LinkClaim, LinkProof, NetworkKind, NetworkProperties, PeerSignal, Place, Receipt,
+    ReceiptBatch, RequestId, Revocation, SignedReceipt, TimestampUs, Topic, NETWORK_VERSION,
 };
 use holochain_serialized_bytes::{decode, encode};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
@@ -101,13 +102,23 @@ pub struct OutputCase {
 }
 
 /// `ask.canonical`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct AskCase {
     pub id: RequestId,
     pub spec: EntryHash,
     pub commitment: Bytes32,
     pub session_key: Bytes32,
+    pub audit: AuditTerms,
+}
+
+/// `grant.canonical`.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct GrantCase {
+    pub signed: SignedReceipt,
+    pub auditor: Option<AgentPubKey>,
+    pub until: TimestampUs,
 }
 
 /// `receipt.in_batch`.
@@ -266,7 +277,12 @@ pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, Stri
         "commit.input" => from_json(with).and_then(|c: InputCase| to_json(&commit::input(&c.salt, &c.input))),
         "commit.output" => from_json(with).and_then(|c: OutputCase| to_json(&output(&c))),
         "ask.canonical" => {
-            from_json(with).map(|c: AskCase| hexed(&ask::canonical(&c.id, &c.spec, &c.commitment, &c.session_key)))
+            let bytes = |c: AskCase| ask::canonical(&c.id, &c.spec, &c.commitment, &c.session_key, &c.audit);
+            from_json(with).map(|c| hexed(&bytes(c)))
+        }
+        "grant.canonical" => {
+            let bytes = |c: GrantCase| grant::canonical(&c.signed, c.auditor.as_ref(), c.until);
+            from_json(with).map(|c| hexed(&bytes(c)))
         }
         "receipt.canonical" => from_json(with).map(|c: Receipt| hexed(&receipt::canonical(&c))),
         "receipt.leaf" => from_json(with).and_then(|c: SignedReceipt| to_json(&receipt::leaf(&c))),

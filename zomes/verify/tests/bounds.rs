@@ -193,6 +193,7 @@ fn the_largest_question_fits_into_a_signal_and_into_a_request() {
         input: ChatInput { stop: vec!["x".repeat(limits::STOP_BYTES_MAX); limits::STOP_STRINGS_MAX], ..full },
         salt: Bytes32([0; 32]),
         session_key: Bytes32([0; 32]),
+        audit: AuditTerms::default(),
         signature: Bytes64([0; 64]),
     };
     let bytes = encoded(&posted) + limits::SEALED_BYTES_MIN;
@@ -254,6 +255,7 @@ fn signal_bytes() -> Vec<u8> {
         input: question("hello".into(), 2),
         salt: Bytes32([0; 32]),
         session_key: Bytes32([0; 32]),
+        audit: AuditTerms::default(),
         signature: Bytes64([0; 64]),
     }))
     .unwrap()
@@ -272,7 +274,7 @@ proptest! {
         if let Ok(PeerSignal::Ask(ask)) = holochain_serialized_bytes::decode::<_, PeerSignal>(&bytes) {
             let _ = chat::bounds(&ask.input);
             let commitment = commit::input(&ask.salt, &ask.input);
-            ask::canonical(&ask.id, &ask.spec, &commitment, &ask.session_key);
+            ask::canonical(&ask.id, &ask.spec, &commitment, &ask.session_key, &ask.audit);
         }
     }
 
@@ -367,6 +369,7 @@ fn typical_entries_stay_small() {
         input: question("x".repeat(100), 1),
         salt: Bytes32([0; 32]),
         session_key: Bytes32([0; 32]),
+        audit: AuditTerms::default(),
         signature: Bytes64([0; 64]),
     };
     let sealed = encoded(&posted) + limits::SEALED_BYTES_MIN;
@@ -381,7 +384,7 @@ fn typical_entries_stay_small() {
     let sizes = [
         ("model spec", encoded(&spec), 310),
         ("capability", encoded(&capability), 266),
-        ("request of 100 bytes", encoded(&request(sealed)), 790),
+        ("request of 100 bytes", encoded(&request(sealed)), 870),
         ("receipt batch", encoded(&batch), 245),
     ];
     for (what, size, most) in sizes {

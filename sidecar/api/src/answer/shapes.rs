@@ -122,6 +122,8 @@ pub(crate) fn extension(head: &AnswerHead, done: &AnswerDone) -> Value {
         "receipt": done.receipt.as_ref().map(SignedReceiptView::from),
         // Who has said the beginning and is gone: the receipt speaks of the tokens behind theirs.
         "begun_by": done.begun_by.iter().map(begun).collect::<Vec<_>>(),
+        // Critical questions: who agreed, and who did not.
+        "agreement": done.agreement,
     })
 }
 

@@ -13,8 +13,8 @@ use crate::ApiError;
 use ainonymous_node::request::{Adjust, Message, Role};
 use ainonymous_node::{Demands, Hiding, Kinship, Price, Question, Region, Route};
 use ainonymous_types::limits::{
-    ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, MODEL_NAME_BYTES_MAX, PROMPT_BYTES_MAX, QUANTIZATION_BYTES_MAX,
-    STOP_BYTES_MAX, STOP_STRINGS_MAX,
+    AGREEMENT_ANSWERS_MAX, ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, MODEL_NAME_BYTES_MAX, PROMPT_BYTES_MAX,
+    QUANTIZATION_BYTES_MAX, STOP_BYTES_MAX, STOP_STRINGS_MAX,
 };
 use ainonymous_types::AgentPubKey;
 use serde_json::Value;
@@ -121,8 +121,15 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
     // Credits for a million parameter-tokens; counted in thousandths.
     let max_price = own.number("max_price", 0.0, Price::MAX.0 as f64 / 1e3)?;
     let price_max = max_price.map(|credits| Price((f64::from(credits) * 1e3).round() as u64));
-    own.none_left("route, provider, only, no_routers, hide, region, known, max_price")?;
-    let demands = Demands { no_further_than, no_routers, region, price_max };
+    let most = i64::try_from(AGREEMENT_ANSWERS_MAX).unwrap_or(i64::MAX);
+    let critical = own.integer("critical", 1, most)?;
+    own.none_left("route, provider, only, no_routers, hide, region, known, max_price, critical")?;
+    let answers = critical.and_then(|answers| u32::try_from(answers).ok()).unwrap_or(1);
+    if answers > 1 && (provider.is_some() || matches!(route, Route::Local | Route::Posted)) {
+        let contradicts = "asks several providers at once: it contradicts provider, and the routes local and posted";
+        return Err(ApiError::invalid("ainonymous.critical", contradicts));
+    }
+    let demands = Demands { no_further_than, no_routers, region, price_max, answers };
     Ok(Wanted { route, provider, demands, hide, known })
 }
 

@@ -247,6 +247,8 @@ pub(super) fn done(finish: FinishReason) -> Result<AnswerEvent, AskError> {
         provider_first_token_us: 30_500,
         route: Route::Signals,
         receipt: Some(signed_receipt()),
+        tokens: vec![1, 2, 3],
+        agreement: None,
     })))
 }
 
@@ -375,6 +377,11 @@ impl Backend for Scripted {
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
         let checked = wait >= Duration::from_secs(1);
         (id == ID).then(|| ReceiptState { id, batch: Some(request_action()), checked, problem: None })
+    }
+
+    async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)> {
+        let known = id == RequestId([0xab; 16]);
+        known.then(|| ("{ \"format\": \"a file\" }".to_owned(), open.then_some("audit_window_closed")))
     }
 
     async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError> {

@@ -16,7 +16,8 @@ use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_engine::Question;
 use ainonymous_types::{
     limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditQuery, AuditReport, AuditSubject,
-    BatchProof, Bytes32, Calibration, Evidence, Outcome, ProviderRecord, ReplayLeaf, RequestId, Role, SpecRef, Standing,
+    BatchProof, Bytes32, Calibration, Evidence, Outcome, ProviderRecord, ReplayLeaf, RequestId, Role, SpecRef,
+    Standing,
 };
 use ainonymous_verify::audit::{calibration, evidence, leaf};
 use std::time::Duration;
@@ -68,9 +69,11 @@ fn jittered(every: Duration) -> Duration {
 async fn once(node: &Node, conductor: &Conductor) -> Result<(), Nothing> {
     let offer = conductor.get_my_capability().await?;
     let is_auditor = |offer: &ProviderRecord| offer.capability.roles.contains(&Role::Auditor);
-    let offer = offer.filter(is_auditor).ok_or(Nothing::ToAudit("the network does not know yet that this node audits"))?;
+    let offer =
+        offer.filter(is_auditor).ok_or(Nothing::ToAudit("the network does not know yet that this node audits"))?;
     node.inner.directory.refresh_listing(node).await;
-    let candidate = drawn(node, &conductor.agent()).ok_or(Nothing::ToAudit("nobody serves a model that this node has"))?;
+    let candidate =
+        drawn(node, &conductor.agent()).ok_or(Nothing::ToAudit("nobody serves a model that this node has"))?;
     let id = ask(node, &candidate).await?;
     audit(node, conductor, &offer, id).await
 }
@@ -167,7 +170,8 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
         None => None,
     };
     let judged = own::judge(case.root(), &computed, &opening, own_table.as_ref());
-    let report = report(&case, &judged, opening, computed.leaves, Promised { commit, table, before }, &conductor.agent());
+    let report =
+        report(&case, &judged, opening, computed.leaves, Promised { commit, table, before }, &conductor.agent());
     let standing = report.standing.clone();
     let action = conductor.create_audit_report(report).await?;
     let made = own::made(&case, &judged, "canary", Some(&action));
@@ -181,7 +185,7 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
 /// Where the receipt stands, as soon as that was checked.
 async fn published(node: &Node, id: RequestId) -> Option<BatchProof> {
     node.inner.receipts.wait_for(id, PUBLISHED_MAX).await.filter(|state| state.checked)?;
-    node.inner.store.asked(id).ok().flatten()?.answer?.proof
+    Some(node.inner.store.asked(id).ok().flatten()?.answer?.batch?.proof())
 }
 
 /// What a report is bound to.

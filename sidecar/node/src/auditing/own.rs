@@ -10,7 +10,8 @@ use crate::opening::{self, OpenError};
 use crate::AuditMade;
 use ainonymous_engine::LLAMA_BUILD;
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, ModelSpec, OpenedLeaf, Outcome, RequestId, SpecRef, Verdict,
+    ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, ModelSpec, OpenedLeaf, Outcome, RequestId, SpecRef,
+    Verdict,
 };
 use ainonymous_verify::audit::{calibration, draw, statistics};
 use ainonymous_verify::receipt;

@@ -58,6 +58,7 @@ pub(crate) async fn replay(
     let mut replay = loaded.engine.replay(ReplayQuestion { question, answer, kv_type: Some(kv_type) }).await?;
     let cut = ends && replay.positions.last().is_some_and(|last| last.expected != NOTHING);
     replay.positions.truncate(tokens.len());
-    let leaves = evidence::replayed(salt, tokens, &replay).map_err(|_| EngineError::InputOutOfBounds { bound: "ANSWER_TOKENS_MAX".into() })?;
+    let leaves = evidence::replayed(salt, tokens, &replay)
+        .map_err(|_| EngineError::InputOutOfBounds { bound: "ANSWER_TOKENS_MAX".into() })?;
     Ok(Computed { leaves, cut })
 }

@@ -4,9 +4,7 @@
 //! knows the model by. Whatever it says is judged by the rules for everybody's calibrations before anything follows from it.
 
 use crate::NodeError;
-use ainonymous_types::{
-    ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, ModelSpec, SpecRef,
-};
+use ainonymous_types::{ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, ModelSpec, SpecRef};
 use ainonymous_verify::audit::calibration;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -126,8 +124,15 @@ mod tests {
     use serde_json::{json, Value};
 
     fn file() -> Value {
-        let found = |delta: u32| Statistics { tokens: 32, delta_sum: delta, delta_window: delta, delta_position: delta, ..Statistics::default() };
-        let (honest, cheats): (Vec<_>, Vec<_>) = ((0..3_500).map(|n| found(n % 9)).collect(), (0..300).map(|n| found(100 + n % 90)).collect());
+        let found = |delta: u32| Statistics {
+            tokens: 32,
+            delta_sum: delta,
+            delta_window: delta,
+            delta_position: delta,
+            ..Statistics::default()
+        };
+        let (honest, cheats): (Vec<_>, Vec<_>) =
+            ((0..3_500).map(|n| found(n % 9)).collect(), (0..300).map(|n| found(100 + n % 90)).collect());
         json!({
             "version": VERSION, "model": "m.gguf", "gguf_hash": "11".repeat(32), "kv_type": "f16", "sampler_version": 2,
             "build": "b1", "prover": "cpu-a", "verifier": "cpu-b", "data": "22".repeat(32),

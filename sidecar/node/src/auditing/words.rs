@@ -57,13 +57,56 @@ const OPENINGS: [&str; 16] = [
     "List pros and cons of {}.",
 ];
 const TOPICS: [&str; 40] = [
-    "the sea", "bread", "bicycles", "Rome", "winter", "the moon", "rivers", "a good breakfast", "chess", "clouds", "Paris",
-    "bees", "old maps", "the number zero", "gardens", "trains", "music", "salt", "the colour blue", "libraries", "dogs",
-    "volcanoes", "tea", "bridges", "sleep", "glass", "the wind", "football", "cats", "coffee", "mirrors", "an island",
-    "the alphabet", "light", "iron", "markets", "swimming", "the stars", "paper", "a small town",
+    "the sea",
+    "bread",
+    "bicycles",
+    "Rome",
+    "winter",
+    "the moon",
+    "rivers",
+    "a good breakfast",
+    "chess",
+    "clouds",
+    "Paris",
+    "bees",
+    "old maps",
+    "the number zero",
+    "gardens",
+    "trains",
+    "music",
+    "salt",
+    "the colour blue",
+    "libraries",
+    "dogs",
+    "volcanoes",
+    "tea",
+    "bridges",
+    "sleep",
+    "glass",
+    "the wind",
+    "football",
+    "cats",
+    "coffee",
+    "mirrors",
+    "an island",
+    "the alphabet",
+    "light",
+    "iron",
+    "markets",
+    "swimming",
+    "the stars",
+    "paper",
+    "a small town",
 ];
 const ENDINGS: [&str; 8] = [
-    "", "", "", " Keep it short.", " Thanks!", " I know little about it.", " Please be precise.", " In plain words, please.",
+    "",
+    "",
+    "",
+    " Keep it short.",
+    " Thanks!",
+    " I know little about it.",
+    " Please be precise.",
+    " In plain words, please.",
 ];
 
 /// A question out of dice.
@@ -76,10 +119,11 @@ pub(crate) fn question(shapes: &Shapes, dice: &[u8; 32]) -> ChatInput {
     let text = format!("{}{}", OPENINGS[opening].replace("{}", TOPICS[topic]), ENDINGS[ending]);
     let seed = u64::from_le_bytes([dice[12], dice[13], dice[14], dice[15], dice[16], dice[17], dice[18], dice[19]]);
     let seed = seed & SEED_MAX;
-    let shape = shapes.0.get(roll(20, shapes.0.len())).copied().unwrap_or_else(|| Shape {
-        sampling: common(roll(24, 4)),
-        max_tokens: BOUNDS[roll(28, BOUNDS.len())],
-    });
+    let shape = shapes
+        .0
+        .get(roll(20, shapes.0.len()))
+        .copied()
+        .unwrap_or_else(|| Shape { sampling: common(roll(24, 4)), max_tokens: BOUNDS[roll(28, BOUNDS.len())] });
     ChatInput {
         messages: vec![ChatMessage::new(ChatRole::User, text)],
         sampling: Sampling { seed, ..shape.sampling },

@@ -14,15 +14,18 @@ pub struct Demands {
     pub region: Option<Region>,
     /// Only those who take no more; whoever does not say is not asked.
     pub price_max: Option<Price>,
+    /// So many of them shall answer the same question, so that their answers can be compared; usually one.
+    pub answers: u32,
 }
 
 impl Demands {
     /// Anybody will do.
-    pub const NONE: Self = Self { no_further_than: Kinship::Public, no_routers: false, region: None, price_max: None };
+    pub const NONE: Self =
+        Self { no_further_than: Kinship::Public, no_routers: false, region: None, price_max: None, answers: 1 };
 
     /// The first demand that this candidate is known to miss.
     pub(super) fn missed_by(&self, candidate: &Candidate<'_>) -> Option<Demand> {
-        let Self { no_further_than, no_routers, region, price_max } = *self;
+        let Self { no_further_than, no_routers, region, price_max, answers: _ } = *self;
         if candidate.kinship > no_further_than {
             return Some(Demand::Kinship(no_further_than));
         }

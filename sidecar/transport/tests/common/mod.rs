@@ -39,6 +39,7 @@ pub fn ask(text: &str) -> Ask {
         input: ChatInput { messages, sampling: Sampling::default(), max_tokens: 0, stop: vec![], more: None },
         salt: Bytes32([2; 32]),
         session_key: Bytes32([3; 32]),
+        audit: AuditTerms::default(),
         signature: Bytes64([4; 64]),
     }
 }

@@ -152,6 +152,9 @@ describe("a provider that breaks the protocol", () => {
     ["another session", { session_key: filled(32, 1) }],
     ["another answer", { output: filled(32, 1) }],
     ["other tokens", { completion_tokens: 7 }],
+    ["another secret", { audit: { ...ask.audit, challenge: filled(32, 1) } }],
+    ["more audits", { audit: { ...ask.audit, rate_ppm: 1 } }],
+    ["more auditors", { audit: { ...ask.audit, auditors_ppm: 1 } }],
   ])("is named when its receipt is about %s", (_, change) => {
     const effects = feed(start(), provider.answer(ask, texts, change));
     expect(failureOf(effects)).toMatchObject({ code: "broken" });

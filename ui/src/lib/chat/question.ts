@@ -2,7 +2,7 @@
 // believed only if the receipt fits what was received. The twin of `sidecar/protocol/src/asking.rs`.
 // Pure: no clock, no dice, no sockets. Time is passed in, effects are handed out.
 import { limits } from "../generated/types";
-import type { Done, PeerSignal, TokenChunk } from "../generated/types";
+import type { AuditTerms, Done, PeerSignal, TokenChunk } from "../generated/types";
 import { equal } from "../verify/bytes";
 import { Output } from "../verify/commit";
 import { isSigned } from "../verify/receipt";
@@ -17,6 +17,8 @@ export interface Asked {
   readonly sessionKey: Uint8Array;
   readonly salt: Uint8Array;
   readonly commitment: Uint8Array;
+  /** What the receipt must say of a later audit. */
+  readonly audit: AuditTerms;
   /** 0 means no bound but the context. */
   readonly maxTokens: number;
 }
@@ -209,6 +211,7 @@ export class Question {
     if (!equal(receipt.session_key, this.#asked.sessionKey) || !equal(receipt.input, this.#asked.commitment)) {
       return "Its receipt is about another question.";
     }
+    if (!isSame(receipt.audit, this.#asked.audit)) return "Its receipt says something else of an audit than was asked.";
     if (receipt.completion_tokens !== this.#output.tokenCount) return "Its receipt counts other tokens than it sent.";
     if (!equal(receipt.output, this.#output.finish())) return "Its receipt is about another answer.";
     if (!isSigned(done.receipt)) return "Its receipt is not signed by it.";
@@ -224,4 +227,10 @@ export class Question {
     this.#ended = true;
     this.#waiting.clear();
   }
+}
+
+function isSame(one: AuditTerms, other: AuditTerms): boolean {
+  return (
+    equal(one.challenge, other.challenge) && one.rate_ppm === other.rate_ppm && one.auditors_ppm === other.auditors_ppm
+  );
 }

@@ -215,7 +215,7 @@ describe("asking", () => {
     expect(events[4]).toMatchObject({ statement: { completionTokens: 2, firstTokenMs: 40, tokensPerS: 1_000 } });
     const [sent] = asks() as [Ask];
     const commitment = commit.input(sent.salt, sent.input);
-    const bytes = askBytes.canonical(sent.id, sent.spec, commitment, sent.session_key);
+    const bytes = askBytes.canonical(sent.id, sent.spec, commitment, sent.session_key, sent.audit);
     expect(verify(sent.session_key, bytes, sent.signature)).toBe(true);
     expect(conductor.sent.filter(({ signal }) => signal.type === "cancel")).toEqual([]);
   });

@@ -209,15 +209,17 @@ export class ConductorBackend implements ChatBackend {
     const salt = random(32);
     const spec = model?.spec.entry ?? new Uint8Array(39);
     const commitment = commit.input(salt, options.input);
-    const signature = sign(key, askBytes.canonical(id, spec, commitment, key.publicKey));
+    // The page asks for no audit: its secret is nobody's but its own, and gone with the question.
+    const audit = { challenge: askBytes.challenge(random(32)), rate_ppm: 0, auditors_ppm: 0 };
+    const signature = sign(key, askBytes.canonical(id, spec, commitment, key.publicKey, audit));
     return {
       asked: {
-        id, spec, salt, commitment,
+        id, spec, salt, commitment, audit,
         provider: provider.agent,
         sessionKey: key.publicKey,
         maxTokens: options.input.max_tokens,
       },
-      ask: { id, spec, salt, signature, input: options.input, session_key: key.publicKey },
+      ask: { id, spec, salt, audit, signature, input: options.input, session_key: key.publicKey },
     };
   }
 

@@ -482,6 +482,8 @@ export type Ask = {
   salt: Uint8Array,
   /** Ed25519 key of the conversation. */
   session_key: Uint8Array,
+  /** What the receipt shall say of a later audit. */
+  audit: AuditTerms,
   /** Signature by `session_key` over `verify::ask::canonical`. */
   signature: Uint8Array,
 };
@@ -633,6 +635,8 @@ export type PostedQuestion = {
   salt: Uint8Array,
   /** Ed25519 key of the conversation. */
   session_key: Uint8Array,
+  /** What the receipt shall say of a later audit. */
+  audit: AuditTerms,
   /** Signature by `session_key` over `verify::ask::canonical`. */
   signature: Uint8Array,
 };

@@ -43,6 +43,7 @@ export class TestProvider {
       sessionKey: ask.session_key,
       salt: ask.salt,
       commitment: commit.input(ask.salt, ask.input),
+      audit: ask.audit,
       maxTokens: ask.input.max_tokens,
     };
   }
@@ -65,7 +66,7 @@ export class TestProvider {
       completion_tokens: texts.length,
       finish: "stop" as FinishReason,
       finished_at: 1_700_000_000_000_000,
-      audit: { challenge: filled(32, 0), rate_ppm: 0, auditors_ppm: 0 },
+      audit: ask.audit,
       ...change,
     };
     const done: Done = {
@@ -150,6 +151,7 @@ export function testAsk(max_tokens = 0): Ask {
     },
     salt: filled(32, 2),
     session_key: session.publicKey,
+    audit: { challenge: filled(32, 4), rate_ppm: 0, auditors_ppm: 0 },
     signature: filled(64, 0),
   };
 }

@@ -1,7 +1,7 @@
 // The golden vectors that Rust and wasm are held to, run through the twins here.
 import { describe, expect, it } from "vitest";
 import { readLocalSignal } from "../conductor/signals";
-import type { BatchProof, ChatInput, ChunkMore, Receipt, ReceiptBatch, SignedReceipt } from "../generated/types";
+import type { AuditTerms, BatchProof, ChatInput, ChunkMore, Receipt, ReceiptBatch, SignedReceipt } from "../generated/types";
 import { filled } from "../testing/provider";
 import * as ask from "./ask";
 import { fromHex, toHex } from "./bytes";
@@ -37,8 +37,8 @@ const operations: Record<string, (input: never) => string | boolean> = {
     output.push(c.tokens, c.text, c.more);
     return hexed(output.finish());
   },
-  "ask.canonical": (c: { id: Uint8Array; spec: Uint8Array; commitment: Uint8Array; session_key: Uint8Array }) =>
-    hexed(ask.canonical(c.id, c.spec, c.commitment, c.session_key)),
+  "ask.canonical": (c: { id: Uint8Array; spec: Uint8Array; commitment: Uint8Array; session_key: Uint8Array; audit: AuditTerms }) =>
+    hexed(ask.canonical(c.id, c.spec, c.commitment, c.session_key, c.audit)),
   "receipt.canonical": (c: Receipt) => hexed(receipt.canonical(c)),
   "receipt.leaf": (c: SignedReceipt) => hexed(receipt.leaf(c)),
   "receipt.in_batch": (c: { signed: SignedReceipt; proof: BatchProof; batch: ReceiptBatch }) =>

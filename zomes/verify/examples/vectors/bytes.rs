@@ -3,7 +3,7 @@
 use super::fixtures::{agent, b32, batch, chat, entry_hash, everything, receipt, spoken, with};
 use super::{computed, stated};
 use ainonymous_types::*;
-use ainonymous_verify::vectors::{AskCase, BatchCase, File, InputCase, LeavesCase, OutputCase, PathCase};
+use ainonymous_verify::vectors::{AskCase, BatchCase, File, GrantCase, InputCase, LeavesCase, OutputCase, PathCase};
 use ainonymous_verify::{commit, merkle as tree, receipt as statement};
 
 pub(crate) fn commitments() -> File {
@@ -24,7 +24,9 @@ pub(crate) fn commitments() -> File {
         spec: entry_hash(20),
         commitment: commit::input(&b32(9), &chat()),
         session_key: b32(0x51),
+        audit: AuditTerms { challenge: b32(0x53), rate_ppm: 20_000, auditors_ppm: 200_000 },
     };
+    let unaudited = AskCase { audit: AuditTerms::default(), ..ask.clone() };
     let minimal = ChatInput {
         messages: vec![ChatMessage::new(ChatRole::User, "hi")],
         sampling: Sampling { temperature_milli: 0, top_p_milli: 1_000, min_p_milli: 0, top_k: 0, seed: 0 },
@@ -80,6 +82,7 @@ pub(crate) fn commitments() -> File {
         said("another call", &[818, 5279], "It rains.", Some(with(spoken(), |m| m.tool_calls[0].index = 1))),
         output("beyond ASCII", &[u32::MAX], "Zu\u{308}rich \u{1f1e8}\u{1f1ed}"),
         computed("what the session key signs", "ask.canonical", &ask),
+        computed("the same without an audit", "ask.canonical", &unaudited),
     ];
     File {
         about: "Commitments to questions and answers, and what a session key signs.".into(),
@@ -104,6 +107,7 @@ pub(crate) fn receipts() -> File {
             b.count = 5;
         }),
     };
+    let granted = |auditor| GrantCase { signed: receipt(1), auditor, until: 1_700_000_600_000_000 };
     let proof = |name: &str, case: BatchCase, expected: &str| stated(name, "receipt.in_batch", &case, expected);
     let cases = vec![
         computed("a receipt", "receipt.canonical", &receipt(1).receipt),
@@ -112,6 +116,8 @@ pub(crate) fn receipts() -> File {
         computed("another provider", "receipt.canonical", &with(receipt(1), |r| r.receipt.provider = agent(1)).receipt),
         computed("its leaf", "receipt.leaf", &receipt(1)),
         computed("the signature counts", "receipt.leaf", &with(receipt(1), |r| r.signature = Bytes64([0; 64]))),
+        computed("the requester may see its fingerprint", "grant.canonical", &granted(None)),
+        computed("an auditor may see it", "grant.canonical", &granted(Some(agent(3)))),
         proof("first of five", in_batch(0), "ok"),
         proof("last of five", in_batch(4), "ok"),
         proof("a receipt that is not in the batch", with(in_batch(2), |c| c.signed = receipt(9)), "proof_mismatch"),

@@ -138,6 +138,7 @@ fn signals() -> Vec<Case> {
             input: with(chat(), |c| spoil(c)),
             salt: Bytes32([9; 32]),
             session_key: Bytes32([8; 32]),
+            audit: AuditTerms { challenge: Bytes32([6; 32]), rate_ppm: limits::PPM_MAX, auditors_ppm: limits::PPM_MAX },
             signature: Bytes64([7; 64]),
         })
     };

@@ -21,12 +21,12 @@ pub fn leaves(secret: &Bytes32, tokens: &[u32], positions: &[Position]) -> Resul
         return Err(Breach::HashMismatch { what: "positions" });
     }
     let windows = tokens.chunks(FINGERPRINT_WINDOW_TOKENS).zip(positions.chunks(FINGERPRINT_WINDOW_TOKENS));
-    windows
-        .zip(0u32..)
-        .map(|((tokens, positions), index)| {
-            Ok(OpenedLeaf { salt: salt(secret, index), tokens: tokens.into(), body: fingerprint::encode(positions)? })
-        })
-        .collect()
+    windows.zip(0u32..).map(|((tokens, positions), index)| window(secret, index, tokens, positions)).collect()
+}
+
+/// One leaf of a fingerprint: a window of as many positions as tokens.
+pub fn window(secret: &Bytes32, index: u32, tokens: &[u32], positions: &[Position]) -> Result<OpenedLeaf, Breach> {
+    Ok(OpenedLeaf { salt: salt(secret, index), tokens: tokens.into(), body: fingerprint::encode(positions)? })
 }
 
 /// The hash of a provider's leaf.

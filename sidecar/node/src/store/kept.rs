@@ -1,0 +1,180 @@
+//! What is kept of questions and answers so that they can be checked later: by a provider of what it has answered, by a requester of
+//! what it was answered. Sealed, bounded in bytes and in time.
+
+use super::sealing::Sealer;
+use super::shelf::{Shelf, KEY_BYTES};
+use super::{decode, encode, Pending, Store};
+use crate::evidence::{AnswerKept, Asked};
+use crate::NodeError;
+use ainonymous_types::{limits, Bytes32, RequestId};
+use redb::{Database, ReadableDatabase, WriteTransaction};
+
+/// All that a provider keeps of answers, in bytes on disk.
+const ANSWERED_BYTES_MAX: u64 = 256 << 20;
+/// All that a requester keeps of answers, in bytes on disk.
+const ASKED_BYTES_MAX: u64 = 128 << 20;
+/// A requester keeps an answer for so long: a week, in microseconds.
+const ASKED_US_MAX: i64 = 7 * 24 * 3600 * 1_000_000;
+/// The largest that is kept of one answer: the largest question, and a fingerprint of some hundred thousand tokens.
+pub(crate) const KEPT_BYTES_MAX: usize = 2 * limits::QUESTION_BYTES_MAX;
+
+const ANSWERED: Shelf = Shelf::new(
+    ["answers_kept", "answers_kept_order", "answers_kept_bytes"],
+    ANSWERED_BYTES_MAX,
+    limits::AUDIT_WINDOW_US,
+);
+const ASKED: Shelf = Shelf::new(["asked_kept", "asked_kept_order", "asked_kept_bytes"], ASKED_BYTES_MAX, ASKED_US_MAX);
+
+/// What a provider keeps of one answer, encoded: so that its size is known before the receipt is signed.
+pub(crate) struct EncodedAnswer(Vec<u8>);
+
+impl EncodedAnswer {
+    /// None if it is larger than what is kept.
+    pub(crate) fn of(kept: &AnswerKept) -> Option<Self> {
+        Some(encode(kept)).filter(|bytes| bytes.len() <= KEPT_BYTES_MAX).map(Self)
+    }
+}
+
+impl Store {
+    /// Keeps a receipt before it is handed out and, in the same step, what opens its fingerprint; `leaf` is the receipt's.
+    pub(crate) fn put_pending(
+        &self,
+        pending: &Pending,
+        answer: Option<(Bytes32, EncodedAnswer)>,
+        now_us: i64,
+    ) -> Result<(), NodeError> {
+        let sealed = answer.and_then(|(leaf, EncodedAnswer(bytes))| Some((leaf, self.seal(b"answer", &leaf, bytes)?)));
+        self.with(|db| {
+            let write = db.begin_write()?;
+            write.open_table(super::PENDING)?.insert(&pending.id.0, encode(pending).as_slice())?;
+            if let Some((leaf, sealed)) = &sealed {
+                ANSWERED.put(&write, &leaf.0, sealed, now_us)?;
+            }
+            write.commit()?;
+            Ok(())
+        })
+    }
+
+    /// What opens the fingerprint of a receipt with this leaf, if it is (still) here.
+    pub(crate) fn answer(&self, leaf: &Bytes32) -> Result<Option<AnswerKept>, NodeError> {
+        let sealed = self.with(|db| get(db, &ANSWERED, &leaf.0))?;
+        Ok(sealed.and_then(|sealed| decode(&self.sealer().open_row(&about(b"answer", &leaf.0), &sealed)?)))
+    }
+
+    /// Keeps what this node has asked and was answered, or that in place of what it kept of the same question.
+    pub(crate) fn put_asked(&self, asked: &Asked, now_us: i64) -> Result<(), NodeError> {
+        let (key, bytes) = (key_of(asked.id), encode(asked));
+        if bytes.len() > KEPT_BYTES_MAX {
+            return Ok(());
+        }
+        let Some(sealed) = self.seal(b"asked", &Bytes32(key), bytes) else { return Ok(()) };
+        self.with(|db| {
+            let write = db.begin_write()?;
+            ASKED.put(&write, &key, &sealed, now_us)?;
+            write.commit()?;
+            Ok(())
+        })
+    }
+
+    /// What this node has asked and was answered, if it is (still) here.
+    pub(crate) fn asked(&self, id: RequestId) -> Result<Option<Asked>, NodeError> {
+        let key = key_of(id);
+        let sealed = self.with(|db| get(db, &ASKED, &key))?;
+        Ok(sealed.and_then(|sealed| decode(&self.sealer().open_row(&about(b"asked", &key), &sealed)?)))
+    }
+
+    /// Lets go of what has been kept long enough.
+    pub(crate) fn forget_old(&self, now_us: i64) -> Result<(), NodeError> {
+        self.with(|db| {
+            let write = db.begin_write()?;
+            ANSWERED.make_room(&write, now_us)?;
+            ASKED.make_room(&write, now_us)?;
+            write.commit()?;
+            Ok(())
+        })
+    }
+
+    fn seal(&self, what: &[u8], key: &Bytes32, plain: Vec<u8>) -> Option<Vec<u8>> {
+        self.sealer().seal(&about(what, &key.0), plain)
+    }
+
+    fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+}
+
+/// The tables.
+pub(super) fn create(write: &WriteTransaction) -> Result<(), redb::Error> {
+    ANSWERED.create(write)?;
+    ASKED.create(write)
+}
+
+fn get(db: &Database, shelf: &Shelf, key: &[u8; KEY_BYTES]) -> Result<Option<Vec<u8>>, redb::Error> {
+    let read = db.begin_read()?;
+    let row = read.open_table(shelf.rows)?.get(key)?;
+    Ok(row.map(|bytes| bytes.value().to_vec()))
+}
+
+/// A row is sealed together with its name: it cannot stand for another.
+fn about(what: &[u8], key: &[u8; KEY_BYTES]) -> Vec<u8> {
+    [what, key.as_slice()].concat()
+}
+
+fn key_of(id: RequestId) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
+    key[..id.0.len()].copy_from_slice(&id.0);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::pending;
+    use ainonymous_types::{ChatInput, ChatMessage, ChatRole, OpenedLeaf};
+
+    const PROMPT: &str = "the words of the question";
+
+    fn kept() -> AnswerKept {
+        AnswerKept {
+            input: ChatInput { messages: vec![ChatMessage::new(ChatRole::User, PROMPT)], ..ChatInput::default() },
+            salt: Bytes32([1; 32]),
+            leaves: vec![OpenedLeaf { salt: Bytes32([2; 32]), tokens: vec![1, 2, 3], body: vec![7; 60] }],
+        }
+    }
+
+    fn put(store: &Store, n: u8, now_us: i64) {
+        let answer = EncodedAnswer::of(&kept()).unwrap();
+        store.put_pending(&pending(n), Some((Bytes32([n; 32]), answer)), now_us).unwrap();
+    }
+
+    #[test]
+    fn what_opens_a_receipt_survives_unread_and_leaves_when_its_window_closes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.redb");
+        {
+            let store = Store::open(&path).unwrap();
+            put(&store, 1, 0);
+            put(&store, 2, 1);
+        }
+        let disk = std::fs::read(&path).unwrap();
+        let words = PROMPT.as_bytes();
+        assert!(!disk.windows(words.len()).any(|some| some == words), "the question stands in the file");
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.answer(&Bytes32([1; 32])).unwrap(), Some(kept()));
+        assert_eq!(store.answer(&Bytes32([9; 32])).unwrap(), None);
+        assert_eq!(store.pending().unwrap().len(), 2);
+        store.forget_old(limits::AUDIT_WINDOW_US).unwrap();
+        assert_eq!(store.answer(&Bytes32([1; 32])).unwrap(), None);
+        assert_eq!(store.answer(&Bytes32([2; 32])).unwrap(), Some(kept()));
+        drop(store);
+        // Without the key it is noise.
+        std::fs::remove_file(dir.path().join("evidence.key")).unwrap();
+        assert_eq!(Store::open(&path).unwrap().answer(&Bytes32([2; 32])).unwrap(), None);
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_is_not_kept() {
+        let leaf = OpenedLeaf { salt: Bytes32([2; 32]), tokens: vec![], body: vec![7; KEPT_BYTES_MAX] };
+        assert!(EncodedAnswer::of(&AnswerKept { leaves: vec![leaf], ..kept() }).is_none());
+    }
+}
