@@ -301,12 +301,21 @@ fn an_honest_conductor_writes_no_lie_about_an_audit() {
 }
 
 #[test]
-fn peers_warrant_who_lies_about_an_audit() {
+fn peers_warrant_who_lies_about_what_is_audited() {
+    peers_warrant(&LIES[..3]);
+}
+
+#[test]
+fn peers_warrant_who_lies_about_what_was_found() {
+    peers_warrant(&LIES[3..]);
+}
+
+fn peers_warrant(lies: &[&str]) {
     run(async {
         let (happ, dir, server) = (happ().await, tempfile::tempdir().unwrap(), bootstrap().await);
         let bob = Bob::start(&happ, &dir.path().join("bob"), server.url()).await;
         // Each in a conductor of its own: whoever is warranted is blocked, and with it whatever else comes from there.
-        for kind in LIES {
+        for &kind in lies {
             let rogue = Rogue::start(&dir.path().join(kind), server.url(), false).await;
             let auditor = Auditor::of(&rogue, kind, &bob).await;
             auditor.sees(&bob).await;

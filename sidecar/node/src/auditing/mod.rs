@@ -148,7 +148,8 @@ impl Auditing {
     pub(crate) fn status(&self, node: &Node) -> AuditStatus {
         let providers = lock(&self.reputations).providers();
         let of = |provider: &AgentPubKey| {
-            let (counts, reputation) = (lock(&self.reputations).counts(provider), self.reputation(node, provider));
+            let counts = lock(&self.reputations).counts(provider);
+            let reputation = self.reputation(node, provider);
             ProviderAudits {
                 provider: provider.to_string(),
                 passed: counts.passed,
