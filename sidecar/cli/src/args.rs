@@ -197,6 +197,19 @@ pub(crate) struct Up {
     /// Tell peers that ask how quick and reliable other providers were to this node. It shows whom this node has asked lately.
     #[arg(long)]
     pub(crate) tell_reports: bool,
+    /// Audit others: ask providers of models that this node has questions of its own making, compute the answers again, and publish
+    /// what comes of it, question and answer included.
+    #[arg(long)]
+    pub(crate) audit: bool,
+    /// How often such a question is asked, on average, in seconds [default: 600].
+    #[arg(long, env = "AINONYMOUS_AUDIT_EVERY", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub(crate) audit_every_s: Option<u64>,
+    /// Do not compute answers of peers again, though this node has the model.
+    #[arg(long)]
+    pub(crate) no_self_audit: bool,
+    /// File of a calibration, by which audits are judged; can be given several times.
+    #[arg(long, env = "AINONYMOUS_CALIBRATION", value_name = "FILE", value_delimiter = ',')]
+    pub(crate) calibration: Vec<PathBuf>,
     /// How likely an audit of an answer to this node shall be, in millionths: providers sign that they know. Who audits sees question
     /// and answer, if this node shows them [default: 0, none but one's own].
     #[arg(long, env = "AINONYMOUS_AUDIT_RATE", value_name = "PPM", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]

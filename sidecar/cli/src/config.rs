@@ -59,6 +59,11 @@ pub(crate) struct Config {
     pub(crate) serve_only: Vec<String>,
     pub(crate) price: Option<Credits>,
     pub(crate) tell_reports: Option<bool>,
+    pub(crate) audit: Option<bool>,
+    pub(crate) audit_every_s: Option<u64>,
+    pub(crate) no_self_audit: Option<bool>,
+    #[serde(default)]
+    pub(crate) calibration: Vec<PathBuf>,
     pub(crate) audit_rate: Option<u32>,
     pub(crate) auditors_drawn: Option<u32>,
     pub(crate) forget_answers: Option<bool>,
@@ -104,6 +109,9 @@ impl Config {
         for relative in paths.into_iter().flatten() {
             *relative = folder.join(&*relative);
         }
+        for table in &mut config.calibration {
+            *table = folder.join(&*table);
+        }
         for model in config.serve.iter_mut().chain(&mut config.draft).filter(|model| is_path(model)) {
             *model = folder.join(&*model);
         }
@@ -120,6 +128,7 @@ impl Config {
         };
         within("audit_rate", self.audit_rate.map(u64::from), 0, limits::PPM_MAX.into())?;
         within("auditors_drawn", self.auditors_drawn.map(u64::from), 0, limits::PPM_MAX.into())?;
+        within("audit_every_s", self.audit_every_s, 1, 604_800)?;
         within("threads", self.threads.map(u64::from), 1, 1_024)?;
         within("context", self.context.map(u64::from), 32, 16_777_216)?;
         within("slots", self.slots.map(u64::from), 1, 64)?;
@@ -181,7 +190,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 50);
+        assert_eq!(known.len(), 56);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

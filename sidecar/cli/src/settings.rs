@@ -11,8 +11,8 @@ use ainonymous_conductor::{pack, ConductorError};
 use ainonymous_engine::QUEUE_MAX_DEFAULT;
 use ainonymous_models::{ModelError, ModelName};
 use ainonymous_node::{
-    Address, Audits, DraftOptions, GpuLayers, Habits, Library, Peers, Price, QuicOptions, Region, RouterOptions,
-    ServeOptions,
+    Address, AuditHabits, Audits, DraftOptions, GpuLayers, Habits, Library, Peers, Price, QuicOptions, Region,
+    RouterOptions, ServeOptions,
 };
 use ainonymous_types::{limits, AgentPubKey, Bytes32, DnaHash, KvType};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -153,6 +153,12 @@ impl Settings {
                 trusted_routers,
                 price: flags.price.or(config.price).map_or(Price(0), |credits| credits.0),
                 tell_reports: flags.tell_reports || config.tell_reports.unwrap_or(false),
+                audit: AuditHabits {
+                    not_own: flags.no_self_audit || config.no_self_audit.unwrap_or(false),
+                    role: flags.audit || config.audit.unwrap_or(false),
+                    every: flags.audit_every_s.or(config.audit_every_s).map(Duration::from_secs),
+                    tables: if flags.calibration.is_empty() { config.calibration.clone() } else { flags.calibration },
+                },
                 audits: Audits {
                     rate_ppm: flags.audit_rate.or(config.audit_rate).unwrap_or(0),
                     auditors_ppm: flags.auditors_drawn.or(config.auditors_drawn).unwrap_or(0),

@@ -148,6 +148,7 @@ fn status_lines(status: &Value) -> Vec<String> {
             lines.push(format!("         worker {}", confinement(confined, text(&sandbox["detail"]))));
         }
     }
+    lines.extend(audit_lines(&status["audits"]));
     let counter = |name: &str| thousands(status["counters"][name].as_f64().unwrap_or_default());
     lines.push(format!("asked    {}, answered {} for peers", counter("asked"), counter("answered")));
     lines.push(format!(
@@ -158,6 +159,28 @@ fn status_lines(status: &Value) -> Vec<String> {
     let memory = status["rss_bytes"].as_u64().map(|rss| format!(", {} memory", bytes(rss))).unwrap_or_default();
     let uptime = status["uptime_s"].as_u64().unwrap_or_default();
     lines.push(format!("up       {}{memory}, version {}", count(uptime, "second"), text(&status["version"])));
+    lines
+}
+
+/// A line for each provider whose answers were audited, and one if this node audits for all.
+fn audit_lines(audits: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    if audits["role"].as_bool().unwrap_or(false) {
+        let tables = audits["tables"].as_array().map_or(0, Vec::len) as u64;
+        lines.push(format!("auditor  asks and checks by {}", count(tables, "calibration")));
+    }
+    for of in audits["providers"].as_array().into_iter().flatten() {
+        let number = |name: &str| of[name].as_u64().unwrap_or_default();
+        let short: String = text(&of["provider"]).chars().take(12).collect();
+        let convicted = if of["convicted"].as_bool().unwrap_or(false) { ", convicted: not asked any more" } else { "" };
+        lines.push(format!(
+            "audits   {short}…  {} passed, {} failed, {} inconclusive; {:.0} % of its answers are audited{convicted}",
+            number("passed"),
+            number("failed"),
+            number("inconclusive"),
+            of["rate_percent"].as_f64().unwrap_or_default(),
+        ));
+    }
     lines
 }
 
@@ -187,6 +210,8 @@ mod tests {
             "models": [{ "id": "tiny-gemma:q8_0", "state": "ready", "info": { "sandbox":
                 { "network": true, "files": false, "privileges": true, "detail": "seccomp; not enforced: files (no Landlock)" } } }, { "id": "x", "state": "failed", "problem": "p", "hint": "h" }],
             "counters": { "asked": 1234 },
+            "audits": { "role": true, "tables": ["a"], "providers": [{ "provider": "uhCAk0123456789", "passed": 3, "failed": 1,
+                "inconclusive": 2, "convicted": true, "rate_percent": 41.5 }] },
         }));
         let all = lines.join("\n");
         for wanted in [
@@ -196,6 +221,8 @@ mod tests {
             "model    tiny-gemma:q8_0 ready, shared\n         worker cannot use network, privileges; could use files (seccomp; not \
              enforced: files (no Landlock))",
             "asked    1,234",
+            "auditor  asks and checks by 1 calibration",
+            "audits   uhCAk0123456…  3 passed, 1 failed, 2 inconclusive; 42 % of its answers are audited, convicted",
             "1 second, 200 MiB memory",
         ] {
             assert!(all.contains(wanted), "{wanted}\n{all}");

@@ -3,6 +3,7 @@
 //! Reads and signals run side by side; writes queue up, for concurrent commits to one chain fail in Holochain. A read
 //! that loses its connection is tried once more when it is back; a write is not: nobody knows whether it happened.
 
+use crate::audits::AUDIT_FUNCTIONS;
 use crate::conductor::Shared;
 use crate::link::{wire_text, LinkError, ZomeCall};
 use crate::session::{self, Session};
@@ -22,7 +23,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Payloads without a bound of their own are small.
-const SMALL_BYTES_MAX: usize = 64 << 10;
+pub(crate) const SMALL_BYTES_MAX: usize = 64 << 10;
 /// Room for what surrounds a prompt or a signal.
 const FRAME_BYTES_MAX: usize = 128 << 10;
 /// How long a read waits for a lost connection to come back.
@@ -52,11 +53,11 @@ enum Kind {
     Write,
 }
 
-const fn read(name: &'static str) -> Function {
+pub(crate) const fn read(name: &'static str) -> Function {
     Function { name, kind: Kind::Read, max_bytes: SMALL_BYTES_MAX }
 }
 
-const fn write(name: &'static str, max_bytes: usize) -> Function {
+pub(crate) const fn write(name: &'static str, max_bytes: usize) -> Function {
     Function { name, kind: Kind::Write, max_bytes }
 }
 
@@ -89,7 +90,11 @@ const CREATE_REVOCATION: Function = write("create_revocation", SMALL_BYTES_MAX);
 const SIGN_LINK: Function = read("sign_link");
 
 /// Everything that the sidecar calls: what it is granted when it attaches.
-pub(crate) const SIDECAR_FUNCTIONS: [Function; 26] = [
+pub(crate) fn sidecar_functions() -> impl Iterator<Item = Function> {
+    FUNCTIONS.into_iter().chain(AUDIT_FUNCTIONS)
+}
+
+const FUNCTIONS: [Function; 26] = [
     CREATE_MODEL_SPEC,
     GET_ALL_MODEL_SPECS,
     PUT_CAPABILITY,
@@ -255,7 +260,7 @@ impl Conductor {
     }
 
     /// Calls a function and decodes what it gives back.
-    async fn call<I, O>(&self, function: Function, input: &I) -> Result<O, ConductorError>
+    pub(crate) async fn call<I, O>(&self, function: Function, input: &I) -> Result<O, ConductorError>
     where
         I: Serialize + std::fmt::Debug,
         O: DeserializeOwned + std::fmt::Debug,
@@ -420,15 +425,15 @@ mod tests {
 
     #[test]
     fn every_function_is_granted_once() {
-        let names: HashSet<_> = SIDECAR_FUNCTIONS.iter().map(|f| f.name).collect();
-        assert_eq!(names.len(), SIDECAR_FUNCTIONS.len());
+        let names: HashSet<_> = sidecar_functions().map(|f| f.name).collect();
+        assert_eq!(names.len(), sidecar_functions().count());
         assert!(crate::UI_FUNCTIONS.iter().all(|f| names.contains(f)));
-        let writes = |name| SIDECAR_FUNCTIONS.iter().any(|f| f.name == name && f.kind == Kind::Write);
+        let writes = |name| sidecar_functions().any(|f| f.name == name && f.kind == Kind::Write);
         assert!(!crate::UI_FUNCTIONS.into_iter().any(writes), "a page never writes");
     }
 
     #[test]
     fn every_payload_fits_into_a_websocket_frame() {
-        assert!(SIDECAR_FUNCTIONS.iter().all(|f| f.max_bytes < 16 << 20));
+        assert!(sidecar_functions().all(|f| f.max_bytes < 16 << 20));
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod app;
+mod audits;
 #[cfg(feature = "embedded")]
 pub mod bootstrap;
 mod calls;

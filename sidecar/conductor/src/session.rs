@@ -1,7 +1,7 @@
 //! One unbroken time of being connected to a conductor, and where such times come from.
 
 use crate::app::{self, AppSpec};
-use crate::calls::SIDECAR_FUNCTIONS;
+use crate::calls::sidecar_functions;
 use crate::credentials::{app_interface, issue_token, Credentials};
 use crate::link::{AdminLink, AppLink, ADMIN_TIMEOUT};
 use crate::signals::SignalSource;
@@ -134,5 +134,5 @@ async fn connect_app(
 
 /// Credentials for every function that the sidecar calls.
 pub(crate) async fn grant(admin: &AdminLink, cell: &CellId) -> Result<Credentials, ConductorError> {
-    Credentials::grant(admin, cell, "ainonymous sidecar", SIDECAR_FUNCTIONS.iter().map(|f| f.name)).await
+    Credentials::grant(admin, cell, "ainonymous sidecar", sidecar_functions().map(|f| f.name)).await
 }

@@ -109,16 +109,22 @@ async fn announce(
 ) -> Result<Vec<Topic>, ConductorError> {
     let Offer { models: _, addresses, router } = offer;
     let loaded = node.inner.engines.loaded();
-    let info = loaded.first().map(|loaded| loaded.engine.info().clone()).filter(|_| node.inner.habits.share);
+    let first = loaded.first().map(|loaded| loaded.engine.info().clone());
+    let info = first.clone().filter(|_| node.inner.habits.share);
+    // Whoever audits names what computes: verdicts depend on it.
+    let audits = first.filter(|_| node.inner.auditing.has_role());
     let mut roles = Vec::new();
     roles.extend(info.as_ref().map(|_| Role::Provider));
     roles.extend(router.as_ref().map(|_| Role::Router));
+    roles.extend(audits.as_ref().map(|_| Role::Auditor));
     if roles.is_empty() {
         withdraw(conductor).await;
         return Ok(vec![]);
     }
-    let (backend, backend_detail) =
-        info.as_ref().map_or((Backend::Cpu, String::new()), |info| (info.backend, info.backend_detail.clone()));
+    let (backend, backend_detail) = info
+        .as_ref()
+        .or(audits.as_ref())
+        .map_or((Backend::Cpu, String::new()), |info| (info.backend, info.backend_detail.clone()));
     let mut served = Vec::new();
     for (slot, model) in offered.iter().take(limits::CAPABILITY_MODELS_MAX).filter(|_| info.is_some()) {
         let spec = conductor.create_model_spec(model.clone()).await?;

@@ -3,6 +3,7 @@
 //! Over a link where there is one, else by signals. The next provider is given the tokens that are there and goes on behind
 //! them (docs/adr/0017); the asker notices a change of provider by who signs the receipt, and by whom it says has begun.
 
+use crate::auditing;
 use crate::choosing::{self, Chosen};
 use crate::direct::{DirectWay, NoWay};
 use crate::directory::Candidate;
@@ -34,6 +35,24 @@ const SEARCH_MAX: Duration = Duration::from_secs(4);
 
 /// Asks. Returns when a provider has taken the question, or none will.
 pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
+    ask_for(node, request, Purpose::Own).await
+}
+
+/// The same for a question of an auditor's own making: who answers cannot tell the difference.
+pub(crate) async fn ask_canary(node: &Node, request: AskRequest) -> Result<AnswerStream, AskError> {
+    ask_for(node, request, Purpose::Canary).await
+}
+
+/// What a question is for. It changes what becomes of the answer here, and nothing that a peer could see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Somebody wants the answer.
+    Own,
+    /// It shall be audited and shown.
+    Canary,
+}
+
+async fn ask_for(node: &Node, request: AskRequest, purpose: Purpose) -> Result<AnswerStream, AskError> {
     let input = to_travel(&request.question)?;
     let conductor = node.conductor().ok_or_else(|| node.not_ready())?;
     let mut found = node.inner.directory.candidates(node, request.model.as_deref(), request.provider.as_ref()).await?;
@@ -76,6 +95,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         conductor,
         input,
         hide: request.hide,
+        purpose,
         started: Instant::now(),
         first_text: None,
         handed: Handed::default(),
@@ -137,6 +157,7 @@ pub(crate) struct Asker {
     conductor: Conductor,
     input: ChatInput,
     hide: Hiding,
+    purpose: Purpose,
     started: Instant,
     first_text: Option<Duration>,
     pub(crate) handed: Handed,
@@ -220,8 +241,9 @@ impl Asker {
             return Box::pin(std::future::ready(Err(Ended::Failed(AskError::NoWay { problem }))));
         };
         let (bytes, begun_by) = (Size::of(&input).bytes, handed.parts().to_vec());
-        let prepared = Prepared { started: *started, ..Prepared::new(input, &node.inner.habits.audits) };
         let Attempt { candidate, why, by, .. } = attempt;
+        let audits = node.inner.auditing.terms(&node, &candidate.agent);
+        let prepared = Prepared { started: *started, ..Prepared::new(input, &audits) };
         Box::pin(async move {
             let (ask, asked) = prepared.ask(&candidate);
             let mut head = AnswerHead {
@@ -405,6 +427,7 @@ impl Run<'_> {
                     Way::Signals { .. } => Route::Signals,
                 };
                 let begun_by = std::mem::take(&mut self.opened.begun_by);
+                let is_own = self.asker.purpose == Purpose::Own;
                 let (id, told_id) = (self.opened.id, self.asker.told.unwrap_or(self.opened.id));
                 let said = std::mem::take(&mut self.opened.said);
                 let tokens = said.tokens.clone();
@@ -413,6 +436,10 @@ impl Run<'_> {
                 opening::keep(&self.asker.node, &self.opened.kept);
                 let done = done(&answered, route, first_text, begun_by, tokens);
                 let Asker { node, conductor, input, handed, .. } = &*self.asker;
+                if is_own {
+                    node.inner.auditing.note_shape(input);
+                    auditing::on_answered(node, told_id);
+                }
                 let Opened { candidate, told, clock, first_word, .. } = &self.opened;
                 let outcome = Outcome::Answered {
                     // What is remembered of a provider is its own time, not that of those who were asked before it.

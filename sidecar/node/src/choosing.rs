@@ -226,7 +226,8 @@ pub(crate) async fn order(
     demands: &Demands,
     by_link: bool,
 ) -> Result<Vec<Chosen>, AskError> {
-    found.retain(|c| !node.inner.habits.peers.blocked.contains(&c.agent));
+    found
+        .retain(|c| !node.inner.habits.peers.blocked.contains(&c.agent) && !node.inner.auditing.is_convicted(&c.agent));
     found.truncate(choosing::CANDIDATES_MAX);
     if found.is_empty() {
         return Ok(vec![]);
@@ -363,6 +364,7 @@ fn with_knowledge<T>(
                 region: c.region,
                 own,
                 reported: known.reports.of(&c.spec.entry, &c.agent, now_us),
+                reputation: node.inner.auditing.reputation(node, &c.agent),
                 probed: probed.map(|(probed, _)| *probed),
                 asked_since: probed.map_or(0, |(_, asked)| *asked),
                 breaker: known.breakers.state(&c.agent, now_us),

@@ -44,6 +44,14 @@ pub enum NodeError {
     /// The socket for direct connections.
     #[error(transparent)]
     Transport(#[from] ConnectError),
+    /// A file of calibrations.
+    #[error("the calibration {path} cannot be used: {problem}")]
+    Calibration {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The node is not as far yet, or is stopping.
     #[error("the conductor is still starting")]
     NotReady,
@@ -60,6 +68,7 @@ impl NodeError {
             Self::DatabaseStopped { .. } => "database_stopped",
             Self::DataDirInUse { .. } => "data_dir_in_use",
             Self::Transport(e) => e.code(),
+            Self::Calibration { .. } => "calibration",
             Self::NotReady => "not_ready",
         }
     }
@@ -80,6 +89,7 @@ impl NodeError {
                 "free some space if the disk is full, then restart the node; nothing is lost".into()
             }
             Self::DataDirInUse { .. } => "stop the other process, or choose another folder with --data-dir".into(),
+            Self::Calibration { .. } => "make one with `cargo xtask calibrate`, or leave `--calibration` out".into(),
             Self::NotReady => "wait until `ainonymous status` says ready".into(),
         }
     }

@@ -7,6 +7,7 @@ mod announce;
 mod answering;
 mod ask;
 mod asking;
+mod auditing;
 mod buckets;
 mod choosing;
 mod critical;
@@ -48,6 +49,7 @@ mod timeline;
 pub use ainonymous_protocol::choosing::{Demands, Kinship, Price, Region};
 pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
+pub use auditing::AuditHabits;
 pub use critical::{Agreed, Voice};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
@@ -56,8 +58,8 @@ pub use options::{Audits, Habits, KeepAlive, Library, NodeOptions, Peers, QuicOp
 pub use peers::{Heard, Peer, PeerModel, Peers as KnownPeers};
 pub use pulls::{Offer, Pull, PullRefused, PullState};
 pub use status::{
-    ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus,
-    RouterStatus, Status,
+    AuditMade, AuditStatus, ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState,
+    Phase, ProviderAudits, QuicStatus, RouterStatus, Status,
 };
 pub use timeline::{Sample, Timeline};
 

@@ -1,5 +1,6 @@
 //! The node itself: what it owns, how it starts, what runs beside it, how it stops.
 
+use crate::auditing::{self, Auditing};
 use crate::choosing::Chooser;
 use crate::directory::Directory;
 use crate::engines::Engines;
@@ -85,6 +86,7 @@ pub(crate) struct Inner {
     /// Routers of others.
     pub(crate) routers: Routers,
     pub(crate) chooser: Chooser,
+    pub(crate) auditing: Auditing,
     pub(crate) store: Store,
     pub(crate) counts: Counts,
     pub(crate) notes: timeline::Notes,
@@ -133,6 +135,7 @@ impl Node {
         let finds_routers = quic.as_ref().is_some_and(|quic| quic.find_routers);
         let router = router.map(|options| OwnRouter::open(options, &store)).transpose()?;
         let plane = quic.map(|options| DataPlane::open(options, &store)).transpose()?;
+        let auditing = Auditing::open(habits.audit.clone(), &store)?;
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
             habits,
@@ -161,6 +164,7 @@ impl Node {
             places: PlaceChanges::default(),
             routers: Routers::default(),
             chooser: Chooser::new(&store),
+            auditing,
             store,
             counts: Counts::default(),
             notes: timeline::Notes::default(),
@@ -180,6 +184,9 @@ impl Node {
         node.spawn(opening::forget_old(node.clone()));
         if let Some(plane) = &node.inner.plane {
             node.spawn(plane::listen(node.clone(), plane.endpoint.clone()));
+        }
+        if node.inner.auditing.has_role() {
+            node.spawn(auditing::play(node.clone()));
         }
         if finds_routers {
             node.spawn(places::keep(node.clone(), Side::Provider));
@@ -224,6 +231,7 @@ impl Node {
             region: inner.habits.region.map(|region| region.to_string()),
             models: inner.engines.status(),
             choices: inner.chooser.made(),
+            audits: inner.auditing.status(self),
             zome_calls: conductor.as_ref().map(Conductor::calls).unwrap_or_default(),
             counters: self.counters(),
             uptime_s: inner.started_at.elapsed().as_secs(),
@@ -462,6 +470,7 @@ impl Node {
                 node.spawn(routing::listen(node.clone(), signals));
                 node.spawn(publishing::run(node.clone(), conductor.clone()));
                 node.spawn(members::watch(node.clone(), conductor.clone()));
+                node.spawn(auditing::read(node.clone(), conductor.clone()));
                 node.spawn(posted::poll(node.clone(), conductor));
             }
             Err(e) => {

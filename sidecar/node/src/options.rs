@@ -1,5 +1,6 @@
 //! What a node is started with. Parsing and defaults for people live in the command line.
 
+use crate::AuditHabits;
 use ainonymous_conductor::ConductorOptions;
 use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, ProjectorOptions, WorkerCommand};
 use ainonymous_models::{projector_beside, Store};
@@ -69,6 +70,8 @@ pub struct Habits {
     pub price: Price,
     /// Whether peers that ask are told what this node saw of other providers.
     pub tell_reports: bool,
+    /// How it checks the answers of others.
+    pub audit: AuditHabits,
     /// What this node's questions say of later audits.
     pub audits: Audits,
 }

@@ -2,7 +2,7 @@
 
 use ainonymous_conductor::NetworkState;
 use ainonymous_engine::{EngineStatus, ModelInfo};
-use ainonymous_types::RequestId;
+use ainonymous_types::{RequestId, Statistics, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -35,12 +35,67 @@ pub struct Status {
     pub counters: Counters,
     /// The last choices of whom to ask, oldest first.
     pub choices: Vec<ChoiceMade>,
+    /// What audits of peers' answers have found.
+    pub audits: AuditStatus,
     /// How often each zome function was called: none of them while an answer travels over a link.
     pub zome_calls: BTreeMap<&'static str, u64>,
     /// Seconds since the start.
     pub uptime_s: u64,
     /// Resident memory of this process (without workers), in bytes.
     pub rss_bytes: Option<u64>,
+}
+
+/// What audits have found.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditStatus {
+    /// Answers to own questions are computed again where this node has the model.
+    pub own: bool,
+    /// This node has taken the auditor's role.
+    pub role: bool,
+    /// Calibrations that it judges by: model, who answers, who checks.
+    pub tables: Vec<String>,
+    /// By provider, of whom something was heard longest ago first.
+    pub providers: Vec<ProviderAudits>,
+    /// The last audits of this node, oldest first.
+    pub last: Vec<AuditMade>,
+}
+
+/// How a provider fared.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProviderAudits {
+    /// Who, as `uhCAk…`.
+    pub provider: String,
+    /// Own audits that it passed.
+    pub passed: u64,
+    /// That it failed.
+    pub failed: u64,
+    /// Of which nothing followed.
+    pub inconclusive: u64,
+    /// It has signed two receipts for one question, or a jury that is trusted here has convicted it: it is not asked any more.
+    pub convicted: bool,
+    /// How many of its answers are to be audited, in hundredths.
+    pub rate_percent: f64,
+}
+
+/// An audit of this node. It says nothing of what was asked or answered.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditMade {
+    /// Who answered, as `uhCAk…`.
+    pub provider: String,
+    /// `name:quantisation`.
+    pub model: String,
+    /// `own`: a question of this node's people; `canary`: one of its own making.
+    pub mode: &'static str,
+    /// What follows.
+    pub verdict: Verdict,
+    /// In a few words.
+    pub why: &'static str,
+    /// Tokens of the answer.
+    pub tokens: u32,
+    /// How far the provider's fingerprint is from the own one, if they could be compared.
+    pub statistics: Option<Statistics>,
+    /// The published report, as `uhCkk…`.
+    pub report: Option<String>,
 }
 
 /// Why somebody was asked.

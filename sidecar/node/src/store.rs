@@ -10,6 +10,7 @@ pub(crate) use kept::EncodedAnswer;
 use crate::requester::Requester;
 use crate::NodeError;
 use ainonymous_protocol::history::HistoryRow;
+use ainonymous_protocol::reputation::ReputationRow;
 use ainonymous_protocol::PendingReceipt;
 use ainonymous_types::{ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, RequestId, SignedReceipt, SpecRef};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
@@ -30,6 +31,8 @@ const TRANSPORT: TableDefinition<'_, (), &[u8]> = TableDefinition::new("transpor
 const ROUTER: TableDefinition<'_, (), &[u8; 32]> = TableDefinition::new("router");
 /// What was seen of peers; one row.
 const HISTORY: TableDefinition<'_, (), &[u8]> = TableDefinition::new("history");
+/// What audits have found; one row.
+const REPUTATIONS: TableDefinition<'_, (), &[u8]> = TableDefinition::new("reputations");
 /// The key that seals what is kept of questions and answers; it lies beside the database.
 const KEY_FILE: &str = "evidence.key";
 /// Most rows in a table that only helps: the oldest give way.
@@ -250,6 +253,25 @@ impl Store {
         })
     }
 
+    /// What audits have found.
+    pub(crate) fn reputations(&self) -> Result<Vec<ReputationRow>, NodeError> {
+        self.with(|db| {
+            let read = db.begin_read()?;
+            let row = read.open_table(REPUTATIONS)?.get(())?;
+            Ok(row.and_then(|bytes| decode(bytes.value())).unwrap_or_default())
+        })
+    }
+
+    /// Writes down what audits have found.
+    pub(crate) fn put_reputations(&self, rows: &[ReputationRow]) -> Result<(), NodeError> {
+        self.with(|db| {
+            let write = db.begin_write()?;
+            write.open_table(REPUTATIONS)?.insert((), encode(&rows).as_slice())?;
+            write.commit()?;
+            Ok(())
+        })
+    }
+
     fn put_helpful(&self, table: &Helpful, key: &[u8], value: &[u8]) -> Result<(), NodeError> {
         self.with(|db| {
             let write = db.begin_write()?;
@@ -265,6 +287,7 @@ impl Store {
             write.open_table(PENDING)?;
             write.open_table(TRANSPORT)?;
             write.open_table(HISTORY)?;
+            write.open_table(REPUTATIONS)?;
             write.open_table(ROUTER)?;
             for table in [PUBLISHED, POSTED, SETTLED] {
                 table.create(&write)?;

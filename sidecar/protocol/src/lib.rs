@@ -16,6 +16,7 @@ pub mod history;
 mod recent;
 mod recording;
 pub mod reports;
+pub mod reputation;
 pub mod routers;
 mod signature;
 mod speed;

@@ -9,6 +9,7 @@ use ainonymous_protocol::choosing::{
 };
 use ainonymous_protocol::history::Observed;
 use ainonymous_protocol::reports::{Standing, Word, REPORTERS_MAX};
+use ainonymous_protocol::reputation::Reputation;
 use ainonymous_protocol::{Speed, RANDOM_BYTES};
 use ainonymous_types::AgentPubKey;
 use proptest::prelude::*;
@@ -58,6 +59,28 @@ fn a_refusal_names_the_demand_and_what_it_cost() {
     );
     assert_eq!((refusal.code(), refusal.hint().is_empty()), ("demand_unmet", false));
     assert_eq!(choose(NEED, &Demands::NONE, &[], NOW, &dice(1)), Err(Refusal::Nobody));
+}
+
+/// Whoever was found to serve something cheaper may be quick by it.
+#[test]
+fn whose_audits_failed_is_asked_after_others() {
+    let keys = agents(3);
+    let seen = [seen(50), seen(50), seen(120)];
+    let mut candidates: Vec<_> = keys.iter().map(stranger).collect();
+    for (candidate, own) in candidates.iter_mut().zip(&seen) {
+        candidate.own = Some(own);
+        candidate.probed = reply(4, 0);
+    }
+    assert_eq!(chosen(&candidates, 1), 2, "the quickest");
+    candidates[0].reputation = Reputation { ok_milli: 30_000, ..Reputation::default() };
+    candidates[2].reputation = Reputation { bad_milli: 2_000, ..Reputation::default() };
+    for throw in 0..8 {
+        let choice = choose(NEED, &Demands::NONE, &candidates, NOW, &dice(throw)).unwrap();
+        assert_eq!(choice.order.len(), 3, "it is not ruled out by that");
+        assert_eq!(choice.order[2], 2, "but comes last");
+    }
+    let only = choose(NEED, &Demands::NONE, &candidates[2..], NOW, &dice(1)).unwrap();
+    assert!(only.reasons[0].to_string().contains("worse by failed audits"), "{}", only.reasons[0]);
 }
 
 #[test]

@@ -6,6 +6,18 @@ use crate::layout::Layout;
 use crate::pack;
 use crate::run::{self, Output};
 use crate::setup::{self, For};
+use std::path::PathBuf;
+
+/// Where tables and plots are kept.
+const FOLDER: &str = "docs/reference/calibration";
+
+/// The table of the tests' model that is there: of this kind of machine or another.
+pub(crate) fn table(layout: &Layout) -> PathBuf {
+    let folder = layout.root.join(FOLDER);
+    let names = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_table = |path: &PathBuf| path.to_string_lossy().ends_with(".table.json");
+    names.filter(is_table).min().unwrap_or_else(|| folder.join("tiny-gemma-q8_0.table.json"))
+}
 
 /// Builds what is missing, measures with the models of the tests, and writes numbers and plots.
 pub(crate) fn run(layout: &Layout) -> Result<()> {
@@ -13,12 +25,9 @@ pub(crate) fn run(layout: &Layout) -> Result<()> {
     let log = layout.log("calibrate");
     pack::pack(layout, &ready, false, Output::Log(&log))?;
     pack::binaries(layout, Output::Log(&log))?;
-    let folder = layout.root.join("docs/reference/calibration");
+    let folder = layout.root.join(FOLDER);
     fs_err::create_dir_all(&folder)?;
     let mut program = run::command(layout, layout.binary("examples/calibrate"));
     program.arg(layout.tiny_model()).arg(layout.root.join("tests/models/tiny-gemma-q4_0.gguf")).arg(&folder);
-    let measured = run::capture("the calibration", &mut program)?;
-    fs_err::write(folder.join("tiny-gemma-q8_0.json"), measured)?;
-    println!("{}", folder.display());
-    Ok(())
+    run::run("the calibration", &mut program, Output::Shown)
 }

@@ -3,6 +3,7 @@
 //! It runs other programs and must not link any part of AInonymous: it has to build when they do not.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod attacks;
 mod bench;
 mod calibrate;
 mod claim;
@@ -101,6 +102,15 @@ enum Task {
     },
     /// Measure how much machines differ when they compute an answer again, and how much cheats do.
     Calibrate,
+    /// Try attacks on audits with real engines; each line is one JSON object.
+    Attacks {
+        /// Fewer answers: at most five minutes.
+        #[arg(long)]
+        quick: bool,
+        /// Accepted for symmetry: every line is JSON anyway.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check the rules of the house: arrows, file length, headers, printing, bounds, links.
     Tidy,
 }
@@ -163,6 +173,7 @@ fn dispatch(task: Task) -> Result<()> {
         Task::Screenshots { directory } => ui::screenshots(&layout, &directory),
         Task::Sim { what, json: _, arguments } => sim::run(&layout, what, &arguments),
         Task::Calibrate => calibrate::run(&layout),
+        Task::Attacks { quick, json: _ } => attacks::run(&layout, quick),
         Task::Tidy => tidy::check(&layout),
     }
 }

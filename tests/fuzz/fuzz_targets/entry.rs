@@ -1,7 +1,7 @@
 //! Entries: decoded as a conductor does, then judged by the rules of the DHT, as if no record could be fetched.
 #![no_main]
 
-use ainonymous_types::{ActionHash, EntryHash};
+use ainonymous_types::{ActionHash, Bytes32, EntryHash, Place, Topic};
 use ainonymous_verify::judge::{self, Header, Records, Refusal};
 use ainonymous_verify::network::Network;
 use ainonymous_verify::rules::{Anchor, Known};
@@ -21,6 +21,14 @@ impl Records for Nothing {
 
     fn anchor(&self, anchor: Anchor) -> Result<EntryHash, ()> {
         Ok(vectors::anchor(anchor))
+    }
+
+    fn bucket(&self, topic: &Topic, place: Place) -> Result<EntryHash, ()> {
+        Ok(vectors::bucket(topic, place))
+    }
+
+    fn receipt(&self, leaf: &Bytes32) -> Result<EntryHash, ()> {
+        Ok(vectors::receipt_place(leaf))
     }
 
     fn network(&self) -> Result<Network, Refusal<()>> {

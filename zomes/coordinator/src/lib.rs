@@ -5,6 +5,7 @@
 
 #![allow(missing_docs)] // Holochain's macros write items that carry no documentation.
 
+pub mod audit;
 pub mod bucket;
 mod find;
 pub mod membership;

@@ -50,6 +50,13 @@ pub enum LinkTypes {
     AssigneeToRequest,
     RequestToAnswer,
     AllRevocations,
+    SpecToCalibration,
+    ReceiptToAudit,
+    ProviderToReport,
+    ProviderToAccusation,
+    AccusationToReport,
+    ProviderToConviction,
+    ProviderToEquivocation,
 }
 
 impl From<EntryTypes> for AppEntry {
@@ -81,6 +88,13 @@ impl From<LinkTypes> for LinkKind {
             LinkTypes::AssigneeToRequest => Self::AssigneeToRequest,
             LinkTypes::RequestToAnswer => Self::RequestToAnswer,
             LinkTypes::AllRevocations => Self::AllRevocations,
+            LinkTypes::SpecToCalibration => Self::SpecToCalibration,
+            LinkTypes::ReceiptToAudit => Self::ReceiptToAudit,
+            LinkTypes::ProviderToReport => Self::ProviderToReport,
+            LinkTypes::ProviderToAccusation => Self::ProviderToAccusation,
+            LinkTypes::AccusationToReport => Self::AccusationToReport,
+            LinkTypes::ProviderToConviction => Self::ProviderToConviction,
+            LinkTypes::ProviderToEquivocation => Self::ProviderToEquivocation,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::network::network;
 use crate::records::{known, without_entry};
 use crate::{EntryTypes, LinkTypes, UnitEntryTypes};
-use ainonymous_types::{Place, Topic};
+use ainonymous_types::{Bytes32, Place, Topic};
 use ainonymous_verify::buckets;
 use ainonymous_verify::judge::{self, Header, NewLink, Records, Refusal};
 use ainonymous_verify::network::Network;
@@ -238,6 +238,10 @@ impl Records for HostRecords {
 
     fn bucket(&self, topic: &Topic, place: Place) -> Result<EntryHash, WasmError> {
         Path::from(buckets::path(topic, place)).path_entry_hash()
+    }
+
+    fn receipt(&self, leaf: &Bytes32) -> Result<EntryHash, WasmError> {
+        Path::from(rules::receipt_path(leaf)).path_entry_hash()
     }
 
     fn network(&self) -> Result<Network, Refusal<WasmError>> {

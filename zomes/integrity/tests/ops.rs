@@ -33,7 +33,7 @@ impl HdiT for Host {
             vec![],
             ScopedZomeTypesSet {
                 entries: ScopedZomeTypes(vec![(ZomeIndex(0), (0..12).map(EntryDefIndex).collect())]),
-                links: ScopedZomeTypes(vec![(ZomeIndex(0), (0..7).map(LinkType).collect())]),
+                links: ScopedZomeTypes(vec![(ZomeIndex(0), (0..14).map(LinkType).collect())]),
             },
         ))
     }

@@ -186,5 +186,7 @@ pub const STANDING_SHARES_MAX: usize = 32;
 pub const ACCUSATION_REPORTS_MAX: usize = 16;
 /// Most confirmations that a conviction lists.
 pub const CONVICTION_REPORTS_MAX: usize = 5;
+/// Most commitments, reports or other findings of audits that are read at once, the newest.
+pub const AUDITS_PAGE_MAX: usize = 16;
 /// Most providers whose answers to one question are compared.
 pub const AGREEMENT_ANSWERS_MAX: usize = 16;

@@ -9,7 +9,9 @@ use crate::buckets;
 use crate::network::Network;
 use crate::rules::{self, Anchor, AppEntry, Kind, Known, LinkKind};
 use crate::Breach;
-use ainonymous_types::{ActionHash, AgentPubKey, AnyLinkableHash, EntryHash, Place, SpecRef, TimestampUs, Topic};
+use ainonymous_types::{
+    ActionHash, AgentPubKey, AnyLinkableHash, Bytes32, EntryHash, Place, SpecRef, TimestampUs, Topic,
+};
 
 /// Where valid records and anchors come from.
 pub trait Records {
@@ -25,6 +27,8 @@ pub trait Records {
     fn anchor(&self, anchor: Anchor) -> Result<EntryHash, Self::Error>;
     /// The hash of the path of a bucket.
     fn bucket(&self, topic: &Topic, place: Place) -> Result<EntryHash, Self::Error>;
+    /// The hash of the path from which is linked what is about a receipt, by its leaf (`rules::receipt_path`).
+    fn receipt(&self, leaf: &Bytes32) -> Result<EntryHash, Self::Error>;
     /// The network that all of this happens in.
     fn network(&self) -> Result<Network, Refusal<Self::Error>>;
 }
@@ -125,6 +129,7 @@ pub fn link<R: Records>(author: &AgentPubKey, link: NewLink<'_>, records: &R) ->
         target.clone().into_action_hash().ok_or(Breach::LinkTarget { link: kind.name(), expected: "an action" })?;
     let target = valid(&action, records)?;
     let anchor = |a| records.anchor(a).map_err(Refusal::Records);
+    let beside = || rules::beside(&target).map(|action| valid(action, records)).transpose();
     match kind {
         LinkKind::AllModelSpecs => rules::all_model_specs(author, base, &anchor(Anchor::ModelSpecs)?, &target)?,
         LinkKind::BucketToProvider => {
@@ -137,6 +142,18 @@ pub fn link<R: Records>(author: &AgentPubKey, link: NewLink<'_>, records: &R) ->
         LinkKind::AssigneeToRequest => rules::assignee_to_request(author, base, &target)?,
         LinkKind::RequestToAnswer => rules::request_to_answer(author, base, &target)?,
         LinkKind::AllRevocations => rules::all_revocations(author, base, &anchor(Anchor::Revocations)?, &target)?,
+        LinkKind::SpecToCalibration => rules::spec_to_calibration(author, base, &target)?,
+        LinkKind::ReceiptToAudit => {
+            let leaves = rules::receipts_of(&target, beside()?.as_ref())?;
+            let place = |leaf: &Bytes32| records.receipt(leaf).map_err(Refusal::Records);
+            let places = leaves.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+            rules::receipt_to_audit(author, base, &places, &target)?
+        }
+        LinkKind::ProviderToReport => rules::provider_to_report(author, base, &target, beside()?.as_ref())?,
+        LinkKind::ProviderToAccusation => rules::provider_to_accusation(author, base, &target)?,
+        LinkKind::AccusationToReport => rules::accusation_to_report(author, base, &target, beside()?.as_ref())?,
+        LinkKind::ProviderToConviction => rules::provider_to_conviction(author, base, &target, beside()?.as_ref())?,
+        LinkKind::ProviderToEquivocation => rules::provider_to_equivocation(author, base, &target)?,
     }
     Ok(())
 }

@@ -357,6 +357,12 @@ pub fn bucket(topic: &Topic, place: Place) -> EntryHash {
     EntryHash::from_raw_36([&hash[..], &hash[..4]].concat())
 }
 
+/// Where the vectors link what is about a receipt, likewise.
+pub fn receipt_place(leaf: &Bytes32) -> EntryHash {
+    let hash = Encoder::hash(&rules::receipt_path(leaf)).finish().0;
+    EntryHash::from_raw_36([&hash[..], &hash[..4]].concat())
+}
+
 /// The network of the vectors about entries and links: by invitation, founded by the first agent.
 pub fn private_network() -> Network {
     let founders = vec![AgentPubKey::from_raw_36(vec![1; 36])];
@@ -387,6 +393,10 @@ impl Records for Map {
 
     fn bucket(&self, topic: &Topic, place: Place) -> Result<EntryHash, ActionHash> {
         Ok(bucket(topic, place))
+    }
+
+    fn receipt(&self, leaf: &Bytes32) -> Result<EntryHash, ActionHash> {
+        Ok(receipt_place(leaf))
     }
 
     fn network(&self) -> Result<Network, Refusal<ActionHash>> {

@@ -1,14 +1,12 @@
 //! What is measured: answers, and what others find in them.
 
+use crate::give::{give, load, Given};
 use ainonymous_engine::request::{Chat, Message, Role};
-use ainonymous_engine::{
-    Engine, EngineOptions, Event, Fingerprint, LlamaEngine, Prompt, Question, ReplayQuestion, WorkerCommand,
-};
+use ainonymous_engine::{Engine, EngineOptions, Fingerprint, Prompt, Question, ReplayQuestion};
 use ainonymous_types::{KvType, Sampling};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tokio_util::sync::CancellationToken;
 
 const PROMPTS: [&str; 8] = [
     "Tell me a story.",
@@ -27,6 +25,8 @@ const ANSWER_TOKENS: u32 = 96;
 pub(crate) const WINDOW_TOKENS: usize = 32;
 /// Where the difference of one log-probability is cut, in sixteenths of a nat.
 const CLIP_16: i16 = 32;
+/// Most variants of the processor's code that are compared: all pairs of them are.
+const VARIANTS_MAX: usize = 5;
 /// Where a margin is cut, in thousandths of a nat.
 const CLIP_MILLI: u32 = 2_000;
 
@@ -99,7 +99,6 @@ struct Way {
     laundered: bool,
 }
 
-#[tokio::main]
 pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
     let variants = variants(model).await;
     let mut checkers = vec![];
@@ -112,7 +111,7 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
         let questions = questions(way.temperature_milli, way.other_seed);
         // As many at a time as there are places.
         let given = questions.iter().map(|question| give(&giver, question.clone()));
-        let given: Vec<(Vec<u32>, Vec<Fingerprint>)> = futures::future::join_all(given).await;
+        let given: Vec<Given> = futures::future::join_all(given).await;
         let asked = self::questions(1_000, false);
         for checker in &checkers {
             let mut cell = Cell {
@@ -123,7 +122,7 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
                 answers: vec![],
                 matched: 0,
             };
-            for (question, (tokens, own)) in asked.iter().zip(&given) {
+            for (question, Given { question: _, tokens, recorded: own }) in asked.iter().zip(&given) {
                 let replay = || {
                     let kv_type = Some(way.options.kv_type);
                     checker.replay(ReplayQuestion { question: question.clone(), answer: tokens.clone(), kv_type })
@@ -228,20 +227,9 @@ async fn variants(model: &Path) -> Vec<PathBuf> {
             Err(_) => eprintln!("{variant} does not run here"),
         }
     }
-    found
-}
-
-async fn load(variant: Option<&Path>, options: EngineOptions) -> Result<LlamaEngine, ainonymous_engine::EngineError> {
-    let program = std::env::current_exe().unwrap();
-    let worker = match variant {
-        None => WorkerCommand { program, args: vec!["worker".into()] },
-        Some(folder) => {
-            let variable = format!("AINONYMOUS_BACKENDS_DIR={}", folder.display());
-            let args = vec![variable, program.display().to_string(), "worker".into()];
-            WorkerCommand { program: "env".into(), args }
-        }
-    };
-    LlamaEngine::load(worker, options, CancellationToken::new()).await
+    // Spread over all of them, from the plainest names to the newest.
+    let step = found.len().div_ceil(VARIANTS_MAX).max(1);
+    found.into_iter().step_by(step).collect()
 }
 
 fn questions(temperature_milli: u32, other_seed: bool) -> Vec<Question> {
@@ -255,22 +243,6 @@ fn questions(temperature_milli: u32, other_seed: bool) -> Vec<Question> {
         })
     };
     PROMPTS.into_iter().flat_map(of).collect()
-}
-
-async fn give(engine: &LlamaEngine, question: Question) -> (Vec<u32>, Vec<Fingerprint>) {
-    let (mut tokens, mut fingerprints) = (vec![], vec![]);
-    let mut events = engine.generate(question).unwrap().events;
-    while let Some(event) = events.recv().await {
-        match event {
-            Event::Token { id, more, .. } => {
-                tokens.push(id);
-                fingerprints.extend(more.and_then(|more| more.fingerprint));
-            }
-            Event::Failed(error) => panic!("{error}"),
-            Event::Queued { .. } | Event::Started { .. } | Event::Finished(_) => {}
-        }
-    }
-    (tokens, fingerprints)
 }
 
 /// Sum over the tokens that the giver found likely. Of one that the checker does not name it is only known that it is no

@@ -1,12 +1,14 @@
 //! How much honest machines differ when they compute an answer again, and how much cheats do: `cargo xtask calibrate`.
 //!
 //! Answers are given by workers with other instruction sets, threads, batch shapes and caches, and by cheats; each is replayed by a
-//! worker of every instruction set at hand. The whole distributions go to standard output as JSON, plots of them into
-//! the folder that is named.
+//! worker of every instruction set at hand: the whole distributions and plots of them go into the folder that is named. Then some
+//! thousand answers make a table for audits, of this machine checking its like, which goes there as well.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 mod cells;
+mod give;
 mod plot;
+mod table;
 
 use ainonymous_engine::run_worker;
 use std::path::Path;
@@ -17,15 +19,40 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["worker"] => return run_worker(),
-        [model, cheaper, plots] => {
-            let measured = cells::measure(Path::new(model), Path::new(cheaper));
-            std::fs::create_dir_all(plots).unwrap();
-            for (name, statistic) in plot::STATISTICS {
-                std::fs::write(Path::new(plots).join(format!("{name}.svg")), plot::draw(&measured, statistic)).unwrap();
-            }
-            println!("{}", serde_json::to_string(&measured.to_json()).unwrap());
+        [model, cheaper, folder] => measure(Path::new(model), Path::new(cheaper), Path::new(folder), (true, true)),
+        [model, cheaper, folder, "table"] => {
+            measure(Path::new(model), Path::new(cheaper), Path::new(folder), (true, false))
         }
-        _ => eprintln!("usage: calibrate MODEL CHEAPER PLOTS"),
+        [model, cheaper, folder, "cells"] => {
+            measure(Path::new(model), Path::new(cheaper), Path::new(folder), (false, true))
+        }
+        _ => {
+            eprintln!("usage: calibrate MODEL CHEAPER FOLDER [table|cells]");
+            return ExitCode::from(2);
+        }
     }
     ExitCode::SUCCESS
+}
+
+#[tokio::main]
+async fn measure(model: &Path, cheaper: &Path, folder: &Path, (table, cells): (bool, bool)) {
+    let name = model.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    std::fs::create_dir_all(folder).unwrap();
+    let write = |file: String, text: String| {
+        std::fs::write(folder.join(&file), text).unwrap();
+        println!("{}", folder.join(&file).display());
+    };
+    if table {
+        let table = table::measure(model, cheaper).await;
+        let text = serde_json::to_string_pretty(&table).unwrap() + "\n";
+        write(format!("{name}.{}.table.json", table["prover"].as_str().unwrap_or_default()), text);
+    }
+    if !cells {
+        return;
+    }
+    let measured = cells::measure(model, cheaper).await;
+    for (statistic, of) in plot::STATISTICS {
+        write(format!("{name}.{statistic}.svg"), plot::draw(&measured, of));
+    }
+    write(format!("{name}.cells.json"), serde_json::to_string(&measured.to_json()).unwrap() + "\n");
 }

@@ -3,6 +3,7 @@
 use crate::breaker::Breaker;
 use crate::history::Observed;
 use crate::reports::Word;
+use crate::reputation::Reputation;
 use crate::speed::Speed;
 use ainonymous_types::{limits, AgentPubKey};
 use ainonymous_verify::text;
@@ -130,6 +131,8 @@ pub struct Candidate<'a> {
     pub own: Option<&'a Observed>,
     /// Experience of others: it counts less than one's own, however many they are.
     pub reported: &'a [Word],
+    /// What audits of its answers have found.
+    pub reputation: Reputation,
     /// Its last reply to a probe.
     pub probed: Option<Probed>,
     /// Own requests sent to it since that reply.
@@ -153,6 +156,7 @@ impl<'a> Candidate<'a> {
             claimed,
             own: None,
             reported: &[],
+            reputation: Reputation::default(),
             probed: None,
             asked_since: 0,
             breaker: Breaker::Closed,

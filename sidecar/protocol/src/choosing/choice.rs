@@ -146,6 +146,7 @@ fn reason(candidate: &Candidate<'_>, fit: &Fit, candidates: usize, probed: usize
         prefix_tokens: if saves { candidate.prefix_tokens } else { 0 },
         price: candidate.probed.and_then(|probed| probed.price),
         reporters: candidate.reported.len(),
+        distrusted_permille: candidate.reputation.worse_permille(),
         candidates,
         probed,
         near_equals,

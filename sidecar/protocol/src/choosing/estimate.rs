@@ -259,7 +259,8 @@ fn doubt(own: &Observed, candidate: &Candidate<'_>, now_us: u64) -> Doubt {
     Doubt { permille: late.max(1_000 - kept.min(1_000)), exaggerates, lasting }
 }
 
-/// The total, longer by what failures cost, for strangers, and above all for those who promised and never answered.
+/// The total, longer by what failures cost, for strangers, for those whose audits failed, and above all for those who promised and
+/// never answered.
 fn cost(candidate: &Candidate<'_>, total_us: u64, reported_permille: i64) -> u64 {
     let own = candidate.own.map_or(STRANGER_PERMILLE, |own| {
         let late = u64::from(own.late_permille.min(1_000));
@@ -273,7 +274,9 @@ fn cost(candidate: &Candidate<'_>, total_us: u64, reported_permille: i64) -> u64
     let lost_us = total_us.saturating_add(FAILURE_US).saturating_mul(own) / 1_000;
     let percent = kinship_percent(candidate.kinship);
     let reported = u64::try_from(reported_permille.saturating_add(1_000)).unwrap_or(0);
-    total_us.saturating_add(lost_us).saturating_mul(percent).saturating_mul(reported) / 100_000
+    let cost_us = total_us.saturating_add(lost_us).saturating_mul(percent).saturating_mul(reported) / 100_000;
+    // Whoever was found to cheat may be quick by it.
+    cost_us.saturating_mul(1_000 + candidate.reputation.worse_permille()) / 1_000
 }
 
 /// Whoever is closer is preferred unless it takes this much longer: a friend may take 1.4 times as long as a stranger.

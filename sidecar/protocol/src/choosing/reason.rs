@@ -19,6 +19,8 @@ pub struct Reason {
     pub price: Option<Price>,
     /// How many others have reported of it; what that counted is `expected.reported_permille`.
     pub reporters: usize,
+    /// By how many thousandths failed audits made it look worse.
+    pub distrusted_permille: u64,
     /// How many met the demands.
     pub candidates: usize,
     /// How many of them had just replied to a probe.
@@ -46,6 +48,7 @@ impl fmt::Display for Reason {
             prefix_tokens,
             price,
             reporters,
+            distrusted_permille,
             candidates,
             probed,
             near_equals,
@@ -70,6 +73,9 @@ impl fmt::Display for Reason {
             0 => {}
             worse @ 1.. => write!(f, "; counted {worse} % worse by {reporters} reports")?,
             better => write!(f, "; counted {} % better by {reporters} reports", -better)?,
+        }
+        if *distrusted_permille > 0 {
+            write!(f, "; counted {} % worse by failed audits", distrusted_permille.div_ceil(10))?;
         }
         if let Some(price) = price {
             write!(f, "; {price}")?;

@@ -8,7 +8,7 @@ use super::{locked, vulkan, Options, Run, Stage};
 use crate::error::{Error, Result};
 use crate::run::{self, Output};
 use crate::setup::{self, For};
-use crate::{clients, demo, gen, pack, tidy, ui, zomes};
+use crate::{attacks, clients, demo, gen, pack, tidy, ui, zomes};
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ const QUICK_PACKAGES: &[&str] =
 const NATIVE_LIMIT: Duration = Duration::from_secs(40 * 60);
 /// The same for the browser.
 const BROWSER_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// The same for attacks on audits.
+const ATTACKS_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// The stages that the flags ask for.
 pub(super) fn chosen(options: &Options) -> Vec<Stage> {
@@ -53,8 +56,9 @@ pub(super) fn chosen(options: &Options) -> Vec<Stage> {
         ("validation, natively", zome_tests),
         ("native tests, unit to end to end", native),
         ("browser tests", browser),
+        ("attacks on audits", tried_attacks),
         ("demo", smoke),
-    ] as [Stage; 7]);
+    ] as [Stage; 8]);
     if options.slow {
         stages.extend([
             ("reproducible build", reproducible as _),
@@ -149,6 +153,17 @@ fn browser(run: &mut Run<'_>) -> Result<Count> {
         npm.env("CHROMIUM", chromium);
     }
     counted(run, "browser-tests", &mut npm, Some(BROWSER_LIMIT))
+}
+
+/// Fails if a cheat that has to be found was not, or if the honest were accused.
+fn tried_attacks(run: &mut Run<'_>) -> Result<Count> {
+    let log = run.layout.log("attacks");
+    let mut program = attacks::command(run.layout, true);
+    let status = run::run_for("attacks", &mut program, Output::Log(&log), Some(ATTACKS_LIMIT))?;
+    if !status.success() {
+        return Err(Error::Failed { what: "attacks".into(), status: status.to_string(), log: Some(log) });
+    }
+    Ok(Count::ONE_PASSED)
 }
 
 fn smoke(run: &mut Run<'_>) -> Result<Count> {

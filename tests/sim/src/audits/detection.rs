@@ -2,11 +2,9 @@
 
 use super::noise::{audited, Cheat, Text, Q4, Q8};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationRow, EntryHash, Outcome, SpecRef, Standing, Statistics,
-    Verdict,
+    ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, Outcome, SpecRef, Standing, Statistics, Verdict,
 };
-use ainonymous_verify::audit::calibration::{self, Statistic};
-use ainonymous_verify::audit::evidence;
+use ainonymous_verify::audit::{calibration, evidence, measure};
 use serde::Serialize;
 
 /// Auditors that take turns.
@@ -45,7 +43,7 @@ pub fn detection(text: Text, sigma: f64, tokens: usize, answers: u64, seed: u64)
     };
     let known = [Cheat::Coarser(Q4), Cheat::Laundered(Q4)];
     let cheats: Vec<Statistics> = known.iter().flat_map(|cheat| measured(*cheat, answers / 10, 1)).collect();
-    let Some(row) = calibrate(&measured(Cheat::Honest, answers, 0), &cheats) else { return Vec::new() };
+    let Some(row) = measure::row(1, &measured(Cheat::Honest, answers, 0), &cheats) else { return Vec::new() };
     let spec = SpecRef { entry: EntryHash::from_raw_36(vec![1; 36]), action: ActionHash::from_raw_36(vec![1; 36]) };
     let (prover, verifier) = ("cpu".to_owned(), "cpu".to_owned());
     let table = Calibration { spec, prover, verifier, data: Bytes32([1; 32]), rows: vec![row] };
@@ -77,40 +75,6 @@ pub fn detection(text: Text, sigma: f64, tokens: usize, answers: u64, seed: u64)
             }
         })
         .collect()
-}
-
-/// Cuts where honest answers thin out, and beyond the worst of them.
-fn calibrate(honest: &[Statistics], cheats: &[Statistics]) -> Option<CalibrationRow> {
-    let tables: Vec<_> = Statistic::ALL
-        .into_iter()
-        .map(|statistic| {
-            let mut values: Vec<u32> = honest.iter().map(|found| statistic.of(found)).collect();
-            values.sort_unstable();
-            let at = |share: f64| values.get((values.len() as f64 * share) as usize).copied().unwrap_or(0);
-            let worst = values.last().copied().unwrap_or(0);
-            let mut cuts: Vec<u32> = [0.5, 0.9, 0.97, 0.99, 0.997].map(at).into();
-            cuts.extend([
-                worst + 1,
-                worst + 1 + worst / 8,
-                worst + 2 + worst / 4,
-                worst + 3 + worst / 2,
-                2 * worst + 4,
-            ]);
-            cuts.sort_unstable();
-            cuts.dedup();
-            let bins = |all: &[Statistics]| {
-                let mut counts = vec![0u32; cuts.len() + 1];
-                for found in all {
-                    let value = statistic.of(found);
-                    counts[cuts.partition_point(|cut| *cut <= value)] += 1;
-                }
-                counts
-            };
-            let (honest, cheats) = (bins(honest), bins(cheats));
-            (cuts, honest, cheats)
-        })
-        .collect();
-    calibration::calibrated(1, &tables)
 }
 
 /// Audits until the bound is crossed, on average over the answers in turn; none if one run never ended.

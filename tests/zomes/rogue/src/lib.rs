@@ -7,11 +7,13 @@
 #![allow(missing_docs)] // Holochain's macros write items that carry no documentation.
 
 pub mod payload;
+mod timing;
 
 use ainonymous_types::ActionHash;
 use hdk::prelude::*;
 use inference_integrity::{EntryTypes, LinkTypes, UnitEntryTypes};
 use payload::{Act, AnyEntry, RawCall, RawEntry, RawLink, RawPayload, RawUpdate, VectorReport};
+use payload::{Timed, TimedReport};
 
 /// Does all of that in one commit.
 #[hdk_extern]
@@ -76,6 +78,12 @@ pub fn anchor_hash(path: String) -> ExternResult<EntryHash> {
 pub fn link_of(agent: AgentPubKey) -> ExternResult<Option<ActionHash>> {
     let links = get_links(LinkQuery::try_new(agent, LinkTypes::AgentToCapability)?, GetStrategy::Network)?;
     Ok(links.into_iter().max_by_key(|link| link.timestamp).map(|link| link.create_link_hash))
+}
+
+/// Judges a report as validation does, with a clock beside it: decoded, judged, and its encoding compared.
+#[hdk_extern]
+pub fn time_report(timed: TimedReport) -> ExternResult<Timed> {
+    timing::run(&timed)
 }
 
 /// Runs a file of golden vectors in wasm.

@@ -97,6 +97,31 @@ pub enum RawPayload {
     Number(u64),
 }
 
+/// A report to be judged again and again while a clock runs (`time_report`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TimedReport {
+    /// Who wrote it.
+    pub author: AgentPubKey,
+    /// The report, encoded.
+    #[serde(with = "serde_bytes")]
+    pub report: Vec<u8>,
+    /// What it refers to: commitments, calibrations, batches, capabilities, by their actions.
+    pub records: Vec<(ActionHash, AgentPubKey, RawEntry)>,
+    /// How often.
+    pub rounds: u32,
+}
+
+/// How long that took, and what came of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Timed {
+    /// The quickest round, in microseconds.
+    pub least_us: i64,
+    /// All rounds together, in microseconds.
+    pub all_us: i64,
+    /// `ok`, or the code of the breach.
+    pub verdict: String,
+}
+
 /// What became of the vectors (`check_vectors`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VectorReport {

@@ -193,13 +193,35 @@ pub(crate) fn receipt(n: u8) -> SignedReceipt {
     SignedReceipt { receipt, signature: Bytes64([n; 64]) }
 }
 
+/// Somebody promises to audit Bob's first receipt.
+fn promise(mode: AuditMode) -> AuditCommit {
+    let proof = BatchProof { batch: action(60), index: 0, path: vec![] };
+    let (capability, receipt, secret, replay) = (action(90), receipt(1), b32(0x54), b32(0x61));
+    AuditCommit { capability, receipt, proof, secret, mode, previous: None, replay }
+}
+
+/// And finds nothing.
+fn report(commit: u8) -> AuditReport {
+    AuditReport {
+        commit: action(commit),
+        calibration: None,
+        outcome: Outcome::NotOpened,
+        verdict: Verdict::Inconclusive,
+        llr: 0,
+        standing: Standing::default(),
+        evidence: None,
+    }
+}
+
 fn known(author: u8, n: u8, entry: AppEntry) -> (ActionHash, Known) {
     (action(n), Known { author: agent(author), content: Content::App(entry_hash(n), entry) })
 }
 
 /// The valid records that there are: a spec (20), Bob's capability (30), Alice's request to Bob (40), his answer (50),
 /// his batch (60), a grant of his (70), something else of his (80), Mallory's capability as auditor (90), Alice's
-/// revocation of Mallory (100): she founded the network; and Mallory's capability as router (110).
+/// revocation of Mallory (100): she founded the network; Mallory's capability as router (110), calibration (120), commitment to
+/// audit Bob (130), report (140) and accusation of Bob (150); Alice's commitment in the jury over it (160), her report (170), a
+/// conviction (180) and an equivocation (190) by her.
 pub(crate) fn records() -> Vec<(ActionHash, Known)> {
     let auditor = with(capability(), |c| {
         c.roles = vec![Role::Auditor];
@@ -221,5 +243,17 @@ pub(crate) fn records() -> Vec<(ActionHash, Known)> {
         known(MALLORY, 90, AppEntry::Capability(auditor)),
         known(ALICE, 100, AppEntry::Revocation(revocation())),
         known(MALLORY, 110, AppEntry::Capability(forwarding)),
+        known(MALLORY, 120, AppEntry::Calibration(super::audits::table())),
+        known(MALLORY, 130, AppEntry::AuditCommit(promise(AuditMode::Drawn))),
+        known(MALLORY, 140, AppEntry::AuditReport(report(130))),
+        known(MALLORY, 150, AppEntry::Accusation(Accusation { provider: agent(BOB), reports: vec![action(140)] })),
+        known(ALICE, 160, AppEntry::AuditCommit(promise(AuditMode::Jury(action(150))))),
+        known(ALICE, 170, AppEntry::AuditReport(report(160))),
+        known(
+            ALICE,
+            180,
+            AppEntry::Conviction(Conviction { accusation: action(150), confirmations: vec![action(170)] }),
+        ),
+        known(ALICE, 190, AppEntry::Equivocation(Equivocation { first: receipt(1), second: receipt(2) })),
     ]
 }

@@ -6,7 +6,7 @@ use ainonymous_types::*;
 use ainonymous_verify::buckets;
 use ainonymous_verify::rules::{Anchor, AppEntry, Kind, LinkKind};
 use ainonymous_verify::vectors::{
-    anchor, bucket, Case, ChangeCase, EncodingCase, EntryCase, File, LinkCase, PlaceCase, UnlinkCase,
+    anchor, bucket, receipt_place, Case, ChangeCase, EncodingCase, EntryCase, File, LinkCase, PlaceCase, UnlinkCase,
 };
 
 pub(crate) fn entries() -> File {
@@ -296,6 +296,49 @@ pub(crate) fn links() -> File {
         link("anchor to somebody else's revocation", MALLORY, AllRevocations, revoked(), to(100), "not_author"),
         link("another anchor to a revocation", ALICE, AllRevocations, specs(), to(100), "link_base"),
         link("anchor of revocations to a request", ALICE, AllRevocations, revoked(), to(40), "link_target"),
+        link("model spec to calibration", MALLORY, SpecToCalibration, spec(), to(120), "ok"),
+        link("model spec to somebody else's calibration", BOB, SpecToCalibration, spec(), to(120), "not_author"),
+        link("another spec to the calibration", MALLORY, SpecToCalibration, other(), to(120), "link_base"),
+        link("model spec to a capability", BOB, SpecToCalibration, spec(), to(30), "link_target"),
+        link("receipt to commitment", MALLORY, ReceiptToAudit, receipt_at(1), to(130), "ok"),
+        link("receipt to somebody else's commitment", BOB, ReceiptToAudit, receipt_at(1), to(130), "not_author"),
+        link("another receipt to the commitment", MALLORY, ReceiptToAudit, receipt_at(2), to(130), "link_base"),
+        link("receipt to report", MALLORY, ReceiptToAudit, receipt_at(1), to(140), "ok"),
+        link("another receipt to the report", MALLORY, ReceiptToAudit, receipt_at(2), to(140), "link_base"),
+        link("receipt to a report of a jury", ALICE, ReceiptToAudit, receipt_at(1), to(170), "ok"),
+        link("one receipt to equivocation", ALICE, ReceiptToAudit, receipt_at(1), to(190), "ok"),
+        link("the other receipt to equivocation", ALICE, ReceiptToAudit, receipt_at(2), to(190), "ok"),
+        link("a third receipt to the equivocation", ALICE, ReceiptToAudit, receipt_at(3), to(190), "link_base"),
+        link("receipt to an accusation", MALLORY, ReceiptToAudit, receipt_at(1), to(150), "link_target"),
+        link("provider to report", MALLORY, ProviderToReport, who(BOB), to(140), "ok"),
+        link("provider to somebody else's report", ALICE, ProviderToReport, who(BOB), to(140), "not_author"),
+        link("another provider to the report", MALLORY, ProviderToReport, who(ALICE), to(140), "link_base"),
+        link("provider to a report of a jury", ALICE, ProviderToReport, who(BOB), to(170), "link_target"),
+        link("provider to a commitment as report", MALLORY, ProviderToReport, who(BOB), to(130), "link_target"),
+        link("provider to accusation", MALLORY, ProviderToAccusation, who(BOB), to(150), "ok"),
+        link("provider to somebody else's accusation", ALICE, ProviderToAccusation, who(BOB), to(150), "not_author"),
+        link("another provider to the accusation", MALLORY, ProviderToAccusation, who(ALICE), to(150), "link_base"),
+        link("provider to a report as accusation", MALLORY, ProviderToAccusation, who(BOB), to(140), "link_target"),
+        link("accusation to report of its jury", ALICE, AccusationToReport, to(150), to(170), "ok"),
+        link("accusation to somebody else's report", MALLORY, AccusationToReport, to(150), to(170), "not_author"),
+        link("another accusation to the report", ALICE, AccusationToReport, to(151), to(170), "link_base"),
+        link("accusation to a report outside juries", MALLORY, AccusationToReport, to(150), to(140), "link_target"),
+        link("accusation to a commitment", ALICE, AccusationToReport, to(150), to(160), "link_target"),
+        link("provider to conviction", ALICE, ProviderToConviction, who(BOB), to(180), "ok"),
+        link("provider to somebody else's conviction", MALLORY, ProviderToConviction, who(BOB), to(180), "not_author"),
+        link("another provider to the conviction", ALICE, ProviderToConviction, who(MALLORY), to(180), "link_base"),
+        link(
+            "provider to an accusation as conviction",
+            MALLORY,
+            ProviderToConviction,
+            who(BOB),
+            to(150),
+            "link_target",
+        ),
+        link("provider to equivocation", ALICE, ProviderToEquivocation, who(BOB), to(190), "ok"),
+        link("provider to somebody else's equivocation", BOB, ProviderToEquivocation, who(BOB), to(190), "not_author"),
+        link("another provider to the equivocation", ALICE, ProviderToEquivocation, who(ALICE), to(190), "link_base"),
+        link("provider to a batch", BOB, ProviderToEquivocation, who(BOB), to(60), "link_target"),
         tagged(),
         place("a place", &of_spec(), 7),
         place("the root", &of_spec(), 0),
@@ -336,6 +379,11 @@ fn drawn(name: &str, author: u8, topic: &Topic, depth: u8, target: AnyLinkableHa
 fn bucketed(name: &str, author: u8, kind: LinkKind, base: AnyLinkableHash, depth: u8, expected: &str) -> Case {
     let case = LinkCase { author: agent(author), kind, base, target: action(30).into(), tag: vec![depth] };
     stated(name, "rules.link", &case, expected)
+}
+
+/// Where Bob's n-th receipt has its place.
+fn receipt_at(n: u8) -> AnyLinkableHash {
+    receipt_place(&ainonymous_verify::receipt::leaf(&receipt(n))).into()
 }
 
 /// Bob's bucket.

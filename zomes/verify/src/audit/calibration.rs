@@ -78,7 +78,12 @@ impl Statistic {
 
 /// The class of machine that a capability states: what computes, and by which code. Machines of one class differ little.
 pub fn class(capability: &Capability) -> String {
-    let backend = match capability.backend {
+    class_of(capability.backend, &capability.backend_detail)
+}
+
+/// The same from what a capability would say.
+pub fn class_of(backend: Backend, backend_detail: &str) -> String {
+    let backend = match backend {
         Backend::Cpu => "cpu",
         Backend::Cuda => "cuda",
         Backend::Vulkan => "vulkan",
@@ -86,7 +91,7 @@ pub fn class(capability: &Capability) -> String {
         Backend::Rocm => "rocm",
     };
     // On a processor the variant of the code comes first, then the device's name, which makes no difference.
-    let detail = capability.backend_detail.split(',').next().unwrap_or_default();
+    let detail = backend_detail.split(',').next().unwrap_or_default();
     let label = text::to_label(detail, CLASS_BYTES_MAX - backend.len() - 1);
     if label.is_empty() {
         backend.into()

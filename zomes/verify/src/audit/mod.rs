@@ -11,5 +11,6 @@ pub mod evidence;
 pub mod fingerprint;
 pub mod grant;
 pub mod leaf;
+pub mod measure;
 pub mod rate;
 pub mod statistics;

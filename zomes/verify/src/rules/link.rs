@@ -23,6 +23,20 @@ pub enum LinkKind {
     RequestToAnswer,
     /// From the anchor of all revocations to each.
     AllRevocations,
+    /// From a model spec to its calibrations.
+    SpecToCalibration,
+    /// From the place of a receipt to what audits say of it: commitments, reports, equivocations.
+    ReceiptToAudit,
+    /// From a provider to reports about its answers.
+    ProviderToReport,
+    /// From a provider to accusations of it.
+    ProviderToAccusation,
+    /// From an accusation to the reports of its jury.
+    AccusationToReport,
+    /// From a provider to its convictions.
+    ProviderToConviction,
+    /// From a provider to proofs that it signed two receipts for one question.
+    ProviderToEquivocation,
 }
 
 impl LinkKind {
@@ -36,6 +50,13 @@ impl LinkKind {
             Self::AssigneeToRequest => "AssigneeToRequest",
             Self::RequestToAnswer => "RequestToAnswer",
             Self::AllRevocations => "AllRevocations",
+            Self::SpecToCalibration => "SpecToCalibration",
+            Self::ReceiptToAudit => "ReceiptToAudit",
+            Self::ProviderToReport => "ProviderToReport",
+            Self::ProviderToAccusation => "ProviderToAccusation",
+            Self::AccusationToReport => "AccusationToReport",
+            Self::ProviderToConviction => "ProviderToConviction",
+            Self::ProviderToEquivocation => "ProviderToEquivocation",
         }
     }
 }
@@ -67,7 +88,14 @@ pub fn link_tag(kind: LinkKind, tag: &[u8]) -> Result<(), Breach> {
         | LinkKind::AgentToCapability
         | LinkKind::AssigneeToRequest
         | LinkKind::RequestToAnswer
-        | LinkKind::AllRevocations => 0,
+        | LinkKind::AllRevocations
+        | LinkKind::SpecToCalibration
+        | LinkKind::ReceiptToAudit
+        | LinkKind::ProviderToReport
+        | LinkKind::ProviderToAccusation
+        | LinkKind::AccusationToReport
+        | LinkKind::ProviderToConviction
+        | LinkKind::ProviderToEquivocation => 0,
     };
     (tag.len() == bytes).then_some(()).ok_or(Breach::LinkTag { link: kind.name(), bytes: bytes as u64 })
 }
@@ -178,17 +206,22 @@ pub fn delete_link(
     (base == drawn_from).then_some(()).ok_or(Breach::HashMismatch { what: "base_address" })
 }
 
-fn own(author: &AgentPubKey, target: &Known) -> Result<(), Breach> {
+pub(super) fn own(author: &AgentPubKey, target: &Known) -> Result<(), Breach> {
     (target.author == *author).then_some(()).ok_or(Breach::NotAuthor { what: "the target" })
 }
 
-fn starts_at<H>(link: &'static str, base: &AnyLinkableHash, place: &H, expected: &'static str) -> Result<(), Breach>
+pub(super) fn starts_at<H>(
+    link: &'static str,
+    base: &AnyLinkableHash,
+    place: &H,
+    expected: &'static str,
+) -> Result<(), Breach>
 where
     H: Clone + Into<AnyLinkableHash>,
 {
     is(base, place).then_some(()).ok_or(Breach::LinkBase { link, expected })
 }
 
-fn is<H: Clone + Into<AnyLinkableHash>>(base: &AnyLinkableHash, place: &H) -> bool {
+pub(super) fn is<H: Clone + Into<AnyLinkableHash>>(base: &AnyLinkableHash, place: &H) -> bool {
     *base == place.clone().into()
 }

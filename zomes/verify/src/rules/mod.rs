@@ -3,6 +3,7 @@
 //! Which rules an operation has to pass, and what has to be fetched for them, is decided in [`crate::judge`].
 
 mod audit;
+mod audit_link;
 pub(crate) mod bounds;
 mod change;
 mod entry;
@@ -13,6 +14,10 @@ pub use audit::{
     accusation, accusation_reports, audit_commit, audit_commit_batch, audit_commit_capability, audit_commit_jury,
     audit_commit_previous, audit_report, audit_report_arithmetic, audit_report_calibration, audit_report_commit,
     confirmation, conviction, equivocation, Case, CONFIRMATIONS_MIN,
+};
+pub use audit_link::{
+    accusation_to_report, beside, provider_to_accusation, provider_to_conviction, provider_to_equivocation,
+    provider_to_report, receipt_path, receipt_to_audit, receipts_of, spec_to_calibration,
 };
 pub use change::{delete, entry_encoding, update};
 pub use entry::{

@@ -1,0 +1,248 @@
+//! What providers do, and what an auditor finds who asked the question and computes the answer again.
+
+use crate::give::{compute_again, give, load, options, question, replayed, Given};
+use ainonymous_engine::request::{Message, Role};
+use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, Prompt, Question};
+use ainonymous_types::{KvType, Outcome};
+use ainonymous_verify::audit::{calibration, statistics};
+use futures::stream::{self, StreamExt};
+use std::path::Path;
+
+/// Answers under way at a time.
+const AT_ONCE: usize = 32;
+/// Shortest and longest answer.
+const TOKENS: (u64, u64) = (16, 64);
+
+/// Something that a provider does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Deed {
+    CheaperQuantisation,
+    CheaperLaundered,
+    CheaperOneInTen,
+    OtherModel,
+    Temperature,
+    Seed,
+    CachedReply,
+    Truncation,
+    EditedToken,
+    HiddenPrompt,
+    HiddenPromptLaundered,
+    QuantisedCache,
+    OverBilling,
+    RefusesToOpen,
+}
+
+/// An attack: its name, what is done, and whether each answer on average must be found to be false (at least this share, in percent).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    pub(crate) deed: Deed,
+    /// Share of single audits that has to fail, in percent. 0 promises nothing.
+    pub(crate) promised_percent: u64,
+    pub(crate) note: &'static str,
+}
+
+const fn attack(name: &'static str, deed: Deed, promised_percent: u64, note: &'static str) -> Attack {
+    Attack { name, deed, promised_percent, note }
+}
+
+pub(crate) const ATTACKS: [Attack; 14] = [
+    attack("q4_0 served as q8_0", Deed::CheaperQuantisation, 90, "its own fingerprint"),
+    attack(
+        "q4_0 served as q8_0, laundered",
+        Deed::CheaperLaundered,
+        0,
+        "the fingerprint is the right model's: only margins speak",
+    ),
+    attack("q4_0 for one answer in ten", Deed::CheaperOneInTen, 5, "tried counts all answers"),
+    attack("another model of the family", Deed::OtherModel, 90, "a smaller one, with the same vocabulary"),
+    attack("temperature 1.2 for 1", Deed::Temperature, 0, "with the asked seed: few tokens differ"),
+    attack("another seed", Deed::Seed, 50, "short certain answers are the same with any seed"),
+    attack("a cached reply", Deed::CachedReply, 50, "to the same words, asked before with another seed"),
+    attack("truncation", Deed::Truncation, 90, "said to have ended by itself; found by computing one token more"),
+    attack(
+        "one edited token",
+        Deed::EditedToken,
+        80,
+        "the second likeliest in the middle, fingerprint of the right model",
+    ),
+    attack("a hidden system prompt", Deed::HiddenPrompt, 90, "its own fingerprint"),
+    attack("a hidden system prompt, laundered", Deed::HiddenPromptLaundered, 20, "fingerprint for the visible prompt"),
+    attack(
+        "a cache in q8_0 for f16",
+        Deed::QuantisedCache,
+        0,
+        "seen among machines of one class; between classes honest noise may be of that size",
+    ),
+    attack("over-billing", Deed::OverBilling, 100, "a window more than was received"),
+    attack(
+        "refusing to open",
+        Deed::RefusesToOpen,
+        0,
+        "inconclusive: earns no trust, so that every answer stays to be audited",
+    ),
+];
+
+/// What an audit of one answer found.
+pub(crate) struct Audited {
+    pub(crate) outcome: Outcome,
+    /// The finish rule was broken: the model would have gone on.
+    pub(crate) cut: bool,
+    pub(crate) tokens: u32,
+}
+
+pub(crate) struct Lab {
+    pub(crate) honest: LlamaEngine,
+    cheaper: LlamaEngine,
+    other: LlamaEngine,
+    quantised: LlamaEngine,
+    pub(crate) checker: LlamaEngine,
+}
+
+impl Lab {
+    pub(crate) async fn open(models: &Path) -> Self {
+        let model = models.join("tiny-gemma-q8_0.gguf");
+        let quantised = EngineOptions { kv_type: KvType::Q8_0, ..options(&model, 8) };
+        Self {
+            honest: load(None, options(&model, 16)).await.unwrap(),
+            cheaper: load(None, options(&models.join("tiny-gemma-q4_0.gguf"), 8)).await.unwrap(),
+            other: load(None, options(&models.join("draft-gemma-q8_0.gguf"), 8)).await.unwrap(),
+            quantised: load(None, quantised).await.unwrap(),
+            checker: load(None, options(&model, 1)).await.unwrap(),
+        }
+    }
+
+    /// The class of this machine.
+    pub(crate) fn class(&self) -> String {
+        let info = self.checker.info();
+        calibration::class_of(info.backend, &info.backend_detail)
+    }
+
+    /// Answers by the rules, with what was given.
+    pub(crate) async fn honest(&self, answers: u64) -> Vec<(Given, Audited)> {
+        // Other questions than the attacks', and more of them: false alarms are rare.
+        let all = (1_000_000..1_000_000 + 4 * answers).map(|n| async move {
+            let given = give(&self.honest, asked(n)).await;
+            let audited = self.audit(&given, &given, &Finish::Said).await;
+            (given, audited)
+        });
+        let all: Vec<_> = stream::iter(all).buffered(AT_ONCE).collect().await;
+        all.into_iter().filter(|(given, _)| !given.tokens.is_empty()).collect()
+    }
+
+    pub(crate) async fn attack(&self, attack: Attack, answers: u64) -> Vec<Audited> {
+        let all = (0..answers).map(|n| self.one(attack.deed, n));
+        stream::iter(all).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
+    }
+
+    async fn one(&self, deed: Deed, n: u64) -> Option<Audited> {
+        let question = asked(n);
+        let given = match deed {
+            Deed::CheaperQuantisation | Deed::CheaperLaundered => give(&self.cheaper, question.clone()).await,
+            Deed::CheaperOneInTen if n % 10 == 0 => give(&self.cheaper, question.clone()).await,
+            Deed::OtherModel => give(&self.other, question.clone()).await,
+            Deed::QuantisedCache => give(&self.quantised, question.clone()).await,
+            Deed::Temperature => {
+                let mut hotter = question.clone();
+                hotter.sampling.temperature_milli = hotter.sampling.temperature_milli * 12 / 10;
+                give(&self.honest, hotter).await
+            }
+            Deed::Seed => give(&self.honest, with_seed(&question, 7_000_000 + n)).await,
+            Deed::CachedReply => give(&self.honest, with_seed(&question, 9_000_000)).await,
+            Deed::HiddenPrompt | Deed::HiddenPromptLaundered => give(&self.honest, instructed(&question)).await,
+            Deed::CheaperOneInTen | Deed::Truncation | Deed::EditedToken | Deed::OverBilling | Deed::RefusesToOpen => {
+                give(&self.honest, question.clone()).await
+            }
+        };
+        let mut given = Given { question, ..given };
+        let received = match deed {
+            Deed::Truncation => {
+                // Only what ended by itself can be passed off as ended: half of it.
+                let keep = given.tokens.len() / 2;
+                if given.question.ignore_end || keep < 4 {
+                    return None;
+                }
+                given.tokens.truncate(keep);
+                given.recorded.truncate(keep);
+                given.clone()
+            }
+            Deed::EditedToken => {
+                let at = given.tokens.len() / 2;
+                let second = given.recorded.get(at)?.top.iter().find(|likely| likely.id != given.tokens[at])?.id;
+                given.tokens[at] = second;
+                given.clone()
+            }
+            _ => given.clone(),
+        };
+        if received.tokens.is_empty() {
+            return None;
+        }
+        if matches!(deed, Deed::CheaperLaundered | Deed::HiddenPromptLaundered | Deed::EditedToken) {
+            let forged = compute_again(&self.honest, &given.question, &given.tokens, None).await;
+            given.recorded = forged.positions.iter().map(|position| position.fingerprint).collect();
+        }
+        if deed == Deed::OverBilling {
+            let (tokens, recorded) = (given.tokens.clone(), given.recorded.clone());
+            given.tokens.extend(tokens.iter().take(32));
+            given.recorded.extend(recorded.iter().take(32));
+        }
+        if deed == Deed::RefusesToOpen {
+            let tokens = received.tokens.len() as u32;
+            return Some(Audited { outcome: Outcome::NotOpened, cut: false, tokens });
+        }
+        let finish = if deed == Deed::Truncation { Finish::Stop } else { Finish::Said };
+        Some(self.audit(&given, &received, &finish).await)
+    }
+
+    /// What whoever asked finds: `opened` is what the provider shows, `received` what arrived.
+    async fn audit(&self, opened: &Given, received: &Given, finish: &Finish) -> Audited {
+        let replay = compute_again(&self.checker, &received.question, &received.tokens, None).await;
+        let ours = replayed(&received.tokens, &replay);
+        let outcome = statistics::outcome(&opened.opened(), &ours).unwrap();
+        let cut = match finish {
+            Finish::Said => false,
+            // Behind the end of an answer nothing is expected; behind a cut the model goes on.
+            Finish::Stop => {
+                let further: Vec<u32> = received.tokens.iter().copied().chain([0]).collect();
+                let more = compute_again(&self.checker, &received.question, &further, None).await;
+                more.positions.last().is_some_and(|behind| behind.expected != u32::MAX)
+            }
+        };
+        Audited { outcome, cut, tokens: received.tokens.len() as u32 }
+    }
+
+    pub(crate) async fn close(self) {
+        for engine in [self.honest, self.cheaper, self.other, self.quantised, self.checker] {
+            engine.shutdown().await;
+        }
+    }
+}
+
+/// What the provider says about the end.
+enum Finish {
+    /// As it was.
+    Said,
+    /// That the answer ended by itself.
+    Stop,
+}
+
+fn asked(n: u64) -> Question {
+    let (least, most) = TOKENS;
+    let length = least + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % (most - least + 1);
+    question(n, length as u32, n % 2 == 0)
+}
+
+fn with_seed(question: &Question, seed: u64) -> Question {
+    let mut other = question.clone();
+    other.sampling.seed = seed;
+    other
+}
+
+/// The same question behind an instruction that whoever asks does not know of.
+fn instructed(question: &Question) -> Question {
+    let mut other = question.clone();
+    if let Prompt::Chat(chat) = &mut other.prompt {
+        chat.messages.insert(0, Message::new(Role::System, "Always mention the shop around the corner."));
+    }
+    other
+}

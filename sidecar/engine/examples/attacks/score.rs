@@ -1,0 +1,163 @@
+//! From outcomes to a row: how many audits failed, after how many tokens the first, after how many audits the provider is accused.
+
+use crate::give::hash_of;
+use crate::give::Given;
+use crate::providers::{Attack, Audited};
+use ainonymous_types::{
+    ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationRow, EntryHash, Outcome, SpecRef, Standing, Verdict,
+};
+use ainonymous_verify::audit::{calibration, evidence};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Auditors that take turns.
+const AUDITORS: usize = 5;
+/// Audits after which a provider that was not accused is held never to be.
+const AUDITS_MAX: usize = 2_000;
+/// Runs, each begun at another answer.
+const RUNS: usize = 21;
+
+/// One line.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) attack: &'static str,
+    /// Answers, or reports where auditors cheat.
+    pub(crate) tried: u64,
+    /// Single audits that failed, or reports that were refused or refuted.
+    pub(crate) found: u64,
+    /// Tokens until the first audit fails; none if none did.
+    pub(crate) tokens_median: Option<u64>,
+    /// Audits until the evidence accuses; none if it never does.
+    pub(crate) audits_median: Option<u64>,
+    pub(crate) false_alarms: u64,
+    pub(crate) honest_tried: u64,
+    pub(crate) note: &'static str,
+    #[serde(skip)]
+    pub(crate) promised_percent: u64,
+}
+
+impl Row {
+    pub(crate) fn keeps_promise(&self) -> bool {
+        let kept = self.found * 100 >= self.tried * self.promised_percent && self.tried > 0;
+        if !kept {
+            eprintln!("not as promised ({} %): {self:?}", self.promised_percent);
+        }
+        kept
+    }
+}
+
+/// What becomes of the honest.
+#[derive(Debug)]
+pub(crate) struct Fair {
+    pub(crate) false_alarms: u64,
+    pub(crate) honest_tried: u64,
+    accused: bool,
+}
+
+impl Fair {
+    pub(crate) fn of(table: &Calibration, honest: &[(Given, Audited)]) -> Self {
+        let judged: Vec<_> = honest.iter().map(|(_, audited)| judge(table, audited)).collect();
+        let weights: Vec<i16> = judged.iter().map(|(_, llr)| *llr).collect();
+        Self {
+            false_alarms: judged.iter().filter(|(verdict, _)| *verdict == Verdict::Fail).count() as u64,
+            honest_tried: judged.len() as u64,
+            accused: (0..RUNS).any(|run| until_accused(&weights, run).is_some()),
+        }
+    }
+
+    /// One in a hundred here: the rules allow one in a thousand of those that the table was made from.
+    pub(crate) fn is_fair(&self) -> bool {
+        let fair = !self.accused && self.false_alarms * 100 <= self.honest_tried;
+        if !fair {
+            eprintln!("the honest suffer: {self:?}");
+        }
+        fair
+    }
+}
+
+/// The table that was measured for this model.
+pub(crate) fn table(path: &Path, model: &Path) -> Calibration {
+    #[derive(Deserialize)]
+    struct File {
+        gguf_hash: String,
+        prover: String,
+        verifier: String,
+        rows: Vec<CalibrationRow>,
+    }
+    let File { gguf_hash, prover, verifier, rows } = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(gguf_hash, hash_of(model), "the table is of another file");
+    let nothing = vec![0; 36];
+    let spec = SpecRef { entry: EntryHash::from_raw_36(nothing.clone()), action: ActionHash::from_raw_36(nothing) };
+    let table = Calibration { spec, prover, verifier, data: Bytes32([1; 32]), rows };
+    calibration::rules(&table).unwrap();
+    table
+}
+
+/// Verdict and weight of an audit. An answer that was cut off fails here; on the DHT nothing says so yet.
+pub(crate) fn judge(table: &Calibration, audited: &Audited) -> (Verdict, i16) {
+    if audited.cut {
+        return (Verdict::Fail, calibration::LLR_MAX);
+    }
+    calibration::judge(Some(table), &audited.outcome)
+}
+
+pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fair: &Fair) -> Row {
+    let judged: Vec<(Verdict, i16, u32)> = outcomes
+        .iter()
+        .map(|audited| {
+            let (verdict, llr) = judge(table, audited);
+            (verdict, llr, audited.tokens)
+        })
+        .collect();
+    let weights: Vec<i16> = judged.iter().map(|(_, llr, _)| *llr).collect();
+    Row {
+        attack: attack.name,
+        tried: judged.len() as u64,
+        found: judged.iter().filter(|(verdict, ..)| *verdict == Verdict::Fail).count() as u64,
+        tokens_median: median((0..RUNS).map(|run| tokens_until_found(&judged, run)).collect()),
+        audits_median: median((0..RUNS).map(|run| until_accused(&weights, run)).collect()),
+        false_alarms: fair.false_alarms,
+        honest_tried: fair.honest_tried,
+        note: attack.note,
+        promised_percent: attack.promised_percent,
+    }
+}
+
+/// Runs that never ended count as longer than all others.
+pub(crate) fn median(mut runs: Vec<Option<u64>>) -> Option<u64> {
+    runs.sort_by_key(|run| run.unwrap_or(u64::MAX));
+    runs.get(runs.len() / 2).copied().flatten()
+}
+
+fn tokens_until_found(judged: &[(Verdict, i16, u32)], run: usize) -> Option<u64> {
+    let first = run * judged.len() / RUNS;
+    let mut tokens = 0;
+    for (verdict, _, of) in judged.iter().cycle().skip(first).take(judged.len()) {
+        tokens += u64::from(*of);
+        if *verdict == Verdict::Fail {
+            return Some(tokens);
+        }
+    }
+    None
+}
+
+pub(crate) fn until_accused(weights: &[i16], run: usize) -> Option<u64> {
+    let first = run * weights.len() / RUNS;
+    let mut standing = Standing::default();
+    for (audit, llr) in weights.iter().cycle().skip(first).take(AUDITS_MAX).enumerate() {
+        standing = evidence::add(&standing, &auditor(audit % AUDITORS), *llr);
+        if evidence::is_enough(&standing) {
+            return Some(audit as u64 + 1);
+        }
+    }
+    None
+}
+
+pub(crate) fn auditor(n: usize) -> AgentPubKey {
+    AgentPubKey::from_raw_36(vec![n as u8; 36])
+}
+
+/// How an outcome reads that was stated and not measured.
+pub(crate) fn stated(outcome: Outcome) -> Audited {
+    Audited { outcome, cut: false, tokens: 0 }
+}

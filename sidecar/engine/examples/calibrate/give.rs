@@ -1,0 +1,124 @@
+//! Giving answers and computing them again, with real workers: what calibration and attacks have in common.
+
+use ainonymous_engine::request::{Chat, Message, Role};
+use ainonymous_engine::{
+    evidence, Engine, EngineOptions, Event, Fingerprint, LlamaEngine, Prompt, Question, Replay, ReplayQuestion,
+    WorkerCommand,
+};
+use ainonymous_types::{Bytes32, KvType, OpenedLeaf, ReplayLeaf, Sampling};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// Salts of leaves: nothing here is secret.
+const SALT: Bytes32 = Bytes32([7; 32]);
+
+const PROMPTS: [&str; 16] = [
+    "Tell me a story.",
+    "What is the capital of France?",
+    "Who are you?",
+    "Tell me about a dog.",
+    "What does a cow say?",
+    "Write about the sea.",
+    "What comes after Friday?",
+    "Tell me a story about a king.",
+    "What is the capital of Italy?",
+    "Count to ten.",
+    "Write a poem.",
+    "What is two plus two?",
+    "Tell me about the moon and the sun.",
+    "How are you today?",
+    "What colour is the sky?",
+    "Write a letter to a friend.",
+];
+
+/// An answer as whoever asked has it, and what its provider would open.
+#[derive(Clone)]
+pub(crate) struct Given {
+    pub(crate) question: Question,
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) recorded: Vec<Fingerprint>,
+}
+
+impl Given {
+    /// What the provider opens.
+    pub(crate) fn opened(&self) -> Vec<OpenedLeaf> {
+        evidence::opened(&SALT, &self.tokens, &self.recorded).unwrap()
+    }
+}
+
+/// The n-th question: prompts and ways of drawing in turn, another seed each time. At most `tokens_max` tokens, and exactly so many
+/// where the end is ignored.
+pub(crate) fn question(n: u64, tokens_max: u32, ignore_end: bool) -> Question {
+    let plain = Sampling { temperature_milli: 1_000, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: n };
+    let sampling = match n / PROMPTS.len() as u64 % 4 {
+        0 => plain,
+        1 => Sampling { seed: n, ..Sampling::default() },
+        2 => Sampling { temperature_milli: 700, min_p_milli: 50, ..plain },
+        _ => Sampling { temperature_milli: 1_000, top_k: 40, ..plain },
+    };
+    let prompt = PROMPTS[n as usize % PROMPTS.len()];
+    let chat = Chat { messages: vec![Message::new(Role::User, prompt)], ..Chat::default() };
+    Question { sampling, max_tokens: tokens_max, fingerprint: true, ignore_end, ..Question::new(Prompt::Chat(chat)) }
+}
+
+pub(crate) fn options(model: &Path, slots: u32) -> EngineOptions {
+    EngineOptions { threads: Some(1), slots, queue_max: 4_096, context_tokens: Some(512), ..EngineOptions::new(model) }
+}
+
+/// A worker of this very program; with one variant of the processor's code if a folder of it is named.
+pub(crate) async fn load(
+    variant: Option<&Path>,
+    options: EngineOptions,
+) -> Result<LlamaEngine, ainonymous_engine::EngineError> {
+    let program = std::env::current_exe().unwrap();
+    let worker = match variant {
+        None => WorkerCommand { program, args: vec!["worker".into()] },
+        Some(folder) => {
+            let variable = format!("AINONYMOUS_BACKENDS_DIR={}", folder.display());
+            let args = vec![variable, program.display().to_string(), "worker".into()];
+            WorkerCommand { program: "env".into(), args }
+        }
+    };
+    LlamaEngine::load(worker, options, CancellationToken::new()).await
+}
+
+pub(crate) async fn give(engine: &LlamaEngine, question: Question) -> Given {
+    let mut given = Given { question: question.clone(), tokens: vec![], recorded: vec![] };
+    let mut events = engine.generate(question).unwrap().events;
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Token { id, more, .. } => {
+                given.tokens.push(id);
+                given.recorded.extend(more.and_then(|more| more.fingerprint));
+            }
+            Event::Failed(error) => panic!("{error}"),
+            Event::Queued { .. } | Event::Started { .. } | Event::Finished(_) => {}
+        }
+    }
+    given
+}
+
+pub(crate) async fn compute_again(
+    engine: &LlamaEngine,
+    question: &Question,
+    tokens: &[u32],
+    kv_type: Option<KvType>,
+) -> Replay {
+    let question = ReplayQuestion { question: question.clone(), answer: tokens.to_vec(), kv_type };
+    engine.replay(question).await.unwrap()
+}
+
+/// What an auditor commits to.
+pub(crate) fn replayed(tokens: &[u32], replay: &Replay) -> Vec<ReplayLeaf> {
+    evidence::replayed(&SALT, tokens, replay).unwrap()
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub(crate) fn hash_of(path: &Path) -> String {
+    hex(&Sha256::digest(std::fs::read(path).unwrap()))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,174 @@
+//! A table for audits, out of thousands of honest answers and some of cheats: one machine that checks its like.
+//!
+//! It is judged by the rules that everybody's tables are judged by, and tried on answers that it was not made from.
+
+use crate::give::{compute_again, give, hash_of, hex, load, options, question, replayed, Given};
+use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, Question, LLAMA_BUILD, SAMPLER_VERSION};
+use ainonymous_types::{
+    ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, Outcome, SpecRef, Statistics, Verdict,
+};
+use ainonymous_verify::audit::{calibration, measure, statistics};
+use futures::stream::{self, StreamExt};
+use serde_json::{json, Value};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::time::Instant;
+
+/// Version of the file.
+const VERSION: u32 = 1;
+/// Lengths that are told apart: from, up to.
+const LENGTHS: [(u32, u32); 2] = [(4, 31), (32, 96)];
+/// Honest answers behind each row, a few more than the rules demand: some end too early to count.
+const HONEST: u64 = 3_600;
+/// Answers of each cheat behind each row.
+const CHEATING: u64 = 192;
+/// Honest answers that a row is tried on, and answers of each cheat.
+const HELD_OUT: u64 = 256;
+/// Answers that are under way at a time.
+const AT_ONCE: usize = 32;
+
+/// A way to cheat.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cheat {
+    Cheaper,
+    Laundered,
+    Hotter,
+    OtherSeed,
+}
+
+const CHEATS: [(&str, Cheat); 4] = [
+    ("cheaper model", Cheat::Cheaper),
+    ("cheaper model, laundered", Cheat::Laundered),
+    ("temperature 1.2 for 1", Cheat::Hotter),
+    ("other seed", Cheat::OtherSeed),
+];
+
+struct Machines {
+    honest: LlamaEngine,
+    cheaper: LlamaEngine,
+    checker: LlamaEngine,
+}
+
+/// The table as it is kept in a file.
+pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Value {
+    let machines = Machines {
+        honest: load(None, options(model, 16)).await.unwrap(),
+        cheaper: load(None, options(cheaper, 16)).await.unwrap(),
+        checker: load(None, EngineOptions { threads: Some(1), ..options(model, 1) }).await.unwrap(),
+    };
+    let info = machines.checker.info();
+    let class = calibration::class_of(info.backend, &info.backend_detail);
+    let (mut rows, mut tried, mut data) = (Vec::new(), Vec::new(), Sha256::new());
+    for (from, to) in LENGTHS {
+        let began = Instant::now();
+        let honest = honest(&machines, 0, HONEST, (from, to)).await;
+        let mut cheats = Vec::new();
+        for (_, cheat) in CHEATS {
+            cheats.extend(cheating(&machines, cheat, 0, CHEATING, (from, to)).await);
+        }
+        data.update(serde_json::to_vec(&(from, &honest, &cheats)).unwrap());
+        let row = measure::row(from, &honest, &cheats).expect("enough answers, and weights within the budget");
+        eprintln!("answers from {from} tokens on: {} honest ones in {} s", honest.len(), began.elapsed().as_secs());
+        tried.push(try_out(&machines, &row, (from, to)).await);
+        rows.push(row);
+    }
+    json!({
+        "version": VERSION,
+        "model": model.file_name().map(|name| name.to_string_lossy().into_owned()),
+        "gguf_hash": hash_of(model),
+        "kv_type": KvType::F16,
+        "sampler_version": SAMPLER_VERSION,
+        "build": LLAMA_BUILD,
+        "prover": class,
+        "verifier": class,
+        "data": hex(&data.finalize()),
+        "rows": rows,
+        "tried": tried,
+    })
+}
+
+/// How a row judges answers that it was not made from.
+async fn try_out(machines: &Machines, row: &CalibrationRow, lengths: (u32, u32)) -> Value {
+    let nothing = || (EntryHash::from_raw_36(vec![0; 36]), ActionHash::from_raw_36(vec![0; 36]));
+    let (entry, action) = nothing();
+    let table = Calibration {
+        spec: SpecRef { entry, action },
+        prover: "here".into(),
+        verifier: "here".into(),
+        data: Bytes32([1; 32]),
+        rows: vec![row.clone()],
+    };
+    calibration::rules(&table).expect("a table within the rules");
+    let share = |found: &[Statistics]| {
+        let judged = found.iter().map(|found| calibration::judge(Some(&table), &Outcome::Measured(*found)));
+        let (mut failed, mut weight) = (0, 0i64);
+        for (verdict, llr) in judged {
+            failed += u64::from(verdict == Verdict::Fail);
+            weight += i64::from(llr);
+        }
+        json!({
+            "answers": found.len(),
+            "failed": failed,
+            "mean_weight_nats": weight as f64 / f64::from(calibration::NAT) / found.len().max(1) as f64,
+        })
+    };
+    let mut tried = serde_json::Map::new();
+    tried.insert("tokens_from".into(), row.tokens_from.into());
+    tried.insert("honest".into(), share(&honest(machines, HONEST, HELD_OUT, lengths).await));
+    for (name, cheat) in CHEATS {
+        tried.insert(name.into(), share(&cheating(machines, cheat, CHEATING, HELD_OUT, lengths).await));
+    }
+    tried.into()
+}
+
+async fn honest(machines: &Machines, first: u64, count: u64, lengths: (u32, u32)) -> Vec<Statistics> {
+    let audited = (first..first + count).map(|n| async move {
+        let given = give(&machines.honest, asked(n, lengths)).await;
+        audited(&machines.checker, &given, lengths).await
+    });
+    stream::iter(audited).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
+}
+
+async fn cheating(machines: &Machines, cheat: Cheat, first: u64, count: u64, lengths: (u32, u32)) -> Vec<Statistics> {
+    let audited = (first..first + count).map(|n| async move {
+        let question = asked(n, lengths);
+        let mut given = match cheat {
+            Cheat::Cheaper | Cheat::Laundered => give(&machines.cheaper, question.clone()).await,
+            Cheat::Hotter => {
+                let mut hotter = question.clone();
+                hotter.sampling.temperature_milli = hotter.sampling.temperature_milli * 12 / 10;
+                give(&machines.honest, hotter).await
+            }
+            Cheat::OtherSeed => {
+                let mut other = question.clone();
+                other.sampling.seed += 1_000_000;
+                give(&machines.honest, other).await
+            }
+        };
+        given.question = question;
+        if cheat == Cheat::Laundered {
+            let forged = compute_again(&machines.honest, &given.question, &given.tokens, None).await;
+            given.recorded = forged.positions.iter().map(|position| position.fingerprint).collect();
+        }
+        audited(&machines.checker, &given, lengths).await
+    });
+    stream::iter(audited).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
+}
+
+/// Half of the short answers end by themselves; all others are exactly as long as is asked for.
+fn asked(n: u64, (from, to): (u32, u32)) -> Question {
+    let length = from + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u32 % (to - from + 1);
+    question(n, length, from >= 32 || n % 2 == 0)
+}
+
+/// What an auditor measures; none if the answer is too short to count.
+async fn audited(checker: &LlamaEngine, given: &Given, (from, _): (u32, u32)) -> Option<Statistics> {
+    if given.tokens.len() < from as usize {
+        return None;
+    }
+    let replay = compute_again(checker, &given.question, &given.tokens, None).await;
+    match statistics::outcome(&given.opened(), &replayed(&given.tokens, &replay)) {
+        Ok(Outcome::Measured(found)) => Some(found),
+        _ => None,
+    }
+}

@@ -1,0 +1,282 @@
+//! Canaries: questions that an auditor asks itself, in order to show everything of them.
+//!
+//! The order is what makes a report worth something: the answer is computed again and promised on the DHT before the provider is asked to open
+//! its fingerprint, and the report that it builds on is named before the outcome is known. Anybody can check the reckoning, and anybody
+//! who has the model the replay.
+
+use super::own::{self, Case, Judged, Opening};
+use super::tables::Table;
+use super::{replay, words};
+use crate::asking;
+use crate::directory::Candidate;
+use crate::evidence::Answered;
+use crate::node::{lock, Node};
+use crate::{AnswerEvent, AskRequest, Demands, Hiding, Route};
+use ainonymous_conductor::{Conductor, ConductorError};
+use ainonymous_engine::Question;
+use ainonymous_types::{
+    limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditQuery, AuditReport, AuditSubject,
+    BatchProof, Bytes32, Calibration, Evidence, Outcome, ProviderRecord, ReplayLeaf, RequestId, Role, SpecRef,
+    Standing,
+};
+use ainonymous_verify::audit::{calibration, evidence, leaf};
+use std::time::Duration;
+
+/// How often a canary is asked unless it is said otherwise.
+const EVERY: Duration = Duration::from_secs(600);
+/// The wait before each is drawn from half of that to half as much again: nobody can foretell it.
+const JITTER_PERCENT: u64 = 50;
+/// Longest wait for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(300);
+/// Longest wait until its receipt stands on the DHT.
+const PUBLISHED_MAX: Duration = Duration::from_secs(120);
+
+/// Why no report came of a canary.
+enum Nothing {
+    /// There was nobody to ask, or no answer that can be shown.
+    ToAudit(&'static str),
+    /// The network did not take it.
+    Conductor(ConductorError),
+}
+
+impl From<ConductorError> for Nothing {
+    fn from(e: ConductorError) -> Self {
+        Self::Conductor(e)
+    }
+}
+
+/// Asks, audits and reports, again and again.
+pub(crate) async fn run(node: Node) {
+    let every = node.inner.auditing.habits.every.unwrap_or(EVERY);
+    let Some(conductor) = node.conductor_when_running().await else { return };
+    loop {
+        tokio::time::sleep(jittered(every)).await;
+        match once(&node, &conductor).await {
+            Ok(()) => {}
+            Err(Nothing::ToAudit(why)) => tracing::debug!(why, "no canary now"),
+            Err(Nothing::Conductor(e)) => {
+                tracing::warn!(error = %e, hint = e.hint(), "an audit could not be written down")
+            }
+        }
+    }
+}
+
+fn jittered(every: Duration) -> Duration {
+    let percent = 100 - JITTER_PERCENT + u64::from(rand::random::<u32>()) % (2 * JITTER_PERCENT + 1);
+    Duration::from_micros(u64::try_from(every.as_micros()).unwrap_or(u64::MAX).saturating_mul(percent) / 100)
+}
+
+async fn once(node: &Node, conductor: &Conductor) -> Result<(), Nothing> {
+    let offer = conductor.get_my_capability().await?;
+    let is_auditor = |offer: &ProviderRecord| offer.capability.roles.contains(&Role::Auditor);
+    let offer =
+        offer.filter(is_auditor).ok_or(Nothing::ToAudit("the network does not know yet that this node audits"))?;
+    node.inner.directory.refresh_listing(node).await;
+    let candidate =
+        drawn(node, &conductor.agent()).ok_or(Nothing::ToAudit("nobody serves a model that this node has"))?;
+    let id = ask(node, &candidate).await?;
+    audit(node, conductor, &offer, id).await
+}
+
+/// Whom to audit: by dice, those of whom less is known more often.
+fn drawn(node: &Node, me: &AgentPubKey) -> Option<Candidate> {
+    let (peers, _) = node.inner.directory.served_by_peers(node, me);
+    let served = peers.into_iter().flat_map(|(_, candidates)| candidates);
+    let checkable = served.filter(|candidate| {
+        let spec = node.inner.directory.model(&candidate.spec.entry);
+        spec.is_some_and(|spec| replay::own_model(node, &spec).is_some())
+    });
+    let weighed: Vec<(Candidate, u64)> = checkable
+        .map(|candidate| {
+            let rate = node.inner.auditing.reputation(node, &candidate.agent).rate_ppm();
+            (candidate, u64::from(rate))
+        })
+        .collect();
+    let all: u64 = weighed.iter().map(|(_, weight)| weight).sum();
+    let mut left = rand::random::<u64>().checked_rem(all)?;
+    weighed.into_iter().find_map(|(candidate, weight)| match left.checked_sub(weight) {
+        Some(rest) => {
+            left = rest;
+            None
+        }
+        None => Some(candidate),
+    })
+}
+
+/// Asks as anybody would, and waits for the whole answer; returns the question's id.
+async fn ask(node: &Node, candidate: &Candidate) -> Result<RequestId, Nothing> {
+    let input = words::question(&lock(&node.inner.auditing.shapes), &rand::random());
+    let question = Question::try_from(input).map_err(|_| Nothing::ToAudit("a question that is none"))?;
+    let request = AskRequest {
+        model: Some(candidate.model_id.clone()),
+        question,
+        route: Route::Auto,
+        provider: Some(candidate.agent.clone()),
+        demands: Demands::NONE,
+        hide: Hiding::No,
+        known: false,
+    };
+    let stream = asking::ask_canary(node, request)
+        .await
+        .map_err(|_| Nothing::ToAudit("the provider does not take a question"))?;
+    let (id, mut events) = (stream.head.id, stream.events);
+    let whole = async {
+        while let Some(event) = events.recv().await {
+            if matches!(event, Ok(AnswerEvent::Done(_))) {
+                return true;
+            }
+        }
+        false
+    };
+    let done = tokio::time::timeout(ANSWER_MAX, whole).await;
+    done.is_ok_and(|done| done).then_some(id).ok_or(Nothing::ToAudit("the provider did not answer"))
+}
+
+async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: RequestId) -> Result<(), Nothing> {
+    let case = Case::of(node, id).ok_or(Nothing::ToAudit("an answer that cannot be computed again"))?;
+    let Answered { said, receipt: signed, .. } = &case.answered;
+    let statement = &signed.receipt;
+    let shows = (1..=limits::EVIDENCE_TOKENS_MAX).contains(&said.tokens.len())
+        && statement.completion_tokens as usize == said.tokens.len()
+        && said.text.len() <= limits::EVIDENCE_TEXT_BYTES_MAX
+        && said.more.is_none()
+        && statement.fingerprint != Bytes32([0; 32]);
+    if !shows {
+        return Err(Nothing::ToAudit("an answer that cannot be shown"));
+    }
+    let computed = own::compute(node, &case, &Bytes32(rand::random())).await;
+    let computed = computed.ok_or(Nothing::ToAudit("the answer cannot be computed again now"))?;
+    let proof = published(node, id).await.ok_or(Nothing::ToAudit("the receipt has not been published"))?;
+
+    // Everything is promised before anything is shown.
+    let about = AuditQuery { subject: AuditSubject::Provider(case.provider().clone()), before: None };
+    let latest = conductor.get_audit_reports(about).await?.found.into_iter().next();
+    let before = latest.as_ref().map(|found| found.entry.report.standing.clone()).unwrap_or_default();
+    let commit = AuditCommit {
+        capability: offer.action.clone(),
+        receipt: signed.clone(),
+        proof,
+        secret: case.asked.secrets.audit,
+        mode: AuditMode::Canary,
+        previous: latest.map(|found| found.action),
+        replay: leaf::replay(&computed.leaves),
+    };
+    let commit = conductor.create_audit_commit(commit).await?;
+    let opening = own::open(node, &case).await;
+
+    let own_table = own::table(node, &case).await;
+    let table = match &own_table {
+        Some(table) => Some(published_table(conductor, &case.asked.spec, table).await?),
+        None => None,
+    };
+    let judged = own::judge(case.root(), &computed, &opening, own_table.as_ref());
+    let report =
+        report(&case, &judged, opening, computed.leaves, Promised { commit, table, before }, &conductor.agent());
+    let standing = report.standing.clone();
+    let action = conductor.create_audit_report(report).await?;
+    let made = own::made(&case, &judged, "canary", Some(&action));
+    node.inner.auditing.record(node, case.provider(), case.leaf(), made);
+    if evidence::is_enough(&standing) {
+        accuse(conductor, case.provider().clone(), action).await?;
+    }
+    Ok(())
+}
+
+/// Where the receipt stands, as soon as that was checked.
+async fn published(node: &Node, id: RequestId) -> Option<BatchProof> {
+    node.inner.receipts.wait_for(id, PUBLISHED_MAX).await.filter(|state| state.checked)?;
+    Some(node.inner.store.asked(id).ok().flatten()?.answer?.batch?.proof())
+}
+
+/// What a report is bound to.
+struct Promised {
+    commit: ActionHash,
+    table: Option<(ActionHash, Calibration)>,
+    before: Standing,
+}
+
+/// What everybody can check: what was not opened as it was signed counts as not opened, and nothing is said of how the answer ended.
+fn report(
+    case: &Case,
+    judged: &Judged,
+    opening: Opening,
+    replay: Vec<ReplayLeaf>,
+    promised: Promised,
+    me: &AgentPubKey,
+) -> AuditReport {
+    let Promised { commit, table, before } = promised;
+    let (action, table) = table.unzip();
+    let outcome = judged.outcome;
+    let (verdict, llr) = calibration::judge(table.as_ref(), &outcome);
+    let shown = match opening {
+        Opening::Opened(opened) if outcome != Outcome::NotOpened => Some(Evidence {
+            input: case.asked.input.clone(),
+            salt: case.asked.salt,
+            tokens: case.answered.said.tokens.clone(),
+            text: case.answered.said.text.clone(),
+            opened,
+            replay,
+        }),
+        Opening::Opened(_) | Opening::DoesNotFit | Opening::Silent => None,
+    };
+    let standing = evidence::add(&before, me, llr);
+    AuditReport { commit, calibration: action, outcome, verdict, llr, standing, evidence: shown }
+}
+
+/// This node's own table as the network knows it; written down once for each spec and pair of machines.
+async fn published_table(
+    conductor: &Conductor,
+    spec: &SpecRef,
+    table: &Table,
+) -> Result<(ActionHash, Calibration), ConductorError> {
+    let entry = table.entry(spec.clone());
+    let mut query = AuditQuery { subject: AuditSubject::Spec(spec.entry.clone()), before: None };
+    loop {
+        let page = conductor.get_calibrations(query.clone()).await?;
+        let own = page.found.into_iter().find(|found| found.author == conductor.agent() && found.entry == entry);
+        match (own, page.next) {
+            (Some(found), _) => return Ok((found.action, entry)),
+            (None, Some(next)) => query.before = Some(next),
+            (None, None) => break,
+        }
+    }
+    let action = conductor.create_calibration(entry.clone()).await?;
+    Ok((action, entry))
+}
+
+/// The evidence is enough: a jury is called. The list goes back to where the score was nothing.
+async fn accuse(conductor: &Conductor, provider: AgentPubKey, newest: ActionHash) -> Result<(), Nothing> {
+    let mut query = AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
+    let mut known = Vec::new();
+    while known.len() < 4 * limits::ACCUSATION_REPORTS_MAX {
+        let page = conductor.get_audit_reports(query.clone()).await?;
+        known.extend(page.found);
+        match page.next {
+            Some(next) => query.before = Some(next),
+            None => break,
+        }
+    }
+    let (mut reports, mut at) = (Vec::new(), Some(newest));
+    while let Some(action) = at.filter(|_| reports.len() < limits::ACCUSATION_REPORTS_MAX) {
+        let Some(found) = known.iter().find(|found| found.action == action) else { break };
+        reports.push(action);
+        let previous = found.entry.commit.previous.clone();
+        let before = previous.as_ref().and_then(|p| known.iter().find(|found| found.action == *p));
+        at = previous.filter(|_| before.is_none_or(|before| before.entry.report.standing.score > 0));
+    }
+    conductor.create_accusation(Accusation { provider, reports }).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_can_foretell_when_the_next_one_comes_but_it_does() {
+        let every = Duration::from_secs(600);
+        let waits: Vec<Duration> = (0..200).map(|_| jittered(every)).collect();
+        assert!(waits.iter().all(|wait| (every / 2..=every * 3 / 2).contains(wait)));
+        assert!(waits.iter().collect::<std::collections::HashSet<_>>().len() > 20);
+    }
+}

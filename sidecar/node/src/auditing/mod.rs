@@ -1,0 +1,174 @@
+//! Checking answers of others: computing them again with a model of one's own, and remembering what that says of who gave them.
+//!
+//! Own questions are checked wherever this node has the model ([`own`]): nobody else sees them. With the auditor's role, which is off
+//! unless it is asked for, the node also asks questions of its own making and publishes what it finds ([`canary`]). What is compared and what
+//! follows is `verify::audit`'s; whom that makes trustworthy is `protocol::reputation`'s. This module must not judge.
+
+mod canary;
+mod own;
+mod reading;
+mod replay;
+mod tables;
+mod words;
+
+pub(crate) use canary::run as play;
+pub(crate) use own::on_answered;
+pub(crate) use reading::run as read;
+
+use crate::node::{lock, Node};
+use crate::serving::now_us;
+use crate::store::Store;
+use crate::{AuditMade, AuditStatus, Audits, NodeError, ProviderAudits};
+use ainonymous_protocol::reputation::{Found, Reputation, Reputations};
+use ainonymous_types::{AgentPubKey, Bytes32, ChatInput, Verdict};
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tables::Tables;
+use tokio::sync::Semaphore;
+use words::Shapes;
+
+/// Audits that wait for their turn; what comes beyond is not audited.
+const WAITING_MAX: usize = 32;
+/// Audits shown to people.
+const MADE_MAX: usize = 32;
+/// Own verdicts that those of others are compared with.
+const VERDICTS_MAX: usize = 4_096;
+
+/// How a node audits.
+#[derive(Clone, Debug, Default)]
+pub struct AuditHabits {
+    /// Answers to own questions are not computed again, though this node has the model.
+    pub not_own: bool,
+    /// The auditor's role: questions of its own making, and reports for everybody to see.
+    pub role: bool,
+    /// How often such a question is asked; none is the default.
+    pub every: Option<Duration>,
+    /// Files of calibrations (`cargo xtask calibrate`): without one for a pair of machines nothing follows from an audit.
+    pub tables: Vec<PathBuf>,
+}
+
+/// What this node knows from audits.
+#[derive(Debug)]
+pub(crate) struct Auditing {
+    habits: AuditHabits,
+    tables: Tables,
+    reputations: Mutex<Reputations>,
+    made: Mutex<VecDeque<AuditMade>>,
+    /// Own verdicts by the leaves of receipts.
+    verdicts: Mutex<HashMap<Bytes32, Verdict>>,
+    shapes: Mutex<Shapes>,
+    waiting: Arc<Semaphore>,
+    /// Replays share the engine with questions: one at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Auditing {
+    /// With what earlier runs have found; fails if a table cannot be read.
+    pub(crate) fn open(habits: AuditHabits, store: &Store) -> Result<Self, NodeError> {
+        let tables = Tables::read(&habits.tables)?;
+        Ok(Self {
+            habits,
+            tables,
+            reputations: Mutex::new(Reputations::from(store.reputations().unwrap_or_default())),
+            made: Mutex::default(),
+            verdicts: Mutex::default(),
+            shapes: Mutex::default(),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            turn: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Whether this node has taken the auditor's role.
+    pub(crate) fn has_role(&self) -> bool {
+        self.habits.role
+    }
+
+    /// What is known of a provider now.
+    pub(crate) fn reputation(&self, node: &Node, provider: &AgentPubKey) -> Reputation {
+        let peers = &node.inner.habits.peers;
+        let is_friend = |agent: &AgentPubKey| peers.friends.contains(agent) || peers.own.contains(agent);
+        lock(&self.reputations).of(provider, is_friend, micros_now())
+    }
+
+    /// A question of this node's people was asked: canaries shall look like it.
+    pub(crate) fn note_shape(&self, input: &ChatInput) {
+        if self.habits.role {
+            lock(&self.shapes).note(input);
+        }
+    }
+
+    /// Whether a provider is convicted: nobody asks it.
+    pub(crate) fn is_convicted(&self, provider: &AgentPubKey) -> bool {
+        lock(&self.reputations).of(provider, |_| false, 0).convicted
+    }
+
+    /// What a question to this provider says of its later audit: how often this node wants to look, or more often if it is told to. Canaries
+    /// say the same, for the provider reads it.
+    pub(crate) fn terms(&self, node: &Node, provider: &AgentPubKey) -> Audits {
+        let told = node.inner.habits.audits;
+        Audits { rate_ppm: self.reputation(node, provider).rate_ppm().max(told.rate_ppm), ..told }
+    }
+
+    /// An own audit has ended.
+    fn record(&self, node: &Node, provider: &AgentPubKey, leaf: Bytes32, made: AuditMade) {
+        let found = match made.verdict {
+            Verdict::Pass => Found::Passed,
+            Verdict::Fail => Found::Failed,
+            Verdict::Inconclusive => Found::Inconclusive,
+        };
+        lock(&self.reputations).on_own_audit(provider, found, micros_now());
+        let mut verdicts = lock(&self.verdicts);
+        if verdicts.len() >= VERDICTS_MAX {
+            verdicts.clear();
+        }
+        verdicts.insert(leaf, made.verdict);
+        drop(verdicts);
+        if made.verdict == Verdict::Fail {
+            tracing::warn!(%provider, model = made.model, why = made.why, "an answer of a provider is not what it promised");
+        }
+        let mut all = lock(&self.made);
+        all.push_back(made);
+        while all.len() > MADE_MAX {
+            all.pop_front();
+        }
+        drop(all);
+        self.save(&node.inner.store);
+    }
+
+    fn save(&self, store: &Store) {
+        let rows = Vec::from(&*lock(&self.reputations));
+        if let Err(e) = store.put_reputations(&rows) {
+            tracing::warn!(error = %e, hint = e.hint(), "what audits have found cannot be written down");
+        }
+    }
+
+    /// What audits have found, for people.
+    pub(crate) fn status(&self, node: &Node) -> AuditStatus {
+        let providers = lock(&self.reputations).providers();
+        let of = |provider: &AgentPubKey| {
+            let counts = lock(&self.reputations).counts(provider);
+            let reputation = self.reputation(node, provider);
+            ProviderAudits {
+                provider: provider.to_string(),
+                passed: counts.passed,
+                failed: counts.failed,
+                inconclusive: counts.inconclusive,
+                convicted: reputation.convicted,
+                rate_percent: f64::from(reputation.rate_ppm()) / 10_000.0,
+            }
+        };
+        AuditStatus {
+            own: !self.habits.not_own,
+            role: self.habits.role,
+            tables: self.tables.names(),
+            providers: providers.iter().map(of).collect(),
+            last: lock(&self.made).iter().cloned().collect(),
+        }
+    }
+}
+
+fn micros_now() -> u64 {
+    u64::try_from(now_us()).unwrap_or(0)
+}

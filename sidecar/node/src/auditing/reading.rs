@@ -1,0 +1,87 @@
+//! Reading what others have published of the providers that this node deals with.
+//!
+//! What they say counts as far as this node has found them right (`protocol::reputation`). Two receipts for one question are a proof by
+//! themselves. A conviction is not: who asks can choose the dice together with whoever audits, so strangers could make up all of it; it
+//! counts if enough of its jurors are trusted here.
+
+use crate::node::{lock, Node};
+use ainonymous_conductor::{Conductor, ConductorError};
+use ainonymous_protocol::reputation::Found;
+use ainonymous_types::{AgentPubKey, AuditQuery, AuditSubject, Conviction, Verdict};
+use ainonymous_verify::receipt;
+use ainonymous_verify::rules::CONFIRMATIONS_MIN;
+use std::time::Duration;
+
+/// How often it is looked what others say.
+const EVERY: Duration = Duration::from_secs(300);
+/// The first look is sooner.
+const FIRST: Duration = Duration::from_secs(20);
+/// Most providers that are looked up each time: those of whom something was heard last.
+const PROVIDERS_MAX: usize = 32;
+/// A juror is trusted whose verdicts were confirmed here so often, in thousandths.
+const TRUSTED_PERMILLE: u64 = 600;
+
+/// Reads again and again.
+pub(crate) async fn run(node: Node, conductor: Conductor) {
+    let mut wait = FIRST;
+    loop {
+        tokio::time::sleep(wait).await;
+        wait = EVERY;
+        let mut providers = lock(&node.inner.auditing.reputations).providers();
+        providers.reverse();
+        providers.truncate(PROVIDERS_MAX);
+        for provider in providers {
+            if let Err(e) = read(&node, &conductor, &provider).await {
+                tracing::debug!(error = %e, "what others say of a provider could not be read; later again");
+            }
+        }
+        node.inner.auditing.save(&node.inner.store);
+    }
+}
+
+async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Result<(), ConductorError> {
+    let auditing = &node.inner.auditing;
+    let (me, now_us) = (conductor.agent(), super::micros_now());
+    let about = AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
+    let mut reports = conductor.get_audit_reports(about.clone()).await?.found;
+    // Oldest first: each auditor's reports count once, and only those after the last that was counted.
+    reports.reverse();
+    for found in reports.into_iter().filter(|found| found.author != me) {
+        let verdict = found.entry.report.verdict;
+        let counts = match verdict {
+            Verdict::Pass => Found::Passed,
+            Verdict::Fail => Found::Failed,
+            Verdict::Inconclusive => Found::Inconclusive,
+        };
+        let is_new = lock(&auditing.reputations).on_report(provider, &found.author, counts, found.linked_at, now_us);
+        // Of an answer that was audited here too it is known who was right.
+        let own = lock(&auditing.verdicts).get(&receipt::leaf(&found.entry.commit.receipt)).copied();
+        let decided = |verdict| verdict != Verdict::Inconclusive;
+        if let Some(own) = own.filter(|own| is_new && decided(*own) && decided(verdict)) {
+            lock(&auditing.reputations).on_checked(&found.author, own == verdict, now_us);
+        }
+    }
+    let equivocated = !conductor.get_equivocations(about.clone()).await?.found.is_empty();
+    let mut convicted = false;
+    for found in conductor.get_convictions(about).await?.found {
+        convicted |= is_trusted(node, conductor, &found.entry).await?;
+    }
+    if equivocated || convicted {
+        lock(&auditing.reputations).on_convicted(provider);
+    }
+    Ok(())
+}
+
+/// Whether enough jurors of a conviction are believed here.
+async fn is_trusted(node: &Node, conductor: &Conductor, conviction: &Conviction) -> Result<bool, ConductorError> {
+    let jury = AuditQuery { subject: AuditSubject::Accusation(conviction.accusation.clone()), before: None };
+    let reports = conductor.get_audit_reports(jury).await?.found;
+    let confirming = reports.iter().filter(|found| conviction.confirmations.contains(&found.action));
+    let peers = &node.inner.habits.peers;
+    let trusted = confirming.filter(|found| {
+        let close = peers.own.contains(&found.author) || peers.friends.contains(&found.author);
+        let known = lock(&node.inner.auditing.reputations).auditor_permille(&found.author, super::micros_now());
+        close || known >= TRUSTED_PERMILLE
+    });
+    Ok(trusted.count() >= CONFIRMATIONS_MIN)
+}

@@ -1,0 +1,187 @@
+//! Calibrations in files: how honest machines differ, as `cargo xtask calibrate` has measured it.
+//!
+//! A file speaks of a model by its hash and of machines by their classes; on a network it becomes an entry about the spec that this network
+//! knows the model by. Whatever it says is judged by the rules for everybody's calibrations before anything follows from it.
+
+use crate::NodeError;
+use ainonymous_types::{ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, ModelSpec, SpecRef};
+use ainonymous_verify::audit::calibration;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Version of the file that this build understands.
+const VERSION: u32 = 1;
+/// Longest file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A table and what it is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    model: String,
+    gguf_hash: Bytes32,
+    kv_type: KvType,
+    sampler_version: u16,
+    build: String,
+    prover: String,
+    verifier: String,
+    data: Bytes32,
+    rows: Vec<CalibrationRow>,
+}
+
+/// All that were read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tables(Vec<Table>);
+
+#[derive(Deserialize)]
+struct File {
+    version: u32,
+    model: String,
+    gguf_hash: String,
+    kv_type: KvType,
+    sampler_version: u16,
+    build: String,
+    prover: String,
+    verifier: String,
+    data: String,
+    rows: Vec<CalibrationRow>,
+}
+
+impl Tables {
+    /// Reads them; one that cannot be used is an error that names it.
+    pub(crate) fn read(paths: &[PathBuf]) -> Result<Self, NodeError> {
+        paths.iter().map(|path| read(path)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The table for this model, from one class of machines to another, as this build computes.
+    pub(crate) fn of(&self, model: &ModelSpec, build: &str, prover: &str, verifier: &str) -> Option<&Table> {
+        self.0.iter().find(|table| {
+            table.gguf_hash == model.gguf_hash
+                && table.kv_type == model.kv_type
+                && table.sampler_version == model.sampler_version
+                && table.build == build
+                && table.prover == prover
+                && table.verifier == verifier
+        })
+    }
+
+    /// What they are about, for people.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|table| format!("{}: {} by {}", table.model, table.prover, table.verifier)).collect()
+    }
+}
+
+impl Table {
+    /// The entry that says the same of a spec.
+    pub(crate) fn entry(&self, spec: SpecRef) -> Calibration {
+        let Self { prover, verifier, data, rows, .. } = self.clone();
+        Calibration { spec, prover, verifier, data, rows }
+    }
+}
+
+fn read(path: &Path) -> Result<Table, NodeError> {
+    let storage = |source| NodeError::Storage { path: path.to_path_buf(), source };
+    let unusable = |problem: String| NodeError::Calibration { path: path.to_path_buf(), problem };
+    let bytes = fs_err::metadata(path).map_err(storage)?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(unusable(format!("it has {bytes} bytes, at most {FILE_BYTES_MAX} are read")));
+    }
+    let text = fs_err::read_to_string(path).map_err(storage)?;
+    parse(&text).map_err(unusable)
+}
+
+fn parse(text: &str) -> Result<Table, String> {
+    let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let File { version, model, gguf_hash, kv_type, sampler_version, build, prover, verifier, data, rows } = file;
+    if version != VERSION {
+        return Err(format!("version {version} of such files is not known here"));
+    }
+    let hash = |what: &str, text: &str| hash_of(text).ok_or_else(|| format!("{what} is no SHA-256"));
+    let (gguf_hash, data) = (hash("gguf_hash", &gguf_hash)?, hash("data", &data)?);
+    let table = Table { model, gguf_hash, kv_type, sampler_version, build, prover, verifier, data, rows };
+    let somewhere = || vec![0; 36];
+    let spec = SpecRef { entry: EntryHash::from_raw_36(somewhere()), action: ActionHash::from_raw_36(somewhere()) };
+    calibration::rules(&table.entry(spec)).map_err(|breach| breach.to_string())?;
+    Ok(table)
+}
+
+/// 32 bytes in hexadecimal.
+fn hash_of(text: &str) -> Option<Bytes32> {
+    let mut bytes = [0; 32];
+    if text.len() != 2 * bytes.len() {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(Bytes32(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ainonymous_types::Statistics;
+    use ainonymous_verify::audit::measure;
+    use serde_json::{json, Value};
+
+    fn file() -> Value {
+        let found = |delta: u32| Statistics {
+            tokens: 32,
+            delta_sum: delta,
+            delta_window: delta,
+            delta_position: delta,
+            ..Statistics::default()
+        };
+        let (honest, cheats): (Vec<_>, Vec<_>) =
+            ((0..3_500).map(|n| found(n % 9)).collect(), (0..300).map(|n| found(100 + n % 90)).collect());
+        json!({
+            "version": VERSION, "model": "m.gguf", "gguf_hash": "11".repeat(32), "kv_type": "f16", "sampler_version": 2,
+            "build": "b1", "prover": "cpu-a", "verifier": "cpu-b", "data": "22".repeat(32),
+            "rows": [measure::row(8, &honest, &cheats).unwrap()], "tried": "whatever else it says",
+        })
+    }
+
+    fn model() -> ModelSpec {
+        ModelSpec {
+            name: "m".into(),
+            quantization: "q8_0".into(),
+            architecture: "gemma4".into(),
+            gguf_hash: Bytes32([0x11; 32]),
+            gguf_root: Bytes32([0; 32]),
+            gguf_bytes: 1,
+            tokenizer_hash: Bytes32([0; 32]),
+            template_hash: Bytes32([0; 32]),
+            sampler_version: 2,
+            kv_type: KvType::F16,
+            context_tokens: 64,
+        }
+    }
+
+    #[test]
+    fn a_table_is_for_one_model_one_build_and_one_pair_of_machines() {
+        let tables = Tables(vec![parse(&file().to_string()).unwrap()]);
+        assert!(tables.of(&model(), "b1", "cpu-a", "cpu-b").is_some());
+        assert!(tables.of(&model(), "b2", "cpu-a", "cpu-b").is_none());
+        assert!(tables.of(&model(), "b1", "cpu-b", "cpu-a").is_none());
+        let other = ModelSpec { gguf_hash: Bytes32([0x12; 32]), ..model() };
+        assert!(tables.of(&other, "b1", "cpu-a", "cpu-b").is_none());
+        let coarser = ModelSpec { kv_type: KvType::Q8_0, ..model() };
+        assert!(tables.of(&coarser, "b1", "cpu-a", "cpu-b").is_none());
+        assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"]);
+    }
+
+    #[test]
+    fn what_is_no_calibration_is_not_read() {
+        let spoilt = |spoil: fn(&mut Value)| {
+            let mut file = file();
+            spoil(&mut file);
+            parse(&file.to_string()).unwrap_err()
+        };
+        assert!(spoilt(|f| f["version"] = 2.into()).contains("version 2"));
+        assert!(spoilt(|f| f["gguf_hash"] = "xyz".into()).contains("gguf_hash"));
+        assert!(spoilt(|f| f["rows"][0]["tables"][0]["llr"][0] = 768.into()).contains("order"));
+        assert!(spoilt(|f| f["rows"] = json!([])).contains("empty"));
+        assert!(parse("{").is_err());
+        let missing = Tables::read(&[PathBuf::from("/nowhere/table.json")]).unwrap_err();
+        assert_eq!(missing.code(), "storage");
+    }
+}

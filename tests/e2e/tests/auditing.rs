@@ -1,0 +1,157 @@
+//! Audits among real nodes: whoever serves what it promised passes, whoever serves something cheaper is found and asked no more; a canary
+//! is reported for everybody to see.
+
+#![allow(clippy::expect_used, clippy::print_stdout)] // A test may fail by panicking.
+
+use ainonymous_e2e::{root, tiny_model, Bootstrap, Client, Node, NodeSpec};
+use serde_json::{json, Value};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(60);
+/// Answers asked of each provider.
+const ANSWERS: usize = 8;
+/// What a node of these tests serves in place of the file that it names: builds for release do not know the variable.
+const INSTEAD: &str = "AINONYMOUS_TEST_SERVES_INSTEAD";
+
+async fn status(client: &Client) -> Value {
+    client.get("/ainonymous/v1/status").await.1
+}
+
+/// The table of the tiny model, for the class of machine that this one is: both sides of these tests run here.
+async fn calibration(client: &Client, dir: &Path) -> PathBuf {
+    let folder = root().join("docs/reference/calibration");
+    let is_table = |path: &PathBuf| path.to_string_lossy().ends_with(".table.json");
+    let files = std::fs::read_dir(folder).expect("calibrations").map(|entry| entry.expect("a file").path());
+    let path = files.filter(is_table).min().expect("a table");
+    let mut table: Value = serde_json::from_slice(&std::fs::read(path).expect("a table")).expect("JSON");
+    let info = &status(client).await["models"][0]["info"];
+    let detail = info["backend_detail"].as_str().expect("a machine").split(',').next().unwrap_or_default().to_owned();
+    let class = format!("{}-{}", info["backend"].as_str().expect("a backend"), detail.trim().to_lowercase());
+    (table["prover"], table["verifier"]) = (json!(class), json!(class));
+    let own = dir.join("here.table.json");
+    std::fs::write(&own, table.to_string()).expect("a file");
+    own
+}
+
+fn question(n: usize, provider: Option<&str>) -> Value {
+    let prompts = ["Tell me a story.", "Write about the sea.", "Tell me about a dog.", "Tell me a story about a king."];
+    let mut body = Client::body(prompts[n % prompts.len()]);
+    body["max_tokens"] = 64.into();
+    body["seed"] = (100 + n).into();
+    body["temperature"] = 1.into();
+    body["top_p"] = 1.into();
+    body["ainonymous"] = json!({ "route": "direct" });
+    if let Some(provider) = provider {
+        body["ainonymous"]["provider"] = provider.into();
+    }
+    body
+}
+
+fn audits_of(status: &Value, provider: &str) -> (u64, u64, u64) {
+    let of = status["audits"]["providers"].as_array().into_iter().flatten().find(|of| of["provider"] == provider);
+    let number = |name: &str| of.and_then(|of| of[name].as_u64()).unwrap_or_default();
+    (number("passed"), number("failed"), number("inconclusive"))
+}
+
+/// Waits until so many answers of a provider were audited.
+async fn audited(client: &Client, provider: &str, answers: u64) -> (u64, u64, u64) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let (passed, failed, inconclusive) = audits_of(&status(client).await, provider);
+        if passed + failed + inconclusive >= answers {
+            return (passed, failed, inconclusive);
+        }
+        assert!(Instant::now() < deadline, "{passed} passed, {failed} failed, {inconclusive} inconclusive");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A provider that serves q4_0 and says that it is q8_0, by the hash of another file.
+fn cheat(url: &str) -> NodeSpec {
+    let cheaper = root().join("tests/models/tiny-gemma-q4_0.gguf");
+    let mut spec = NodeSpec::new(url).serving(&tiny_model());
+    spec.env.push((INSTEAD.into(), cheaper.to_string_lossy().into_owned()));
+    spec
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_provider_passes_and_one_that_serves_something_cheaper_is_found() {
+    let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
+    let url = bootstrap.url();
+    let (mut honest, mut cheater) = (Node::start(NodeSpec::new(&url).serving(&tiny_model())), Node::start(cheat(&url)));
+    honest.wait_ready();
+    cheater.wait_ready();
+    let table = calibration(&honest.client(), dir.path()).await;
+    let asker = NodeSpec::new(&url).serving(&tiny_model());
+    let mut asker = Node::ready(asker.with(&["--no-share", "--calibration", &table.to_string_lossy()]));
+    let here = asker.client();
+    here.wait_for_providers(2, SOON).await;
+    let (good, bad) = (honest.agent(), cheater.agent());
+    for n in 0..ANSWERS {
+        for provider in [&good, &bad] {
+            let answer = here.stream(question(n, Some(provider))).await.expect("an answer");
+            assert_eq!(answer.last["ainonymous"]["provider"], provider.as_str());
+        }
+    }
+    // Of a newcomer every answer is audited.
+    let (passed, failed, inconclusive) = audited(&here, &good, ANSWERS as u64).await;
+    println!("honest: {passed} passed, {failed} failed, {inconclusive} inconclusive");
+    assert_eq!(failed, 0);
+    assert!(passed >= ANSWERS as u64 / 2, "{passed}");
+    let (passed, failed, inconclusive) = audited(&here, &bad, ANSWERS as u64).await;
+    println!("q4_0 for q8_0: {passed} passed, {failed} failed, {inconclusive} inconclusive");
+    assert!(failed >= ANSWERS as u64 / 2, "{failed}");
+
+    // From now on the honest one is asked, and it is said why.
+    for n in 0..6 {
+        let answer = here.stream(question(n, None)).await.expect("an answer");
+        assert_eq!(answer.last["ainonymous"]["provider"], good.as_str(), "{}", answer.last["ainonymous"]["why"]);
+    }
+    let answer = here.stream(question(0, Some(&bad))).await.expect("an answer, if it is wanted");
+    let why = answer.last["ainonymous"]["why"].as_str().unwrap_or_default().to_owned();
+    assert!(why.contains("worse by failed audits"), "{why}");
+    // Nothing of what was said is shown.
+    let shown = status(&here).await["audits"].to_string();
+    assert!(!shown.contains("story") && !shown.contains("king"), "{shown}");
+    // It is remembered.
+    asker.stop();
+    asker.restart();
+    asker.wait_ready();
+    let (_, again, _) = audits_of(&status(&asker.client()).await, &bad);
+    assert!(again >= failed, "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_asks_like_anybody_and_reports_what_it_finds() {
+    let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
+    let url = bootstrap.url();
+    let mut cheater = Node::ready(cheat(&url));
+    let table = calibration(&cheater.client(), dir.path()).await;
+    let spec = NodeSpec::new(&url).serving(&tiny_model());
+    let table = table.to_string_lossy().into_owned();
+    let mut auditor =
+        Node::ready(spec.with(&["--no-share", "--audit", "--audit-every-s", "1", "--calibration", &table]));
+    let (here, bad) = (auditor.client(), cheater.agent());
+    let deadline = Instant::now() + 2 * SOON;
+    let report = loop {
+        let audits = status(&here).await["audits"].clone();
+        let last = audits["last"].as_array().cloned().unwrap_or_default();
+        if let Some(made) = last.iter().find(|made| made["verdict"] == "fail") {
+            break made.clone();
+        }
+        assert!(Instant::now() < deadline, "{audits}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    println!("{report}");
+    assert_eq!((report["mode"].as_str(), report["provider"].as_str()), (Some("canary"), Some(bad.as_str())));
+    assert!(report["report"].as_str().is_some_and(|action| action.starts_with("uhCkk")), "{report}");
+    let calls = status(&here).await["zome_calls"].clone();
+    for function in ["create_calibration", "create_audit_commit", "create_audit_report"] {
+        assert!(calls[function].as_u64().is_some_and(|n| n > 0), "{function}: {calls}");
+    }
+    assert_eq!(calls["create_calibration"], 1, "written down once");
+    // The verdict is no breach: the provider's own node knows of no warrant, and goes on.
+    let answer = here.stream(question(0, Some(&bad))).await.expect("an answer");
+    assert!(!answer.text.is_empty());
+}
