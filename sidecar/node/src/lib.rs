@@ -31,6 +31,7 @@ mod pulls;
 mod receipts;
 mod requester;
 pub mod revocations;
+mod roster;
 mod router;
 mod routers;
 mod routing;
@@ -41,7 +42,7 @@ mod status;
 mod store;
 mod timeline;
 
-pub use ainonymous_protocol::choosing::{Demands, Kinship, Price, Region};
+pub use ainonymous_protocol::choosing::{Demands, Estimate, Kinship, Price, Reason, Region};
 pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
 pub use error::{AskError, ErrorClass, NodeError};
@@ -49,6 +50,7 @@ pub use node::Node;
 pub use options::{Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
 pub use peers::{Heard, Peer, PeerModel, Peers as KnownPeers};
 pub use pulls::{Offer, Pull, PullRefused, PullState};
+pub use roster::{Roster, RosterEntry, Standing};
 pub use status::{
     ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, Phase, QuicStatus,
     RouterStatus, Status,
