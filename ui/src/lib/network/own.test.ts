@@ -95,7 +95,7 @@ describe("networks of one's own", () => {
     await open();
     expect(text()).toContain("runs here");
     expect(text()).toContain("ainonymous up --network other");
-    expect([...document.querySelectorAll("tbody tr")].map((row) => row.textContent?.replace(/\s+/g, " ").trim())).toEqual(["You online founder no invite needed", "uhCAkANN online member 0e0e0e0e… Shut out"]);
+    expect([...document.querySelectorAll("tbody tr")].map((row) => row.textContent?.replace(/\s+/g, " ").trim())).toEqual(["You onlinefounderno invite needed", "uhCAkANN onlinemember0e0e0e0e…Shut out"]);
     expect(text()).toContain("1 member came with it");
     expect([...document.querySelectorAll("button")].filter((one) => one.textContent === "Invite"), "only founders invite").toHaveLength(1);
   });
