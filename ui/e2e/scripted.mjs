@@ -10,7 +10,7 @@ const TYPES = { ".js": "text/javascript", ".css": "text/css", ".png": "image/png
 const TOKEN = "5c".repeat(16);
 export const SELF = "uhCAkSelfSelfSelfSelfSelfSelfSelfSelfSelfSelfSelfS1lf";
 
-const heard = (round_trip_ms, queued, slots, free_slots, ago_s) => ({ ago_s, round_trip_ms, queued, slots, free_slots });
+const heard = (round_trip_ms, queued, slots, free_slots, ago_s) => ({ ago_s, round_trip_ms, queued, slots, free_slots, milli_price: 0 });
 const peer = (agent, kinship, device, route, models, failing = false) => ({ agent, kinship, device, route, failing, models });
 const served = (id, claimed, measured, said) => ({ id, claimed_tokens_per_s: claimed, measured_tokens_per_s: measured, heard: said });
 
@@ -36,6 +36,12 @@ export function usualWorld() {
       entry("qwen-3-8b:q5_k_m", { context_tokens: 40_960, file_bytes: 5_700_000_000, providers: ["uhCAkRouted5mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVRt"] }),
     ],
     pulls: [],
+    networks: { running: "reading-circle", can_change: true, networks: [network("reading-circle", "Reading circle", true), network("work", "Work", false)] },
+    members: [
+      { agent: SELF, is_self: true, is_online: true, standing: "member", invite: null },
+      { agent: "uhCAkAnnmPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5ann", is_self: false, is_online: true, standing: "member", invite: "0e".repeat(32) },
+      { agent: "uhCAkBobmPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5bob", is_self: false, is_online: false, standing: "refused", invite: "0e".repeat(32) },
+    ],
     orders: [],
     asked: [],
     /** Answers with these pieces, so many milliseconds apart. */
@@ -48,6 +54,14 @@ export function usualWorld() {
 function entry(id, change) {
   return { id, local: false, state: "loaded", problem: null, providers: [], context_tokens: 8_192, file_bytes: 0, details: null, unloads_in_s: null, ...change };
 }
+
+function network(label, name, is_founder) {
+  const issued = is_founder ? [{ key: "0e".repeat(32), expires_at: (Date.now() + 6 * 24 * 3_600_000) * 1_000, agent: null }] : [];
+  return { network: label, name, kind: "private", id: "0f".repeat(32), agent: SELF, is_founder, founders: is_founder ? [SELF] : ["uhCAkBoss"], bootstrap: "http://b:4000", relay: null, invite: null, issued, revoked: [] };
+}
+
+/** As many modules as the code of an invite has; no camera reads it. */
+const QR = Array.from({ length: 81 }, (_, y) => Array.from({ length: 81 }, (_, x) => ((x * y + x + 3 * y) % 5 < 2 ? "1" : "0")).join(""));
 
 /** Serves a world until `stop`. */
 export async function startScripted(world = usualWorld()) {
@@ -75,6 +89,10 @@ export async function startScripted(world = usualWorld()) {
         return json(response, { models: world.models });
       case "/ainonymous/v1/peers":
         return json(response, { read_ago_s: 3, peers: world.peers });
+      case "/ainonymous/v1/networks":
+      case "/ainonymous/v1/networks/members":
+        if (request.headers["x-ainonymous-token"] !== TOKEN) return json(response, { error: { code: "page_token_needed", message: "no", hint: "no" } }, 403);
+        return json(response, url.pathname.endsWith("members") ? { by_invitation: true, members: world.members } : world.networks);
       case "/ainonymous/v1/pulls":
         return json(response, { pulls: world.pulls });
       case "/ainonymous/v1/timeline":
@@ -102,6 +120,7 @@ export async function startScripted(world = usualWorld()) {
     const isOrder = path.startsWith("/ainonymous/");
     if (isOrder && request.headers["x-ainonymous-token"] !== TOKEN) return json(response, { error: { code: "page_token_needed", message: "no", hint: "no" } }, 403);
     world.orders.push([path, body]);
+    if (path.startsWith("/ainonymous/v1/networks")) return json(response, networkOrder(path, body));
     if (path === "/ainonymous/v1/pause") world.paused = body.paused;
     if (path === "/ainonymous/v1/pulls") world.pulls.push({ id: 1, model: body.model, state: "running", phase: "downloading", bytes_done: 1_200_000_000, bytes_total: 2_900_000_000, problem: null, hint: null });
     if (path === "/models/load" || path === "/models/unload") {
@@ -111,12 +130,24 @@ export async function startScripted(world = usualWorld()) {
     if (path === "/ainonymous/v1/stop") world.stopped = true;
   }
 
+  function networkOrder(path, body) {
+    if (path.endsWith("/invite")) return { network: body.network, invite: `ainonymous-invite:${"aeaa4uton".repeat(40)}`, key: "0d".repeat(32), expires_at: (Date.now() + body.expires_s * 1_000) * 1_000, qr: QR };
+    if (path.endsWith("/revoke")) {
+      const revoked = { revoked: body.whom, state: "revoked" };
+      world.networks.networks[0].revoked.push(revoked);
+      return revoked;
+    }
+    const joined = network("joined", body.name ?? "Joined", body.name !== undefined);
+    world.networks.networks.push(joined);
+    return joined;
+  }
+
   async function chat(body, request, response) {
     world.asked.push(body);
     const { pieces, everyMs, beforeMs = 20, queued = [], error = null, breaksAfter = Infinity } = world.answer(body);
     if (error !== null) return json(response, { error }, 502);
     const route = world.provider === null ? "local" : "direct";
-    const headers = { "content-type": "text/event-stream", "x-ainonymous-id": "ab".repeat(16), "x-ainonymous-route": route, "x-ainonymous-why": "1 of 2: the conversation is in its cache" };
+    const headers = { "content-type": "text/event-stream", "x-ainonymous-id": "ab".repeat(16), "x-ainonymous-route": route, "x-ainonymous-reason": JSON.stringify({ kinship: "public", first_token_ms: 240, wait_ms: 0, basis: "measured", prefix_tokens: 128, milli_price: 0, reporters: 0, reported_worse_percent: 0, candidates: 2, probed: 2, near_equals: 1, last_resort: false, hedged: false }) };
     if (world.provider !== null) headers["x-ainonymous-provider"] = world.provider;
     response.writeHead(200, headers);
     let isGone = false;

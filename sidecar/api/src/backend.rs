@@ -2,7 +2,7 @@
 
 use ainonymous_node::{
     AnswerStream, AskError, AskRequest, EmbedQuestion, Embeddings, Inspect, Inspected, KeepAlive, KnownPeers,
-    ModelEntry, Node, NodeError, Offer, Pull, PullRefused, ReceiptState, Status, Timeline, UiCredentials,
+    ModelEntry, Node, NodeError, Offer, Pull, PullRefused, ReceiptState, Roster, Status, Timeline, UiCredentials,
 };
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use async_trait::async_trait;
@@ -36,6 +36,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn fetch_answer(&self, request: ActionHash) -> Result<Option<PostedAnswer>, AskError>;
     /// Everybody who serves.
     async fn peers(&self) -> KnownPeers;
+    /// Who is in the network.
+    async fn roster(&self) -> Roster;
     /// Counts over time.
     fn timeline(&self) -> Timeline;
     /// Models that are known to be good.
@@ -103,6 +105,10 @@ impl Backend for Node {
 
     async fn peers(&self) -> KnownPeers {
         Node::peers(self).await
+    }
+
+    async fn roster(&self) -> Roster {
+        Node::roster(self).await
     }
 
     fn timeline(&self) -> Timeline {

@@ -1,6 +1,7 @@
 //! Every error that the API answers with, in the shape of OpenAI's plus a hint. No error repeats a prompt.
 
 use crate::health::{Health, RETRY_AFTER_S};
+use crate::networks::NetworkRefused;
 use crate::router;
 use ainonymous_node::{AskError, ErrorClass, NodeError, PullRefused};
 use axum::http::{header, HeaderValue, StatusCode};
@@ -181,6 +182,12 @@ pub enum ApiError {
     /// A model is not fetched.
     #[error(transparent)]
     Pull(#[from] PullRefused),
+    /// Something about networks is not done.
+    #[error(transparent)]
+    Network(#[from] NetworkRefused),
+    /// Whoever runs this API keeps no networks.
+    #[error("networks are not managed here")]
+    NoNetworks,
     /// The node cannot do it.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -230,6 +237,8 @@ impl ApiError {
             Self::NotReady { .. } => "not_ready",
             Self::Ask(e) => e.code(),
             Self::Pull(e) => e.code(),
+            Self::Network(e) => e.code,
+            Self::NoNetworks => "networks_unavailable",
             Self::Node(e) => e.code(),
         }
     }
@@ -279,6 +288,8 @@ impl ApiError {
             Self::NotReady { hint, .. } => hint.clone(),
             Self::Ask(e) => e.hint(),
             Self::Pull(e) => e.hint(),
+            Self::Network(e) => e.hint.clone(),
+            Self::NoNetworks => "use `ainonymous network` on the node's machine".into(),
             Self::Node(e) => e.hint(),
         }
     }
@@ -317,8 +328,11 @@ impl ApiError {
             Self::Pull(PullRefused::Unknown { .. }) => StatusCode::NOT_FOUND,
             Self::Pull(PullRefused::Running { .. }) => StatusCode::CONFLICT,
             Self::Pull(PullRefused::NoLibrary | PullRefused::Unfit { .. }) => StatusCode::BAD_REQUEST,
+            Self::Network(NetworkRefused { is_ours: false, .. }) => StatusCode::BAD_REQUEST,
             Self::AnswerBroke => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotReady { .. } | Self::Node(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady { .. } | Self::Node(_) | Self::NoNetworks | Self::Network(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Ask(e) => match e.class() {
                 ErrorClass::BadRequest => StatusCode::BAD_REQUEST,
                 ErrorClass::NotFound => StatusCode::NOT_FOUND,

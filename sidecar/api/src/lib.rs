@@ -32,6 +32,7 @@ mod llama;
 mod manage;
 mod metrics;
 mod models;
+mod networks;
 mod ollama;
 mod openai;
 pub mod openapi;
@@ -46,5 +47,8 @@ pub use backend::Backend;
 pub use body::BODY_BYTES_MAX;
 pub use error::ApiError;
 pub use listen::{bind, ListenError, Listener, DEFAULT_PORT};
+pub use networks::{
+    InviteWish, IssuedInvite, MadeInvite, NetworkList, NetworkRefused, NetworkView, Networks, NewNetwork, Revocation,
+};
 pub use page::{Site, SiteError};
 pub use router::{Api, IN_FLIGHT_MAX, ROUTES};

@@ -89,7 +89,8 @@ pub(crate) async fn stop(State(api): State<Api>, headers: HeaderMap) -> Result<J
     Ok(Json(json!({ "stopping": true })))
 }
 
-fn admitted(api: &Api, headers: &HeaderMap) -> Result<(), ApiError> {
+/// Whether the page's token was shown.
+pub(crate) fn admitted(api: &Api, headers: &HeaderMap) -> Result<(), ApiError> {
     let shown = headers.get(TOKEN).and_then(|value| value.to_str().ok()).unwrap_or_default();
     api.page_key().is_token(shown).then_some(()).ok_or(ApiError::NoPageToken)
 }

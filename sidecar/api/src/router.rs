@@ -4,7 +4,8 @@ use crate::access::{Access, Gate};
 use crate::metrics::Metrics;
 use crate::page::{PageKey, Site};
 use crate::{
-    admin, anthropic, guard, health, llama, manage, metrics, models, ollama, openai, openapi, page, ApiError, Backend,
+    admin, anthropic, guard, health, llama, manage, metrics, models, networks, ollama, openai, openapi, page, ApiError,
+    Backend, Networks,
 };
 use axum::extract::{OriginalUri, State};
 use axum::http::Method;
@@ -14,7 +15,7 @@ use axum::routing::{get, post};
 use axum::Router;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -61,6 +62,12 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/ainonymous/v1/pulls/cancel", "call a pull off (the page's token)"),
     ("POST", "/ainonymous/v1/pause", "refuse questions of peers for now, or no more (the page's token)"),
     ("POST", "/ainonymous/v1/stop", "end the node (the page's token)"),
+    ("GET", "/ainonymous/v1/networks", "networks of this node (the page's token)"),
+    ("GET", "/ainonymous/v1/networks/members", "who is in the network that runs (the page's token)"),
+    ("POST", "/ainonymous/v1/networks", "make a network (the page's token)"),
+    ("POST", "/ainonymous/v1/networks/invite", "invite to a network (the page's token)"),
+    ("POST", "/ainonymous/v1/networks/join", "take up an invite (the page's token)"),
+    ("POST", "/ainonymous/v1/networks/revoke", "shut somebody out of a network (the page's token)"),
     ("GET", "/slots", "what each model here is doing"),
     ("GET", "/metrics", "counts and times for monitoring (OpenMetrics)"),
     ("GET", "/openapi.json", "this API as an OpenAPI document"),
@@ -75,6 +82,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     address: SocketAddr,
     site: Option<Site>,
+    networks: OnceLock<Arc<dyn Networks>>,
     key: PageKey,
     gate: Gate,
     metrics: Arc<Metrics>,
@@ -90,12 +98,19 @@ impl Api {
             backend,
             address,
             site,
+            networks: OnceLock::new(),
             key: PageKey::new(address.port()),
             gate: Gate::new(access, address),
             metrics: Arc::new(Metrics::new()),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
             started_s,
         }))
+    }
+
+    /// With networks that its page can manage; the first ones count.
+    pub fn with_networks(self, networks: Arc<dyn Networks>) -> Self {
+        let _ = self.0.networks.set(networks);
+        self
     }
 
     /// Address of the API without `/v1`, as programs of this machine reach it.
@@ -154,6 +169,11 @@ impl Api {
             .route("/ainonymous/v1/pulls/cancel", post(manage::cancel_pull))
             .route("/ainonymous/v1/pause", post(manage::pause))
             .route("/ainonymous/v1/stop", post(manage::stop))
+            .route("/ainonymous/v1/networks", get(networks::list).post(networks::create))
+            .route("/ainonymous/v1/networks/members", get(networks::members))
+            .route("/ainonymous/v1/networks/invite", post(networks::invite))
+            .route("/ainonymous/v1/networks/join", post(networks::join))
+            .route("/ainonymous/v1/networks/revoke", post(networks::revoke))
             .route("/slots", get(metrics::slots))
             .route("/metrics", get(metrics::metrics))
             .route("/openapi.json", get(openapi::serve))
@@ -170,6 +190,10 @@ impl Api {
 
     pub(crate) fn site(&self) -> Option<&Site> {
         self.0.site.as_ref()
+    }
+
+    pub(crate) fn networks(&self) -> Option<&dyn Networks> {
+        self.0.networks.get().map(AsRef::as_ref)
     }
 
     pub(crate) fn page_key(&self) -> &PageKey {

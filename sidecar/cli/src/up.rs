@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::happ::{self, Bundle};
 use crate::key_file::KeyFile;
-use crate::network::Member;
+use crate::network::{Member, PageNetworks};
 use crate::out::Out;
 use crate::settings::{Network, Settings};
 use crate::{passphrase, signals};
@@ -14,7 +14,7 @@ use ainonymous_conductor::bootstrap::Bootstrap;
 use ainonymous_conductor::keyring::Keyring;
 use ainonymous_conductor::lan::Meeting;
 use ainonymous_conductor::{
-    AttachOptions, ConductorOptions, EmbeddedOptions, Mode, NetworkTuning, CALL_TIMEOUT_DEFAULT,
+    AttachOptions, ConductorOptions, EmbeddedOptions, Mode, NetworkTuning, Passphrase, CALL_TIMEOUT_DEFAULT,
 };
 use ainonymous_node::{LocalModelState, Node, NodeOptions, Status, WorkerCommand};
 use ainonymous_types::APP_ID;
@@ -23,6 +23,7 @@ use serde_json::json;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -47,9 +48,11 @@ pub(crate) async fn run(settings: Settings, out: &Out) -> Result<Exit, CliError>
     let Bundle { happ, site } = happ::load(settings.happ.as_deref())?;
     let must_serve = settings.must_serve;
     let access = access(&settings, keys, has_keys, out);
-    let (options, servers) = options(settings, happ, out).await?;
+    let mut networks = networks(&settings);
+    let (options, servers, passphrase) = options(settings, happ, out).await?;
+    networks.passphrase = passphrase;
     let node = Node::start(options)?;
-    let api = Api::new(Arc::new(node.clone()), address, site, access);
+    let api = Api::new(Arc::new(node.clone()), address, site, access).with_networks(Arc::new(networks));
     say_where(&api, out);
     let end_of_api = CancellationToken::new();
     let mut server = serve(listener, api, &end_of_api);
@@ -86,6 +89,23 @@ fn access(settings: &Settings, keys: KeyFile, has_keys: bool, out: &Out) -> Acce
     }
     let (require_key, cors_origins) = (settings.require_key, settings.cors_origins.clone());
     Access { keys: Some(Arc::new(keys)), require_key, cors_origins }
+}
+
+/// Networks that the page can manage, before it is known what opens the keys.
+fn networks(settings: &Settings) -> PageNetworks {
+    let servers = match (&settings.network, &settings.member) {
+        (_, Some(member)) => (Some(member.bootstrap.clone()), member.relay.clone()),
+        (Network::Joined { bootstrap, relay, .. }, None) => (Some(bootstrap.clone()), Some(relay.clone())),
+        (Network::Attached { .. } | Network::Lan | Network::Offline | Network::Unsaid, None) => (None, None),
+    };
+    PageNetworks {
+        data_dir: settings.data_dir.clone(),
+        passphrase: None,
+        running: settings.member.as_ref().map(|member| member.label.clone()),
+        // Where there is a server of its own, a relay of the same address need not be named.
+        servers: (servers.0.clone(), servers.1.filter(|relay| Some(relay) != servers.0.as_ref())),
+        changing: Mutex::default(),
+    }
 }
 
 /// From the start to the wish to stop.
@@ -163,8 +183,12 @@ async fn meet(settings: &Settings, out: &Out) -> Result<Meeting, CliError> {
     Ok(Meeting::start(&id, seed).await?)
 }
 
-/// What the node needs, and what must run beside it.
-async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOptions, Servers), CliError> {
+/// What the node needs, what must run beside it, and what opens its keys.
+async fn options(
+    settings: Settings,
+    happ: Vec<u8>,
+    out: &Out,
+) -> Result<(NodeOptions, Servers, Option<Passphrase>), CliError> {
     let mut servers = Servers::default();
     // Who types a passphrase first must not be looked for meanwhile.
     let is_new = !Keyring::folder(&settings.data_dir).exists();
@@ -174,6 +198,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
             Some(passphrase::read(settings.passphrase_file.as_deref(), is_new, out)?)
         }
     };
+    let kept = passphrase.clone();
     if settings.network == Network::Lan {
         servers.meeting = Some(meet(&settings, out).await?);
     }
@@ -239,7 +264,7 @@ async fn options(settings: Settings, happ: Vec<u8>, out: &Out) -> Result<(NodeOp
         call_timeout: CALL_TIMEOUT_DEFAULT,
     };
     let worker = worker()?;
-    Ok((NodeOptions { data_dir: home, hashes, conductor, models, worker, habits, quic, router }, servers))
+    Ok((NodeOptions { data_dir: home, hashes, conductor, models, worker, habits, quic, router }, servers, kept))
 }
 
 /// How a worker is started: by this program, which is also the worker's.

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) session: watch::Sender<Option<Arc<Session>>>,
     pub(crate) state: watch::Sender<NetworkState>,
     pub(crate) hub: SignalHub,
+    /// Other agents that were last seen online.
+    pub(crate) online: Mutex<Vec<AgentPubKey>>,
     /// Held while something is written to the source chain: concurrent commits fail in Holochain.
     pub(crate) writes: tokio::sync::Mutex<()>,
     /// Calls so far, by function.
@@ -90,6 +92,7 @@ impl Conductor {
             session: watch::Sender::new(None),
             state: watch::Sender::new(NetworkState::Joining { stage: JoinStage::Starting }),
             hub: SignalHub::new(),
+            online: Mutex::default(),
             writes: tokio::sync::Mutex::default(),
             calls: Mutex::default(),
             credentials: Mutex::new(None),
@@ -115,6 +118,11 @@ impl Conductor {
     /// Which network this is.
     pub fn dna_hash(&self) -> DnaHash {
         self.shared.cell.dna_hash().clone()
+    }
+
+    /// Other agents of the network that were online when it was last looked, a few seconds ago; bounded.
+    pub fn online(&self) -> Vec<AgentPubKey> {
+        self.shared.online.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What our zomes emit from now on, in order.

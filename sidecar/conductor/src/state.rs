@@ -6,6 +6,7 @@
 use ainonymous_types::AgentPubKey;
 use base64::Engine;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -73,6 +74,9 @@ impl fmt::Display for JoinStage {
     }
 }
 
+/// Bytes of a key without its prefix and location.
+const RAW_KEY_BYTES: usize = 32;
+
 /// What the conductor knows about agents, as far as it matters here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PeerCount {
@@ -86,13 +90,9 @@ impl PeerCount {
     /// Reads the conductor's JSON; what cannot be read is not a peer.
     pub(crate) fn from_agent_infos(infos: &[String], me: &AgentPubKey) -> Self {
         let me = base64_url(me.get_raw_32());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
         let mut count = Self::default();
-        for info in infos.iter().filter_map(|json| AgentInfo::parse(json)) {
-            if info.is_tombstone || info.url.is_none() || info.expires_at.parse().is_ok_and(|at: i64| at < now) {
-                continue;
-            }
-            if info.agent == me {
+        for agent in alive(infos) {
+            if agent == me {
                 count.me = true;
             } else {
                 count.others = count.others.saturating_add(1);
@@ -100,6 +100,27 @@ impl PeerCount {
         }
         count
     }
+}
+
+/// Most agents that are told to be online.
+const ONLINE_MAX: usize = 1_024;
+
+/// Others that are announced and not expired, each once.
+pub(crate) fn others_online(infos: &[String], me: &AgentPubKey) -> Vec<AgentPubKey> {
+    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let key = |agent: String| engine.decode(agent).ok().filter(|raw| raw.len() == RAW_KEY_BYTES);
+    let others: BTreeSet<Vec<u8>> =
+        alive(infos).filter_map(key).filter(|raw| raw.as_slice() != me.get_raw_32()).take(ONLINE_MAX).collect();
+    others.into_iter().map(AgentPubKey::from_raw_32).collect()
+}
+
+/// Agents that are announced and not expired, as the conductor writes them.
+fn alive(infos: &[String]) -> impl Iterator<Item = String> + '_ {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
+    infos.iter().filter_map(|json| AgentInfo::parse(json)).filter_map(move |info| {
+        let is_gone = info.is_tombstone || info.url.is_none();
+        (!is_gone && !info.expires_at.parse().is_ok_and(|at: i64| at < now)).then_some(info.agent)
+    })
 }
 
 /// Works out the state from what is observed.
@@ -160,6 +181,8 @@ mod tests {
         let infos = [info(&me, far, false), info(&other, far, false), info(&other, 1, false), info(&other, far, true)];
         let count = PeerCount::from_agent_infos(&infos, &me);
         assert_eq!(count, PeerCount { me: true, others: 1 });
+        assert_eq!(others_online(&infos, &me), [other]);
+        assert_eq!(others_online(&["nonsense".into(), "{}".into()], &me), []);
         assert_eq!(PeerCount::from_agent_infos(&["nonsense".into(), "{}".into()], &me), PeerCount::default());
     }
 

@@ -5,10 +5,10 @@ use crate::credentials::revoke_token;
 use crate::link::AppLink;
 use crate::session::{Host, Opened, Session};
 use crate::signals::SignalSource;
-use crate::state::{judge, PeerCount};
+use crate::state::{judge, others_online, PeerCount};
 use crate::{Conductor, JoinStage, NetworkState};
 use holochain_conductor_api::{AppRequest, AppResponse};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Pace of looking for peers while joining, and while ready.
@@ -94,7 +94,11 @@ async fn has_own_address(app: &AppLink) -> bool {
 async fn count_peers(shared: &Shared, app: &AppLink) -> Option<PeerCount> {
     let request = AppRequest::AgentInfo { dna_hashes: Some(vec![shared.cell.dna_hash().clone()]) };
     match app.request(request, POLL_TIMEOUT).await {
-        Ok(AppResponse::AgentInfo(infos)) => Some(PeerCount::from_agent_infos(&infos, shared.cell.agent_pubkey())),
+        Ok(AppResponse::AgentInfo(infos)) => {
+            let me = shared.cell.agent_pubkey();
+            *shared.online.lock().unwrap_or_else(PoisonError::into_inner) = others_online(&infos, me);
+            Some(PeerCount::from_agent_infos(&infos, me))
+        }
         _ => None,
     }
 }

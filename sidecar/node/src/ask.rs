@@ -1,6 +1,6 @@
 //! A question and its answer as the node's callers see them, whichever way they travel.
 
-use crate::{Agreed, AskError, Demands};
+use crate::{Agreed, AskError, Demands, Reason};
 use ainonymous_engine::{More, Question};
 use ainonymous_protocol::HandedPart;
 use ainonymous_types::{ActionHash, AgentPubKey, FinishReason, RequestId, SignedReceipt, SpecRef};
@@ -69,8 +69,8 @@ pub struct AnswerHead {
     pub provider: Option<String>,
     /// Which way it went: never `Auto`.
     pub route: Route,
-    /// Why this provider, in one line; none where there was no choice.
-    pub why: Option<String>,
+    /// Why this provider; none where there was no choice.
+    pub reason: Option<Reason>,
     /// Posted questions: the request's action, as `uhCkk…`; the answer can be fetched with it later.
     pub request: Option<String>,
     /// The model spec; none for the node's own engine before the network is joined.

@@ -15,6 +15,7 @@ use crate::routing::{done, events, micros, to_travel, Inbox, Prepared};
 use crate::size::Size;
 use crate::{opening, routers, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, ChoiceMade, Hiding, Route};
 use ainonymous_conductor::Conductor;
+use ainonymous_protocol::choosing::Reason;
 use ainonymous_protocol::history::Outcome;
 use ainonymous_protocol::timing::{DIRECT, SECOND_WAY, SIGNALS};
 use ainonymous_protocol::{Effect, Handed, Question};
@@ -116,9 +117,7 @@ async fn ask_for(node: &Node, request: AskRequest, purpose: Purpose) -> Result<A
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) candidate: Candidate,
-    pub(crate) why: String,
-    /// The same if it is asked beside an earlier one, and wins.
-    pub(crate) hedged_why: String,
+    pub(crate) reason: Reason,
     /// When its first word is slow.
     pub(crate) slow_us: u64,
     pub(crate) by: By,
@@ -143,8 +142,8 @@ fn attempts(chosen: Vec<Chosen>, route: Route, has_plane: bool, size: Size) -> V
         };
         let fitting = |c: &&Chosen| allowed && (by == By::Signals || c.candidate.link.is_some());
         for Chosen { candidate, reason, slow_us } in chosen.iter().filter(fitting).take(most) {
-            let (why, hedged_why) = (reason.to_string(), reason.hedged().to_string());
-            attempts.push_back(Attempt { candidate: candidate.clone(), why, hedged_why, slow_us: *slow_us, by });
+            let candidate = candidate.clone();
+            attempts.push_back(Attempt { candidate, reason: *reason, slow_us: *slow_us, by });
         }
     }
     attempts
@@ -241,7 +240,7 @@ impl Asker {
             return Box::pin(std::future::ready(Err(Ended::Failed(AskError::NoWay { problem }))));
         };
         let (bytes, begun_by) = (Size::of(&input).bytes, handed.parts().to_vec());
-        let Attempt { candidate, why, by, .. } = attempt;
+        let Attempt { candidate, reason, by, .. } = attempt;
         let audits = node.inner.auditing.terms(&node, &candidate.agent);
         let prepared = Prepared { started: *started, ..Prepared::new(input, &audits) };
         Box::pin(async move {
@@ -251,7 +250,7 @@ impl Asker {
                 model: candidate.model_id.clone(),
                 provider: Some(candidate.agent.to_string()),
                 route: Route::Signals,
-                why: Some(why),
+                reason: Some(reason),
                 request: None,
                 spec: Some(candidate.spec.clone()),
             };
@@ -464,8 +463,8 @@ impl Run<'_> {
 
     fn was_taken(&mut self) {
         let Some(head) = self.opened.head.take() else { return };
-        if let (Some(provider), Some(why)) = (&head.provider, &head.why) {
-            let (provider, why) = (provider.clone(), why.clone());
+        if let (Some(provider), Some(reason)) = (&head.provider, &head.reason) {
+            let (provider, why) = (provider.clone(), reason.to_string());
             self.asker.node.inner.chooser.note(ChoiceMade { id: head.id, provider, model: head.model.clone(), why });
         }
         if let Some(taken) = self.asker.taken.take() {

@@ -399,6 +399,7 @@ pub(crate) fn known_of(node: &Node, candidates: &[Candidate]) -> Vec<KnownOf> {
             queued: probed.queue_depth.saturating_add(*asked),
             slots: probed.slots,
             free_slots: probed.free_slots,
+            milli_price: probed.price.map(|price| price.0),
         });
         KnownOf {
             kinship: match kinship(&node.inner.habits.peers, candidate) {

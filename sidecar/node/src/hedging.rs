@@ -173,7 +173,7 @@ async fn race(asker: &mut Asker, first: Opened, attempt: Attempt, rest: &mut Vec
                             choosing::asks(&asker.node, &attempt.candidate);
                             let candidate = attempt.candidate.clone();
                             attempts[SECOND] = Some(attempt.clone());
-                            let open = asker.opener(Attempt { why: attempt.hedged_why.clone(), ..attempt });
+                            let open = asker.opener(Attempt { reason: attempt.reason.hedged(), ..attempt });
                             opening = Some(Box::pin(async move { (candidate, open.await) }));
                         }
                         // Nobody may be asked beside it: it is the only one from now on.

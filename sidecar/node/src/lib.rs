@@ -36,6 +36,7 @@ pub mod receipt_file;
 mod receipts;
 mod requester;
 pub mod revocations;
+mod roster;
 mod router;
 mod routers;
 mod routing;
@@ -46,7 +47,7 @@ mod status;
 mod store;
 mod timeline;
 
-pub use ainonymous_protocol::choosing::{Demands, Kinship, Price, Region};
+pub use ainonymous_protocol::choosing::{Demands, Estimate, Kinship, Price, Reason, Region};
 pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
 pub use auditing::AuditHabits;
@@ -57,6 +58,7 @@ pub use opening::{OpenError, Opened};
 pub use options::{Audits, Habits, KeepAlive, Library, NodeOptions, Peers, QuicOptions, RouterOptions, ServeOptions};
 pub use peers::{Heard, Peer, PeerModel, Peers as KnownPeers};
 pub use pulls::{Offer, Pull, PullRefused, PullState};
+pub use roster::{Roster, RosterEntry, Standing};
 pub use status::{
     AuditMade, AuditStatus, ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState,
     Phase, ProviderAudits, QuicStatus, RouterStatus, Status,

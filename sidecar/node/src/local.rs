@@ -29,7 +29,7 @@ pub(crate) fn ask(node: &Node, loaded: &Loaded, question: Question) -> Result<An
         model: model_id(&loaded.model),
         provider: node.conductor().map(|c| c.agent().to_string()),
         route: Route::Local,
-        why: None,
+        reason: None,
         request: None,
         spec: None,
     };

@@ -86,17 +86,39 @@ impl Members {
                 Verdict::Unknown if attempt > 0 => tokio::time::sleep(PAUSE).await,
                 Verdict::Unknown => {}
             }
-            match conductor.get_membership(agent.clone()).await {
-                Ok(Membership::Member { invite }) => self.learn(agent, Joined::Member(invite)),
-                Ok(Membership::Stranger { reason }) => {
-                    tracing::warn!(%agent, reason, "somebody is here who is no member of this network");
-                    self.learn(agent, Joined::Stranger);
-                }
-                Ok(Membership::Unknown) => {}
-                Err(e) => tracing::debug!(error = %e, "how an agent joined could not be read"),
-            }
+            self.look_up(conductor, agent).await;
         }
         self.verdict(agent) == Verdict::Admitted
+    }
+
+    /// Reads how an agent joined, if that can be read now.
+    pub(crate) async fn look_up(&self, conductor: &Conductor, agent: &AgentPubKey) {
+        match conductor.get_membership(agent.clone()).await {
+            Ok(Membership::Member { invite }) => self.learn(agent, Joined::Member(invite)),
+            Ok(Membership::Stranger { reason }) => {
+                tracing::warn!(%agent, reason, "somebody is here who is no member of this network");
+                self.learn(agent, Joined::Stranger);
+            }
+            Ok(Membership::Unknown) => {}
+            Err(e) => tracing::debug!(error = %e, "how an agent joined could not be read"),
+        }
+    }
+
+    /// The invite that an agent came with, as far as that is known.
+    pub(crate) fn invite_of(&self, agent: &AgentPubKey) -> Option<Bytes32> {
+        match lock(&self.known).get(agent) {
+            Some(Joined::Member(invite)) => *invite,
+            Some(Joined::Stranger) | None => None,
+        }
+    }
+
+    /// Agents that are shut out by name.
+    pub(crate) fn revoked_agents(&self) -> Vec<AgentPubKey> {
+        let agent = |revoked: &Revoked| match revoked {
+            Revoked::Agent(agent) => Some(agent.clone()),
+            Revoked::Invite(_) => None,
+        };
+        lock(&self.revoked).iter().filter_map(agent).collect()
     }
 
     fn learn(&self, agent: &AgentPubKey, joined: Joined) {
@@ -180,11 +202,21 @@ async fn publish_wishes(node: &Node, conductor: &Conductor) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn agent(n: u8) -> AgentPubKey {
+    pub(crate) fn agent(n: u8) -> AgentPubKey {
         AgentPubKey::from_raw_36(vec![n; 36])
+    }
+
+    /// Members by the invites that they came with, and whom founders shut out.
+    pub(crate) fn members(joined: &[(u8, Option<Bytes32>)], revoked: impl Into<HashSet<Revoked>>) -> Members {
+        let members = Members::new(true);
+        for (n, invite) in joined {
+            members.learn(&agent(*n), Joined::Member(*invite));
+        }
+        members.set_revoked(revoked.into());
+        members
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct Heard {
     pub slots: u32,
     /// Of these, free.
     pub free_slots: u32,
+    /// What it wants, in thousandths of a credit for a million parameter-tokens; 0 is a gift, none if it does not say.
+    pub milli_price: Option<u64>,
 }
 
 impl Node {

@@ -103,7 +103,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         model: candidate.model_id.clone(),
         provider: Some(candidate.agent.to_string()),
         route: Route::Posted,
-        why: Some(reason.to_string()),
+        reason: Some(*reason),
         request: Some(action.to_string()),
         spec: Some(candidate.spec.clone()),
     };

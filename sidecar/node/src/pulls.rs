@@ -84,6 +84,8 @@ pub struct Pull {
     pub bytes_done: u64,
     /// Bytes in all; 0 while unknown.
     pub bytes_total: u64,
+    /// Stable code of why it failed.
+    pub code: Option<&'static str>,
     /// Why it failed.
     pub problem: Option<String>,
     /// What to do about that.
@@ -155,6 +157,7 @@ impl Pulls {
             phase,
             bytes_done: 0,
             bytes_total: 0,
+            code: None,
             problem: None,
             hint: None,
         };
@@ -245,6 +248,7 @@ async fn run(node: Node, puller: Puller, name: ModelName, id: u64, cancel: Cance
         Err(_) if cancel.is_cancelled() => pull.state = PullState::Cancelled,
         Err(e) => {
             pull.state = PullState::Failed;
+            pull.code = Some(e.code());
             (pull.problem, pull.hint) = (Some(e.to_string()), Some(e.hint()));
         }
     });

@@ -1,7 +1,7 @@
 //! Shapes that several dialects share: usage, timings, our extension, log-probabilities, moments.
 
 use super::Whole;
-use ainonymous_node::{AnswerDone, AnswerHead, HandedPart, Route, TokenLogprob, TokenLogprobs};
+use ainonymous_node::{AnswerDone, AnswerHead, Estimate, HandedPart, Reason, Route, TokenLogprob, TokenLogprobs};
 use ainonymous_types::{AuditTerms, FinishReason, Receipt, SignedReceipt};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -116,7 +116,9 @@ pub(crate) fn extension(head: &AnswerHead, done: &AnswerDone) -> Value {
         "model_spec": head.spec.as_ref().map(|spec| spec.entry.to_string()),
         "route": route_name(done.route),
         // Why this provider; nothing where there was no choice.
-        "why": head.why,
+        "why": head.reason.map(|reason| reason.to_string()),
+        // The same as facts, for whoever says it in another language.
+        "reason": head.reason.as_ref().map(reason),
         // Where to ask whether the receipt is on the DHT and was checked.
         "receipt_path": done.receipt.is_some().then(|| format!("/ainonymous/v1/receipts/{}", head.id)),
         "receipt": done.receipt.as_ref().map(SignedReceiptView::from),
@@ -124,6 +126,38 @@ pub(crate) fn extension(head: &AnswerHead, done: &AnswerDone) -> Value {
         "begun_by": done.begun_by.iter().map(begun).collect::<Vec<_>>(),
         // Critical questions: who agreed, and who did not.
         "agreement": done.agreement,
+    })
+}
+
+/// Why a provider was chosen, as facts. Times in milliseconds, the price in thousandths of a credit.
+fn reason(reason: &Reason) -> Value {
+    let Reason {
+        kinship,
+        expected,
+        prefix_tokens,
+        price,
+        reporters,
+        candidates,
+        probed,
+        near_equals,
+        last_resort,
+        hedged,
+    } = reason;
+    let Estimate { first_token_us, wait_us, basis, reported_permille, .. } = expected;
+    json!({
+        "kinship": kinship,
+        "first_token_ms": first_token_us.div_ceil(1_000),
+        "wait_ms": wait_us.div_ceil(1_000),
+        "basis": basis.name(),
+        "prefix_tokens": prefix_tokens,
+        "milli_price": price.map(|price| price.0),
+        "reporters": reporters,
+        "reported_worse_percent": reported_permille / 10,
+        "candidates": candidates,
+        "probed": probed,
+        "near_equals": near_equals,
+        "last_resort": last_resort,
+        "hedged": hedged,
     })
 }
 
@@ -148,8 +182,9 @@ pub(crate) fn headers(head: &AnswerHead, ignored: &[String]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     push(&mut headers, "x-ainonymous-id", &head.id.to_hex());
     push(&mut headers, "x-ainonymous-route", route_name(head.route));
-    if let Some(why) = &head.why {
-        push(&mut headers, "x-ainonymous-why", why);
+    if let Some(chosen) = &head.reason {
+        push(&mut headers, "x-ainonymous-why", &chosen.to_string());
+        push(&mut headers, "x-ainonymous-reason", &reason(chosen).to_string());
     }
     if let Some(provider) = &head.provider {
         push(&mut headers, "x-ainonymous-provider", provider);

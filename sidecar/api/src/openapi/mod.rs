@@ -86,9 +86,9 @@ fn operation(method: &str, path: &str, what: &str) -> Value {
     operation
 }
 
-/// What changes the node is for its own page.
+/// What changes the node, or shows which networks it is in, is for its own page.
 fn needs_page_token(method: &str, path: &str) -> bool {
-    method == "POST" && path.starts_with("/ainonymous/")
+    (method == "POST" && path.starts_with("/ainonymous/")) || path.starts_with("/ainonymous/v1/networks")
 }
 
 fn content(path: &str, body: Option<&Body>) -> Value {

@@ -30,6 +30,25 @@ const PULL: &[Field] = &[
     ("bytes_done", "integer", "that are there"),
     ("bytes_total", "integer", "in all; 0 while unknown"),
 ];
+const NETWORK: &[Field] = &[
+    ("network", "string", "its name here: `ainonymous up --network` takes it"),
+    ("name", "string", "its name as people write it"),
+    ("kind", "string", "public, private or lan"),
+    ("id", "string", "its identity, in hexadecimal"),
+    ("agent", "string", "who this node is in it"),
+    ("is_founder", "boolean", "whether this node invites and revokes there"),
+    ("founders", "[string]", "agents"),
+    ("bootstrap", "string", "where its nodes find each other"),
+    ("issued", "[object]", "invites that were made here: `key`, `expires_at`, `agent`"),
+    ("revoked", "[object]", "whom this node shut out: `revoked`, `state`"),
+];
+const INVITE: &[Field] = &[
+    ("network", "string", "its name here"),
+    ("invite", "string", "what travels; whoever has it can join"),
+    ("key", "string", "its key, in hexadecimal; empty in a public network"),
+    ("expires_at", "integer", "microseconds since the epoch; 0 in a public network"),
+    ("qr", "[string]", "the text as a QR code: rows of modules, `1` for dark ones"),
+];
 const SAMPLING: &[Field] = &[
     ("temperature", "number", "0 to 5; 0 takes the most likely token"),
     ("top_p", "number", "0 to 1"),
@@ -313,6 +332,68 @@ pub(super) const ALL: &[(&str, Body)] = &[
             request: ("PauseRequest", &[&[("paused", "boolean", "whether questions of peers are refused")]]),
             required: &["paused"],
             answer: ("Paused", &[("paused", "boolean", "as it is now")]),
+            stream: None,
+        },
+    ),
+    (
+        "/ainonymous/v1/networks",
+        Body {
+            request: (
+                "NewNetwork",
+                &[&[
+                    ("name", "string", "as people write it; every member sees it"),
+                    ("kind", "string", "private (by invitation), lan or public; private if it is left out"),
+                    ("bootstrap", "string", "where its nodes find each other; where this node does if it is left out"),
+                ]],
+            ),
+            required: &["name"],
+            answer: ("Network", NETWORK),
+            stream: None,
+        },
+    ),
+    (
+        "/ainonymous/v1/networks/invite",
+        Body {
+            request: (
+                "InviteRequest",
+                &[&[
+                    ("network", "string", "its name here"),
+                    ("expires_s", "integer", "how long it can be taken up, in seconds"),
+                    ("agent", "string", "the only agent that can use it"),
+                ]],
+            ),
+            required: &["network", "expires_s"],
+            answer: ("Invite", INVITE),
+            stream: None,
+        },
+    ),
+    (
+        "/ainonymous/v1/networks/join",
+        Body {
+            request: ("JoinRequest", &[&[("invite", "string", "the text that a founder sent")]]),
+            required: &["invite"],
+            answer: ("JoinedNetwork", NETWORK),
+            stream: None,
+        },
+    ),
+    (
+        "/ainonymous/v1/networks/revoke",
+        Body {
+            request: (
+                "RevokeRequest",
+                &[&[
+                    ("network", "string", "its name here"),
+                    ("whom", "string", "an agent, an invite's text, or an invite's key"),
+                ]],
+            ),
+            required: &["network", "whom"],
+            answer: (
+                "Revocation",
+                &[
+                    ("revoked", "string", "an agent, or an invite's key"),
+                    ("state", "string", "waiting, revoked or refused"),
+                ],
+            ),
             stream: None,
         },
     ),

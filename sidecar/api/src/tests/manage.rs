@@ -72,7 +72,10 @@ async fn peers_counts_and_models_to_pull() {
     let peers = get(&node, "/ainonymous/v1/peers").await.json();
     assert_eq!((peers["read_ago_s"].as_u64(), peers["peers"][0]["kinship"].as_str()), (Some(3), Some("friend")));
     let heard = &peers["peers"][0]["models"][0]["heard"];
-    assert_eq!(heard, &json!({ "ago_s": 7, "round_trip_ms": 1.5, "queued": 2, "slots": 4, "free_slots": 0 }));
+    assert_eq!(
+        heard,
+        &json!({ "ago_s": 7, "round_trip_ms": 1.5, "queued": 2, "slots": 4, "free_slots": 0, "milli_price": 0 })
+    );
     let timeline = get(&node, "/ainonymous/v1/timeline").await.json();
     assert_eq!(timeline, json!({ "every_s": 20, "samples": [{ "at_s": 1, "asked": 2, "answered": 3, "refused": 4 }] }));
     let catalogue = get(&node, "/ainonymous/v1/catalogue").await.json();

@@ -13,6 +13,7 @@ mod images;
 mod llama;
 mod manage;
 mod metrics;
+mod networks;
 mod ollama;
 mod openapi;
 mod page;
@@ -24,7 +25,7 @@ mod streaming;
 mod structured;
 mod tools;
 
-use crate::{Access, Api, Backend, Site};
+use crate::{Access, Api, Backend, Networks, Site};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use scripted::Scripted;
@@ -101,7 +102,9 @@ impl Answer {
 }
 
 fn api(node: &Arc<Scripted>, site: Option<Site>) -> Api {
-    Api::new(Arc::clone(node) as Arc<dyn Backend>, HOST.parse().unwrap(), site, Access::of_this_machine())
+    let backend = Arc::clone(node) as Arc<dyn Backend>;
+    let api = Api::new(backend, HOST.parse().unwrap(), site, Access::of_this_machine());
+    api.with_networks(Arc::clone(node) as Arc<dyn Networks>)
 }
 
 async fn send(api: &Api, request: Request<Body>) -> Answer {

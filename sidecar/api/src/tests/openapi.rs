@@ -32,6 +32,10 @@ fn bodies() -> Vec<(&'static str, Value)> {
         ("/ainonymous/v1/pulls", json!({ "model": "gemma-4-e4b" })),
         ("/ainonymous/v1/pulls/cancel", json!({ "id": 1 })),
         ("/ainonymous/v1/pause", json!({ "paused": true })),
+        ("/ainonymous/v1/networks", json!({ "name": "Circle" })),
+        ("/ainonymous/v1/networks/invite", json!({ "network": "circle", "expires_s": 3_600 })),
+        ("/ainonymous/v1/networks/join", json!({ "invite": "ainonymous-invite:aa" })),
+        ("/ainonymous/v1/networks/revoke", json!({ "network": "circle", "whom": "uhCAk" })),
     ]
 }
 

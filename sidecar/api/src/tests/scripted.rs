@@ -1,16 +1,20 @@
 //! A node that says what it is told to.
 
-use crate::Backend;
+use crate::{
+    Backend, InviteWish, IssuedInvite, MadeInvite, NetworkList, NetworkRefused, NetworkView, Networks, NewNetwork,
+    Revocation,
+};
 use ainonymous_node::request::Chat;
 use ainonymous_node::{
     AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Counters, EmbedQuestion, Embeddings,
     Heard, Inspect, Inspected, KeepAlive, KnownPeers, LocalModel, LocalModelState, ModelDetails, ModelEntry,
     ModelState, More, NetworkState, NodeError, Offer, Peer, PeerModel, Phase, Prompt, Pull, PullRefused, PullState,
-    ReceiptState, Route, Sample, Status, Timeline, TokenLogprob, TokenLogprobs, ToolCallPart, UiCredentials, UiKeyPair,
+    ReceiptState, Roster, RosterEntry, Route, Sample, Standing, Status, Timeline, TokenLogprob, TokenLogprobs,
+    ToolCallPart, UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, PostedAnswer, Receipt,
-    RequestId, SignedReceipt, SpecRef,
+    ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, NetworkKind,
+    PostedAnswer, Receipt, RequestId, SignedReceipt, SpecRef,
 };
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
@@ -341,7 +345,7 @@ impl Backend for Scripted {
             id: ID,
             model: "tiny-gemma:q8_0".into(),
             provider: Some(provider().to_string()),
-            why: None,
+            reason: None,
             route: self.route,
             spec: Some(SpecRef { entry: EntryHash::from_raw_32(vec![1; 32]), action: request_action() }),
         };
@@ -395,7 +399,7 @@ impl Backend for Scripted {
     }
 
     async fn peers(&self) -> KnownPeers {
-        let heard = Heard { ago_s: 7, round_trip_ms: 1.5, queued: 2, slots: 4, free_slots: 0 };
+        let heard = Heard { ago_s: 7, round_trip_ms: 1.5, queued: 2, slots: 4, free_slots: 0, milli_price: Some(0) };
         let model = PeerModel {
             id: "tiny-gemma:q8_0".into(),
             claimed_tokens_per_s: 100,
@@ -411,6 +415,22 @@ impl Backend for Scripted {
             models: vec![model],
         };
         KnownPeers { read_ago_s: Some(3), peers: vec![peer] }
+    }
+
+    async fn roster(&self) -> Roster {
+        let member = |agent: AgentPubKey, is_self, standing, invite: Option<&str>| RosterEntry {
+            agent: agent.to_string(),
+            is_self,
+            is_online: standing == Standing::Member,
+            standing,
+            invite: invite.map(str::to_owned),
+        };
+        let guest = AgentPubKey::from_raw_32(vec![8; 32]);
+        let members = vec![
+            member(provider(), true, Standing::Member, None),
+            member(guest, false, Standing::Refused, Some("0f0f")),
+        ];
+        Roster { by_invitation: true, members }
     }
 
     fn timeline(&self) -> Timeline {
@@ -433,7 +453,7 @@ impl Backend for Scripted {
         self.note(format!("pull {model}"));
         let (state, phase) = (PullState::Running, "waiting");
         let model = model.to_owned();
-        Ok(Pull { id: 1, model, state, phase, bytes_done: 0, bytes_total: 0, problem: None, hint: None })
+        Ok(Pull { id: 1, model, state, phase, bytes_done: 0, bytes_total: 0, code: None, problem: None, hint: None })
     }
 
     fn cancel_pull(&self, id: u64) -> Result<(), PullRefused> {
@@ -467,5 +487,61 @@ impl Backend for Scripted {
             signing_key: vec![7; 39],
             key_pair: UiKeyPair { public: vec![8; 32], secret: vec![9; 64] },
         })
+    }
+}
+
+/// The network that a scripted node is in.
+pub(super) fn circle() -> NetworkView {
+    NetworkView {
+        network: "circle".into(),
+        name: "Circle".into(),
+        kind: NetworkKind::Private,
+        id: "0f".repeat(32),
+        agent: provider().to_string(),
+        is_founder: true,
+        founders: vec![provider().to_string()],
+        bootstrap: "http://b:4000".into(),
+        relay: None,
+        invite: None,
+        issued: vec![IssuedInvite { key: "0e".repeat(32), expires_at: 7, agent: None }],
+        revoked: vec![],
+    }
+}
+
+#[async_trait]
+impl Networks for Scripted {
+    fn list(&self) -> Result<NetworkList, NetworkRefused> {
+        Ok(NetworkList { running: Some("circle".into()), can_change: true, networks: vec![circle()] })
+    }
+
+    async fn create(&self, wish: NewNetwork) -> Result<NetworkView, NetworkRefused> {
+        let NewNetwork { name, kind, bootstrap } = wish;
+        self.note(format!("create {name} {kind:?} {}", bootstrap.unwrap_or_default()));
+        Ok(circle())
+    }
+
+    async fn invite(&self, wish: InviteWish) -> Result<MadeInvite, NetworkRefused> {
+        let InviteWish { network, lasts_s, agent } = wish;
+        if network != "circle" {
+            let (problem, hint) = (format!("there is no network '{network}' here"), "say one of: circle".into());
+            return Err(NetworkRefused { code: "network_unknown", problem, hint, is_ours: false });
+        }
+        self.note(format!("invite {network} {lasts_s} {}", agent.unwrap_or_default()));
+        let (invite, key) = ("ainonymous-invite:aeaa".into(), "0d".repeat(32));
+        Ok(MadeInvite { network, invite, key, expires_at: 9, qr: vec!["10".into(), "01".into()] })
+    }
+
+    async fn join(&self, invite: &str) -> Result<NetworkView, NetworkRefused> {
+        self.note(format!("join {} bytes", invite.len()));
+        Ok(circle())
+    }
+
+    async fn revoke(&self, network: &str, whom: &str) -> Result<Revocation, NetworkRefused> {
+        if whom == "broken" {
+            let (problem, hint) = ("the keystore fails".into(), "look at it".into());
+            return Err(NetworkRefused { code: "keystore_failed", problem, hint, is_ours: true });
+        }
+        self.note(format!("revoke {network} {whom}"));
+        Ok(Revocation { revoked: whom.into(), state: "waiting" })
     }
 }

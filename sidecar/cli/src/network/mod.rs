@@ -2,26 +2,26 @@
 //! not; nothing here is published before `up`.
 
 pub(crate) mod args;
+mod desk;
 mod error;
 mod file;
+mod page;
 mod qr;
 mod words;
 
 pub(crate) use error::NetworkError;
 pub(crate) use file::Member;
+pub(crate) use page::PageNetworks;
 
 use crate::config::Config;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::{passphrase, paths};
-use ainonymous_conductor::keyring::{self, InviteWish, Keyring};
-use ainonymous_conductor::lan;
+use ainonymous_conductor::Passphrase;
 use ainonymous_node::revocations::State;
-use ainonymous_types::{AgentPubKey, NetworkKind, NetworkProperties, Revoked, NETWORK_VERSION};
-use ainonymous_verify::invite::{self, Invite};
-use ainonymous_verify::network::{self, Network};
-use file::Issued;
+use ainonymous_types::NetworkKind;
+use desk::{parse_agent, parse_target, AskPassphrase, Desk, Made, Plan};
 use serde_json::json;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -68,37 +68,11 @@ impl Home<'_> {
             (_, true) => NetworkKind::Public,
             _ => NetworkKind::Private,
         };
-        // What the file names is for networks across the Internet.
-        let (bootstrap, relay) = match (kind, bootstrap) {
-            (NetworkKind::Lan, None) if relay.is_none() => (lan::ON_THE_LAN.to_owned(), None),
-            (_, bootstrap) => {
-                let bootstrap = bootstrap.or_else(|| config.bootstrap.clone()).ok_or(CliError::NoBootstrap)?;
-                (bootstrap, relay.or_else(|| config.relay.clone()))
-            }
-        };
-        if kind == NetworkKind::Lan {
-            lan::check_server("bootstrap", &bootstrap)?;
-            relay.as_deref().map_or(Ok(()), |relay| lan::check_server("relay", relay))?;
-        }
-        let others = founder.iter().map(|text| parse_agent(text, "--founder")).collect::<Result<Vec<_>, _>>()?;
-        network::bounds(&network::public(&name))?;
-        let label = file::to_label(&name);
-        if Member::all(&self.data_dir)?.iter().any(|member| member.label == label) {
-            return Err(NetworkError::Exists { name: label }.into());
-        }
-        let agent = self.keyring().await?.new_agent().await?;
-        let founders = match kind {
-            NetworkKind::Public => Vec::new(),
-            NetworkKind::Private | NetworkKind::Lan => std::iter::once(agent.clone()).chain(others).collect(),
-        };
-        let seed = keyring::new_seed();
-        let network = Network::new(NetworkProperties { version: NETWORK_VERSION, name, kind, founders }, &seed)?;
-        let (label, folder) = Member::place(&self.data_dir, &network)?;
-        let (proof, issued) = (None, Vec::new());
-        let member = Member { label, folder, network, seed, bootstrap, relay, agent, proof, issued };
-        // Nobody could be invited with an address that no invite can hold.
-        words::sample(&member).addresses()?;
-        member.save()?;
+        let usual = (config.bootstrap.as_deref(), config.relay.as_deref());
+        let (bootstrap, relay) = desk::servers(kind, (bootstrap, relay), usual)?;
+        let founders = founder.iter().map(|text| parse_agent(text, "--founder")).collect::<Result<Vec<_>, _>>()?;
+        let plan = Plan { name, kind, bootstrap, relay, founders };
+        let member = self.desk(&self.ask_passphrase()).create(plan).await?;
         self.shown(&member)?;
         self.out.talk(&format!(
             "nothing is published yet: start it with `ainonymous up --network {0}`, invite with `ainonymous network invite {0}`",
@@ -128,26 +102,10 @@ impl Home<'_> {
         let args::Invite { which, expires, agent, qr } = flags;
         let lasts_us = words::duration_us(&expires)?;
         let agent = agent.map(|text| parse_agent(&text, "--for")).transpose()?;
-        let mut member = Member::find(&self.data_dir, which.network.as_deref())?;
-        let pass = match member.network.is_open() {
-            true => None,
-            false if !member.is_founder() => return Err(NetworkError::NotFounder { name: member.label }.into()),
-            false => {
-                let (network, founder) = (member.network.id, member.agent.clone());
-                let expires_at = words::now_us().saturating_add(lasts_us);
-                let wish = InviteWish { network, founder, expires_at, agent };
-                Some(self.keyring().await?.invite(wish).await?)
-            }
-        };
-        let terms = pass.as_ref().map(|pass| pass.terms.clone());
-        let text = Invite { pass, ..words::sample(&member) }.to_text()?;
-        if let Some(terms) = &terms {
-            let agent = terms.agent.as_ref().map(ToString::to_string);
-            member.issued.push(Issued { key: terms.key.to_hex(), expires_at: terms.expires_at, agent });
-            member.save()?;
-        }
+        let member = Member::find(&self.data_dir, which.network.as_deref())?;
+        let Made { member, text, terms } = self.desk(&self.ask_passphrase()).invite(member, lasts_us, agent).await?;
         if self.out.is_json() {
-            let (key, expires_at) = (terms.as_ref().map(|t| t.key.to_hex()), terms.as_ref().map(|t| t.expires_at));
+            let (key, expires_at) = terms.map(|(key, end)| (key.to_hex(), end)).unzip();
             self.out.object(&json!({ "network": member.label, "invite": text, "key": key, "expires_at": expires_at }));
         } else {
             self.out.line(&text);
@@ -172,26 +130,7 @@ impl Home<'_> {
 
     async fn join(&self, flags: args::Join) -> Result<(), CliError> {
         let text = if flags.invite == "-" { self.read_stdin()? } else { flags.invite };
-        let Invite { properties, seed, bootstrap, relay, pass } = Invite::from_text(&text)?;
-        let network = Network::new(properties, &seed)?;
-        let (label, folder) = Member::place(&self.data_dir, &network)?;
-        if network.properties.kind == NetworkKind::Lan {
-            lan::check_server("bootstrap", &bootstrap)?;
-            relay.as_deref().map_or(Ok(()), |relay| lan::check_server("relay", relay))?;
-        }
-        let keyring = self.keyring().await?;
-        let agent = match pass.as_ref().and_then(|pass| pass.terms.agent.clone()) {
-            Some(agent) if keyring.has(&agent).await? => agent,
-            Some(agent) => return Err(NetworkError::NotForUs { agent: agent.to_string() }.into()),
-            None => match self.own_founder(&keyring, &network).await? {
-                Some(founder) => founder,
-                None => keyring.new_agent().await?,
-            },
-        };
-        let now = words::now_us();
-        let proof = pass.map(|pass| keyring::accept(&network, &pass, &agent, now)).transpose()?;
-        let member = Member { label, folder, network, seed, bootstrap, relay, agent, proof, issued: Vec::new() };
-        member.save()?;
+        let member = self.desk(&self.ask_passphrase()).join(&text).await?;
         self.shown(&member)?;
         self.out.talk(&format!(
             "nothing is published yet: start it with `ainonymous up --network {}` before the invite ends",
@@ -200,28 +139,12 @@ impl Home<'_> {
         Ok(())
     }
 
-    /// A founder of the network whose key is here, because `network create --founder` named it elsewhere.
-    async fn own_founder(&self, keyring: &Keyring, network: &Network) -> Result<Option<AgentPubKey>, CliError> {
-        for founder in &network.properties.founders {
-            if keyring.has(founder).await? {
-                return Ok(Some(founder.clone()));
-            }
-        }
-        Ok(None)
-    }
-
     async fn revoke(&self, flags: args::Revoke) -> Result<(), CliError> {
         let args::Revoke { whom, network, wait_ms } = flags;
         let target = parse_target(&whom)?;
         let member = Member::find(&self.data_dir, network.as_deref())?;
-        if member.network.is_open() {
-            return Err(NetworkError::Public { name: member.label }.into());
-        }
-        if !member.is_founder() {
-            return Err(NetworkError::NotFounder { name: member.label }.into());
-        }
+        let mut state = self.desk(&self.ask_passphrase()).revoke(&member, &target)?;
         let revocations = member.revocations();
-        let mut state = revocations.wish(&target)?;
         let until = Instant::now() + Duration::from_millis(wait_ms);
         while state == State::Waiting && Instant::now() < until {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -242,7 +165,7 @@ impl Home<'_> {
     }
 
     async fn agent(&self) -> Result<(), CliError> {
-        let agent = self.keyring().await?.new_agent().await?.to_string();
+        let agent = self.desk(&self.ask_passphrase()).keyring().await?.new_agent().await?.to_string();
         match self.out.is_json() {
             true => self.out.object(&json!({ "agent": agent })),
             false => self.out.line(&agent),
@@ -258,39 +181,18 @@ impl Home<'_> {
         Ok(())
     }
 
-    async fn keyring(&self) -> Result<Keyring, CliError> {
-        let is_new = !Keyring::folder(&self.data_dir).exists();
-        let passphrase = passphrase::read(self.passphrase_file.as_deref(), is_new, self.out)?;
-        Ok(Keyring::open(&self.data_dir, &passphrase).await?)
+    fn desk<'a>(&'a self, passphrase: &'a AskPassphrase<'a>) -> Desk<'a> {
+        Desk { data_dir: &self.data_dir, passphrase }
+    }
+
+    /// Asks for the passphrase where keys are needed.
+    fn ask_passphrase(&self) -> impl Fn(bool) -> Result<Passphrase, CliError> + Send + Sync + '_ {
+        |is_new| passphrase::read(self.passphrase_file.as_deref(), is_new, self.out)
     }
 
     fn read_stdin(&self) -> Result<String, CliError> {
         let mut text = String::new();
         let read = std::io::stdin().take(STDIN_BYTES_MAX).read_to_string(&mut text);
         read.map(|_| text).map_err(|source| CliError::Stdin { source })
-    }
-}
-
-fn parse_agent(text: &str, what: &'static str) -> Result<AgentPubKey, CliError> {
-    AgentPubKey::try_from(text).map_err(|_| CliError::Value {
-        value: text.to_owned(),
-        what,
-        problem: "an agent begins with uhCAk; `ainonymous network agent` prints one".into(),
-    })
-}
-
-/// An agent, an invite, or the key of one.
-fn parse_target(text: &str) -> Result<Revoked, CliError> {
-    if text.to_ascii_lowercase().starts_with(invite::PREFIX) {
-        let pass = Invite::from_text(text)?.pass;
-        return pass.map(|pass| Revoked::Invite(pass.terms.key)).ok_or_else(|| CliError::Value {
-            value: "this invite".into(),
-            what: "AGENT|INVITE",
-            problem: "it is to a public network".into(),
-        });
-    }
-    match words::parse_key(text) {
-        Some(key) => Ok(Revoked::Invite(key)),
-        None => parse_agent(text, "AGENT|INVITE").map(Revoked::Agent),
     }
 }

@@ -6,6 +6,13 @@ use fast_qr::{QRBuilder, ECL};
 /// Light modules around the code.
 const QUIET: usize = 2;
 
+/// The code of a text as rows of modules, `1` for dark ones, without a margin; none if the text is too long for any.
+pub(super) fn rows(text: &str) -> Option<Vec<String>> {
+    let code = QRBuilder::new(text).ecl(ECL::L).build().ok()?;
+    let row = |y: usize| (0..code.size).map(|x| if code[y][x].value() { '1' } else { '0' }).collect();
+    Some((0..code.size).map(row).collect())
+}
+
 /// The code of a text; none if the text is too long for any.
 pub(super) fn draw(text: &str) -> Option<String> {
     let code = QRBuilder::new(text).ecl(ECL::L).build().ok()?;
@@ -35,5 +42,16 @@ mod tests {
         assert!(width <= 80 && code.lines().all(|line| line.chars().count() == width), "{width}");
         assert_eq!(code.lines().count(), width.div_ceil(2));
         assert!(super::draw(&"a".repeat(10_000)).is_none());
+    }
+
+    #[test]
+    fn rows_are_a_square_with_the_three_marks_of_every_code() {
+        let rows = super::rows("AINONYMOUS-INVITE:AAAA").unwrap();
+        assert!(rows.len() >= 21 && rows.iter().all(|row| row.len() == rows.len()));
+        let end = rows.len() - 7;
+        for (y, x) in [(0, 0), (0, end), (end, 0)] {
+            assert_eq!([&rows[y][x..x + 7], &rows[y + 3][x..x + 7]], ["1111111", "1011101"], "{y} {x}");
+        }
+        assert!(super::rows(&"a".repeat(10_000)).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::file::{Issued, Member};
 use crate::error::CliError;
+use ainonymous_api::{IssuedInvite, NetworkView, Revocation};
 use ainonymous_node::revocations::State;
 use ainonymous_types::{Bytes32, NetworkKind, Revoked, TimestampUs};
 use ainonymous_verify::invite::Invite;
@@ -51,25 +52,33 @@ pub(super) fn lines(member: &Member) -> Result<Vec<String>, CliError> {
 }
 
 /// A network as an object.
-pub(super) fn object(member: &Member) -> Result<Value, CliError> {
+pub(super) fn view(member: &Member) -> Result<NetworkView, CliError> {
     let revoked = member.revocations().list()?;
-    let revoked: Vec<Value> =
-        revoked.iter().map(|wish| json!({ "revoked": target(&wish.target), "state": state(&wish.state) })).collect();
-    let founders: Vec<String> = member.network.properties.founders.iter().map(ToString::to_string).collect();
-    Ok(json!({
-        "network": member.label,
-        "name": member.network.properties.name,
-        "kind": kind(member),
-        "id": member.network.id.to_hex(),
-        "agent": member.agent.to_string(),
-        "is_founder": member.is_founder(),
-        "founders": founders,
-        "bootstrap": member.bootstrap,
-        "relay": member.relay,
-        "invite": member.proof.as_ref().map(|proof| proof.terms.key.to_hex()),
-        "issued": member.issued,
-        "revoked": revoked,
-    }))
+    let revoked = revoked.iter().map(|wish| Revocation { revoked: target(&wish.target), state: state(&wish.state) });
+    let issued = member.issued.iter().map(|Issued { key, expires_at, agent }| IssuedInvite {
+        key: key.clone(),
+        expires_at: *expires_at,
+        agent: agent.clone(),
+    });
+    Ok(NetworkView {
+        network: member.label.clone(),
+        name: member.network.properties.name.clone(),
+        kind: member.network.properties.kind,
+        id: member.network.id.to_hex(),
+        agent: member.agent.to_string(),
+        is_founder: member.is_founder(),
+        founders: member.network.properties.founders.iter().map(ToString::to_string).collect(),
+        bootstrap: member.bootstrap.clone(),
+        relay: member.relay.clone(),
+        invite: member.proof.as_ref().map(|proof| proof.terms.key.to_hex()),
+        issued: issued.collect(),
+        revoked: revoked.collect(),
+    })
+}
+
+/// The same for scripts.
+pub(super) fn object(member: &Member) -> Result<Value, CliError> {
+    Ok(json!(view(member)?))
 }
 
 /// An agent, or an invite's key.

@@ -5,7 +5,7 @@ import type { AnswerEvent } from "./backend";
 import { provider as providerOf, statement } from "./testing";
 
 const provider = providerOf("uhCAk");
-const asked: AnswerEvent = { type: "asked", provider, route: "direct", why: "it is near", spec: "" };
+const asked: AnswerEvent = { type: "asked", provider, route: "direct", reason: null, spec: "spec" };
 
 function fold(...events: AnswerEvent[]) {
   return events.reduce((answer, event, index) => advance(answer, event, index * 10), unanswered);
@@ -23,7 +23,7 @@ describe("an answer on screen", () => {
     ];
     const phases = events.map((_, count) => fold(...events.slice(0, count + 1)).phase);
     expect(phases).toEqual(["asking", "queued", "reading", "writing", "writing", "done"]);
-    expect(fold(...events)).toMatchObject({ text: "ab", tokens: 2, firstTokenMs: 30, receipt: { at: "signed" }, asked: { provider, why: "it is near" } });
+    expect(fold(...events)).toMatchObject({ text: "ab", tokens: 2, firstTokenMs: 30, receipt: { at: "signed" }, asked: { provider, spec: "spec" } });
   });
 
   it("keeps what came before a failure", () => {

@@ -1,5 +1,5 @@
 // What is shown of one answer, folded from the events of its question. Pure.
-import type { AnswerEvent, Asked, Failure, Provider, ReceiptState, Statement } from "./backend";
+import type { AnswerEvent, Asked, AuditState, Failure, Provider, ReceiptState, Statement } from "./backend";
 
 export type Phase = "asking" | "queued" | "reading" | "writing" | "done" | "stopped" | "failed";
 
@@ -19,6 +19,10 @@ export interface Answer {
   readonly lastTokenMs: number | null;
   readonly statement: Statement | null;
   readonly receipt: ReceiptState | null;
+  /** Absent in what older pages kept. */
+  readonly audit?: AuditState;
+  /** Where the backend has the receipt as a file, if it does. */
+  readonly receiptFile?: string | null;
   readonly failure: Failure | null;
   /** Providers that did not answer, before this one. */
   readonly passedOn: readonly string[];
@@ -83,7 +87,7 @@ export function advance(answer: Answer, event: AnswerEvent, elapsedMs: number): 
       return { ...answer, phase: "done", statement: event.statement, asked, receipt: { at: "signed" } };
     }
     case "receipt":
-      return { ...answer, receipt: event.receipt };
+      return { ...answer, receipt: event.receipt, audit: event.audit ?? "unaudited", receiptFile: event.file ?? null };
     case "failed":
       return { ...answer, phase: "failed", failure: event.failure };
   }

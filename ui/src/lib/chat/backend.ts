@@ -18,6 +18,19 @@ export interface Provider {
   readonly kinship: Kinship;
   /** Questions that wait there, as it last said; null if it was not asked. */
   readonly waiting: number | null;
+  /** What it wants, in thousandths of a credit for a million parameter-tokens; 0 is a gift, null if it did not say. */
+  readonly milliPrice: number | null;
+}
+
+/** Who may answer at most: this node alone, one's own nodes, friends too, the local network too. */
+export type Only = "here" | "own" | "friends" | "lan";
+
+const distance: Record<Kinship, number> = { self: 0, own: 1, friend: 2, lan: 3, public: 4 };
+const reach: Record<Only, number> = { here: 0, own: 1, friends: 2, lan: 3 };
+
+/** Whether somebody is as close as was demanded; null demands nothing. */
+export function isAllowed(kinship: Kinship, only: Only | null): boolean {
+  return only === null || distance[kinship] <= reach[only];
 }
 
 /** A model that somebody serves. */
@@ -53,6 +66,14 @@ export type BackendState =
 
 /** Why there is no (further) answer. Each has words in the catalogue. */
 export type FailureCode =
+  | "answer_broke"
+  | "demands_unmet"
+  | "image_unfit"
+  | "model_loading"
+  | "model_unusable"
+  | "no_way"
+  | "not_ready"
+  | "routers_unmet"
   | "empty"
   | "too_long"
   | "no_provider"
@@ -76,8 +97,10 @@ export type FailureCode =
 
 export interface Failure {
   readonly code: FailureCode;
-  /** What exactly, in the words of whoever noticed; may be empty. */
+  /** What exactly, in the words of whoever noticed, which are English; may be empty. */
   readonly detail: string;
+  /** The code of whoever noticed, where it says more than ours. */
+  readonly reason?: string;
 }
 
 /** Which way a question went. */
@@ -103,15 +126,35 @@ export type ReceiptState =
   | { readonly at: "unreachable"; readonly action: string }
   | { readonly at: "false"; readonly action: string };
 
-/** Whether anybody has replayed the answer. Nobody does yet: audits come later. */
+/** Whether anybody has replayed the answer, as the backend says; unaudited until it says something else. */
 export type AuditState = "unaudited" | "audited" | "disputed";
+
+/** Why a provider was chosen, as facts. Times in milliseconds. */
+export interface Reason {
+  readonly kinship: Exclude<Kinship, "self">;
+  readonly firstTokenMs: number;
+  readonly waitMs: number;
+  /** Where the estimate comes from: own experience, the provider's word, or nothing. */
+  readonly basis: "measured" | "claimed" | "assumed";
+  /** Tokens of the prompt that it has in its cache. */
+  readonly prefixTokens: number;
+  readonly milliPrice: number | null;
+  /** How many met all demands, how many of them had just said how busy they are, among how many about equal ones it was drawn. */
+  readonly candidates: number;
+  readonly probed: number;
+  readonly nearEquals: number;
+  /** It failed lately, and nobody else was there. */
+  readonly lastResort: boolean;
+  /** It was asked beside a slower one, and was quicker. */
+  readonly hedged: boolean;
+}
 
 /** Who was asked, and why just this one. */
 export interface Asked {
   readonly provider: Provider;
   readonly route: Route;
-  /** In one line; empty if nobody chose. */
-  readonly why: string;
+  /** None if nobody chose, or if it was not told. */
+  readonly reason: Reason | null;
   /** Identity of the model spec; empty if there is none. */
   readonly spec: string;
 }
@@ -123,7 +166,7 @@ export type AnswerEvent =
   | { readonly type: "text"; readonly text: string; readonly tokens: number; readonly reasoning?: string }
   | { readonly type: "passed_on"; readonly from: Provider; readonly failure: Failure }
   | { readonly type: "answered"; readonly statement: Statement; readonly asked?: Asked }
-  | { readonly type: "receipt"; readonly receipt: ReceiptState }
+  | { readonly type: "receipt"; readonly receipt: ReceiptState; readonly audit?: AuditState; readonly file?: string }
   | { readonly type: "failed"; readonly failure: Failure };
 
 export interface AskOptions {
@@ -137,6 +180,10 @@ export interface AskOptions {
   readonly prefer: string | null;
   /** Whom not to ask. */
   readonly avoid: ReadonlySet<string>;
+  /** Who may answer at most. */
+  readonly only: Only | null;
+  /** Only through routers: the provider learns neither this machine's address nor its agent. */
+  readonly hides: boolean;
   /** Aborting stops the answer and tells the provider. */
   readonly stop: AbortSignal;
 }
@@ -149,6 +196,48 @@ export type Readers =
   | { readonly by: "one"; readonly provider: Provider; readonly others: number }
   /** One of so many, chosen when the question is sent. */
   | { readonly by: "one_of"; readonly count: number; readonly strangers: number };
+
+/** What stands in the way of a question, by the asker's own policy. */
+export type Hurdle = "nobody_allowed" | "cannot_hide";
+
+/** What is said before a question is sent. */
+export interface Outlook {
+  /** Null if nobody can answer. */
+  readonly readers: Readers | null;
+  /** Questions that wait at whoever will answer, at least; null if nobody knows. */
+  readonly waiting: number | null;
+  /** From the least to the most that somebody wants who may answer; null if one of them did not say. */
+  readonly milliPrice: readonly [number, number] | null;
+  readonly hurdle: Hurdle | null;
+}
+
+/** What the asker wishes for a question that is not sent yet. */
+export interface Wish {
+  /** Who is asked first, if possible. */
+  readonly prefer: string | null;
+  readonly only: Only | null;
+  readonly hides: boolean;
+  /** At least 0 and less than 1. */
+  readonly dice: number;
+}
+
+/** The outlook when it is known who may read: waits and prices follow. */
+export function outlookOf(readers: Readers, likely: readonly Provider[]): Outlook {
+  const waits = likely.flatMap(({ waiting }) => (waiting === null ? [] : [waiting]));
+  const prices = likely.flatMap(({ milliPrice }) => (milliPrice === null ? [] : [milliPrice]));
+  const isTold = prices.length === likely.length && prices.length > 0;
+  return {
+    readers,
+    waiting: waits.length === 0 ? null : Math.min(...waits),
+    milliPrice: isTold ? [Math.min(...prices), Math.max(...prices)] : null,
+    hurdle: null,
+  };
+}
+
+/** The outlook where one's own policy refuses. */
+export function refusedBy(hurdle: Hurdle): Outlook {
+  return { readers: null, waiting: null, milliPrice: null, hurdle };
+}
 
 /** A node of the network, as far as it is known. */
 export interface Peer {
@@ -181,12 +270,16 @@ export interface NetworkPicture {
 
 export interface ChatBackend {
   readonly kind: "conductor" | "sidecar";
+  /** Whether questions can go so that nobody sees who asks. */
+  readonly canHide: boolean;
   readonly state: BackendState;
   /** Called at once and at each change, until the returned function is called. */
   subscribe(listener: (state: BackendState) => void): () => void;
-  /** Whoever will see the question is named before it is sent. `dice`: at least 0 and less than 1. */
-  readers(model: Model, prefer: string | null, dice: number): Readers | null;
+  /** Whoever will see the question is named before it is sent, or what stands in its way. Null if the model is gone. */
+  outlook(model: Model, wish: Wish): Outlook | null;
   ask(options: AskOptions): AsyncIterable<AnswerEvent>;
+  /** The file behind `file` of a receipt, as it is; throws if it cannot be had. */
+  receiptFile(path: string): Promise<string>;
   /** Who is there. */
   network(): Promise<NetworkPicture>;
   /** Tries to connect at once instead of waiting. */

@@ -41,14 +41,14 @@ const last = () => chat.answerOf(chat.path.at(-1)!);
 describe("a conversation", () => {
   it("sends the draft, shows the answer, and goes on with the same provider", async () => {
     expect(chat.canSend).toBe(false);
-    expect(chat.readers).toMatchObject({ by: "one", provider: { key: "a" } });
+    expect(chat.outlook?.readers).toMatchObject({ by: "one", provider: { key: "a" } });
     await send(" What? ");
     expect(backend.asked[0]?.prefer).toBe("a");
     expect(chat).toMatchObject({ draft: "", isAnswering: true, canSend: false });
     await say(...answered);
     expect(texts()).toEqual([["What?", "Paris."]]);
     expect(last()).toMatchObject({ phase: "done", receipt: { at: "checked" } });
-    expect(chat.readers).toMatchObject({ provider: { key: "b" } });
+    expect(chat.outlook?.readers).toMatchObject({ provider: { key: "b" } });
     await send("And?");
     const [first, second] = backend.asked;
     expect(second?.input.messages.map(({ content }) => content)).toEqual(["What?", "Paris.", "And?"]);
@@ -222,6 +222,6 @@ describe("who is named", () => {
   it("is the provider of before, while it serves", async () => {
     await send("What?", ...answered);
     backend.move({ at: "ready", models: [{ ...model, providers: [provider("a")] }] });
-    expect(chat.readers).toMatchObject({ provider: { key: "a" } });
+    expect(chat.outlook?.readers).toMatchObject({ provider: { key: "a" } });
   });
 });

@@ -6,8 +6,8 @@ import { fromJson, toJson } from "../store/transfer";
 import type { Store } from "../store/store";
 import { advance, interrupted, isOpen, providerOf, stopped, unanswered } from "./answer";
 import type { Answer } from "./answer";
-import type { BackendState, ChatBackend, Model, Readers } from "./backend";
-import { childrenOf, endOf, isSaid, newConversation, newId, pathTo, titleOf } from "./conversation";
+import type { BackendState, ChatBackend, Model, Outlook } from "./backend";
+import { childrenOf, endOf, isSaid, newConversation, newId, pathTo, titleOf, usual } from "./conversation";
 import type { Attachment, Conversation, Options, Turn } from "./conversation";
 import { keepDraft, keptDraft } from "./draft";
 import { compose, problemOf, randomSeed } from "./input";
@@ -82,9 +82,24 @@ export class Chat {
     return this.models.find(({ id }) => id === this.current.modelId) ?? this.models[0] ?? null;
   }
 
-  /** Who sees the next question. */
-  get readers(): Readers | null {
-    return this.model === null ? null : this.#backend.readers(this.model, this.#lastProvider(), this.#dice);
+  /** Who sees the next question, how long it waits, what it costs; or what stands in its way. */
+  get outlook(): Outlook | null {
+    if (this.model === null) return null;
+    const { only, hides } = this.current.options;
+    return this.#backend.outlook(this.model, { prefer: this.#lastProvider(), only, hides, dice: this.#dice });
+  }
+
+  get canHide(): boolean {
+    return this.#backend.canHide;
+  }
+
+  /** Lets anybody answer again: the way out where one's own policy refuses. */
+  allowAnybody(): void {
+    this.setOptions({ ...this.current.options, only: null, hides: false });
+  }
+
+  receiptFile(path: string): Promise<string> {
+    return this.#backend.receiptFile(path);
   }
 
   answerOf(turn: Turn): Answer {
@@ -103,7 +118,7 @@ export class Chat {
   }
 
   get canSend(): boolean {
-    return !this.isAnswering && this.model !== null && this.draft.trim() !== "" && this.#fitsImages;
+    return !this.isAnswering && this.model !== null && this.draft.trim() !== "" && this.#fitsImages && this.outlook?.hurdle == null;
   }
 
   get #fitsImages(): boolean {
@@ -193,7 +208,8 @@ export class Chat {
     const conversation = await this.#store.conversation(id);
     if (conversation === undefined) return false;
     this.#leave();
-    this.current = conversation;
+    // What older pages kept has fewer options.
+    this.current = { ...conversation, options: { ...usual, ...conversation.options } };
     this.#turns = new Map((await this.#store.turns(id)).map((turn) => [turn.id, turn]));
     for (const { turn } of this.#running.values()) if (turn.conversation === id) this.#turns.set(turn.id, turn);
     this.#layOut();
@@ -261,7 +277,7 @@ export class Chat {
     const exchanged = history.map((past) => ({ question: past.question, attachments: past.attachments, answer: past.answer.text }));
     const { input, images, leftOut } = compose(exchanged, { question, attachments }, options, randomSeed());
     const prefer = providerOf(history.at(-1)?.answer ?? unanswered)?.key || null;
-    const likely = this.readers;
+    const likely = this.outlook?.readers;
     const modelLabel = model.quantization === "" ? model.name : `${model.name} ${model.quantization}`;
     const turn: Turn = {
       ...{ id: newId(), conversation, parent, question, attachments, modelId: model.id, modelLabel, leftOut },
@@ -276,7 +292,8 @@ export class Chat {
     const running: Running = { stop: new AbortController(), turn };
     this.#running.set(turn.id, running);
     const named = likely?.by === "one" ? likely.provider.key : null;
-    const ask = { conversation, model, input, images, prefer: prefer ?? named, avoid, stop: running.stop.signal };
+    const { only, hides } = options;
+    const ask = { conversation, model, input, images, prefer: prefer ?? named, avoid, only, hides, stop: running.stop.signal };
     this.#show(turn);
     void this.#store.putTurn(turn).then(() => this.#tell(turn));
     void this.#tabs.hold(turn.id, () => this.#run(running, ask));
@@ -414,7 +431,7 @@ export class Chat {
       await this.#list();
       const changed = this.conversations.find(({ id }) => id === news.id);
       if (changed === undefined || changed.id !== this.current.id) return;
-      this.current = changed;
+      this.current = { ...changed, options: { ...usual, ...changed.options } };
       return this.#layOut();
     }
     if (news.conversation !== this.current.id || this.#running.has(news.id)) return;

@@ -8,7 +8,7 @@ import AnswerView from "./AnswerView.svelte";
 import type { AnswerEvent } from "./backend";
 import { Chat } from "./chat.svelte";
 import Composer from "./Composer.svelte";
-import { asked, model, statement, TestBackend } from "./testing";
+import { asked, model, provider, statement, TestBackend } from "./testing";
 import TurnView from "./TurnView.svelte";
 
 let backend: TestBackend;
@@ -46,7 +46,7 @@ const text = () => document.body.textContent?.replace(/\s+/g, " ") ?? "";
 describe("where the question is written", () => {
   it("names the reader before anything is sent, and sends on Enter", async () => {
     const { field, go } = compose();
-    expect(document.getElementById(field.getAttribute("aria-describedby")!)?.textContent).toContain("One stranger reads this: a. If it does not answer, 1 other may be asked.");
+    expect(document.getElementById(field.getAttribute("aria-describedby")!)?.textContent).toContain("One stranger reads this: a. If it does not answer, 1 other may be asked. Price not told.");
     expect(go.disabled).toBe(true);
     field.value = "What?";
     field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -64,6 +64,33 @@ describe("where the question is written", () => {
     flushSync();
     expect(field.value).toBe("What?");
     expect(text()).toContain("You are editing an earlier question");
+  });
+
+  it("refuses by one's own policy before anything is sent, and says the way out", () => {
+    const { field, go } = compose();
+    chat.setOptions({ ...chat.current.options, only: "friends" });
+    field.value = "What?";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    flushSync();
+    expect(text()).toContain("Nobody whom you allow to answer serves this model.");
+    expect(go.disabled).toBe(true);
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    expect(backend.asked).toHaveLength(0);
+    [...document.querySelectorAll("button")].find((button) => button.textContent === "Allow anybody")?.click();
+    flushSync();
+    expect(text()).toContain("One stranger reads this: a.");
+    expect(go.disabled).toBe(false);
+    go.click();
+    expect(backend.asked[0]).toMatchObject({ only: null, hides: false });
+  });
+
+  it("hands the policy on with the question", async () => {
+    backend.move({ at: "ready", models: [{ ...model, providers: [{ ...provider("f"), kinship: "friend" }] }] });
+    chat.setOptions({ ...chat.current.options, only: "friends", hides: true });
+    chat.draft = "What?";
+    chat.send();
+    expect(backend.asked[0]).toMatchObject({ only: "friends", hides: true, prefer: "f" });
+    await say(asked("f"), { type: "answered", statement });
   });
 
   it("speaks the chosen language", () => {
@@ -101,6 +128,39 @@ describe("an answer on screen", () => {
     expect(document.querySelector(".badge")?.textContent).toBe("unaudited");
     expect(text()).toContain("Directly, over an encrypted connection");
     expect(text()).toContain("Answer complete. Paris");
+  });
+
+  it("lists what was checked, shows what audits found, and hands out the receipt only where it is to be had", async () => {
+    chat.draft = "What?";
+    chat.send();
+    await say(asked("b"), { type: "text", text: "Paris", tokens: 1 }, { type: "answered", statement }, { type: "receipt", receipt: { at: "checked", action: "uhCkkX" }, audit: "disputed", file: "/receipts/ab" });
+    shown.push(mount(AnswerView, { target: document.body, props: { chat, turn: last(), isLast: true } }));
+    flushSync();
+    expect(document.querySelector(".badge")?.textContent).toBe("disputed");
+    expect([...document.querySelectorAll(".checks li")].map((li) => li.getAttribute("data-state"))).toEqual(["passed", "passed", "passed", "failed"]);
+    const made: string[] = [];
+    vi.stubGlobal("URL", Object.assign(URL, { createObjectURL: (blob: Blob) => (made.push(blob.type), "blob:x"), revokeObjectURL: () => undefined }));
+    const button = [...document.querySelectorAll("button")].find((one) => one.textContent === "Receipt");
+    button?.click();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(made).toEqual(["application/json"]);
+    backend.receiptFile = () => Promise.reject(new Error("gone"));
+    button?.click();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    flushSync();
+    expect(text()).toContain("The node no longer has this receipt");
+  });
+
+  it("says the node's reasons in the reader's language, and folds what is English", async () => {
+    words.language = "de";
+    chat.draft = "What?";
+    chat.send();
+    await say(asked("a"), { type: "failed", failure: { code: "refused", detail: "no room for it", reason: "out_of_memory" } });
+    shown.push(mount(TurnView, { target: document.body, props: { chat, turn: last(), isLast: true } }));
+    flushSync();
+    const alert = document.querySelector("[role=alert]");
+    expect(alert?.textContent).toContain("Für dieses Modell reicht der Speicher nicht.");
+    expect(alert?.querySelector("details:not([open]) [lang=en]")?.textContent).toBe("no room for it");
   });
 
   it("names a failure as an alert, and asks another", async () => {

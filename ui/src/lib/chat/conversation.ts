@@ -1,5 +1,6 @@
 // A conversation is a tree of turns: editing a question or asking again grows a branch beside the old one. Pure.
 import type { Answer } from "./answer";
+import type { Only } from "./backend";
 
 /** A file that goes with a question. */
 export type Attachment =
@@ -14,9 +15,13 @@ export interface Options {
   readonly topK: number | null;
   readonly maxTokens: number | null;
   readonly seed: number | null;
+  /** Who may answer at most. */
+  readonly only: Only | null;
+  /** Only through routers. */
+  readonly hides: boolean;
 }
 
-export const usual: Options = { system: "", temperature: null, topP: null, topK: null, maxTokens: null, seed: null };
+export const usual: Options = { system: "", temperature: null, topP: null, topK: null, maxTokens: null, seed: null, only: null, hides: false };
 
 export interface Conversation {
   readonly id: string;

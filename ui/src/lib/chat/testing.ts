@@ -1,17 +1,19 @@
 // What tests of the chat need: providers and models that exist only here, and a backend that says what it is told to.
-import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Model, NetworkPicture, Provider, Readers } from "./backend";
+import { isAllowed, outlookOf, refusedBy } from "./backend";
+import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Model, NetworkPicture, Outlook, Provider, Wish } from "./backend";
 import { Channel } from "./channel";
 
-export const provider = (key: string): Provider => ({ key, tokensPerS: 1, device: "cpu", isOwn: false, kinship: "public", waiting: null });
+export const provider = (key: string): Provider => ({ key, tokensPerS: 1, device: "cpu", isOwn: false, kinship: "public", waiting: null, milliPrice: null });
 export const model: Model = {
   ...{ id: "m", name: "tiny", quantization: "q8_0", contextTokens: 512, takesImages: false, rests: false },
   providers: [provider("a"), provider("b")],
 };
 export const statement = { finish: "stop", promptTokens: 1, completionTokens: 1, firstTokenMs: 1, tokensPerS: 1 } as const;
-export const asked = (key: string): AnswerEvent => ({ type: "asked", provider: provider(key), route: "direct", why: "", spec: "" });
+export const asked = (key: string): AnswerEvent => ({ type: "asked", provider: provider(key), route: "direct", reason: null, spec: "" });
 
 export class TestBackend implements ChatBackend {
   readonly kind = "sidecar";
+  readonly canHide = true;
   state: BackendState = { at: "ready", models: [model, { ...model, id: "n", name: "other" }] };
   asked: AskOptions[] = [];
   events = new Channel<AnswerEvent>(100_000);
@@ -28,9 +30,14 @@ export class TestBackend implements ChatBackend {
     this.#listener(state);
   }
 
-  readers(of: Model, prefer: string | null): Readers | null {
-    const likely = of.providers.find(({ key }) => key === prefer) ?? of.providers[0];
-    return likely === undefined ? null : { by: "one", provider: likely, others: of.providers.length - 1 };
+  outlook(of: Model, { prefer, only }: Wish): Outlook | null {
+    const allowed = of.providers.filter(({ kinship }) => isAllowed(kinship, only));
+    const likely = allowed.find(({ key }) => key === prefer) ?? allowed[0];
+    return likely === undefined ? refusedBy("nobody_allowed") : outlookOf({ by: "one", provider: likely, others: allowed.length - 1 }, [likely]);
+  }
+
+  async receiptFile(path: string): Promise<string> {
+    return `file of ${path}`;
   }
 
   async *ask(options: AskOptions): AsyncGenerator<AnswerEvent> {

@@ -1,5 +1,6 @@
 // The conductor as a chat backend: keeps a connection, knows who serves what, asks, fails over, checks receipts.
-import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Model, NetworkPicture, Readers, ReceiptState, Stage } from "../chat/backend";
+import { isAllowed, outlookOf, refusedBy } from "../chat/backend";
+import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Model, NetworkPicture, Only, Outlook, ReceiptState, Stage, Wish } from "../chat/backend";
 import type { Asked } from "../chat/question";
 import type { Ask, Done, LocalSignal, ModelSpecRecord, ProviderRecord } from "../generated/types";
 import { choose } from "../network/choose";
@@ -58,6 +59,8 @@ interface Read {
 
 export class ConductorBackend implements ChatBackend {
   readonly kind = "conductor";
+  /** Signals show who asks. */
+  readonly canHide = false;
   readonly #around: Surroundings;
   readonly #reputation: Reputation;
   readonly #stateListeners = new Set<(state: BackendState) => void>();
@@ -97,12 +100,19 @@ export class ConductorBackend implements ChatBackend {
     return () => this.#stateListeners.delete(listener);
   }
 
-  readers(model: Model, prefer: string | null, dice: number): Readers | null {
-    const provider = this.#choose(model.id, prefer, new Set(), dice);
-    if (provider === null) return null;
-    if (provider.isOwn) return { by: "self" };
-    const others = (this.#model(model.id)?.providers.length ?? 1) - 1;
-    return { by: "one", provider, others: Math.min(others, PROVIDERS_TRIED_MAX - 1) };
+  outlook(model: Model, { prefer, only, hides, dice }: Wish): Outlook | null {
+    const known = this.#model(model.id);
+    if (known === null) return null;
+    if (hides) return refusedBy("cannot_hide");
+    const provider = this.#choose(model.id, prefer, new Set(), only, dice);
+    if (provider === null) return only === null ? null : refusedBy("nobody_allowed");
+    if (provider.isOwn) return outlookOf({ by: "self" }, [provider]);
+    const others = known.providers.filter(({ kinship }) => isAllowed(kinship, only)).length - 1;
+    return outlookOf({ by: "one", provider, others: Math.min(others, PROVIDERS_TRIED_MAX - 1) }, [provider]);
+  }
+
+  receiptFile(): Promise<string> {
+    return Promise.reject(new Error("no file was promised"));
   }
 
   async network(): Promise<NetworkPicture> {
@@ -158,14 +168,14 @@ export class ConductorBackend implements ChatBackend {
   async *#askAround(options: AskOptions, stop: AbortSignal): AsyncGenerator<AnswerEvent> {
     const avoid = new Set(options.avoid);
     let failure: Failure = { code: this.#link === null ? "disconnected" : "no_provider", detail: "" };
-    let provider = this.#choose(options.model.id, options.prefer, avoid, Math.random());
+    let provider = this.#choose(options.model.id, options.prefer, avoid, options.only, Math.random());
     for (let tried = 0; provider !== null && tried < PROVIDERS_TRIED_MAX && !stop.aborted; tried += 1) {
-      yield { type: "asked", provider, route: "signals", why: "", spec: this.#specOf(options.model.id) };
+      yield { type: "asked", provider, route: "signals", reason: null, spec: this.#specOf(options.model.id) };
       const asking = yield* this.#askOne(provider, options, stop);
       if (asking === null) return;
       failure = asking.failure;
       avoid.add(provider.key);
-      const next = asking.begun || !passedOn.has(failure.code) ? null : this.#choose(options.model.id, null, avoid, Math.random());
+      const next = asking.begun || !passedOn.has(failure.code) ? null : this.#choose(options.model.id, null, avoid, options.only, Math.random());
       if (next !== null && tried + 1 < PROVIDERS_TRIED_MAX) yield { type: "passed_on", from: provider, failure };
       provider = next;
     }
@@ -252,8 +262,8 @@ export class ConductorBackend implements ChatBackend {
     return models.find((model) => model.id === id) ?? null;
   }
 
-  #choose(model: string, prefer: string | null, avoid: ReadonlySet<string>, dice: number): ServingProvider | null {
-    const providers = this.#model(model)?.providers ?? [];
+  #choose(model: string, prefer: string | null, avoid: ReadonlySet<string>, only: Only | null, dice: number): ServingProvider | null {
+    const providers = (this.#model(model)?.providers ?? []).filter(({ kinship }) => isAllowed(kinship, only));
     return choose(providers, { prefer, avoid, dice, experience: (key) => this.#reputation.of(key) });
   }
 

@@ -35,6 +35,8 @@ export function servedModels(
           device: capability.backend_detail || capability.backend,
           kinship: equal(agent, own) ? "self" : "public",
           waiting: null,
+          // Nobody is charged yet, and a capability does not say.
+          milliPrice: null,
         });
       }
       bySpec.set(id, serving);

@@ -31,8 +31,8 @@ describe("models", () => {
 
 describe("choosing a provider", () => {
   const providers = [
-    { key: "a", tokensPerS: 90, device: "", isOwn: false, kinship: "public", waiting: null } as const,
-    { key: "b", tokensPerS: 10, device: "", isOwn: false, kinship: "public", waiting: null } as const,
+    { key: "a", tokensPerS: 90, device: "", isOwn: false, kinship: "public", waiting: null, milliPrice: null } as const,
+    { key: "b", tokensPerS: 10, device: "", isOwn: false, kinship: "public", waiting: null, milliPrice: null } as const,
   ];
   const unknown: Experience = { failures: 0, warranted: false };
   const pick = (dice: number, known: Record<string, Experience> = {}, prefer: string | null = null, avoid: string[] = []) =>
@@ -51,7 +51,7 @@ describe("choosing a provider", () => {
   });
 
   it("takes one's own node before strangers, but not before the conversation's", () => {
-    const own = { key: "c", tokensPerS: 1, device: "", isOwn: true, kinship: "self", waiting: null } as const;
+    const own = { key: "c", tokensPerS: 1, device: "", isOwn: true, kinship: "self", waiting: null, milliPrice: null } as const;
     const from = (prefer: string | null) =>
       choose([...providers, own], { prefer, dice: 0, avoid: new Set(), experience: () => unknown })?.key;
     expect(from(null)).toBe("c");

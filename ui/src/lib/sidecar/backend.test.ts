@@ -5,7 +5,7 @@ import { bodyOf, SidecarBackend } from "./backend";
 import { NodeControl } from "./node";
 import { events } from "./sse";
 
-const peer = { agent: "uhCAkPEER", kinship: "friend", device: "avx2", route: "direct", failing: false, models: [{ id: "tiny:q8_0", claimed_tokens_per_s: 90, measured_tokens_per_s: 120.5, heard: { ago_s: 3, round_trip_ms: 2.5, queued: 1, slots: 4, free_slots: 0 } }] };
+const peer = { agent: "uhCAkPEER", kinship: "friend", device: "avx2", route: "direct", failing: false, models: [{ id: "tiny:q8_0", claimed_tokens_per_s: 90, measured_tokens_per_s: 120.5, heard: { ago_s: 3, round_trip_ms: 2.5, queued: 1, slots: 4, free_slots: 0, milli_price: 0 } }] };
 const entry = { id: "tiny:q8_0", local: false, state: "loaded", problem: null, providers: ["uhCAkPEER"], context_tokens: 512, file_bytes: 5, details: null, unloads_in_s: null };
 
 let network: unknown;
@@ -54,7 +54,7 @@ async function connect(): Promise<{ backend: SidecarBackend; model: Model }> {
 }
 
 const options = (model: Model, change: Partial<AskOptions> = {}): AskOptions => ({
-  ...{ conversation: "c", model, prefer: null, avoid: new Set<string>(), stop: new AbortController().signal, images: new Map() },
+  ...{ conversation: "c", model, prefer: null, avoid: new Set<string>(), only: null, hides: false, stop: new AbortController().signal, images: new Map() },
   input: { messages: [{ role: "user", content: "?", more: null }], sampling: { temperature_milli: 250, top_p_milli: 950, min_p_milli: 0, top_k: 64, seed: 7 }, max_tokens: 0, stop: [], more: null },
   ...change,
 });
@@ -114,14 +114,18 @@ describe("what is shown before asking", () => {
   it("is speed as measured, and who reads along", async () => {
     const { backend, model } = await connect();
     expect(model.providers).toMatchObject([{ key: "uhCAkPEER", tokensPerS: 120.5, kinship: "friend", waiting: 1 }]);
-    expect(backend.readers(model, null)).toMatchObject({ by: "one", others: 0 });
+    const wish = { prefer: null, only: null, hides: false, dice: 0 } as const;
+    expect(backend.outlook(model, wish)).toMatchObject({ readers: { by: "one", others: 0 }, waiting: 1, milliPrice: [0, 0], hurdle: null });
+    expect(backend.outlook(model, { ...wish, only: "friends" })).toMatchObject({ readers: { by: "one" } });
+    expect(backend.outlook(model, { ...wish, only: "own" })).toMatchObject({ readers: null, hurdle: "nobody_allowed" });
     models = [{ ...entry, providers: ["uhCAkPEER", "uhCAkOTHER"] }];
     await vi.advanceTimersByTimeAsync(6_000);
-    expect(backend.readers(model, null)).toEqual({ by: "one_of", count: 2, strangers: 1 });
-    expect(backend.readers(model, "uhCAkOTHER")).toMatchObject({ by: "one", provider: { key: "uhCAkOTHER" }, others: 1 });
+    expect(backend.outlook(model, wish)).toMatchObject({ readers: { by: "one_of", count: 2, strangers: 1 }, waiting: 1, milliPrice: null });
+    expect(backend.outlook(model, { ...wish, prefer: "uhCAkOTHER" })).toMatchObject({ readers: { by: "one", provider: { key: "uhCAkOTHER" }, others: 1 }, waiting: null });
+    expect(backend.outlook(model, { ...wish, prefer: "uhCAkOTHER", hides: true })?.readers).toMatchObject({ by: "one_of" });
     models = [{ ...entry, local: true }];
     await vi.advanceTimersByTimeAsync(6_000);
-    expect(backend.readers(model, null)).toEqual({ by: "self" });
+    expect(backend.outlook(model, wish)).toMatchObject({ readers: { by: "self" }, milliPrice: [0, 0] });
   });
 
   it("leaves out what cannot chat", async () => {
@@ -142,16 +146,28 @@ describe("asking through the node", () => {
   it("streams, counts, and follows the receipt", async () => {
     let looks = 0;
     reply = (path) => {
-      if (path === "/v1/chat/completions") return stream([": queued 2\n", part("Par"), part("is."), `data: ${JSON.stringify(last)}\n`, "data: [DONE]\n"], { "x-ainonymous-id": "ab", "x-ainonymous-provider": "uhCAkPEER", "x-ainonymous-route": "direct", "x-ainonymous-why": "the only one" });
+      if (path === "/v1/chat/completions") return stream([": queued 2\n", part("Par"), part("is."), `data: ${JSON.stringify(last)}\n`, "data: [DONE]\n"], { "x-ainonymous-id": "ab", "x-ainonymous-provider": "uhCAkPEER", "x-ainonymous-route": "direct", "x-ainonymous-reason": JSON.stringify({ kinship: "friend", first_token_ms: 12, wait_ms: 3, basis: "measured", prefix_tokens: 0, milli_price: 0, candidates: 2, probed: 1, near_equals: 1, last_resort: false, hedged: false }) });
       looks += 1;
       return json({ batch: looks > 1 ? "uhCkk" : null, checked: looks > 1, problem: null });
     };
     const heard = await ask();
     expect(heard.map(({ type }) => type)).toEqual(["asked", "queued", "queued", "text", "text", "answered", "receipt"]);
-    expect(heard[0]).toMatchObject({ provider: { key: "uhCAkPEER", kinship: "friend" }, why: "the only one", route: "direct" });
+    expect(heard[0]).toMatchObject({ provider: { key: "uhCAkPEER", kinship: "friend" }, reason: { firstTokenMs: 12, candidates: 2, milliPrice: 0 }, route: "direct" });
     expect(heard[2]).toEqual({ type: "queued", before: 2 });
     expect(heard[5]).toMatchObject({ statement: { completionTokens: 2, tokensPerS: 50, firstTokenMs: 12 }, asked: { spec: "uhCEk" } });
-    expect(heard[6]).toEqual({ type: "receipt", receipt: { at: "checked", action: "uhCkk" } });
+    expect(heard[6]).toEqual({ type: "receipt", receipt: { at: "checked", action: "uhCkk" }, audit: "unaudited" });
+  });
+
+  it("hands on what the node says of audits and of the receipt's file, and believes no other place", async () => {
+    const told = { batch: "uhCkk", checked: true, problem: null };
+    const answered = () => stream([part("Hi"), `data: ${JSON.stringify(last)}\n`, "data: [DONE]\n"], { "x-ainonymous-id": "ab", "x-ainonymous-reason": "nonsense" });
+    reply = (path) => (path === "/v1/chat/completions" ? answered() : json({ ...told, audit: "disputed", file: "/ainonymous/v1/receipts/ab/file" }));
+    const heard = await ask();
+    expect(heard.at(-1)).toMatchObject({ audit: "disputed", file: "/ainonymous/v1/receipts/ab/file" });
+    expect(heard[0]).toMatchObject({ reason: null });
+    backend?.close();
+    reply = (path) => (path === "/v1/chat/completions" ? answered() : json({ ...told, audit: "splendid", file: "https://evil.example/" }));
+    expect((await ask()).at(-1)).toEqual({ type: "receipt", receipt: { at: "checked", action: "uhCkk" }, audit: "unaudited" });
   });
 
   it("says that the own engine gives no receipt", async () => {
@@ -167,7 +183,7 @@ describe("asking through the node", () => {
     [400, "not_for_peers", "refused", "m · h"],
   ])("has words for refusals: %i %s", async (status, code, named, detail) => {
     reply = () => json({ error: { code, message: "m", hint: "h" } }, status);
-    expect((await ask()).at(-1)).toEqual({ type: "failed", failure: { code: named, detail } });
+    expect((await ask()).at(-1)).toEqual({ type: "failed", failure: { code: named, detail, reason: code } });
   });
 
   it("names an error in the middle, and an end without an end", async () => {
@@ -194,6 +210,9 @@ describe("asking through the node", () => {
     });
     const two = { ...model, providers: [...model.providers, { ...model.providers[0]!, key: "uhCAkOTHER" }] };
     expect(bodyOf(options(two, { avoid: new Set(["uhCAkPEER"]) }))["ainonymous"]).toEqual({ provider: "uhCAkOTHER" });
+    expect(bodyOf(options(two, { only: "friends", hides: true }))["ainonymous"]).toEqual({ only: "friends", hide: true });
+    expect(bodyOf(options(two, { only: "here", hides: true }))["ainonymous"]).toEqual({ route: "local" });
+    expect(bodyOf(options(two, { only: "own", avoid: new Set(["uhCAkPEER"]) }))["ainonymous"], "a stranger is not named where only own nodes may answer").toEqual({ only: "own" });
   });
 });
 
@@ -204,8 +223,10 @@ describe("orders to the node", () => {
     await node.pause(true);
     await node.pull("x");
     await node.load("x");
+    await node.networks();
+    await node.invite("circle", 3_600, "");
     const tokens = requests.map(({ path, init }) => [path, (init.headers as Record<string, string>)["x-ainonymous-token"]]);
-    expect(tokens).toEqual([["/ainonymous/v1/pause", "secret"], ["/ainonymous/v1/pulls", "secret"], ["/models/load", undefined]]);
+    expect(tokens).toEqual([["/ainonymous/v1/pause", "secret"], ["/ainonymous/v1/pulls", "secret"], ["/models/load", undefined], ["/ainonymous/v1/networks", "secret"], ["/ainonymous/v1/networks/invite", "secret"]]);
     expect(requests.every(({ init }) => init.credentials === "same-origin" && init.redirect === "error")).toBe(true);
   });
 });

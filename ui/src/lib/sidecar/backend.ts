@@ -1,12 +1,14 @@
 // The sidecar as a chat backend: asks through the API of the node that served the page, which chooses, falls back and checks
 // receipts by itself. Must not know Holochain.
-import type { AnswerEvent, AskOptions, Asked, BackendState, ChatBackend, Failure, FailureCode, Model, NetworkPicture, Peer, Provider, Readers, ReceiptState, Route, Stage } from "../chat/backend";
+import { isAllowed, outlookOf, refusedBy } from "../chat/backend";
+import type { AnswerEvent, AskOptions, Asked, AuditState, BackendState, ChatBackend, Model, NetworkPicture, Outlook, Peer, Provider, Reason, ReceiptState, Route, Stage, Wish } from "../chat/backend";
 import type { FinishReason } from "../generated/types";
 import { advance, unconnected } from "../network/connection";
 import type { Connection, ConnectionEvent } from "../network/connection";
+import { failureOf } from "./failures";
 import { Refused, Unreachable, call, errorOf, get } from "./http";
 import { events } from "./sse";
-import type { ModelEntry, PeerEntry, Peers, Receipt, Status } from "./types";
+import type { ModelEntry, PeerEntry, Peers, ReasonFacts, Receipt, Status } from "./types";
 
 const REFRESH_JOINING_MS = 1_500;
 const REFRESH_READY_MS = 5_000;
@@ -26,6 +28,7 @@ interface Seen {
 
 export class SidecarBackend implements ChatBackend {
   readonly kind = "sidecar";
+  readonly canHide = true;
   readonly #listeners = new Set<(state: BackendState) => void>();
   readonly #running = new Set<AbortController>();
   #connection: Connection = unconnected;
@@ -48,16 +51,25 @@ export class SidecarBackend implements ChatBackend {
     return () => this.#listeners.delete(listener);
   }
 
-  readers(model: Model, prefer: string | null): Readers | null {
+  outlook(model: Model, { prefer, only, hides }: Wish): Outlook | null {
     const known = this.#connection.at === "ready" ? this.#connection.models.find(({ id }) => id === model.id) : undefined;
     if (known === undefined) return null;
-    if (known.providers.some(({ isOwn }) => isOwn)) return { by: "self" };
-    const [only] = known.providers;
-    if (only === undefined) return null;
-    const likely = known.providers.find(({ key }) => key === prefer) ?? (known.providers.length === 1 ? only : undefined);
-    if (likely !== undefined) return { by: "one", provider: likely, others: known.providers.length - 1 };
-    const strangers = known.providers.filter(({ kinship }) => kinship === "public" || kinship === "lan").length;
-    return { by: "one_of", count: known.providers.length, strangers };
+    const allowed = known.providers.filter(({ kinship }) => isAllowed(kinship, only));
+    const own = allowed.find(({ isOwn }) => isOwn);
+    // Whoever hides does not ask here: nobody sees that anyway.
+    if (own !== undefined) return outlookOf({ by: "self" }, [own]);
+    const [first] = allowed;
+    if (first === undefined) return refusedBy("nobody_allowed");
+    // Who hides is routed to whoever can be reached so: where the conversation was is no hint.
+    const preferred = hides ? undefined : allowed.find(({ key }) => key === prefer);
+    const likely = preferred ?? (allowed.length === 1 ? first : undefined);
+    if (likely !== undefined) return outlookOf({ by: "one", provider: likely, others: allowed.length - 1 }, [likely]);
+    const strangers = allowed.filter(({ kinship }) => kinship === "public" || kinship === "lan").length;
+    return outlookOf({ by: "one_of", count: allowed.length, strangers }, allowed);
+  }
+
+  async receiptFile(path: string): Promise<string> {
+    return (await call(path)).text();
   }
 
   async network(): Promise<NetworkPicture> {
@@ -161,14 +173,14 @@ export class SidecarBackend implements ChatBackend {
     }
     if (finish === null) throw new Unreachable(text === "" ? "the answer did not begin" : "the answer broke off");
     if (!hasReceipt) yield { type: "receipt", receipt: { at: "none" } };
-    else yield { type: "receipt", receipt: await follow(id, stop) };
+    else yield { type: "receipt", ...(await follow(id, stop)) };
   }
 
   #asked(headers: Headers): Asked {
     return {
       provider: this.#provider(headers.get("x-ainonymous-provider") ?? ""),
       route: routeOf(headers.get("x-ainonymous-route") ?? "local"),
-      why: headers.get("x-ainonymous-why") ?? "",
+      reason: reasonOf(headers.get("x-ainonymous-reason")),
       spec: "",
     };
   }
@@ -176,11 +188,11 @@ export class SidecarBackend implements ChatBackend {
   #provider(key: string): Provider {
     const { status, peers, models } = this.#seen ?? {};
     if (status !== undefined && (key === "" || key === status.agent)) {
-      return { key, tokensPerS: 0, device: deviceOf(status), isOwn: true, kinship: "self", waiting: null };
+      return { key, tokensPerS: 0, device: deviceOf(status), isOwn: true, kinship: "self", waiting: null, milliPrice: 0 };
     }
     const peer = peers?.peers.find(({ agent }) => agent === key);
     if (peer !== undefined) return providerOf(peer, models?.[0]?.id ?? "");
-    return { key, tokensPerS: 0, device: "", isOwn: false, kinship: "public", waiting: null };
+    return unknown(key);
   }
 
   async #connect(): Promise<void> {
@@ -249,7 +261,7 @@ async function look(): Promise<Seen> {
 }
 
 /** A question as OpenAI writes it. */
-export function bodyOf({ model, input, images, prefer, avoid }: AskOptions): Record<string, unknown> {
+export function bodyOf({ model, input, images, prefer, avoid, only, hides }: AskOptions): Record<string, unknown> {
   const messages = input.messages.map(({ role, content }, index) => {
     const urls = images.get(index) ?? [];
     if (urls.length === 0) return { role, content };
@@ -258,8 +270,14 @@ export function bodyOf({ model, input, images, prefer, avoid }: AskOptions): Rec
   });
   const { temperature_milli, top_p_milli, min_p_milli, top_k, seed } = input.sampling;
   // The node chooses by itself; it is told only whom to ask if somebody has just failed.
-  const others = model.providers.filter(({ key, isOwn }) => !isOwn && !avoid.has(key));
+  const others = model.providers.filter(({ key, isOwn, kinship }) => !isOwn && !avoid.has(key) && isAllowed(kinship, only));
   const provider = avoid.size > 0 ? (others.find(({ key }) => key === prefer) ?? others[0])?.key : undefined;
+  const wishes = {
+    ...(provider === undefined ? {} : { provider }),
+    ...(only === null ? {} : only === "here" ? { route: "local" } : { only }),
+    // What stays here needs no router.
+    ...(hides && only !== "here" ? { hide: true } : {}),
+  };
   return {
     model: model.id,
     messages,
@@ -270,48 +288,54 @@ export function bodyOf({ model, input, images, prefer, avoid }: AskOptions): Rec
     top_k,
     seed,
     ...(input.max_tokens > 0 ? { max_tokens: input.max_tokens } : {}),
-    ...(provider === undefined ? {} : { ainonymous: { provider } }),
+    ...(Object.keys(wishes).length === 0 ? {} : { ainonymous: wishes }),
   };
 }
 
-async function follow(id: string, stop: AbortSignal): Promise<ReceiptState> {
+interface Followed {
+  readonly receipt: ReceiptState;
+  readonly audit: AuditState;
+  readonly file?: string;
+}
+
+/** Waits until the node has checked the receipt; what it tells of audits and files is handed on. */
+async function follow(id: string, stop: AbortSignal): Promise<Followed> {
   let batch = "";
+  let last: Receipt | null = null;
+  const end = (receipt: ReceiptState): Followed => {
+    const file = last?.file;
+    return { receipt, audit: auditOf(last?.audit), ...(typeof file === "string" && file.startsWith("/") ? { file } : {}) };
+  };
   for (let asks = 0; asks < RECEIPT_ASKS_MAX && !stop.aborted; asks += 1) {
     const path = `/ainonymous/v1/receipts/${encodeURIComponent(id)}?wait_ms=${RECEIPT_WAIT_MS}`;
     const receipt = await get<Receipt>(path, { stop, patienceMs: RECEIPT_WAIT_MS + 10_000 }).catch(() => null);
+    last = receipt ?? last;
     batch = receipt?.batch ?? batch;
-    if (receipt?.checked === true) return { at: "checked", action: batch };
-    if (receipt?.problem) return { at: "false", action: batch };
+    if (receipt?.checked === true) return end({ at: "checked", action: batch });
+    if (receipt?.problem) return end({ at: "false", action: batch });
   }
-  return batch === "" ? { at: "unpublished" } : { at: "unreachable", action: batch };
+  return end(batch === "" ? { at: "unpublished" } : { at: "unreachable", action: batch });
 }
 
-/** The words of the catalogue for the codes of `docs/reference/errors.md`; others speak for themselves. */
-const failures: Record<string, FailureCode> = {
-  model_not_found: "unknown_model",
-  no_provider: "no_provider",
-  provider_lost_model: "unknown_model",
-  provider_busy: "busy",
-  provider_silent: "silent",
-  provider_gone: "gone",
-  provider_broken: "broken",
-  provider_draining: "draining",
-  provider_engine_failed: "engine_failed",
-  provider_not_admitting: "not_admitted",
-  provider_cannot_see: "cannot_see",
-  must_be_known: "must_be_known",
-  prompt_too_long: "prompt_too_long",
-  prompt_too_large: "too_long",
-  draining: "draining",
-};
+/** Nobody has looked until somebody says so. */
+function auditOf(told: unknown): AuditState {
+  return told === "audited" || told === "disputed" ? told : "unaudited";
+}
 
-function failureOf(error: unknown): Failure {
-  if (error instanceof Refused) {
-    const code = failures[error.code] ?? "refused";
-    const detail = code === "refused" ? [error.message, error.hint].filter((part) => part !== "").join(" · ") : error.message;
-    return { code, detail };
+/** Facts of a header that the node wrote; null if there is none, or none that can be read. */
+function reasonOf(header: string | null): Reason | null {
+  if (header === null) return null;
+  let facts: ReasonFacts;
+  try {
+    facts = JSON.parse(header) as ReasonFacts;
+  } catch {
+    return null;
   }
-  return { code: "disconnected", detail: "" };
+  return {
+    ...{ kinship: facts.kinship, firstTokenMs: facts.first_token_ms, waitMs: facts.wait_ms, basis: facts.basis },
+    ...{ prefixTokens: facts.prefix_tokens, milliPrice: facts.milli_price, candidates: facts.candidates, probed: facts.probed },
+    ...{ nearEquals: facts.near_equals, lastResort: facts.last_resort, hedged: facts.hedged },
+  };
 }
 
 function routeOf(route: string): Route {
@@ -342,6 +366,7 @@ function providerOf(peer: PeerEntry, model: string): Provider {
     isOwn: false,
     kinship: peer.kinship,
     waiting: served?.heard?.queued ?? null,
+    milliPrice: served?.heard?.milli_price ?? null,
   };
 }
 
@@ -352,7 +377,7 @@ function modelsOf({ status, models, peers }: Seen): Model[] {
     const local = status.models.find(({ id }) => id === entry.id);
     const own: Provider = {
       ...{ key: status.agent ?? "", tokensPerS: 0, device: local?.info?.backend_detail ?? "", isOwn: true },
-      ...{ kinship: "self", waiting: local?.engine?.queued ?? null },
+      ...{ kinship: "self", waiting: local?.engine?.queued ?? null, milliPrice: 0 },
     };
     const others = entry.providers.map((key) => {
       const peer = peers.peers.find(({ agent }) => agent === key);
@@ -368,7 +393,7 @@ function modelsOf({ status, models, peers }: Seen): Model[] {
 }
 
 function unknown(key: string): Provider {
-  return { key, tokensPerS: 0, device: "", isOwn: false, kinship: "public", waiting: null };
+  return { key, tokensPerS: 0, device: "", isOwn: false, kinship: "public", waiting: null, milliPrice: null };
 }
 
 function ownPeer(status: Status, models: readonly ModelEntry[]): Peer | null {

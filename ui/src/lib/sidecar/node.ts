@@ -1,7 +1,10 @@
 // The node that served the page, as its owner uses it: what it has, does, and shall do. What changes it carries the page's token.
 import { call, get } from "./http";
-import type { ModelEntry, Offer, Pull, Status, Timeline } from "./types";
+import type { MadeInvite, Members, ModelEntry, NetworkEntry, NetworkList, Offer, Pull, Revoked, Status, Timeline } from "./types";
 
+const NETWORKS = "/ainonymous/v1/networks";
+/** A passphrase is stretched for seconds on purpose. */
+const KEYS_MS = 60_000;
 /** Loading a model reads gigabytes. */
 const LOAD_MS = 10 * 60_000;
 
@@ -59,7 +62,41 @@ export class NodeControl {
     await this.#order("/ainonymous/v1/stop", {});
   }
 
+  /** Networks of this node, and which one runs. */
+  networks(): Promise<NetworkList> {
+    return get<NetworkList>(NETWORKS, { token: this.#token });
+  }
+
+  /** Who is in the network that runs. */
+  members(): Promise<Members> {
+    return get<Members>(`${NETWORKS}/members`, { token: this.#token });
+  }
+
+  /** Makes a network, whose founder this node is. */
+  makeNetwork(name: string, kind: "private" | "lan"): Promise<NetworkEntry> {
+    return this.#change(NETWORKS, { name, kind });
+  }
+
+  /** `agent`: the only one that can use it; anybody who has the text if it is empty. */
+  invite(network: string, expires_s: number, agent: string): Promise<MadeInvite> {
+    return this.#change(`${NETWORKS}/invite`, { network, expires_s, ...(agent === "" ? {} : { agent }) });
+  }
+
+  join(invite: string): Promise<NetworkEntry> {
+    return this.#change(`${NETWORKS}/join`, { invite });
+  }
+
+  /** Shuts an agent out, or everybody who came with an invite. */
+  revoke(network: string, whom: string): Promise<Revoked> {
+    return this.#change(`${NETWORKS}/revoke`, { network, whom });
+  }
+
   async #order(path: string, body: unknown): Promise<void> {
     await call(path, { method: "POST", body, token: this.#token });
+  }
+
+  /** Opening keys takes a moment. */
+  #change<T>(path: string, body: unknown): Promise<T> {
+    return get<T>(path, { method: "POST", body, token: this.#token, patienceMs: KEYS_MS });
   }
 }

@@ -9,6 +9,7 @@ export type NetworkState =
 export interface LocalModel {
   readonly id: string;
   readonly state: "loading" | "ready" | "resting" | "failed";
+  readonly code?: string;
   readonly problem?: string;
   readonly hint?: string;
   readonly info?: {
@@ -31,7 +32,7 @@ export interface LocalModel {
 
 export interface Status {
   readonly version: string;
-  readonly phase: { readonly phase: "starting" | "running" | "degraded" | "draining"; readonly problem?: string; readonly hint?: string };
+  readonly phase: { readonly phase: "starting" | "running" | "degraded" | "draining"; readonly code?: string; readonly problem?: string; readonly hint?: string };
   readonly network: NetworkState | null;
   readonly agent: string | null;
   readonly dna_hash: string | null;
@@ -81,6 +82,8 @@ export interface PeerModel {
     readonly queued: number;
     readonly slots: number;
     readonly free_slots: number;
+    /** Thousandths of a credit for a million parameter-tokens. */
+    readonly milli_price: number | null;
   } | null;
 }
 
@@ -89,10 +92,78 @@ export interface Peers {
   readonly peers: readonly PeerEntry[];
 }
 
+/** Why a provider was chosen (the header `x-ainonymous-reason`). */
+export interface ReasonFacts {
+  readonly kinship: "own" | "friend" | "lan" | "public";
+  readonly first_token_ms: number;
+  readonly wait_ms: number;
+  readonly basis: "measured" | "claimed" | "assumed";
+  readonly prefix_tokens: number;
+  readonly milli_price: number | null;
+  readonly candidates: number;
+  readonly probed: number;
+  readonly near_equals: number;
+  readonly last_resort: boolean;
+  readonly hedged: boolean;
+}
+
+export interface NetworkEntry {
+  readonly network: string;
+  readonly name: string;
+  readonly kind: "public" | "private" | "lan";
+  readonly id: string;
+  readonly agent: string;
+  readonly is_founder: boolean;
+  readonly founders: readonly string[];
+  readonly bootstrap: string;
+  readonly invite: string | null;
+  readonly issued: readonly { readonly key: string; readonly expires_at: number; readonly agent: string | null }[];
+  readonly revoked: readonly Revoked[];
+}
+
+export interface Revoked {
+  readonly revoked: string;
+  readonly state: "waiting" | "revoked" | "refused";
+}
+
+export interface NetworkList {
+  /** None while the public network runs. */
+  readonly running: string | null;
+  readonly can_change: boolean;
+  readonly networks: readonly NetworkEntry[];
+}
+
+export interface MemberEntry {
+  readonly agent: string;
+  readonly is_self: boolean;
+  readonly is_online: boolean;
+  readonly standing: "member" | "refused" | "unknown";
+  readonly invite: string | null;
+}
+
+export interface Members {
+  readonly by_invitation: boolean;
+  readonly members: readonly MemberEntry[];
+}
+
+export interface MadeInvite {
+  readonly network: string;
+  readonly invite: string;
+  readonly key: string;
+  /** Microseconds since the epoch; 0 in a public network. */
+  readonly expires_at: number;
+  /** Rows of modules, `1` for dark ones. */
+  readonly qr: readonly string[];
+}
+
 export interface Receipt {
   readonly batch: string | null;
   readonly checked: boolean;
   readonly problem: string | null;
+  /** Absent where the node tells nothing of audits. */
+  readonly audit?: string;
+  /** Where the receipt is to be had as a file that others can verify; absent where it is not. */
+  readonly file?: string;
 }
 
 export interface Sample {
@@ -124,6 +195,7 @@ export interface Pull {
   readonly phase: string;
   readonly bytes_done: number;
   readonly bytes_total: number;
+  readonly code?: string | null;
   readonly problem: string | null;
   readonly hint: string | null;
 }

@@ -1,6 +1,7 @@
 // Conversations as a file, and back. What comes in is not ours: it is read field by field, within bounds. Pure.
 import { interrupted, unanswered } from "../chat/answer";
 import type { Answer } from "../chat/answer";
+import type { Only } from "../chat/backend";
 import { newId, usual } from "../chat/conversation";
 import type { Attachment, Conversation, Options, Turn } from "../chat/conversation";
 
@@ -8,6 +9,7 @@ const FORMAT = "ainonymous-conversations";
 const VERSION = 1;
 const CONVERSATIONS_MAX = 100_000;
 const TURNS_MAX = 1_000_000;
+const onlys: readonly Only[] = ["here", "own", "friends", "lan"];
 const TEXT_CHARS_MAX = 16 << 20;
 
 export interface Kept {
@@ -96,6 +98,8 @@ function options(value: unknown): Options {
     topK: number("topK", 2 ** 20),
     maxTokens: number("maxTokens", 2 ** 20),
     seed: number("seed", Number.MAX_SAFE_INTEGER),
+    only: onlys.find((only) => only === value["only"]) ?? null,
+    hides: value["hides"] === true,
   };
 }
 

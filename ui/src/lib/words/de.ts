@@ -1,12 +1,15 @@
 // Every text of the page in German.
 import type { Answer } from "../chat/answer";
-import type { BackendState, Model, Peer, Provider, Readers, ReceiptState, Statement } from "../chat/backend";
+import type { BackendState, Model, Outlook, Peer, Provider, Readers, Reason, ReceiptState, Statement } from "../chat/backend";
 import type { Unfit } from "../chat/files";
+import type { IssuedInvite } from "../network/members";
 import type { LocalModel, ModelEntry, Offer, Pull, Status } from "../sidecar/types";
-import type { Catalogue, Told } from "./en";
+import type { Catalogue, Check, Told } from "./en";
 import { figures, shortKey } from "./figures";
+import { reasonsDe } from "./reasons.de";
+import type { ReasonCode } from "./reasons.en";
 
-const { number, bytes, duration, counted } = figures("de");
+const { number, bytes, credits, duration, counted } = figures("de");
 
 function speed(tokensPerS: number): string {
   return `${tokensPerS < 10 ? tokensPerS.toFixed(1).replace(".", ",") : number(tokensPerS)} Token/s`;
@@ -20,6 +23,15 @@ function who({ key, kinship }: Pick<Provider, "key" | "kinship">): string {
 }
 
 const others = (count: number) => (count > 0 ? ` Antwortet er nicht, ${count === 1 ? "kann ein anderer gefragt werden" : `können ${number(count)} andere gefragt werden`}.` : "");
+
+function price([least, most]: readonly [number, number]): string {
+  if (most === 0) return "kostenlos";
+  const unit = "Einheiten je Million Parameter-Token";
+  return least === most ? `${credits(most)} ${unit}` : `${least === 0 ? "kostenlos" : credits(least)} bis ${credits(most)} ${unit}`;
+}
+
+/** After a preposition: „seit 2 Tagen“. */
+const during = (seconds: number) => duration(seconds).replace(/Tage$/, "Tagen");
 
 const blocked = {
   no_environment: "Diese Seite wurde außerhalb einer Holochain-Umgebung geöffnet. „ainonymous up“ starten und die Adresse öffnen, die es ausgibt.",
@@ -51,6 +63,13 @@ export const de: Catalogue = {
   remove: "Löschen",
   removeNamed: (name) => `${name} löschen`,
   copied: "Kopiert",
+  copyCommand: "Befehl kopieren",
+  working: "Einen Augenblick…",
+  exactly: "Im Wortlaut (englisch)",
+  reason(code) {
+    const said = code in reasonsDe ? reasonsDe[code as ReasonCode] : null;
+    return said === null ? null : { what: said[0], remedy: said[1] };
+  },
   reconnect: "Jetzt versuchen",
   reload: "Seite neu laden",
 
@@ -103,6 +122,8 @@ export const de: Catalogue = {
     if (fastest > 0) parts.push(`bis ${speed(fastest)}`);
     if (waits.length > 0) parts.push(Math.min(...waits) === 0 ? "keine Wartezeit" : counted(Math.min(...waits), "Frage wartet", "Fragen warten"));
     parts.push(`${number(contextTokens)} Token Kontext`);
+    const prices = providers.flatMap(({ milliPrice }) => (milliPrice === null ? [] : [milliPrice]));
+    if (prices.length > 0) parts.push(price([Math.min(...prices), Math.max(...prices)]));
     if (takesImages) parts.push("sieht Bilder");
     if (rests) parts.push("wird bei der ersten Frage geladen");
     return parts.join(" · ");
@@ -154,12 +175,27 @@ export const de: Catalogue = {
     }
   },
 
+  terms({ waiting, milliPrice }: Outlook): string {
+    const wait = waiting === null ? [] : [waiting === 0 ? "Keine Wartezeit" : `${counted(waiting, "Frage wartet", "Fragen warten")} dort`];
+    const terms = [...wait, milliPrice === null ? "Preis nicht genannt" : price(milliPrice)].join(" · ");
+    return `${terms.slice(0, 1).toUpperCase()}${terms.slice(1)}.`;
+  },
+  hurdle: {
+    nobody_allowed: "Von denen, die antworten dürfen, hat keiner dieses Modell. Mehr zulassen oder ein anderes Modell wählen.",
+    cannot_hide: "Von hier gehen Fragen durch Signale, die deinen Agenten zeigen: Verbergen geht nicht. Offen fragen, oder durch einen eigenen Knoten.",
+  },
+  allowAnybody: "Alle zulassen",
+
+  only: "Wer antworten darf",
+  onlyOf: { anybody: "Alle", lan: "Eigene Knoten, Freunde und das lokale Netz", friends: "Eigene Knoten und Freunde", own: "Eigene Knoten", here: "Nur dieser Knoten" },
+  hides: "Verbergen, wer fragt",
+  hidesDetail: "Durch einen Router: Wer antwortet, erfährt weder die Adresse dieses Rechners noch seinen Agenten. Langsamer, und in Netzen auf Einladung nicht möglich.",
   options: "Systemprompt und Parameter",
   systemPrompt: "Systemprompt",
   systemPlaceholder: "Woran sich das Modell in diesem Gespräch halten soll",
   option: { temperature: "Temperatur", topP: "Top p", topK: "Top k", maxTokens: "Längste Antwort, in Token", seed: "Startwert" },
   usual: "wie es kommt",
-  optionsDetail: "Leere Felder bedeuten das Übliche. Sie gelten für dieses Gespräch.",
+  optionsDetail: "Leere Felder bedeuten das Übliche. All das gilt für dieses Gespräch.",
   reset: "Zurück zum Üblichen",
 
   phase: { asking: "Sucht einen Anbieter…", reading: "Das Modell liest…", writing: "Schreibt…" },
@@ -177,6 +213,18 @@ export const de: Catalogue = {
   ownNode: "der eigene Knoten",
   why: "Warum dieser",
   whyUnsaid: (isOwn) => (isOwn ? "Er hat das Modell, also erfährt es niemand sonst." : "Von denen, die das Modell haben, werden schnellere öfter gefragt; ein Gespräch bleibt, wo es begann."),
+  chosen({ kinship, firstTokenMs, waitMs, basis, prefixTokens, milliPrice, candidates, probed, nearEquals, lastResort, hedged }: Reason): string {
+    const whose = { own: "Ein eigener Knoten", friend: "Ein Freund", lan: "In der Nähe", public: "Ein Fremder" }[kinship];
+    const how = { measured: "nach Erfahrung", claimed: "nach eigener Angabe", assumed: "geschätzt" }[basis];
+    const parts = [`${whose}, erstes Wort erwartet nach ${number(firstTokenMs)} ms (${how})`];
+    if (waitMs > 0) parts.push(`davon ${number(waitMs)} ms in der Schlange`);
+    if (prefixTokens > 0) parts.push(`hat noch ${number(prefixTokens)} Token dieses Gesprächs`);
+    if (milliPrice !== null) parts.push(price([milliPrice, milliPrice]));
+    parts.push(candidates === 1 ? "der einzige" : nearEquals > 1 ? `gelost unter ${number(nearEquals)} etwa gleichen von ${number(candidates)}, davon ${number(probed)} nach ihrer Schlange gefragt` : `der beste von ${number(candidates)}, davon ${number(probed)} nach ihrer Schlange gefragt`);
+    if (lastResort) parts.push("versagte zuletzt, aber sonst ist niemand da");
+    if (hedged) parts.push("schneller beim ersten Wort als ein vorher gefragter");
+    return `${parts.join("; ")}.`;
+  },
   route: "Weg",
   routes: {
     local: "Auf diesem Rechner.",
@@ -209,6 +257,32 @@ export const de: Catalogue = {
         return { short: "Beleg falsch ✗", long: `Das veröffentlichte Bündel ${receipt.action} enthält den signierten Beleg nicht. Auf diese Antwort ist kein Verlass.` };
     }
   },
+  checks(receipt, audit): Check[] {
+    if (receipt.at === "none") return [];
+    const published: Check = {
+      signed: { state: "open", text: "noch nicht veröffentlicht" } as const,
+      unpublished: { state: "failed", text: "nicht rechtzeitig veröffentlicht" } as const,
+      unreachable: { state: "open", text: `soll im Bündel ${"action" in receipt ? receipt.action : ""} stehen, das nicht zu holen war` } as const,
+      checked: { state: "passed", text: `steht im veröffentlichten Bündel ${"action" in receipt ? receipt.action : ""}` } as const,
+      false: { state: "failed", text: `steht nicht im veröffentlichten Bündel ${"action" in receipt ? receipt.action : ""}` } as const,
+    }[receipt.at];
+    const replayed: Check = {
+      unaudited: { state: "open", text: "niemand hat die Antwort nachgerechnet" } as const,
+      audited: { state: "passed", text: "andere haben die Antwort nachgerechnet und dasselbe gefunden" } as const,
+      disputed: { state: "failed", text: "andere haben die Antwort nachgerechnet und etwas anderes gefunden" } as const,
+    }[audit];
+    return [{ state: "passed", text: "vom Anbieter signiert" }, { state: "passed", text: "gilt genau dieser Frage und dieser Antwort" }, published, replayed];
+  },
+  checkState: { passed: "Bestanden", failed: "Gescheitert", open: "Offen" },
+  saveReceipt: "Beleg",
+  receiptGone: "Der Knoten hat diesen Beleg nicht mehr: Er bewahrt die letzten paar tausend auf, bis er anhält.",
+  howToVerify: "So prüft man das",
+  verifying: [
+    "Der Anbieter hat einen Satz signiert: welche Frage (als Prüfsumme), welche Antwort (als Prüfsumme), welches Modell, wie viele Token, wann. Der eigene Knoten hat das mit dem verglichen, was er gesendet und empfangen hat, und es in dem Bündel gefunden, das der Anbieter veröffentlicht hat.",
+    "Also kann der Anbieter diese Antwort nicht leugnen und unter demselben Beleg keine andere gegeben haben. Dass das Modell wirklich das genannte ist, beweist ein Beleg nicht: Das zeigt nur, wer die Antwort nachrechnet.",
+  ],
+  verifyFile: "Die Datei enthält Frage, Antwort, Beleg und den Weg zum Bündel. Wer sie hat, kann sie prüfen, ohne dieser Seite, dem eigenen Knoten oder dem Netz zu trauen:",
+  verifyWithoutFile: "Der eigene Knoten gibt Belege nicht als Dateien heraus. Was er selbst geprüft hat, steht oben.",
   auditName: "Prüfung",
   audit: { unaudited: "ungeprüft", audited: "geprüft", disputed: "bestritten" },
   auditLong: {
@@ -218,6 +292,14 @@ export const de: Catalogue = {
   },
 
   failure: {
+    answer_broke: { what: "Die Antwort brach ab.", remedy: "Noch einmal fragen." },
+    demands_unmet: { what: "Niemand, der antworten darf, erfüllt die Bedingungen.", remedy: "In den Einstellungen dieses Chats mehr Knoten zulassen." },
+    image_unfit: { what: "Ein Bild ist nicht brauchbar.", remedy: "Ein anderes oder ein kleineres senden." },
+    model_loading: { what: "Das Modell wird noch geladen.", remedy: "Gleich noch einmal fragen." },
+    model_unusable: { what: "Das Modell passt nicht in den Speicher.", remedy: "Ein anderes entladen oder ein kleineres wählen." },
+    no_way: { what: "Kein Weg zu einem Anbieter trägt diese Frage.", remedy: "Gleich noch einmal fragen, oder ohne Bilder und Einstellungen." },
+    not_ready: { what: "Der eigene Knoten ist dem Netz noch nicht beigetreten.", remedy: "Warten, bis er bereit ist, dann noch einmal fragen." },
+    routers_unmet: { what: "Kein Router ist bekannt, durch den sich die Frage verbergen ließe.", remedy: "Offen fragen, oder später noch einmal." },
     empty: { what: "Da ist keine Frage.", remedy: "Erst etwas schreiben." },
     too_long: { what: "Die Frage ist länger, als gesendet werden darf.", remedy: "Kürzen." },
     no_provider: { what: "Gerade stellt niemand dieses Modell bereit.", remedy: "Ein anderes Modell wählen oder später fragen." },
@@ -236,7 +318,7 @@ export const de: Catalogue = {
     not_admitted: { what: "Der Anbieter hält dich nicht für ein Mitglied dieses Netzes.", remedy: "Gleich noch einmal fragen, oder einen Gründer fragen, ob du ausgeschlossen wurdest." },
     cannot_see: { what: "Das Modell des Anbieters sieht keine Bilder.", remedy: "Einen anderen Anbieter fragen." },
     must_be_known: { what: "Der Anbieter antwortet nur denen, die er kennt.", remedy: "Einen anderen Anbieter fragen." },
-    refused: { what: "Der eigene Knoten hat die Frage abgelehnt.", remedy: "Darunter sagt er, warum." },
+    refused: { what: "Der eigene Knoten hat abgelehnt.", remedy: "Darunter sagt er, warum." },
     interrupted: { what: "Diese Antwort wurde unterbrochen.", remedy: "Ihr Tab wurde geschlossen oder der Rechner hielt an; noch einmal fragen." },
   },
 
@@ -245,7 +327,6 @@ export const de: Catalogue = {
     `${counted(peers, "Knoten stellt", "Knoten stellen")} ${counted(models, "Modell", "Modelle")} bereit${online === null ? "" : ` · ${number(online)} online`}`,
   networkFailing: "Der eigene Knoten antwortet nicht; was hier steht, kann alt sein.",
   networkEmpty: "Noch stellt in diesem Netz niemand ein Modell bereit. „ainonymous serve gemma-4-e4b“ teilt eines von einem Rechner mit gutem Prozessor.",
-  networkOwn: "Ein eigenes Netz, für Freunde oder eine Firma, entsteht auf der Kommandozeile; dies druckt eine Einladung mit QR-Code:",
   graph: (peers, models) => `Bild von ${number(peers)} Knoten und ${counted(models, "Modell", "Modellen")}; die Tabelle darunter sagt dasselbe.`,
   graphLegend: "Weiter rechts ist weiter weg, nach der Umlaufzeit; eine Linie führt zu jedem Modell, das ein Knoten bereitstellt, dicker, wo er schneller ist.",
   graphLeft: (count) => `${counted(count, "weiter entfernter Knoten steht", "weiter entfernte Knoten stehen")} nur in der Tabelle.`,
@@ -273,12 +354,67 @@ export const de: Catalogue = {
   notJoined: "noch nicht beigetreten",
   networkId: "Netz",
   readAgo: "Gelesen",
+  ownNetworks: "Eigene Netze",
+  ownNetworksDetail: "Für Freunde, ein Haus, eine Firma: Dort fragen und antworten nur, die ein Gründer eingeladen hat. Ein Knoten ist immer in einem Netz.",
+  ownNetworksElsewhere: [
+    "Diese Seite läuft in einem Programm, das sein eigenes Holochain mitbringt. Sie fragt in dem Netz, für das dieses Programm gebaut wurde; wer darin ist, steht oben.",
+    "Ein Netz auf Einladung braucht einen eigenen Knoten, denn zum Beitritt gehört ein Beweis, den nur „ainonymous“ zeigen kann. „ainonymous network create NAME“ macht eines, „ainonymous network join“ nimmt eine Einladung an; danach „ainonymous up --network NAME“ starten und die Adresse öffnen, die es ausgibt.",
+  ],
+  noOwnNetworks: "Dieser Knoten ist noch in keinem eigenen Netz. Eines machen und andere einladen, oder mit einer Einladung beitreten.",
+  cannotChangeNetworks: "Dieser Knoten benutzt den Conductor eines anderen Programms und hat deshalb keine Schlüssel für eigene Netze. Ohne „--conductor“ starten.",
+  makeNetwork: "Neues Netz",
+  join: "Mit Einladung beitreten",
+  joinNow: "Beitreten",
+  joined: (name) => `Dieser Knoten kann jetzt „${name}“ beitreten. Veröffentlicht wurde noch nichts.`,
+  madeNetwork: (name) => `„${name}“ ist gemacht, und du bist sein Gründer. Veröffentlicht wurde noch nichts.`,
+  startIt: "Ein Knoten führt immer ein Netz. Diesen anhalten und so starten:",
+  makeNow: "Machen",
+  networkName: "Name, wie ihn alle Mitglieder sehen",
+  networkNameExample: "Lesekreis",
+  networkKind: "Wer beitritt, und wo man sich trifft",
+  kinds: { public: "Öffentlich", private: "Auf Einladung", lan: "Auf Einladung, lokales Netz" },
+  kindDetail: { private: "Die Knoten treffen sich an dem Server, den dieser Knoten benutzt.", lan: "Die Knoten finden sich im lokalen Netz; es geht ohne Internet." },
+  isFounder: "du bist Gründer",
+  isMember: "du bist Mitglied",
+  runsHere: "läuft hier",
+  invite: "Einladen",
+  inviteTo: (name) => `In ${name} einladen`,
+  inviteEnds: "Sie gilt",
+  after: (seconds) => duration(seconds),
+  inviteFor: "Nur für diesen Agenten (kann leer bleiben)",
+  inviteForDetail: "Wer beitritt, bekommt den Schlüssel mit",
+  makeInvite: "Einladung machen",
+  inviteText: "Die Einladung, die du bekommen hast",
+  inviteQr: "Die Einladung als QR-Code",
+  copyInvite: "Einladung kopieren",
+  inviteSecret: (expiresAtUs) =>
+    `Wer diesen Text oder Code hat, kann bis ${new Date(expiresAtUs / 1_000).toLocaleString("de", { dateStyle: "medium", timeStyle: "short" })} beitreten. Auf einem Weg schicken, den nur der Empfänger liest; noch einmal gezeigt wird er nicht.`,
+  invitePublic: "Das Netz ist öffentlich: Dies sagt, wo es ist, und lässt alle ein.",
+  membersOf: (name) => `Mitglieder von ${name}`,
+  standingName: "Stand",
+  standing: { founder: "Gründer", member: "Mitglied", unknown: "noch unbekannt", revoked: "ausgeschlossen" },
+  cameWith: "Kam mit",
+  withoutInvite: "ohne Einladung",
+  online: "online",
+  notOnline: "nicht online",
+  invites: "Einladungen",
+  inviteFacts({ leftS, agent, used, state }: IssuedInvite): string {
+    const end = state === "open" ? `gilt noch ${duration(leftS)}` : state === "ended" ? "abgelaufen" : "lässt niemanden mehr ein";
+    const came = used === 1 ? "1 Mitglied kam damit" : `${number(used)} Mitglieder kamen damit`;
+    return [end, came, ...(agent === null ? [] : [`nur für ${shortKey(agent)}`])].join(" · ");
+  },
+  revoke: "Ausschließen",
+  revokeNamed: (name) => `${name} ausschließen`,
+  revokeAgentDetail: "Sobald die anderen davon hören, antwortet und fragt niemand diesen Agenten mehr, und laufende Antworten werden angehalten. Es gilt für immer: Wer wiederkommen soll, tritt als neuer Agent bei.",
+  revokeInviteDetail: "Alle, die mit dieser Einladung kamen, werden ausgeschlossen, und niemand kann sie mehr annehmen. Es gilt für immer: Wer wiederkommen soll, braucht eine neue und tritt als neuer Agent bei.",
+  revocation: { waiting: "wird veröffentlicht", revoked: "ausgeschlossen", refused: "abgelehnt" },
+
   ms: (ms) => `${ms < 10 && !Number.isInteger(ms) ? ms.toFixed(1).replace(".", ",") : number(ms)} ms`,
-  ago: (seconds) => (seconds < 2 ? "gerade eben" : `vor ${duration(seconds).replace(/Tage$/, "Tagen")}`),
+  ago: (seconds) => (seconds < 2 ? "gerade eben" : `vor ${during(seconds)}`),
 
   nodeSummary: (status: Status) => {
     const phase = { starting: "startet", running: "läuft", degraded: "läuft, mit einem Problem", draining: "hört auf" }[status.phase.phase];
-    return `${phase} seit ${duration(status.uptime_s).replace(/Tage$/, "Tagen")}`;
+    return `${phase} seit ${during(status.uptime_s)}`;
   },
   nodeFailing: "Der Knoten antwortet nicht. Läuft er? „ainonymous status“ sagt es.",
   nodeStopped: "Der Knoten wurde angehalten. „ainonymous up“ startet ihn wieder; die Adresse öffnen, die es ausgibt.",
@@ -288,7 +424,7 @@ export const de: Catalogue = {
   askedHere: "von hier gefragt",
   servedOverTime: "Für andere beantwortet",
   askedOverTime: "Von hier gefragt",
-  plotTotal: (total, spanS) => (spanS === 0 ? "noch nichts" : `${number(total)} in ${duration(spanS).replace(/Tage$/, "Tagen")}`),
+  plotTotal: (total, spanS) => (spanS === 0 ? "noch nichts" : `${number(total)} in ${during(spanS)}`),
   plotBar: (count, atS) => `${number(count)} bis ${new Date(atS * 1_000).toLocaleTimeString("de", { hour: "2-digit", minute: "2-digit" })}`,
   modelsHere: "Modelle auf diesem Rechner",
   noModelsHere: "Auf diesem Rechner ist kein Modell. Unten eines holen, oder „ainonymous pull gemma-4-e4b“.",
@@ -303,6 +439,9 @@ export const de: Catalogue = {
     if (model.unloads_in_s !== null) parts.push(`verlässt den Speicher in ${duration(model.unloads_in_s)}`);
     return parts.join(" · ");
   },
+  modelFailed: { what: "Das Modell ließ sich nicht laden.", remedy: "Noch einmal versuchen oder ein anderes wählen." },
+  pullFailed: { what: "Das Modell ließ sich nicht holen.", remedy: "Noch einmal holen; was kam, bleibt." },
+  degraded: { what: "Der Knoten läuft mit einem Problem.", remedy: "„ainonymous doctor“ sagt mehr." },
   modelState: { loaded: "geladen", loading: "lädt", unloaded: "auf der Platte", failed: "gescheitert" },
   load: "Laden",
   loading: "Lädt…",
@@ -312,7 +451,7 @@ export const de: Catalogue = {
   pullName: "Name",
   pullHint: "Ein Name aus dem Katalog, „hf:Besitzer/Ablage“ oder eine Adresse. Geprüft wird mit der Prüfsumme, und es geht weiter, wo es aufhörte.",
   pulls: "Modelle, die kommen",
-  offer: ({ about_bytes, memory_bytes, note }: Offer) => `${bytes(about_bytes)}, braucht ${bytes(memory_bytes)} Speicher. ${note}`,
+  offer: ({ about_bytes, memory_bytes, licence }: Offer) => `${bytes(about_bytes)}, braucht ${bytes(memory_bytes)} Speicher, ${licence}`,
   pullState({ state, phase, bytes_done, bytes_total }: Pull): string {
     if (state === "done") return "Geholt und geprüft.";
     if (state === "failed") return "Gescheitert; was kam, bleibt.";

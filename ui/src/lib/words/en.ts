@@ -1,13 +1,16 @@
 // Every text of the page in English, in one place: what happened, and what the reader can do. The shape of every other
 // catalogue. Must not decide when it is shown.
 import type { Answer } from "../chat/answer";
-import type { AuditState, BackendState, Blocked, FailureCode, Kinship, Model, Peer, Provider, Readers, ReceiptState, Route, Stage, Statement } from "../chat/backend";
+import type { AuditState, BackendState, Blocked, FailureCode, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, Readers, Reason, ReceiptState, Route, Stage, Statement } from "../chat/backend";
 import type { Unfit } from "../chat/files";
 import type { FinishReason } from "../generated/types";
-import type { LocalModel, ModelEntry, Offer, Pull, Status } from "../sidecar/types";
+import type { IssuedInvite, Standing } from "../network/members";
+import type { LocalModel, ModelEntry, NetworkEntry, Offer, Pull, Revoked, Status } from "../sidecar/types";
 import { figures, shortKey } from "./figures";
+import { reasonsEn } from "./reasons.en";
+import type { ReasonCode } from "./reasons.en";
 
-const { number, bytes, duration, counted } = figures("en");
+const { number, bytes, credits, duration, counted } = figures("en");
 
 /** Two significant digits are enough to compare speeds. */
 function speed(tokensPerS: number): string {
@@ -23,6 +26,13 @@ function who({ key, kinship }: Pick<Provider, "key" | "kinship">): string {
 
 const others = (count: number) => (count > 0 ? ` If it does not answer, ${counted(count, "other", "others")} may be asked.` : "");
 
+/** What somebody wants for an answer. */
+function price([least, most]: readonly [number, number]): string {
+  if (most === 0) return "free";
+  const unit = "credits per million parameter-tokens";
+  return least === most ? `${credits(most)} ${unit}` : `${least === 0 ? "free" : credits(least)} to ${credits(most)} ${unit}`;
+}
+
 export interface Said {
   readonly what: string;
   readonly remedy: string;
@@ -32,6 +42,12 @@ export interface Told {
   readonly short: string;
   /** What is going on and what to do; empty when there is nothing to do. */
   readonly long: string;
+}
+
+/** One thing that was looked at about a receipt. */
+export interface Check {
+  readonly state: "passed" | "failed" | "open";
+  readonly text: string;
 }
 
 const blocked: Record<Blocked, string> = {
@@ -65,6 +81,14 @@ export const en = {
   remove: "Delete",
   removeNamed: (name: string) => `Delete ${name}`,
   copied: "Copied",
+  copyCommand: "Copy the command",
+  working: "One moment…",
+  exactly: "Word for word",
+  /** What a code of the node means; null if it has no words here. */
+  reason(code: string): Said | null {
+    const said = code in reasonsEn ? reasonsEn[code as ReasonCode] : null;
+    return said === null ? null : { what: said[0], remedy: said[1] };
+  },
   reconnect: "Try now",
   reload: "Reload the page",
 
@@ -126,6 +150,8 @@ export const en = {
     if (fastest > 0) parts.push(`up to ${speed(fastest)}`);
     if (waits.length > 0) parts.push(Math.min(...waits) === 0 ? "no wait" : `${counted(Math.min(...waits), "question waits", "questions wait")}`);
     parts.push(`${number(contextTokens)} tokens of context`);
+    const prices = providers.flatMap(({ milliPrice }) => (milliPrice === null ? [] : [milliPrice]));
+    if (prices.length > 0) parts.push(price([Math.min(...prices), Math.max(...prices)]));
     if (takesImages) parts.push("sees images");
     if (rests) parts.push("is loaded when asked");
     return parts.join(" · ");
@@ -175,13 +201,35 @@ export const en = {
     }
   },
 
+  /** How long it waits and what it costs, after who reads it. */
+  terms({ waiting, milliPrice }: Outlook): string {
+    const wait = waiting === null ? [] : [waiting === 0 ? "No wait" : `${counted(waiting, "question waits", "questions wait")} there`];
+    const terms = [...wait, milliPrice === null ? "price not told" : price(milliPrice)].join(" · ");
+    return `${terms.slice(0, 1).toUpperCase()}${terms.slice(1)}.`;
+  },
+  hurdle: {
+    nobody_allowed: "Nobody whom you allow to answer serves this model. Allow more, or choose another model.",
+    cannot_hide: "From here questions go by signals, which show your agent: you cannot hide. Ask openly, or through a node of your own.",
+  } satisfies Record<Hurdle, string> as Record<Hurdle, string>,
+  allowAnybody: "Allow anybody",
+
   // Options
+  only: "Who may answer",
+  onlyOf: {
+    anybody: "Anybody",
+    lan: "Own nodes, friends and the local network",
+    friends: "Own nodes and friends",
+    own: "Own nodes",
+    here: "This node alone",
+  } satisfies Record<Only | "anybody", string> as Record<Only | "anybody", string>,
+  hides: "Hide who asks",
+  hidesDetail: "Through a router: whoever answers learns neither this machine’s address nor its agent. Slower, and not possible in networks by invitation.",
   options: "System prompt and parameters",
   systemPrompt: "System prompt",
   systemPlaceholder: "What the model shall keep in mind in this conversation",
   option: { temperature: "Temperature", topP: "Top p", topK: "Top k", maxTokens: "Longest answer, in tokens", seed: "Seed" },
   usual: "as it comes",
-  optionsDetail: "Empty fields mean the usual. They hold for this conversation.",
+  optionsDetail: "Empty fields mean the usual. All of this holds for this conversation.",
   reset: "Back to the usual",
 
   // An answer on its way
@@ -205,6 +253,18 @@ export const en = {
   ownNode: "your own node",
   why: "Why this node",
   whyUnsaid: (isOwn: boolean): string => (isOwn ? "It has the model, so nobody else is told." : "Of those that serve the model, faster ones are asked more often; a conversation stays where it began."),
+  chosen({ kinship, firstTokenMs, waitMs, basis, prefixTokens, milliPrice, candidates, probed, nearEquals, lastResort, hedged }: Reason): string {
+    const whose = { own: "A node of yours", friend: "A friend", lan: "Nearby", public: "A stranger" }[kinship];
+    const how = { measured: "by experience", claimed: "by its own word", assumed: "by guess" }[basis];
+    const parts = [`${whose}, first word expected after ${number(firstTokenMs)} ms (${how})`];
+    if (waitMs > 0) parts.push(`${number(waitMs)} ms of it in the queue`);
+    if (prefixTokens > 0) parts.push(`it still has ${counted(prefixTokens, "token", "tokens")} of this conversation`);
+    if (milliPrice !== null) parts.push(price([milliPrice, milliPrice]));
+    parts.push(candidates === 1 ? "the only one" : nearEquals > 1 ? `drawn from ${number(nearEquals)} about equal ones of ${number(candidates)}, ${number(probed)} of them asked how busy they are` : `best of ${number(candidates)}, ${number(probed)} of them asked how busy they are`);
+    if (lastResort) parts.push("it failed lately, and nobody else is there");
+    if (hedged) parts.push("quicker to its first word than one that was asked before");
+    return `${parts.join("; ")}.`;
+  },
   route: "Route",
   routes: {
     local: "On this machine.",
@@ -240,6 +300,32 @@ export const en = {
         return { short: "Receipt false ✗", long: `The published batch ${receipt.action} does not contain the receipt that the provider signed. Do not build on this answer.` };
     }
   },
+  checks(receipt: ReceiptState, audit: AuditState): Check[] {
+    if (receipt.at === "none") return [];
+    const published: Check = {
+      signed: { state: "open", text: "not published yet" } as const,
+      unpublished: { state: "failed", text: "was not published in time" } as const,
+      unreachable: { state: "open", text: `said to stand in batch ${"action" in receipt ? receipt.action : ""}, which could not be fetched` } as const,
+      checked: { state: "passed", text: `stands in the published batch ${"action" in receipt ? receipt.action : ""}` } as const,
+      false: { state: "failed", text: `does not stand in the published batch ${"action" in receipt ? receipt.action : ""}` } as const,
+    }[receipt.at];
+    const replayed: Check = {
+      unaudited: { state: "open", text: "nobody has replayed the answer" } as const,
+      audited: { state: "passed", text: "others have replayed the answer and found the same" } as const,
+      disputed: { state: "failed", text: "others have replayed the answer and found something else" } as const,
+    }[audit];
+    return [{ state: "passed", text: "signed by the provider" }, { state: "passed", text: "covers exactly this question and this answer" }, published, replayed];
+  },
+  checkState: { passed: "Passed", failed: "Failed", open: "Open" } satisfies Record<Check["state"], string> as Record<Check["state"], string>,
+  saveReceipt: "Receipt",
+  receiptGone: "The node no longer has this receipt: it keeps the last few thousand until it stops.",
+  howToVerify: "How to verify",
+  verifying: [
+    "The provider signed one statement: which question (as a hash), which answer (as a hash), which model, how many tokens, when. Your node has compared it with what it sent and received, and found it in the batch that the provider published.",
+    "So the provider cannot deny this answer, and cannot have given others another one under the same receipt. That the model is really the one that it names is not proved by a receipt: only replaying the answer shows that.",
+  ] as readonly string[],
+  verifyFile: "The file holds question, answer, receipt and the way to the batch. Whoever has it can check it without trusting this page, your node or the network:",
+  verifyWithoutFile: "Your node does not hand out receipts as files. What it checked itself stands above.",
   auditName: "Audit",
   audit: { unaudited: "unaudited", audited: "audited", disputed: "disputed" } satisfies Record<AuditState, string> as Record<AuditState, string>,
   auditLong: {
@@ -249,6 +335,14 @@ export const en = {
   } satisfies Record<AuditState, string> as Record<AuditState, string>,
 
   failure: {
+    answer_broke: { what: "The answer broke off.", remedy: "Ask again." },
+    demands_unmet: { what: "Nobody who may answer meets what you demand.", remedy: "Allow more nodes in the options of this chat." },
+    image_unfit: { what: "An image cannot be used.", remedy: "Send another one, or a smaller one." },
+    model_loading: { what: "The model is still being loaded.", remedy: "Ask again in a moment." },
+    model_unusable: { what: "The model does not fit into memory.", remedy: "Unload another one, or choose a smaller model." },
+    no_way: { what: "No way leads to a provider that can carry this question.", remedy: "Ask again in a moment, or without images and options." },
+    not_ready: { what: "Your node has not joined the network yet.", remedy: "Wait until it is ready, then ask again." },
+    routers_unmet: { what: "No router is known through which the question could hide.", remedy: "Ask openly, or again in a while." },
     empty: { what: "There is no question.", remedy: "Write something first." },
     too_long: { what: "The question is longer than may be sent.", remedy: "Shorten it." },
     no_provider: { what: "No provider serves this model now.", remedy: "Choose another model or ask again later." },
@@ -267,7 +361,7 @@ export const en = {
     not_admitted: { what: "The provider does not hold you for a member of this network.", remedy: "Ask again in a moment, or ask a founder whether you were revoked." },
     cannot_see: { what: "The provider’s model sees no images.", remedy: "Ask another provider." },
     must_be_known: { what: "The provider answers only agents that it knows.", remedy: "Ask another provider." },
-    refused: { what: "Your node refused the question.", remedy: "It says why below." },
+    refused: { what: "Your node refused.", remedy: "It says why below." },
     interrupted: { what: "This answer was interrupted.", remedy: "Its tab was closed or the machine stopped; ask again." },
   } satisfies Record<FailureCode, Said> as Record<FailureCode, Said>,
 
@@ -277,7 +371,6 @@ export const en = {
     `${counted(peers, "node serves", "nodes serve")} ${counted(models, "model", "models")}${online === null ? "" : ` · ${counted(online, "peer", "peers")} online`}`,
   networkFailing: "Your node does not answer; what is shown may be old.",
   networkEmpty: "Nobody serves a model in this network yet. “ainonymous serve gemma-4-e4b” shares one from a machine with a good processor.",
-  networkOwn: "A network of your own, for friends or a company, is made on the command line; this prints an invite with a QR code:",
   graph: (peers: number, models: number) => `Picture of ${counted(peers, "node", "nodes")} and ${counted(models, "model", "models")}; the table below says the same.`,
   graphLegend: "Further right is further away, by round trip; a line leads to each model that a node serves, thicker where it is faster.",
   graphLeft: (count: number) => `${counted(count, "more distant node is", "more distant nodes are")} only in the table.`,
@@ -305,6 +398,61 @@ export const en = {
   notJoined: "not joined yet",
   networkId: "Network",
   readAgo: "Read",
+  // Networks of one's own
+  ownNetworks: "Networks of your own",
+  ownNetworksDetail: "For friends, a house, a company: only those whom a founder invited ask and answer there. A node is in one network at a time.",
+  ownNetworksElsewhere: [
+    "This page runs in a program that brought its own Holochain. It asks in the network that this program was built for; who is in it stands above.",
+    "A network by invitation needs a node of your own, because joining one needs a proof that only “ainonymous” can show. Run “ainonymous network create NAME” to make one or “ainonymous network join” to take up an invite, then “ainonymous up --network NAME”, and open the address that it prints.",
+  ] as readonly string[],
+  noOwnNetworks: "This node is in no network of its own yet. Make one and invite others, or join with the invite that somebody sent you.",
+  cannotChangeNetworks: "This node uses the conductor of another program, so it has no keys for networks of its own. Start it without “--conductor”.",
+  makeNetwork: "New network",
+  join: "Join with an invite",
+  joinNow: "Join",
+  joined: (name: string) => `This node can now join “${name}”. Nothing was published yet.`,
+  madeNetwork: (name: string) => `“${name}” was made, and you are its founder. Nothing was published yet.`,
+  startIt: "A node runs one network at a time. Stop this one and start it with:",
+  makeNow: "Make it",
+  networkName: "Name, as every member sees it",
+  networkNameExample: "Reading circle",
+  networkKind: "Who joins, and where they meet",
+  kinds: { public: "Public", private: "By invitation", lan: "By invitation, local network" } satisfies Record<NetworkEntry["kind"], string> as Record<NetworkEntry["kind"], string>,
+  kindDetail: { private: "Nodes meet at the server that this node uses.", lan: "Nodes find each other on the local network; no Internet is needed." } as { readonly private: string; readonly lan: string },
+  isFounder: "you are its founder",
+  isMember: "you are a member",
+  runsHere: "runs here",
+  invite: "Invite",
+  inviteTo: (name: string) => `Invite to ${name}`,
+  inviteEnds: "It can be taken up for",
+  after: (seconds: number) => duration(seconds),
+  inviteFor: "Only for this agent (may stay empty)",
+  inviteForDetail: "Whoever joins gets the key by",
+  makeInvite: "Make the invite",
+  inviteText: "The invite that you were sent",
+  inviteQr: "The invite as a QR code",
+  copyInvite: "Copy the invite",
+  inviteSecret: (expiresAtUs: number) =>
+    `Whoever has this text or code can join until ${new Date(expiresAtUs / 1_000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })}. Send it on a way that only its receiver reads; it is not shown again.`,
+  invitePublic: "The network is public: this says where it is, and admits everybody.",
+  membersOf: (name: string) => `Members of ${name}`,
+  standingName: "Standing",
+  standing: { founder: "founder", member: "member", unknown: "not known yet", revoked: "shut out" } satisfies Record<Standing, string> as Record<Standing, string>,
+  cameWith: "Came with",
+  withoutInvite: "no invite needed",
+  online: "online",
+  notOnline: "not online",
+  invites: "Invites",
+  inviteFacts({ leftS, agent, used, state }: IssuedInvite): string {
+    const end = state === "open" ? `ends in ${duration(leftS)}` : state === "ended" ? "has ended" : "admits nobody any more";
+    return [end, `${counted(used, "member", "members")} came with it`, ...(agent === null ? [] : [`for ${shortKey(agent)} alone`])].join(" · ");
+  },
+  revoke: "Shut out",
+  revokeNamed: (name: string) => `Shut out ${name}`,
+  revokeAgentDetail: "Nobody serves or asks this agent any more as soon as the others hear of it, and answers under way are stopped. It is for ever: who shall come back joins as a new agent.",
+  revokeInviteDetail: "Everybody who came with this invite is shut out, and nobody can take it up any more. It is for ever: who shall come back needs a new invite and joins as a new agent.",
+  revocation: { waiting: "being published", revoked: "shut out", refused: "refused" } satisfies Record<Revoked["state"], string> as Record<Revoked["state"], string>,
+
   ms: (ms: number) => `${ms < 10 && !Number.isInteger(ms) ? ms.toFixed(1) : number(ms)} ms`,
   ago: (seconds: number) => (seconds < 2 ? "just now" : `${duration(seconds)} ago`),
 
@@ -336,6 +484,9 @@ export const en = {
     if (model.unloads_in_s !== null) parts.push(`leaves memory in ${duration(model.unloads_in_s)}`);
     return parts.join(" · ");
   },
+  modelFailed: { what: "The model could not be loaded.", remedy: "Try again, or choose another one." } as Said,
+  pullFailed: { what: "The model could not be pulled.", remedy: "Pull it again; what came is kept." } as Said,
+  degraded: { what: "The node runs with a problem.", remedy: "“ainonymous doctor” says more." } as Said,
   modelState: { loaded: "loaded", loading: "loading", unloaded: "on disk", failed: "failed" } satisfies Record<ModelEntry["state"], string> as Record<ModelEntry["state"], string>,
   load: "Load",
   loading: "Loading…",
@@ -345,7 +496,7 @@ export const en = {
   pullName: "Name",
   pullHint: "A name of the catalogue, “hf:owner/repository”, or an address. It is checked by its digest, and resumes where it stopped.",
   pulls: "Models that come",
-  offer: ({ about_bytes, memory_bytes, note }: Offer) => `${bytes(about_bytes)}, wants ${bytes(memory_bytes)} of memory. ${note}`,
+  offer: ({ about_bytes, memory_bytes, licence }: Offer) => `${bytes(about_bytes)}, wants ${bytes(memory_bytes)} of memory, ${licence}`,
   pullState({ state, phase, bytes_done, bytes_total }: Pull): string {
     if (state === "done") return "Pulled and checked.";
     if (state === "failed") return "Failed; what came is kept.";

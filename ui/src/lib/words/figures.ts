@@ -23,12 +23,15 @@ export interface Figures {
   counted(count: number, one: string, many: string): string;
   /** Binary, as memory and files are sold by nobody but measured by everybody. */
   bytes(count: number): string;
+  /** Thousandths of a credit, as credits. */
+  credits(milli: number): string;
   /** The greatest whole unit. */
   duration(seconds: number): string;
 }
 
 export function figures(language: "en" | "de"): Figures {
   const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+  const exact = new Intl.NumberFormat(language, { maximumFractionDigits: 3 });
   const short = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const names = units[language] as Units;
   const number = (value: number) => whole.format(value);
@@ -42,6 +45,7 @@ export function figures(language: "en" | "de"): Figures {
       for (; value >= 1_000 && at < unit.length - 1; at += 1) value /= 1_024;
       return `${(value < 10 && at > 0 ? short : whole).format(value)} ${unit[at]}`;
     },
+    credits: (milli) => exact.format(milli / 1_000),
     duration(seconds) {
       const [size, name] =
         seconds < 100 ? ([1, names.second] as const) : seconds < 6_000 ? ([60, names.minute] as const) : seconds < 172_800 ? ([3_600, names.hour] as const) : ([86_400, names.day] as const);

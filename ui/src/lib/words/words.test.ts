@@ -1,10 +1,15 @@
 // Every language says everything, in sentences, with what it was given.
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { BackendState, Model, Readers, ReceiptState } from "../chat/backend";
+import type { BackendState, Model, Outlook, Readers, ReceiptState } from "../chat/backend";
 import { model, provider, statement } from "../chat/testing";
 import { de } from "./de";
 import { en } from "./en";
+import { failureOf } from "../sidecar/failures";
+import { Refused } from "../sidecar/http";
 import { figures, shortKey } from "./figures";
+import { reasonsDe } from "./reasons.de";
+import { reasonsEn } from "./reasons.en";
 
 const sentence = /^[\p{Lu}„“].*[.…?]$/u;
 const catalogues = { en, de };
@@ -20,11 +25,13 @@ describe("languages", () => {
     expect(names(de).sort()).toEqual(names(en).sort());
     expect(de.shortcuts.length).toBe(en.shortcuts.length);
     expect(de.exampleQuestions.length).toBe(en.exampleQuestions.length);
+    expect([de.verifying.length, de.ownNetworksElsewhere.length]).toEqual([en.verifying.length, en.ownNetworksElsewhere.length]);
+    expect(Object.keys(reasonsDe).sort()).toEqual(Object.keys(reasonsEn).sort());
   });
 
   it("are another language", () => {
     const same = Object.entries(en).filter(([name, said]) => typeof said === "string" && said !== "" && de[name as keyof typeof de] === said);
-    expect(same.map(([name]) => name).sort()).toEqual(["code", "pullName", "version"]);
+    expect(same.map(([name]) => name).sort()).toEqual(["code", "online", "pullName", "version"]);
   });
 });
 
@@ -35,6 +42,47 @@ describe.each(Object.entries(catalogues))("the words in %s", (_, t) => {
       expect(remedy).toMatch(sentence);
     }
     expect(new Set(Object.values(t.failure).map(({ what }) => what)).size).toBe(Object.keys(t.failure).length);
+  });
+
+  it("say what happened and what to do for every code of the node, in sentences", () => {
+    for (const code of Object.keys(reasonsEn)) {
+      const said = t.reason(code);
+      expect(said?.what, code).toMatch(sentence);
+      expect(said?.remedy, code).toMatch(sentence);
+    }
+    expect(t.reason("no_such_code")).toBeNull();
+    expect(t.reason("")).toBeNull();
+  });
+
+  it("say what a question waits for and costs", () => {
+    const terms = (change: Partial<Outlook>) => t.terms({ readers: null, waiting: 0, milliPrice: [0, 0], hurdle: null, ...change });
+    const lines = [{}, { waiting: 1 }, { waiting: 3 }, { waiting: null }, { milliPrice: [1_500, 1_500] as const }, { milliPrice: [0, 2_000] as const }, { milliPrice: null }].map(terms);
+    expect(new Set(lines).size).toBe(lines.length);
+    for (const line of lines) expect(line).toMatch(/^[\p{Lu}\d].*\.$/u);
+    expect(lines[0]).toMatch(/(free|kostenlos)\.$/);
+    expect(lines[4]).toMatch(/1[.,]5/);
+    for (const line of Object.values(t.hurdle)) expect(line).toMatch(sentence);
+  });
+
+  it("say why a provider was chosen", () => {
+    const usual = { kinship: "public", firstTokenMs: 1_240, waitMs: 0, basis: "measured", prefixTokens: 0, milliPrice: null, candidates: 1, probed: 0, nearEquals: 1, lastResort: false, hedged: false } as const;
+    const kinds = [{}, { kinship: "friend" }, { waitMs: 30 }, { prefixTokens: 12 }, { milliPrice: 0 }, { candidates: 3, probed: 2 }, { candidates: 3, probed: 2, nearEquals: 2 }, { lastResort: true }, { hedged: true }, { basis: "claimed" }] as const;
+    const lines = kinds.map((change) => t.chosen({ ...usual, ...change }));
+    expect(new Set(lines).size).toBe(lines.length);
+    for (const line of lines) expect(line).toMatch(sentence);
+    expect(lines[0]).toMatch(/1[.,]240 ms/);
+  });
+
+  it("say each check of a receipt, and never more than was checked", () => {
+    const states = (at: "signed" | "checked" | "unpublished" | "unreachable" | "false", audit: "unaudited" | "audited" | "disputed") =>
+      t.checks(at === "signed" || at === "unpublished" ? { at } : { at, action: "uhCkkX" }, audit).map(({ state }) => state);
+    expect(states("checked", "unaudited")).toEqual(["passed", "passed", "passed", "open"]);
+    expect(states("signed", "unaudited")).toEqual(["passed", "passed", "open", "open"]);
+    expect(states("unpublished", "audited")).toEqual(["passed", "passed", "failed", "passed"]);
+    expect(states("false", "disputed")).toEqual(["passed", "passed", "failed", "failed"]);
+    expect(states("unreachable", "unaudited")[2]).toBe("open");
+    expect(t.checks({ at: "none" }, "unaudited")).toEqual([]);
+    expect(t.checks({ at: "checked", action: "uhCkkX" }, "unaudited").some(({ text }) => text.includes("uhCkkX"))).toBe(true);
   });
 
   it("say in every state what is going on, and what to do unless all is well", () => {
@@ -80,6 +128,35 @@ describe.each(Object.entries(catalogues))("the words in %s", (_, t) => {
     expect(facts({ providers: [{ ...provider("a"), waiting: 0 }] })).not.toMatch(/ 0 /);
     expect(t.statement(statement, 41.4)).toMatch(/41 ms/);
     expect(t.passedOn(1)).not.toBe(t.passedOn(2).replace("2", "1"));
+  });
+});
+
+describe("codes of the node", () => {
+  /** Codes by the parts of the program that a page can hear of, from the reference that is written from the sources. */
+  const reference = readFileSync(new URL("../../../../docs/reference/errors.md", import.meta.url), "utf8");
+  const rows = [...reference.matchAll(/^\| `(\w+)` \| (\w+) \|/gm)].map(([, code, part]) => ({ code: code as string, part: part as string }));
+  /** What no page can meet: programs that speak other dialects, keys and addresses at the start, what is met before the API is there. */
+  const unmet = new Set([
+    ...["invalid_json", "invalid_utf8", "unsupported_field", "answer_not_found", "key_name_invalid", "key_name_taken", "key_not_found", "keys_damaged", "too_many_keys"],
+    ...["not_loopback", "ui_damaged", "ui_too_large", "ui_without_index", "posted_request_unknown"],
+  ]);
+  const isKnown = (code: string) => code in reasonsEn || failureOf(new Refused(500, code, "", "")).code !== "refused";
+
+  it("have words, all that the API, the node, the engine and models can say", () => {
+    expect(rows.length).toBeGreaterThan(200);
+    const mute = rows.filter(({ code, part }) => ["api", "node", "engine", "models"].includes(part) && !unmet.has(code) && !isKnown(code));
+    expect(mute.map(({ code }) => code)).toEqual([]);
+  });
+
+  it("have words, all that networks and invites can say", () => {
+    const ofNetworks = rows.filter(({ code, part }) => ["cli", "verify"].includes(part) && /^(network|invite|invited|revocation|already|not_a_founder)/.test(code) && code !== "network_unsaid");
+    expect(ofNetworks.length).toBeGreaterThan(10);
+    expect(ofNetworks.filter(({ code }) => !(code in reasonsEn)).map(({ code }) => code)).toEqual([]);
+  });
+
+  it("are codes that exist", () => {
+    const known = new Set(rows.map(({ code }) => code));
+    expect(Object.keys(reasonsEn).filter((code) => !known.has(code))).toEqual([]);
   });
 });
 
