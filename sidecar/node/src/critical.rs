@@ -183,7 +183,7 @@ mod tests {
             model: "tiny:q8_0".into(),
             provider: None,
             route: Route::Direct,
-            why: None,
+            reason: None,
             request: None,
             spec: None,
         };
