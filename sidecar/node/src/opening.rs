@@ -9,10 +9,9 @@ use crate::node::Node;
 use crate::receipt_file::{Batch, ReceiptFile};
 use crate::serving::now_us;
 use crate::{routers, AskError, Hiding};
-use ainonymous_transport::{Frame, FrameSender, Open, Stream};
+use ainonymous_transport::{Frame, FrameSender, Open, Stream, OPENED_LEAVES_MAX};
 use ainonymous_types::{
-    limits, AgentPubKey, BatchProof, OpenGrant, OpenRefusal, OpenedLeaf, ReceiptBatch, RefuseReason, RequestId,
-    SignedReceipt,
+    AgentPubKey, BatchProof, OpenGrant, OpenRefusal, OpenedLeaf, ReceiptBatch, RefuseReason, RequestId, SignedReceipt,
 };
 use ainonymous_verify::audit::{grant, leaf};
 use ainonymous_verify::receipt;
@@ -69,12 +68,7 @@ impl OpenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Way(e) => e.code(),
-            Self::Refused(OpenRefusal::UnknownReceipt) => "unknown_receipt",
-            Self::Refused(OpenRefusal::NotRecorded) => "fingerprint_not_recorded",
-            Self::Refused(OpenRefusal::NotGranted) => "not_granted",
-            Self::Refused(OpenRefusal::WindowClosed) => "audit_window_closed",
-            Self::Refused(OpenRefusal::NotKept) => "fingerprint_not_kept",
-            Self::Refused(OpenRefusal::Busy) => "provider_busy",
+            Self::Refused(refusal) => refusal.code(),
             Self::NotWelcome(_) => "provider_not_admitting",
             Self::Silent => "provider_silent",
             Self::DoesNotFit => "fingerprint_does_not_fit",
@@ -128,7 +122,7 @@ pub(crate) async fn show(node: &Node, known: Option<AgentPubKey>, open: Open, mu
         }
     };
     let mut first = 0;
-    for leaves in shown.chunks(limits::OPENED_LEAVES_MAX) {
+    for leaves in shown.chunks(OPENED_LEAVES_MAX) {
         // An error means that nobody waits for it any more.
         if sender.send(&Frame::Opened { first, leaves: leaves.to_vec() }).await.is_err() {
             return;

@@ -25,6 +25,9 @@ pub const REPLY_BYTES_MAX: usize = limits::CHUNK_TEXT_BYTES_MAX
     + (limits::TOKEN_TEXT_BYTES_MAX + 16) * limits::CHUNK_LOGPROBS_MAX
     + 1_024;
 
+/// Most leaves of a fingerprint in one frame.
+pub const OPENED_LEAVES_MAX: usize = 64;
+
 /// A frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Frame {
@@ -280,7 +283,7 @@ impl Frame {
 /// Whether leaves are as many as go into a frame, and each as large as one can be. What is in them is for whoever compares.
 fn opened(first: u32, leaves: &[OpenedLeaf]) -> Result<(), FrameError> {
     let count = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
-    if leaves.is_empty() || leaves.len() > limits::OPENED_LEAVES_MAX {
+    if leaves.is_empty() || leaves.len() > OPENED_LEAVES_MAX {
         return Err(FrameError::Bounds("opened_many"));
     }
     if first.saturating_add(count) > leaf::count(limits::ANSWER_TOKENS_MAX) {

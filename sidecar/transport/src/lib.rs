@@ -41,7 +41,7 @@ mod tls;
 pub use address::{Address, AddressError};
 pub use endpoint::{Arriving, Departed, Endpoint, EndpointCounts, EndpointOptions};
 pub use error::{ConnectError, LinkError};
-pub use frame::{Frame, FrameError, Load, Open, Seen, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+pub use frame::{Frame, FrameError, Load, Open, Seen, FRAME_BYTES_MAX, OPENED_LEAVES_MAX, REPLY_BYTES_MAX};
 pub use key::TransportSecret;
 pub use known::KnownError;
 pub use link::{CloseReason, Link};

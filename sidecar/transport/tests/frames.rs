@@ -1,7 +1,7 @@
 //! The encoding of frames: it never changes by accident, and nothing that a peer can send makes it fail otherwise than by name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may fail by panicking.
 
-use ainonymous_transport::{Frame, FrameError, Load, Open, Seen, FRAME_BYTES_MAX, REPLY_BYTES_MAX};
+use ainonymous_transport::{Frame, FrameError, Load, Open, Seen, FRAME_BYTES_MAX, OPENED_LEAVES_MAX, REPLY_BYTES_MAX};
 use ainonymous_types::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -249,11 +249,11 @@ fn leaves_are_bounded_and_a_full_frame_of_them_is_taken() {
     let leaf = |tokens: usize, bytes: usize| OpenedLeaf { tokens: vec![u32::MAX; tokens], ..opened_leaf(1, bytes) };
     let (window, bytes) = (limits::FINGERPRINT_WINDOW_TOKENS, limits::FINGERPRINT_LEAF_BYTES_MAX);
     let frame = |first, count: usize, leaf: OpenedLeaf| Frame::Opened { first, leaves: vec![leaf; count] };
-    let full = body(frame(0, limits::OPENED_LEAVES_MAX, leaf(window, bytes)));
+    let full = body(frame(0, OPENED_LEAVES_MAX, leaf(window, bytes)));
     assert!(full.len() <= REPLY_BYTES_MAX, "{} of {REPLY_BYTES_MAX}", full.len());
     assert!(Frame::decode(&full).is_ok());
     let refused = |frame: Frame, why| assert_eq!(Frame::decode(&body(frame)), Err(FrameError::Bounds(why)));
-    refused(frame(0, limits::OPENED_LEAVES_MAX + 1, leaf(1, 1)), "opened_many");
+    refused(frame(0, OPENED_LEAVES_MAX + 1, leaf(1, 1)), "opened_many");
     refused(frame(0, 0, leaf(1, 1)), "opened_many");
     refused(frame(0, 1, leaf(window + 1, 1)), "opened_leaf");
     refused(frame(0, 1, leaf(1, bytes + 1)), "opened_leaf");
@@ -319,7 +319,7 @@ proptest! {
     }
 
     #[test]
-    fn leaves_come_back_as_they_were(first in 0u32..32_704, bodies in proptest::collection::vec(0usize..=limits::FINGERPRINT_LEAF_BYTES_MAX, 1..=limits::OPENED_LEAVES_MAX)) {
+    fn leaves_come_back_as_they_were(first in 0u32..32_704, bodies in proptest::collection::vec(0usize..=limits::FINGERPRINT_LEAF_BYTES_MAX, 1..=OPENED_LEAVES_MAX)) {
         let leaves = bodies.iter().map(|bytes| opened_leaf(*bytes as u8, *bytes)).collect();
         let frame = Frame::Opened { first, leaves };
         prop_assert_eq!(Frame::decode(&frame.encode().unwrap()[4..]).unwrap(), frame);

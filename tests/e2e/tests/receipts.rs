@@ -120,6 +120,7 @@ async fn what_opens_a_receipt_survives_a_restart_sealed() {
         }
     }
     assert!(!provider.log().contains("fox") && !asker.log().contains("fox"), "no word of it in a log");
+    assert_eq!(provider.stop(), Some(0));
     provider.restart();
     provider.wait_ready();
     here.wait_for_providers(1, SOON).await;

@@ -64,6 +64,20 @@ pub enum OpenRefusal {
     Busy,
 }
 
+impl OpenRefusal {
+    /// Stable name of the refusal.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::UnknownReceipt => "unknown_receipt",
+            Self::NotRecorded => "fingerprint_not_recorded",
+            Self::NotGranted => "not_granted",
+            Self::WindowClosed => "audit_window_closed",
+            Self::NotKept => "fingerprint_not_kept",
+            Self::Busy => "provider_busy",
+        }
+    }
+}
+
 /// One token that a model thought likely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Likely {

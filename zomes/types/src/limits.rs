@@ -162,8 +162,6 @@ pub const DELTA_SIXTEENTHS_MAX: u32 = 32;
 pub const MARGIN_1024THS_MAX: u16 = 512;
 /// A provider keeps what an audit needs for so long after an answer's end: two days, in microseconds.
 pub const AUDIT_WINDOW_US: i64 = 2 * 24 * 3600 * 1_000_000;
-/// Most leaves of a fingerprint that are shown in one frame.
-pub const OPENED_LEAVES_MAX: usize = 64;
 /// Longest answer whose fingerprints can be shown in full, in tokens.
 pub const EVIDENCE_TOKENS_MAX: usize = 256;
 /// Longest question and longest answer of a canary, in bytes each.
