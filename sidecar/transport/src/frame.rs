@@ -9,6 +9,7 @@ use ainonymous_types::{
     SignedReceipt, TokenChunk,
 };
 use ainonymous_verify::{link, signal};
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 /// Length of the length.
@@ -104,6 +105,21 @@ pub enum Frame {
     },
     /// Provider, the answer to that and last on its stream; empty if it does not say.
     Told(Vec<Seen>),
+}
+
+/// Takes the first frame off what has arrived of a stream; none while it is not all there. A length over the bound is refused before
+/// anything of its body is waited for.
+pub(crate) fn split(buffer: &mut BytesMut, body_max: usize) -> Result<Option<Frame>, FrameError> {
+    let Some(header) = buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let len = u32::from_le_bytes(*header) as usize;
+    if len > body_max {
+        return Err(FrameError::TooLong { len, max: body_max });
+    }
+    if buffer.len() < HEADER_BYTES + len {
+        return Ok(None);
+    }
+    let frame = buffer.split_to(HEADER_BYTES + len);
+    Frame::decode(&frame[HEADER_BYTES..]).map(Some)
 }
 
 /// Whether a body that begins with this byte is one of a question: [`Frame::Ask`] or [`Frame::Resend`].

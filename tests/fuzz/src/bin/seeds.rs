@@ -1,17 +1,19 @@
-//! Writes what fuzzing begins with: `corpus/TARGET/…`, from the golden vectors and the models of the tests.
+//! Writes what fuzzing begins with: `corpus/TARGET/…`, from the golden vectors and the models of the tests. What is there besides, found by
+//! fuzzing, stays.
+#![allow(clippy::expect_used, clippy::print_stdout)] // A tool of the tests, run by hand.
 
 use ainonymous_fuzz::{invite_fields, invite_text};
 use ainonymous_types::*;
 use ainonymous_verify::invite::{Invite, Pass};
 use ainonymous_verify::network;
-use ainonymous_verify::vectors::{from_json, DnaCase, EntryCase, File};
+use ainonymous_verify::vectors::{from_json, DnaCase, EntryCase, File, LinkCase, MembershipCase};
 use holochain_serialized_bytes::encode;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Of a model's file its header is enough, and a bit of what follows.
-const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Of a model's file the beginning of its header: all of it would be mostly words.
+const HEADER_BYTES_MAX: usize = 4 << 10;
 
 fn main() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -38,7 +40,7 @@ fn main() {
     for address in ["quic://192.0.2.1:4242", "quic://[2001:db8::1]:1", via.as_str()] {
         seeds.put("address", address.as_bytes());
     }
-    for file in ["said", "entries", "networks"] {
+    for file in ["said", "entries", "networks", "links", "audits"] {
         vectors(&mut seeds, &root.join(format!("tests/vectors/{file}.json")));
     }
     invites(&mut seeds);
@@ -69,9 +71,16 @@ impl Seeds {
 fn frames(seeds: &mut Seeds, root: &Path) {
     let golden = fs::read_to_string(root.join("sidecar/transport/tests/frames.json")).expect("golden frames");
     let golden: BTreeMap<String, String> = serde_json::from_str(&golden).expect("frames by name");
-    for frame in golden.values() {
-        seeds.put("frame", &hex::decode(frame).expect("hexadecimal")[4..]);
+    let golden: Vec<Vec<u8>> = golden.values().map(|frame| hex::decode(frame).expect("hexadecimal")).collect();
+    for frame in &golden {
+        seeds.put("frame", &frame[4..]);
     }
+    // Whole streams: a question and what may follow it, an answer, and one that breaks off.
+    seeds.put("stream", &golden.concat());
+    seeds.put("stream", &golden[1..4].concat());
+    seeds.put("stream", &golden[0][..golden[0].len() - 1]);
+    // What routers and clients say has a shorter length before it.
+    seeds.put("stream", &hex::decode("0200000101000202000600").expect("hexadecimal"));
 }
 
 fn vectors(seeds: &mut Seeds, path: &Path) {
@@ -79,6 +88,25 @@ fn vectors(seeds: &mut Seeds, path: &Path) {
     for case in file.cases {
         // Some cases are about what cannot even be spelt.
         match case.operation.as_str() {
+            "chat.bounds" => {
+                if let Ok(input) = from_json::<ChatInput>(&case.with) {
+                    seeds.put("question", &encode(&input).expect("a question"));
+                }
+            }
+            "rules.link" => {
+                if let Ok(link) = from_json::<LinkCase>(&case.with) {
+                    seeds.put("link", &encode(&link).expect("a link"));
+                }
+            }
+            "rules.membership" => {
+                if let Some(proof) = from_json::<MembershipCase>(&case.with).ok().and_then(|case| case.proof) {
+                    seeds.put("membership", &proof);
+                }
+            }
+            "fingerprint.decode" => {
+                let bytes = case.with.as_str().and_then(|text| hex::decode(text.strip_prefix("0x")?).ok());
+                bytes.into_iter().for_each(|bytes| seeds.put("fingerprint", &bytes));
+            }
             "signal.bounds" => {
                 if let Ok(signal) = from_json::<PeerSignal>(&case.with) {
                     seeds.put("signal", &encode(&signal).expect("a signal"));
