@@ -235,7 +235,8 @@ impl Race {
                 return run(asker, *opened, vec![]).await;
             }
             let due = self.due();
-            let (one, others) = self.asked.split_at_mut(1.min(self.asked.len()));
+            let first = 1.min(self.asked.len());
+            let (one, others) = self.asked.split_at_mut(first);
             let (who, happened) = tokio::select! {
                 happened = next_of(one.first_mut()) => (0, happened),
                 happened = next_of(others.first_mut()) => (1, happened),

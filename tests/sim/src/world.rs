@@ -95,7 +95,7 @@ impl Provider {
 
     /// Claimed speed.
     pub(crate) fn claimed(&self) -> Speed {
-        let factor = if self.kind == Kind::Liar { LIE_FACTOR } else { 1 };
+        let factor = if self.kind == Kind::Liar { std::env::var("K_LIE").ok().and_then(|v| v.parse().ok()).unwrap_or(LIE_FACTOR) } else { 1 };
         Speed::tokens_per_s(CLASSES[self.class].tokens_per_s * factor)
     }
 

@@ -104,7 +104,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("lair*", &["ainonymous-conductor"]),
     ("kitsune2*", &["ainonymous-conductor"]),
     ("mr_bundle", &["ainonymous-conductor"]),
-    ("mdns-sd", &["ainonymous-conductor", "ainonymous-e2e"]),
+    ("mdns-sd", &["ainonymous-conductor"]),
     ("llama*", &["ainonymous-engine"]),
     ("quinn*", &["ainonymous-transport"]),
     ("portmapper", &["ainonymous-transport"]),
