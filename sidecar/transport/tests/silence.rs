@@ -63,8 +63,8 @@ async fn whoever_hears_nothing_says_something_and_is_heard_sooner() {
                 let weather = Weather { delay: DELAY, ..Weather::default() };
                 let path = Path::to(provider.local_addr().unwrap(), weather).await;
                 let pool = Pool::new(endpoint(2));
-                let link = pool.link(&provider.key(), &[Address::Direct(path.address())], || secret(99));
-                let link = link.await.unwrap();
+                let at = [Address::Direct(path.address())];
+                let link = pool.link(&provider.key(), &at, || secret(99)).await.unwrap();
                 // Where chunks are far apart, when everything is acknowledged: nothing would be said from the new address.
                 let after_ms = if pause > 2 * ACKNOWLEDGED_MS { ACKNOWLEDGED_MS } else { 0 };
                 let jitter = Duration::from_micros(after_ms * 1_000 + u64::from(round) * 7_300 % (pause * 300));
