@@ -2,7 +2,7 @@
 //! believed only if the receipt fits what was received.
 
 use crate::signature::check_receipt_signature;
-use crate::timing::{Timing, CHUNKS_WAITING_MAX, GAP_US, RESENDS_MAX};
+use crate::timing::{Timing, CHUNKS_WAITING_MAX, GAP_US, RESENDS_MAX, STALL_US};
 use ainonymous_types::{
     limits, AgentPubKey, AuditTerms, Bytes32, ChunkMore, Done, EntryHash, PeerSignal, RefuseReason, RequestId,
     SignedReceipt, TokenChunk,
@@ -85,6 +85,8 @@ pub struct Question {
     timing: Timing,
     accepted: bool,
     heard_us: u64,
+    /// When the last part was taken; none before the first.
+    worded_us: Option<u64>,
     nudged: bool,
     gap_since_us: Option<u64>,
     resends: u32,
@@ -106,6 +108,7 @@ impl Question {
             timing,
             accepted: false,
             heard_us: now_us,
+            worded_us: None,
             nudged: false,
             gap_since_us: None,
             resends: 0,
@@ -156,7 +159,8 @@ impl Question {
             return Vec::new();
         }
         let quiet_us = now_us.saturating_sub(self.heard_us);
-        if quiet_us >= self.timing.silence_us.saturating_add(self.sending_us()) {
+        let stalled = self.worded_us.is_some_and(|at_us| now_us.saturating_sub(at_us) >= STALL_US);
+        if stalled || quiet_us >= self.timing.silence_us.saturating_add(self.sending_us()) {
             return self.on_lost();
         }
         if !self.nudged && quiet_us >= self.timing.nudge_us.saturating_add(self.sending_us()) {
@@ -172,7 +176,13 @@ impl Question {
     /// When `on_tick` has something to do at the earliest.
     pub fn next_tick_us(&self) -> u64 {
         let silence = self.heard_us.saturating_add(self.silence_us());
+        let silence = self.worded_us.map_or(silence, |at_us| silence.min(at_us.saturating_add(STALL_US)));
         self.gap_since_us.map_or(silence, |gap| silence.min(gap.saturating_add(GAP_US)))
+    }
+
+    /// When it is quieter than it would be if the provider were there, unless something is heard before. That is sooner than it is given up.
+    pub fn quiet_at_us(&self) -> u64 {
+        self.heard_us.saturating_add(self.timing.quiet_us()).saturating_add(self.sending_us())
     }
 
     /// The way to the provider is gone for good.
@@ -264,6 +274,7 @@ impl Question {
                 return effects;
             }
             if !chunk.text.is_empty() || count > 0 || chunk.more.is_some() {
+                self.worded_us = Some(now_us);
                 effects.push(Effect::Part(chunk));
             }
         }

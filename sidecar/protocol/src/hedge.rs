@@ -169,7 +169,7 @@ impl Hedge {
         let silent = |a: &Asked| now_us.saturating_sub(a.at_us) >= silence_us;
         steps.extend(self.asked.iter().filter(|a| silent(a)).map(|a| Step::Cancel(a.candidate)));
         self.asked.retain(|a| !silent(a));
-        if self.next.len() > 0 && self.asked.iter().all(|a| now_us.saturating_sub(a.at_us) >= a.patience_us) {
+        if self.may_ask() && self.asked.iter().all(|a| now_us.saturating_sub(a.at_us) >= a.patience_us) {
             if self.asked.len() == HEDGE_PARALLEL_MAX {
                 steps.push(Step::Cancel(self.asked.remove(0).candidate));
             }
@@ -179,11 +179,30 @@ impl Hedge {
         steps
     }
 
+    /// Nothing is heard of this candidate any more, not even that it is there: if it is the only one, the next is asked beside it, else the
+    /// next takes its place. Nothing happens if there is no next.
+    pub fn on_quiet(&mut self, candidate: usize, now_us: u64) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let at = self.asked.iter().position(|a| a.candidate == candidate);
+        let Some(at) = at.filter(|_| !self.ended && self.may_ask()) else { return steps };
+        if self.asked.len() == HEDGE_PARALLEL_MAX {
+            self.asked.remove(at);
+            steps.push(Step::Cancel(candidate));
+        }
+        self.ask_next(now_us, &mut steps);
+        steps
+    }
+
+    /// Whether there is somebody left to ask.
+    pub fn may_ask(&self) -> bool {
+        self.next.len() > 0
+    }
+
     /// When `on_tick` has something to do at the earliest; nothing once it has ended.
     pub fn next_tick_us(&self) -> Option<u64> {
         let silence_us = self.asked.iter().map(|a| a.at_us.saturating_add(self.silence_us)).min();
         let patience_us = self.asked.iter().map(|a| a.at_us.saturating_add(a.patience_us)).max();
-        let due_us = if self.next.len() > 0 { patience_us.min(silence_us) } else { silence_us };
+        let due_us = if self.may_ask() { patience_us.min(silence_us) } else { silence_us };
         due_us.filter(|_| !self.ended)
     }
 
@@ -230,7 +249,7 @@ impl Hedge {
     }
 
     fn end_if_nobody_is_left(&mut self, steps: &mut Vec<Step>) {
-        if self.asked.is_empty() && self.next.len() == 0 && !self.ended {
+        if self.asked.is_empty() && !self.may_ask() && !self.ended {
             self.ended = true;
             steps.push(Step::Exhausted);
         }
@@ -277,6 +296,19 @@ mod tests {
         assert_eq!(hedge.on_failed(2, 2 * PATIENCE + 1), [Step::Ask(3)]);
         assert_eq!(hedge.on_failed(3, 2 * PATIENCE + 2), []);
         assert_eq!(hedge.on_failed(1, 2 * PATIENCE + 3), [Step::Exhausted]);
+    }
+
+    #[test]
+    fn whoever_is_quiet_gets_company_and_then_makes_room() {
+        let order = (0..4).map(|candidate| Hedged { candidate, patience_us: u64::MAX });
+        let mut hedge = Hedge::new(order, u64::MAX);
+        hedge.start(0);
+        assert_eq!(hedge.on_quiet(0, 10), [Step::Ask(1)], "nobody is told to stop who is the only one");
+        assert_eq!(hedge.on_quiet(1, 20), [Step::Cancel(1), Step::Ask(2)], "the quiet one goes, not the first");
+        assert_eq!(hedge.on_quiet(1, 30), [], "it is not asked any more");
+        assert_eq!(hedge.on_quiet(0, 40), [Step::Cancel(0), Step::Ask(3)]);
+        assert_eq!((hedge.on_quiet(2, 50), hedge.may_ask()), (vec![], false), "two are left, and nobody else");
+        assert_eq!(hedge.on_accepted(3), [Step::Won { candidate: 3, hedged: true }, Step::Cancel(2)]);
     }
 
     #[test]
@@ -335,7 +367,7 @@ mod tests {
         #[test]
         fn asks_are_bounded_and_there_is_one_end(
             candidates in 0usize..9,
-            history in prop::collection::vec((0u8..3, 0usize..9, 0u64..2 * PATIENCE_US_MAX), 0..40),
+            history in prop::collection::vec((0u8..4, 0usize..9, 0u64..2 * PATIENCE_US_MAX), 0..40),
         ) {
             let mut hedge = hedge(candidates);
             let (mut asked, mut open, mut ends, mut now_us) = (0usize, Vec::new(), 0, 0u64);
@@ -355,6 +387,7 @@ mod tests {
                 let steps = match what {
                     0 => hedge.on_tick(now_us),
                     1 => hedge.on_accepted(who),
+                    2 => hedge.on_quiet(who, now_us),
                     _ => hedge.on_failed(who, now_us),
                 };
                 let (asked, _, ends) = take(steps);

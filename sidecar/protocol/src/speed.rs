@@ -41,8 +41,15 @@ impl Speed {
 
     /// How long so many tokens take; what cannot be told takes as long as anything may.
     pub fn us_for(self, tokens: u64) -> u64 {
-        let us = (u128::from(tokens) * 1_000_000_000).checked_div(u128::from(self.0));
-        us.and_then(|us| u64::try_from(us).ok()).map_or(limits::DURATION_US_MAX, |us| us.min(limits::DURATION_US_MAX))
+        let us = match tokens.checked_mul(1_000_000_000) {
+            // Nearly always: dividing in 64 bits is several times as quick, and this is asked for every candidate of every question.
+            Some(scaled) => scaled.checked_div(self.0),
+            None => {
+                let us = (u128::from(tokens) * 1_000_000_000).checked_div(u128::from(self.0));
+                us.and_then(|us| u64::try_from(us).ok())
+            }
+        };
+        us.map_or(limits::DURATION_US_MAX, |us| us.min(limits::DURATION_US_MAX))
     }
 
     /// So many hundredths of it.

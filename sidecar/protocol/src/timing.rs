@@ -46,6 +46,9 @@ pub const DIRECT: Timing = Timing {
 pub const GAP_US: u64 = 300_000;
 /// How often a requester asks again for missing chunks before it gives up.
 pub const RESENDS_MAX: u32 = 8;
+/// Once an answer has begun, a provider that says that it is there, but no further word for this long, is given up: otherwise one that only
+/// beats its heart could keep a question for ever. Before the first word it may compute a prompt, or others' answers, for longer.
+pub const STALL_US: u64 = 30_000_000;
 /// A provider keeps a finished answer for this long, so that lost chunks can be sent again.
 pub const KEEP_ANSWER_US: u64 = 60_000_000;
 /// A provider goes on for this long while nobody takes its answer: the requester may come back by another link.
@@ -65,6 +68,11 @@ impl Timing {
 }
 
 impl Timing {
+    /// Whoever is there is heard of within this: what is longer is no proof that nobody is, but reason enough to ask somebody else beside.
+    pub fn quiet_us(&self) -> u64 {
+        self.silence_us / QUIET_OF_SILENCE_16 * 7
+    }
+
     /// The same for a question of so many bytes: what is written is not yet sent.
     pub fn carrying(self, bytes: usize) -> Self {
         // Nothing longer is taken: nobody waits for it.
@@ -74,6 +82,9 @@ impl Timing {
     }
 }
 
+/// Seven sixteenths of what is taken for silence are unusually quiet: of two providers that never say a word, and a third that answers,
+/// the third has been asked within a second, with time left for its first word.
+const QUIET_OF_SILENCE_16: u64 = 16;
 /// A question no longer than this is sent before anybody wonders where it is.
 const AT_ONCE_BYTES: usize = 64 << 10;
 /// The slowest line that large questions are sent over: a megabit a second.
@@ -81,3 +92,18 @@ const SENT_BYTES_PER_S: u64 = 125_000;
 /// A packet lost twice in a row is with the other side after so many round trips (RFC 9002: probes after one and after
 /// three, each with the time that the packet itself takes).
 const ROUND_TRIPS_OF_SILENCE: u64 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_beats_its_heart_is_not_quiet_and_two_quiet_ones_leave_time_for_a_third() {
+        for round_trip_us in [0, 50_000, 200_000] {
+            let timing = DIRECT.over(round_trip_us);
+            assert!(timing.quiet_us() > timing.heartbeat_us * 3 / 2 + round_trip_us, "{round_trip_us}");
+            assert!(timing.quiet_us() < timing.silence_us);
+        }
+        assert!(2 * DIRECT.quiet_us() <= 700_000);
+    }
+}

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A test may fail by panicking.
 
-use ainonymous_protocol::timing::{DIRECT, SIGNALS};
+use ainonymous_protocol::timing::{DIRECT, SIGNALS, STALL_US};
 use ainonymous_protocol::{
     sign_ask, sign_grant, verify_ask, AnswerEnd, Answering, Asked, AskedOf, Effect, Failure, Question, SignatureError,
 };
@@ -437,4 +437,36 @@ fn a_grant_is_what_the_provider_judges_by() {
     assert_eq!(grant::judge(&signed, &given, &provider(), None, 99), Ok(()));
     assert!(grant::judge(&signed, &sign_grant(&[2; 32], secret, &signed, None, 100), &provider(), None, 99).is_err());
     assert!(!format!("{given:?}").contains("5, 5"), "the secret is in no log");
+}
+
+/// A provider that beats its heart and says nothing: before its first word it may compute, after that it is given up.
+#[test]
+fn a_heart_that_beats_keeps_a_question_for_a_while_only_once_it_has_begun() {
+    let beat = || PeerSignal::Accepted { id: ID, queue_position: 0 };
+    let (mut question, mut now_us) = (Question::new(asked(), DIRECT, 0), 0);
+    let quiet = DIRECT.quiet_us();
+    assert_eq!(question.quiet_at_us(), quiet);
+    for _ in 0..2 * STALL_US / DIRECT.heartbeat_us {
+        now_us += DIRECT.heartbeat_us;
+        assert_eq!(question.on_tick(now_us), [], "it may compute a long prompt");
+        question.on_signal(&provider(), beat(), now_us);
+        assert_eq!(question.quiet_at_us(), now_us + quiet, "whoever beats its heart is not quiet");
+    }
+    let part = |chunk, text: &str| {
+        PeerSignal::Tokens(TokenChunk { id: ID, chunk, text: text.into(), tokens: vec![], more: None })
+    };
+    assert_eq!(question.on_signal(&provider(), part(0, "The"), now_us).len(), 1);
+    let (begun_us, mut chunk) = (now_us, 1);
+    loop {
+        assert!(question.next_tick_us() <= begun_us + STALL_US);
+        now_us += DIRECT.heartbeat_us;
+        // Nor do parts help in which nothing is said.
+        question.on_signal(&provider(), part(chunk, ""), now_us);
+        chunk += 1;
+        match question.on_tick(now_us).as_slice() {
+            [] => assert!(now_us < begun_us + STALL_US, "kept for ever"),
+            end => break assert_eq!(end, [Effect::Failed(Failure::Gone(0))]),
+        }
+    }
+    assert_eq!(now_us, begun_us + STALL_US);
 }

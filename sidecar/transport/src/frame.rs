@@ -10,6 +10,7 @@ use ainonymous_types::{
 };
 use ainonymous_verify::audit::leaf;
 use ainonymous_verify::{link, signal};
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 /// Length of the length.
@@ -119,6 +120,21 @@ pub enum Frame {
     },
     /// Provider, last on its stream: it does not show it.
     NotOpened(OpenRefusal),
+}
+
+/// Takes the first frame off what has arrived of a stream; none while it is not all there. A length over the bound is refused before
+/// anything of its body is waited for.
+pub(crate) fn split(buffer: &mut BytesMut, body_max: usize) -> Result<Option<Frame>, FrameError> {
+    let Some(header) = buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let len = u32::from_le_bytes(*header) as usize;
+    if len > body_max {
+        return Err(FrameError::TooLong { len, max: body_max });
+    }
+    if buffer.len() < HEADER_BYTES + len {
+        return Ok(None);
+    }
+    let frame = buffer.split_to(HEADER_BYTES + len);
+    Frame::decode(&frame[HEADER_BYTES..]).map(Some)
 }
 
 /// Whether a body that begins with this byte wants what only whoever may ask is told: [`Frame::Ask`], [`Frame::Resend`] or

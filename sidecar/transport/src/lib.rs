@@ -22,7 +22,7 @@ mod early;
 mod endpoint;
 mod error;
 mod frame;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod key;

@@ -149,6 +149,13 @@ impl Link {
         Ok(Stream::new(stream, REPLY_BYTES_MAX).breaking(Silence::on(connection)))
     }
 
+    /// The same without a word into the silence: for the test of what that is worth.
+    #[doc(hidden)]
+    pub async fn open_silent(&self) -> Result<Stream, LinkError> {
+        let stream = self.paths.current().0.open_bi().await.map_err(|e| from_connection(&e))?;
+        Ok(Stream::new(stream, REPLY_BYTES_MAX))
+    }
+
     /// The next question of the other side.
     pub async fn accept(&self) -> Result<Stream, LinkError> {
         if let Some(first) = lock(&self.first).take() {

@@ -1,7 +1,7 @@
 //! One stream: frames out, frames in. Reading is cancel-safe, memory grows only with what has really arrived.
 
 use crate::error::LinkError;
-use crate::frame::{self, Frame, FrameError, HEADER_BYTES, USUAL_BYTES_MAX};
+use crate::frame::{self, Frame, HEADER_BYTES, USUAL_BYTES_MAX};
 use crate::room::{Reserved, Room, FREE_BYTES};
 use crate::silence::Silence;
 use bytes::BytesMut;
@@ -125,7 +125,7 @@ impl FrameReceiver {
     /// The next frame; none at the end. Cancel-safe.
     pub async fn recv(&mut self) -> Result<Option<Frame>, LinkError> {
         loop {
-            if let Some(frame) = self.take()? {
+            if let Some(frame) = frame::split(&mut self.buffer, self.body_max)? {
                 self.reserved = None;
                 return Ok(Some(frame));
             }
@@ -173,19 +173,6 @@ impl FrameReceiver {
         if let (Some(room), None, Some(len)) = (&self.room, &self.reserved, begun.filter(|len| *len > FREE_BYTES)) {
             self.reserved = room.reserve(len).await;
         }
-    }
-
-    fn take(&mut self) -> Result<Option<Frame>, FrameError> {
-        let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-        let len = u32::from_le_bytes(*header) as usize;
-        if len > self.body_max {
-            return Err(FrameError::TooLong { len, max: self.body_max });
-        }
-        if self.buffer.len() < HEADER_BYTES + len {
-            return Ok(None);
-        }
-        let frame = self.buffer.split_to(HEADER_BYTES + len);
-        Frame::decode(&frame[HEADER_BYTES..]).map(Some)
     }
 }
 

@@ -12,7 +12,9 @@ use ainonymous_transport::{
 use ainonymous_types::*;
 use common::*;
 use std::collections::HashMap;
+use std::io::{BufRead, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -21,12 +23,21 @@ use tokio::task::JoinSet;
 const FLOOD: usize = 10_000;
 /// Where the flooding side floods.
 const FLOOD_AT: &str = "AINONYMOUS_TEST_FLOOD_AT";
-/// What a flood may add to the provider's process.
+/// Set for the process that is a provider and nothing else.
+const PROVIDE: &str = "AINONYMOUS_TEST_PROVIDE";
+/// What a flood may add to the process of a test, the harm and the honest peers in it included.
 const GROWTH_BYTES_MAX: usize = 64 << 20;
+/// What a flood may add to a provider, at its worst moment.
+const PROVIDER_GROWTH_BYTES_MAX: usize = 24 << 20;
 
 /// Bytes of this process in memory.
 fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    resident_of(std::process::id())
+}
+
+/// Bytes of a process in memory.
+fn resident_of(process: u32) -> usize {
+    let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }
 
@@ -43,9 +54,13 @@ struct Honest {
 impl Honest {
     /// On one link that stands before the harm begins, and with a new link each time.
     fn begin(provider: &Endpoint) -> [Self; 2] {
+        Self::begin_at(at(provider)[0])
+    }
+
+    fn begin_at(provider: Address) -> [Self; 2] {
         [false, true].map(|anew| {
             let over = Arc::new(AtomicBool::new(false));
-            let (key, addresses, seen) = (provider.key(), at(provider), over.clone());
+            let (key, addresses, seen) = (secret(1).public(), [provider], over.clone());
             let asking = tokio::spawn(async move {
                 let asker = endpoint_at(Ipv4Addr::new(127, 0, 0, if anew { 2 } else { 3 }), 2);
                 let mut pool = Pool::new(asker.clone());
@@ -177,26 +192,81 @@ async fn the_flooding_side_of_another_test() {
     println!("flooded {} {refused}", links.len());
 }
 
+/// A provider in a process of its own, so that its memory is nobody else's: it counts for each line that it hears, and ends with its
+/// standard input. Alone it does nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_connections_from_one_machine_get_what_one_machine_gets() {
+async fn the_providing_side_of_another_test() {
+    if std::env::var_os(PROVIDE).is_none() {
+        return;
+    }
     let provider = endpoint(1);
     let _keys = serve(&provider, 3, Duration::ZERO);
-    let honest = Honest::begin(&provider);
+    println!("provides {}", provider.local_addr().unwrap());
+    let count = move || {
+        for _ in std::io::stdin().lines() {
+            let EndpointCounts { open, refused, .. } = provider.counts();
+            println!("counted {open} {refused}");
+        }
+    };
+    tokio::task::spawn_blocking(count).await.unwrap();
+}
+
+/// The words that a process of this test says after this one, on one line.
+fn said(output: &mut impl BufRead, what: &str) -> Vec<String> {
+    for line in output.lines() {
+        let line = line.unwrap();
+        if let Some((_, words)) = line.split_once(what) {
+            return words.split_whitespace().map(str::to_owned).collect();
+        }
+    }
+    panic!("it ended without a word of {what:?}");
+}
+
+/// This test's executable, doing nothing but one of the sides.
+fn side(name: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--nocapture"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_connections_from_one_machine_get_what_one_machine_gets() {
+    let mut provider = side("the_providing_side_of_another_test").env(PROVIDE, "1").spawn().unwrap();
+    let mut output = std::io::BufReader::new(provider.stdout.take().unwrap());
+    let at: SocketAddr = said(&mut output, "provides ")[0].parse().unwrap();
+    let honest = Honest::begin_at(Address::Direct(at));
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let before = resident();
-    let mut flooding = tokio::process::Command::new(std::env::current_exe().unwrap());
-    flooding.args(["--exact", "the_flooding_side_of_another_test", "--nocapture"]).kill_on_drop(true);
-    flooding.env(FLOOD_AT, provider.local_addr().unwrap().to_string());
-    let flooded = tokio::time::timeout(Duration::from_secs(120), flooding.output()).await.expect("in time").unwrap();
-    let (grown, counts) = (resident().saturating_sub(before), provider.counts());
-    let said = String::from_utf8_lossy(&flooded.stdout).into_owned();
-    let said = said.split("flooded ").nth(1).unwrap_or_else(|| panic!("{flooded:?}"));
-    let numbers: Vec<usize> = said.split_whitespace().take(2).map(|n| n.parse().unwrap()).collect();
-    println!("{FLOOD} connections of one machine: taken and refused {numbers:?}, {} MiB more, {counts:?}", grown >> 20);
+    let before = resident_of(provider.id());
+    let mut flooding = tokio::process::Command::from(side("the_flooding_side_of_another_test"));
+    let flooding = flooding.env(FLOOD_AT, at.to_string()).kill_on_drop(true).spawn().unwrap();
+    let flooded = flooding.wait_with_output();
+    tokio::pin!(flooded);
+    let (begun, mut most) = (Instant::now(), before);
+    let flooded = loop {
+        tokio::select! {
+            flooded = &mut flooded => break flooded.unwrap(),
+            () = tokio::time::sleep(Duration::from_millis(20)) => most = most.max(resident_of(provider.id())),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "the flood does not end");
+    };
+    let (grown, after) = (most.max(resident_of(provider.id())) - before, resident_of(provider.id()));
+    provider.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    let counted: Vec<usize> = said(&mut output, "counted ").iter().map(|n| n.parse().unwrap()).collect();
+    let numbers = said(&mut &flooded.stdout[..], "flooded ");
+    let numbers: Vec<usize> = numbers.iter().map(|n| n.parse().unwrap()).collect();
+    println!(
+        "{FLOOD} connections of one machine: taken and refused {numbers:?}, open and refused there {counted:?}; the provider had {} KiB, \
+         at most {} KiB more, in the end {} KiB",
+        before >> 10,
+        grown >> 10,
+        after >> 10
+    );
     assert!(numbers[0] <= 32 && numbers[1] == FLOOD - numbers[0], "{numbers:?}");
-    assert!(counts.open <= 34 + 8 && counts.refused > FLOOD as u64 * 9 / 10, "{counts:?}");
-    assert!(grown < GROWTH_BYTES_MAX, "{} MiB more", grown >> 20);
+    assert!(counted[0] <= 34 + 8 && counted[1] > FLOOD * 9 / 10, "{counted:?}");
+    assert!(grown < PROVIDER_GROWTH_BYTES_MAX, "{} KiB more", grown >> 10);
     Honest::end(honest).await;
+    drop(provider.stdin.take());
+    assert!(provider.wait().unwrap().success());
 }
 
 /// Questions of a megabyte on each stream, of which the last byte never comes.

@@ -8,6 +8,7 @@
 
 mod client;
 mod failover;
+mod hostile;
 #[cfg(target_os = "linux")]
 mod lab;
 mod node;
@@ -20,6 +21,7 @@ mod vanish;
 
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use failover::{dies_before_the_first_word, dies_in_mid_answer, Providers};
+pub use hostile::{Harm, Hostile};
 #[cfg(target_os = "linux")]
 pub use lab::{Home, Host, Lab, Nat, PortMapper};
 pub use node::{Bootstrap, Node, NodeSpec, Router};

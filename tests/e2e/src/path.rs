@@ -77,7 +77,8 @@ impl Path {
         self.shared.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The same, but what is sent to the earlier address is lost, as after a new lease or in another network.
+    /// The same, but what is sent to the earlier address is lost, and what is on its way there: as after a new lease, in another network, or
+    /// where a NAT beside the asker has forgotten it.
     pub fn lose_address(&self) {
         let now = self.shared.generation.fetch_add(1, Ordering::Relaxed) + 1;
         self.shared.deaf_before.store(now, Ordering::Relaxed);
@@ -98,6 +99,11 @@ impl Drop for Path {
 impl Shared {
     fn weather(&self) -> Weather {
         *self.weather.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this address of the asker is none any more.
+    fn is_lost(&self, generation: u32) -> bool {
+        generation < self.deaf_before.load(Ordering::Relaxed)
     }
 
     /// Whether this packet is lost: the same ones in every run (splitmix64).
@@ -125,9 +131,9 @@ async fn forward(near: Arc<UdpSocket>, shared: Arc<Shared>) {
                 far.connect(shared.to).await.expect("loopback");
                 let far = Arc::new(far);
                 let (there, packets) = mpsc::channel(UNDER_WAY_MAX);
-                tasks.spawn(deliver(packets, far.clone(), None, shared.clone()));
+                tasks.spawn(deliver(packets, far.clone(), None, key.1, shared.clone()));
                 let (back, packets) = mpsc::channel(UNDER_WAY_MAX);
-                tasks.spawn(deliver(packets, near.clone(), Some(from), shared.clone()));
+                tasks.spawn(deliver(packets, near.clone(), Some(from), key.1, shared.clone()));
                 tasks.spawn(listen(far, key.1, back, shared.clone()));
                 askers.entry(key).or_insert(there)
             }
@@ -141,7 +147,7 @@ async fn listen(far: Arc<UdpSocket>, generation: u32, back: Lane, shared: Arc<Sh
     loop {
         // An error says that nobody listens there (any more): so it is in a network.
         match far.recv(&mut packet).await {
-            Ok(_) if generation < shared.deaf_before.load(Ordering::Relaxed) => {}
+            Ok(_) if shared.is_lost(generation) => {}
             Ok(len) => send(&back, &packet[..len], &shared),
             Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
         }
@@ -159,10 +165,15 @@ async fn deliver(
     mut packets: mpsc::Receiver<(Instant, Vec<u8>)>,
     socket: Arc<UdpSocket>,
     to: Option<SocketAddr>,
+    generation: u32,
     shared: Arc<Shared>,
 ) {
     while let Some((due, packet)) = packets.recv().await {
         tokio::time::sleep_until(due).await;
+        // Towards the asker only: what it has sent from there is on its way.
+        if to.is_some() && shared.is_lost(generation) {
+            continue;
+        }
         let _ = match to {
             Some(to) => socket.send_to(&packet, to).await,
             None => socket.send(&packet).await,

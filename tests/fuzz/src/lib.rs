@@ -1,39 +1,17 @@
-//! What targets and seeds share: the wrapping of invites, whose checksum chance does not find.
+//! What strangers send, fed with nonsense. The targets are plain functions of bytes: a test runs each for a moment with mutations of
+//! its seeds (`tests/short.rs`), libFuzzer for as long as one likes (`libfuzzer/`). It must not know how nonsense is made beyond
+//! [`Nonsense`], nor keep anything between two inputs.
 
-use ainonymous_verify::canonical::Encoder;
-use ainonymous_verify::invite::PREFIX;
+mod nonsense;
+pub mod targets;
+mod wrapping;
 
-const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+pub use nonsense::Nonsense;
+pub use wrapping::{invite_fields, invite_text};
 
-/// The text of an invite of these bytes, with the checksum that they need.
-pub fn invite_text(fields: &[u8]) -> String {
-    let sum = Encoder::hash("ainonymous/invite-text/v1").raw(fields).finish();
-    let bytes = [fields, &sum.0[..4]].concat();
-    let (mut text, mut bits, mut count) = (PREFIX.to_owned(), 0u16, 0);
-    for byte in bytes {
-        (bits, count) = (bits << 8 | u16::from(byte), count + 8);
-        while count >= 5 {
-            count -= 5;
-            text.push(DIGITS[usize::from(bits >> count & 31)] as char);
-        }
-    }
-    if count > 0 {
-        text.push(DIGITS[usize::from(bits << (5 - count) & 31)] as char);
-    }
-    text
-}
+use std::path::PathBuf;
 
-/// The bytes of an invite's text without its checksum; none if it is no text of base32.
-pub fn invite_fields(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0u32, 0);
-    for digit in text.strip_prefix(PREFIX)?.bytes() {
-        let value = DIGITS.iter().position(|known| *known == digit)?;
-        (bits, count) = (bits << 5 | value as u32, count + 5);
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    bytes.truncate(bytes.len().checked_sub(4)?);
-    Some(bytes)
+/// Where the seeds of a target are.
+pub fn seeds_of(target: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
 }

@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn reads_stay_flat_and_candidates_enough() {
         for providers in [1, 10, 40, 100, 1_000, 10_000] {
-            let world = World::new(providers, 1, 3, false);
+            let world = World::new(providers, 1, 3, crate::LIE_FACTOR);
             let mut dht = Dht::grown(&world, 4);
             let mut dice = ChaCha8Rng::seed_from_u64(5);
             let (mut census, mut reads, mut poor) = (Census::default(), 0, 0);

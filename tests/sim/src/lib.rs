@@ -16,6 +16,7 @@ mod simulation;
 mod world;
 
 pub use figures::Row;
+pub use world::LIE_FACTOR;
 
 use dht::Dht;
 use simulation::{Plan, Policy, Simulation};
@@ -42,17 +43,17 @@ pub struct Run {
     pub requests: u64,
     /// Seed of everything.
     pub seed: u64,
-    /// Nobody lies.
-    pub honest: bool,
+    /// How many times their speed liars claim; nobody lies where that is nothing.
+    pub lie_factor: u32,
     /// Providers tell what their owners saw of others.
     pub reports: bool,
 }
 
 /// Simulates a network of so many providers under so many requests.
 pub fn run(run: Run) -> Row {
-    let Run { providers, requests, seed, honest, reports } = run;
+    let Run { providers, requests, seed, lie_factor, reports } = run;
     let requesters = (providers / PROVIDERS_PER_REQUESTER).clamp(*REQUESTERS.start(), *REQUESTERS.end());
-    let world = World::new(providers, requesters, seed, honest);
+    let world = World::new(providers, requesters, seed, lie_factor);
     let mut dht = Dht::grown(&world, seed);
     let plan = Plan {
         requests,

@@ -1,9 +1,9 @@
-//! `ainonymous-sim [--seed N]… [--requests N] [--honest] [--no-reports] [SIZE…]`: one JSON row for each size and seed, by default 10 to
+//! `ainonymous-sim [--seed N]… [--requests N] [--honest | --lie-factor N] [--no-reports] [SIZE…]`: one JSON row for each size and seed, by default 10 to
 //! 100,000. `ainonymous-sim audits`: rows about audits.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 use ainonymous_sim::audits::{detection, honest, Text};
-use ainonymous_sim::{requests_for, run, Row, Run, SEED, SIZES};
+use ainonymous_sim::{requests_for, run, Row, Run, LIE_FACTOR, SEED, SIZES};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -13,12 +13,11 @@ const REPORTS: u64 = 1_000_000_000;
 const ANSWERS: u64 = 4_000;
 
 /// What the command line says.
-#[derive(Default)]
 struct Wanted {
     sizes: Vec<usize>,
     seeds: Vec<u64>,
     requests: Option<u64>,
-    honest: bool,
+    lie_factor: u32,
     no_reports: bool,
 }
 
@@ -40,8 +39,13 @@ fn main() -> ExitCode {
     for providers in wanted.sizes {
         for seed in &wanted.seeds {
             let requests = wanted.requests.unwrap_or_else(|| requests_for(providers));
-            let row: Row =
-                run(Run { providers, requests, seed: *seed, honest: wanted.honest, reports: !wanted.no_reports });
+            let row: Row = run(Run {
+                providers,
+                requests,
+                seed: *seed,
+                lie_factor: wanted.lie_factor,
+                reports: !wanted.no_reports,
+            });
             match serde_json::to_string(&row) {
                 Ok(row) => println!("{row}"),
                 Err(error) => {
@@ -55,7 +59,8 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Wanted> {
-    let mut wanted = Wanted::default();
+    let mut wanted =
+        Wanted { sizes: Vec::new(), seeds: Vec::new(), requests: None, lie_factor: LIE_FACTOR, no_reports: false };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--seed" => wanted.seeds.push(arguments.next()?.parse().ok()?),
@@ -64,7 +69,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Wanted> {
                 wanted.requests = Some(requests).filter(|n| (100..=100_000_000).contains(n));
                 wanted.requests?;
             }
-            "--honest" => wanted.honest = true,
+            "--honest" => wanted.lie_factor = 0,
+            "--lie-factor" => wanted.lie_factor = arguments.next()?.parse().ok().filter(|n| (1..=1_000).contains(n))?,
             "--no-reports" => wanted.no_reports = true,
             size => wanted.sizes.push(size.parse().ok().filter(|n| (1..=1_000_000).contains(n))?),
         }

@@ -189,6 +189,8 @@ impl Requester {
                         accepts.push((now_us + trips_us, at, now_us));
                     }
                     Step::Ask(at) | Step::Cancel(at) => {
+                        // Whoever was told to stop may accept after that: nobody listens.
+                        accepts.retain(|(_, accepting, _)| *accepting != at);
                         self.breakers.on_failure(&world.providers[candidates[at] as usize].agent, now_us)
                     }
                     Step::Won { candidate, hedged } => {
@@ -303,4 +305,32 @@ fn bytes(dice: &mut impl Rng) -> [u8; RANDOM_BYTES] {
     let mut random = [0; RANDOM_BYTES];
     dice.fill(&mut random);
     random
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever accepts after it was told to stop is not waited for: that once went on for ever, in networks so large that most are strangers.
+    #[test]
+    fn a_race_ends_though_the_first_accepts_after_it_was_told_to_stop() {
+        let world = World::new(100, 1, 1, 0);
+        let mut fleet = Fleet::new(100);
+        (0..100).for_each(|provider| drop(fleet.toggle(provider, 0)));
+        let candidates: Vec<u32> =
+            (0..100).filter(|n| world.providers[*n as usize].kind == Kind::Honest).take(4).collect();
+        let order: Vec<Hedged> = (0..4).map(|candidate| Hedged { candidate, patience_us: 1 }).collect();
+        let request = Request {
+            requester: 0,
+            prompt_tokens: 10,
+            prefix_tokens: 0,
+            answer_tokens: 10,
+            arrived_us: 0,
+            measured: true,
+            again: false,
+        };
+        let asked = Requester::new(0).race((&world, &fleet), &request, &candidates, &order, 0);
+        let asked = asked.expect("the last two are still asked");
+        assert!(candidates[2..].contains(&asked.provider) && asked.hedged);
+    }
 }

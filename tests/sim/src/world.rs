@@ -29,8 +29,8 @@ pub(crate) const CLASSES: [Class; 4] = [
 
 /// So many in a hundred claim too much.
 const LIARS_PERCENT: usize = 5;
-/// How much too much.
-const LIE_FACTOR: u32 = 100;
+/// How many times too much, unless said otherwise.
+pub const LIE_FACTOR: u32 = 100;
 /// So many in a hundred are linked on the DHT and never answer anything.
 const SILENT_PERCENT: usize = 5;
 /// A machine stays for this long on average,
@@ -85,6 +85,8 @@ pub(crate) struct Provider {
     pub(crate) kind: Kind,
     /// Where.
     pub(crate) at: At,
+    /// How many times its speed it claims if it is a liar.
+    lie_factor: u32,
 }
 
 impl Provider {
@@ -95,7 +97,7 @@ impl Provider {
 
     /// Claimed speed.
     pub(crate) fn claimed(&self) -> Speed {
-        let factor = if self.kind == Kind::Liar { LIE_FACTOR } else { 1 };
+        let factor = if self.kind == Kind::Liar { self.lie_factor } else { 1 };
         Speed::tokens_per_s(CLASSES[self.class].tokens_per_s * factor)
     }
 
@@ -122,10 +124,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A network of so many providers; without liars if all are `honest`.
-    pub(crate) fn new(providers: usize, requesters: usize, seed: u64, honest: bool) -> Self {
+    /// A network of so many providers, whose liars claim so many times their speed; without liars where that is nothing.
+    pub(crate) fn new(providers: usize, requesters: usize, seed: u64, lie_factor: u32) -> Self {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        let liars = if honest { 0 } else { (providers * LIARS_PERCENT).div_ceil(100) };
+        let liars = if lie_factor == 0 { 0 } else { (providers * LIARS_PERCENT).div_ceil(100) };
         let silent = (providers * SILENT_PERCENT).div_ceil(100);
         let provider = |number: usize| {
             let mut key = vec![0; 36];
@@ -140,7 +142,7 @@ impl World {
                 Kind::Silent => CLASSES.len() - 1,
                 Kind::Honest => class_of(number * 37 % 100),
             };
-            Provider { agent: AgentPubKey::from_raw_36(key), class, kind, at: At::random(&mut dice) }
+            Provider { agent: AgentPubKey::from_raw_36(key), class, kind, at: At::random(&mut dice), lie_factor }
         };
         let providers = (0..providers).map(provider).collect();
         let requesters = (0..requesters).map(|_| At::random(&mut dice)).collect();
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_quick_way_to_tell_times_agrees_with_the_protocols() {
-        let world = World::new(100, 1, 1, false);
+        let world = World::new(100, 1, 1, LIE_FACTOR);
         for provider in &world.providers {
             for tokens in [0, 1, 255, 256, 3_000] {
                 assert_eq!(provider.us_for(tokens), provider.speed().us_for(tokens));

@@ -1,13 +1,15 @@
 //! The small networks, quickly: bounds that a worse choice of providers would break.
 
-use ainonymous_sim::{run, Run};
+use ainonymous_sim::{run, Run, LIE_FACTOR};
 
 const REQUESTS: u64 = 12_000;
+/// Liars who claim no more than the quickest honest machines have.
+const PLAUSIBLE: u32 = 4;
 
 #[test]
 fn reads_and_probes_stay_flat_and_the_load_even() {
     for providers in [10, 100, 1_000] {
-        let row = run(Run { providers, requests: REQUESTS, seed: 1, honest: false, reports: true });
+        let row = run(Run { providers, requests: REQUESTS, seed: 1, lie_factor: LIE_FACTOR, reports: true });
         assert!(row.reads_per_request <= 1.5, "{row:?}");
         assert!(row.probes_per_request <= 4.0, "{row:?}");
         // In the largest of the three, so few requests leave chance some say.
@@ -22,7 +24,7 @@ fn reads_and_probes_stay_flat_and_the_load_even() {
 #[test]
 fn the_same_seed_gives_the_same_figures() {
     let row = |seed| {
-        serde_json::to_string(&run(Run { providers: 10, requests: 2_000, seed, honest: false, reports: true }))
+        serde_json::to_string(&run(Run { providers: 10, requests: 2_000, seed, lie_factor: LIE_FACTOR, reports: true }))
             .unwrap_or_default()
     };
     assert_eq!(row(7), row(7));
@@ -31,7 +33,7 @@ fn the_same_seed_gives_the_same_figures() {
 
 #[test]
 fn what_others_report_keeps_requests_from_liars_though_liars_report_too() {
-    let row = |reports| run(Run { providers: 1_000, requests: 40_000, seed: 1, honest: false, reports });
+    let row = |reports| run(Run { providers: 1_000, requests: 40_000, seed: 1, lie_factor: PLAUSIBLE, reports });
     let (alone, told) = (row(false), row(true));
     assert!(told.to_liars < 0.9 * alone.to_liars, "{alone:?} {told:?}");
     assert!(told.latency_over_oracle < alone.latency_over_oracle, "{alone:?} {told:?}");
@@ -40,7 +42,17 @@ fn what_others_report_keeps_requests_from_liars_though_liars_report_too() {
 /// What four probes could reach at best is near the oracle: whatever the protocol misses beyond is its own fault.
 #[test]
 fn four_true_looks_are_nearly_as_good_as_all() {
-    let row = run(Run { providers: 100, requests: REQUESTS, seed: 1, honest: false, reports: true });
+    let row = run(Run { providers: 100, requests: REQUESTS, seed: 1, lie_factor: LIE_FACTOR, reports: true });
     assert!(row.best_of_four_over_oracle <= 1.10, "{row:?}");
     assert!(row.latency_over_oracle <= 1.25, "{row:?}");
+}
+
+/// Whoever claims a hundred times its speed is not taken at its word before it has shown it; whoever claims what others have is found
+/// out by its first answer only.
+#[test]
+fn an_extraordinary_claim_attracts_nobody() {
+    let row = |lie_factor| run(Run { providers: 1_000, requests: 20_000, seed: 1, lie_factor, reports: true });
+    let (wild, plausible) = (row(LIE_FACTOR), row(PLAUSIBLE));
+    assert!(wild.to_liars < 0.005, "{wild:?}");
+    assert!(plausible.to_liars > 2.0 * wild.to_liars && plausible.to_liars < 0.10, "{plausible:?}");
 }

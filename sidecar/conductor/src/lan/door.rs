@@ -268,6 +268,46 @@ mod tests {
         }
     }
 
+    /// Somebody adverts a server of the network, with the smallest name of all, and answers in its own way: whoever comes says its greeting,
+    /// which shows nothing, and not a byte more, however often it comes; so what a node has to say never goes there.
+    #[tokio::test]
+    async fn an_adverted_impostor_hears_a_greeting_and_nothing_else() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            // With nonsense, with another network's word, with the guest's own bytes, and with nothing at all.
+            let other = Secret::of(&Bytes32([2; 32]), "s");
+            for trick in 0.. {
+                let (mut guest, _) = listener.accept().await.unwrap();
+                let mut greeting = [0; 41];
+                guest.read_exact(&mut greeting).await.unwrap();
+                let (purpose, mut guest_nonce) = (greeting[8], [0; 32]);
+                guest_nonce.copy_from_slice(&greeting[9..]);
+                let visit = Visit { server: ServerId([0; 16]), purpose, guest_nonce, host_nonce: [3; 32] };
+                let answer = match trick % 4 {
+                    0 => vec![7; 64],
+                    1 => [visit.host_nonce, other.word(HOST, &visit)].concat(),
+                    2 => [guest_nonce, guest_nonce].concat(),
+                    _ => vec![],
+                };
+                let _ = guest.write_all(&answer).await;
+                let mut rest = Vec::new();
+                let _ = guest.read_to_end(&mut rest).await;
+                heard.send(rest).unwrap();
+            }
+        });
+        for trick in 0..8 {
+            let (secret, named) = (secret("s"), ServerId([0; 16]));
+            if trick < 4 {
+                assert_ne!(look(&secret, named, &[at]).await, (Checked::Good, Some(at)), "trick {trick}");
+            } else {
+                assert!(enter(&secret, named, at).await.is_none(), "trick {trick}");
+            }
+            assert!(hears.recv().await.unwrap().is_empty(), "trick {trick}: it heard more than a greeting");
+        }
+    }
+
     #[tokio::test]
     async fn silence_is_not_taken_for_a_lie() {
         let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap();

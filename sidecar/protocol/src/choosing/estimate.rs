@@ -4,7 +4,7 @@
 //! nothing is known, what is typical of the other candidates stands in, discounted.
 
 use super::candidate::{Candidate, Kinship, Need, Probed};
-use crate::history::{Observed, HALF_LIFE_US};
+use crate::history::{Observed, EXAGGERATION_PERCENT, HALF_LIFE_US};
 use crate::reports::worse_permille;
 use crate::speed::Speed;
 use ainonymous_types::limits;
@@ -216,8 +216,10 @@ fn speed(candidate: &Candidate<'_>, typical: &Typical, now_us: u64) -> (Speed, B
 /// counts as far as it was kept before, own experience for the rest. Whoever exaggerates is thought to be no emptier than the
 /// fullest of those that are believed: in a crowded network an empty queue would be the best of lies.
 fn wait(candidate: &Candidate<'_>, speed: Speed, empty_us: u64, typical: &Typical, now_us: u64) -> (u64, bool) {
-    let Doubt { permille, exaggerates, lasting } =
-        candidate.own.map_or(Doubt::default(), |own| doubt(own, candidate, now_us));
+    let Doubt { permille, exaggerates, lasting } = match candidate.own.filter(|own| own.speed.is_known()) {
+        None if is_extraordinary(candidate, typical) => unproved(candidate, typical),
+        _ => candidate.own.map_or(Doubt::default(), |own| doubt(own, candidate, now_us)),
+    };
     // Queues do not last: what is not renewed fades, or one bad hour would end an honest peer for ever.
     let half_life_us = if lasting { HALF_LIFE_US } else { QUEUE_HALF_LIFE_US };
     let mut waited_us = candidate.own.map_or(0, |own| {
@@ -244,6 +246,19 @@ struct Doubt {
     exaggerates: bool,
     /// It is the provider's way, not that of its queue.
     lasting: bool,
+}
+
+/// Whether somebody whose speed was never measured claims much more than what is typical of those that were.
+fn is_extraordinary(candidate: &Candidate<'_>, typical: &Typical) -> bool {
+    claimed(candidate) > typical.speed.percent(EXAGGERATION_PERCENT)
+}
+
+/// An extraordinary claim is taken for an exaggeration until it is proved: whoever says that it is many times as quick as others, and idle
+/// as well, is more often a liar than a wonder. It is asked when the others are as full as it is thought to be, and a wonder is known by
+/// its first answer.
+fn unproved(candidate: &Candidate<'_>, typical: &Typical) -> Doubt {
+    let kept = typical.speed.milli().saturating_mul(1_000) / claimed(candidate).milli().max(1);
+    Doubt { permille: 1_000 - kept.min(1_000), exaggerates: true, lasting: true }
 }
 
 /// As little as its word about its speed was, if that could be measured. That a first token came too late counts for as long

@@ -139,7 +139,7 @@ impl ControlStream {
     /// The next frame; none at the end. Cancel-safe.
     pub(crate) async fn recv(&mut self) -> Result<Option<Control>, LinkError> {
         loop {
-            if let Some(control) = self.take()? {
+            if let Some(control) = split(&mut self.buffer)? {
                 return Ok(Some(control));
             }
             match self.receiver.read_chunk(CONTROL_BYTES_MAX, true).await.map_err(on_read)? {
@@ -149,19 +149,20 @@ impl ControlStream {
             }
         }
     }
+}
 
-    fn take(&mut self) -> Result<Option<Control>, FrameError> {
-        let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-        let len = usize::from(u16::from_le_bytes(*header));
-        if len > CONTROL_BYTES_MAX {
-            return Err(FrameError::TooLong { len, max: CONTROL_BYTES_MAX });
-        }
-        if self.buffer.len() < HEADER_BYTES + len {
-            return Ok(None);
-        }
-        let frame = self.buffer.split_to(HEADER_BYTES + len);
-        Control::decode(&frame[HEADER_BYTES..]).map(Some)
+/// Takes the first frame off what has arrived of a stream; none while it is not all there.
+pub(super) fn split(buffer: &mut BytesMut) -> Result<Option<Control>, FrameError> {
+    let Some(header) = buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let len = usize::from(u16::from_le_bytes(*header));
+    if len > CONTROL_BYTES_MAX {
+        return Err(FrameError::TooLong { len, max: CONTROL_BYTES_MAX });
     }
+    if buffer.len() < HEADER_BYTES + len {
+        return Ok(None);
+    }
+    let frame = buffer.split_to(HEADER_BYTES + len);
+    Control::decode(&frame[HEADER_BYTES..]).map(Some)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(crate) use flow::is_flow;
 pub(crate) use mtu::{inner, Layer};
 pub(crate) use registration::Registering;
 
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) fn fuzz_control(body: &[u8]) {
     if let Ok(control) = control::Control::decode(body) {
         let again = control.encode().ok();
@@ -43,7 +43,14 @@ pub(crate) fn fuzz_control(body: &[u8]) {
     }
 }
 
-#[cfg(fuzzing)]
+/// What is cut off a stream, as long as it can be understood.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_stream(bytes: &[u8]) {
+    let mut buffer = bytes::BytesMut::from(bytes);
+    while let Ok(Some(_)) = control::split(&mut buffer) {}
+}
+
+#[cfg(feature = "fuzzing")]
 pub(crate) fn fuzz_datagram(datagram: &[u8]) {
     if let Some((number, packet)) = flow::split(bytes::Bytes::copy_from_slice(datagram)) {
         assert_eq!(flow::join(number, &packet), datagram);

@@ -34,7 +34,7 @@ pub(super) fn chosen(options: &Options) -> Vec<Stage> {
             ("formatting", formatting),
             ("lints, pure crates", quick_lints),
             ("tests, pure crates", quick_tests),
-            ("validation, natively", zome_tests),
+            ("validation and nonsense, natively", apart),
         ];
     }
     let build: [Stage; 5] = [
@@ -53,7 +53,7 @@ pub(super) fn chosen(options: &Options) -> Vec<Stage> {
         ("generated files", generated as _),
         ("lints", lints),
         ("page: types and unit tests", page),
-        ("validation, natively", zome_tests),
+        ("validation and nonsense, natively", apart),
         ("native tests, unit to end to end", native),
         ("browser tests", browser),
         ("attacks on audits", tried_attacks),
@@ -208,11 +208,11 @@ fn quick_tests(run: &mut Run<'_>) -> Result<Count> {
     counted(run, "quick-tests", &mut cargo, None)
 }
 
-/// The zomes are no default members: in the one selection their features would reach everything else.
-fn zome_tests(run: &mut Run<'_>) -> Result<Count> {
+/// Zomes and targets of fuzzing are no default members: in the one selection their features would reach everything else.
+fn apart(run: &mut Run<'_>) -> Result<Count> {
     let mut cargo = quick_cargo(run);
-    cargo.args(runner()).args(["--locked", "-p", "inference_integrity"]);
-    counted(run, "zome-tests", &mut cargo, None)
+    cargo.args(runner()).args(["--locked", "-p", "inference_integrity", "-p", "ainonymous-fuzz"]);
+    counted(run, "tests-apart", &mut cargo, None)
 }
 
 fn runner() -> &'static [&'static str] {

@@ -65,6 +65,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Tests stand outside: they use the parts as a caller does.
     ("rogue", &["ainonymous-types", "ainonymous-verify", "inference_integrity"]),
     ("ainonymous-sim", &["ainonymous-types", "ainonymous-verify", "ainonymous-protocol"]),
+    ("ainonymous-fuzz", &["ainonymous-types", "ainonymous-verify", "ainonymous-models", "ainonymous-transport"]),
     (
         "ainonymous-e2e",
         &[
@@ -87,7 +88,15 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("holo_hash", &["ainonymous-types", "ainonymous-verify", "ainonymous-conductor", "ainonymous-e2e"]),
     (
         "holochain_serialized_bytes",
-        &["ainonymous-types", "ainonymous-verify", "inference_integrity", "inference", "rogue", "ainonymous-conductor"],
+        &[
+            "ainonymous-types",
+            "ainonymous-verify",
+            "inference_integrity",
+            "inference",
+            "rogue",
+            "ainonymous-conductor",
+            "ainonymous-fuzz",
+        ],
     ),
     ("hdi", &["ainonymous-types", "inference_integrity", "rogue"]),
     ("hdk", &["inference", "rogue"]),

@@ -1,0 +1,187 @@
+//! A provider that means harm: a member of the network whose capability is as good as any, whose conductor does all that it should,
+//! and whose sidecar breaks its word. It replies to probes that it has room.
+
+use crate::Observer;
+use ainonymous_transport::{Endpoint, EndpointOptions, Frame, Link, Load, Stream, TransportSecret};
+use ainonymous_types::*;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// Longest wait for the model spec that it claims.
+const SPEC_WITHIN: Duration = Duration::from_secs(60);
+/// How often a provider that is there says so.
+const BEAT: Duration = Duration::from_millis(100);
+/// What it says of its speed, in tokens a second.
+const CLAIMED: u32 = 1_000_000;
+
+/// What it does with a question.
+#[derive(Clone, Debug)]
+pub enum Harm {
+    /// Nothing at all.
+    Mute,
+    /// Says for ever that it is there.
+    Beats,
+    /// Begins with this text, of these tokens, and then says nothing for ever.
+    Stalls(String, Vec<u32>),
+    /// Sends bytes that are no frame.
+    Garbage,
+    /// Sends tokens that no model has chosen, and a receipt that is about something else.
+    Forges,
+    /// Says that it has no such model: its capability lied.
+    LacksTheModel,
+}
+
+/// The provider; it is gone when it has left.
+#[derive(Debug)]
+pub struct Hostile {
+    member: Observer,
+    harm: Arc<Mutex<Harm>>,
+    asked: Arc<AtomicU64>,
+    _serving: JoinSet<()>,
+}
+
+impl Hostile {
+    /// Joins the network of this bootstrap server and offers the first model that somebody else offers there.
+    pub async fn join(bootstrap: &str, harm: Harm) -> Self {
+        let member = Observer::join(bootstrap).await;
+        let conductor = member.conductor();
+        let deadline = Instant::now() + SPEC_WITHIN;
+        let spec = loop {
+            match conductor.get_all_model_specs().await {
+                Ok(specs) if !specs.is_empty() => break specs[0].spec.clone(),
+                _ => assert!(Instant::now() < deadline, "nobody offers a model"),
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        };
+        let secret = TransportSecret::from_bytes(rand::random());
+        let options = EndpointOptions { listen: (Ipv4Addr::LOCALHOST, 0).into(), secret };
+        let endpoint = Endpoint::bind(&options).expect("a socket");
+        let at = endpoint.local_addr().expect("an address");
+        let offer = CapabilityInput {
+            roles: vec![Role::Provider],
+            transport_key: Some(endpoint.key()),
+            must_be_known: false,
+            addresses: vec![format!("quic://{at}")],
+            backend: Backend::Cpu,
+            backend_detail: "test".into(),
+            models: vec![ServedModel { spec: spec.clone(), tokens_per_s: CLAIMED }],
+            router: None,
+            region: None,
+        };
+        conductor.put_capability(offer).await.expect("a capability");
+        let topics = vec![TopicDepth { topic: Topic::Providers(spec.entry), depth: 0 }];
+        conductor.put_places(PlacesInput { topics, renew_before: 0, not_before: 0 }).await.expect("places");
+        let (harm, asked, mut serving) = (Arc::new(Mutex::new(harm)), Arc::<AtomicU64>::default(), JoinSet::new());
+        serving.spawn(serve(endpoint, harm.clone(), asked.clone()));
+        Self { member, harm, asked, _serving: serving }
+    }
+
+    /// From the next question on it does this.
+    pub fn turns_to(&self, harm: Harm) {
+        *self.harm.lock().expect("no panic") = harm;
+    }
+
+    /// Its agent.
+    pub fn agent(&self) -> String {
+        self.member.conductor().agent().to_string()
+    }
+
+    /// How many questions it has got.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Leaves.
+    pub async fn leave(self) {
+        self.member.leave().await;
+    }
+}
+
+async fn serve(endpoint: Endpoint, harm: Arc<Mutex<Harm>>, asked: Arc<AtomicU64>) {
+    let mut links = JoinSet::new();
+    while let Some(arriving) = endpoint.accept().await {
+        let (harm, asked) = (harm.clone(), asked.clone());
+        links.spawn(async move {
+            if let Some((link, _departed)) = arriving.establish(&|_: &EntryHash| load()).await {
+                streams(link, harm, asked).await;
+            }
+        });
+    }
+}
+
+async fn streams(link: Link, harm: Arc<Mutex<Harm>>, asked: Arc<AtomicU64>) {
+    let mut answers = JoinSet::new();
+    while let Ok(mut stream) = link.accept().await {
+        let (harm, asked) = (harm.clone(), asked.clone());
+        answers.spawn(async move {
+            match stream.receiver.recv().await {
+                Ok(Some(Frame::Probe { .. })) => {
+                    let _ = stream.sender.send(&Frame::Load(load())).await;
+                    stream.sender.finish();
+                }
+                Ok(Some(Frame::Ask(ask))) => {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    let harm = harm.lock().expect("no panic").clone();
+                    does(harm, stream, *ask).await;
+                }
+                _ => {}
+            }
+        });
+    }
+}
+
+fn load() -> Load {
+    Load { serves: true, slots: 64, milli_tokens_per_s: u64::from(CLAIMED) * 1_000, ..Load::default() }
+}
+
+async fn does(harm: Harm, mut stream: Stream, ask: Ask) {
+    let sender = &mut stream.sender;
+    let taken = Frame::Accepted { queue_position: 0 };
+    let part = |text: String, tokens| Frame::Tokens { chunk: 0, text, tokens, more: None };
+    match harm {
+        Harm::Mute => std::future::pending().await,
+        Harm::Beats => {
+            while sender.send(&taken).await.is_ok() {
+                tokio::time::sleep(BEAT).await;
+            }
+        }
+        Harm::Stalls(text, tokens) => {
+            let _ = sender.send(&taken).await;
+            let _ = sender.send(&part(text, tokens)).await;
+            std::future::pending().await
+        }
+        Harm::Garbage => {
+            sender.send_part(&[9, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).await;
+            std::future::pending().await
+        }
+        Harm::Forges => {
+            let zeros = Bytes32([0; 32]);
+            let receipt = Receipt {
+                provider: AgentPubKey::from_raw_36(vec![7; 36]),
+                spec: ask.spec,
+                session_key: ask.session_key,
+                input: zeros,
+                output: zeros,
+                fingerprint: zeros,
+                prompt_tokens: 1,
+                completion_tokens: 1,
+                finish: FinishReason::Stop,
+                finished_at: 1,
+                audit: AuditTerms::default(),
+            };
+            let receipt = Box::new(SignedReceipt { receipt, signature: Bytes64([0; 64]) });
+            let done =
+                Frame::Done { chunks: 0, receipt, cached_tokens: 0, stopped_by: None, first_token_us: 1, decode_us: 1 };
+            let _ = sender.send(&done).await;
+            std::future::pending().await
+        }
+        Harm::LacksTheModel => {
+            let no = Frame::Refused { reason: RefuseReason::UnknownModel, detail: String::new() };
+            let _ = sender.send(&no).await;
+            stream.sender.finish();
+        }
+    }
+}
