@@ -1,3 +1,4 @@
+/// <reference types="node" />
 // Every language says everything, in sentences, with what it was given.
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
