@@ -46,7 +46,7 @@ pub struct Status {
 }
 
 /// What audits have found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct AuditStatus {
     /// Answers to own questions are computed again where this node has the model.
     pub own: bool,

@@ -6,11 +6,11 @@ use crate::{
 };
 use ainonymous_node::request::Chat;
 use ainonymous_node::{
-    AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Counters, EmbedQuestion, Embeddings,
-    Heard, Inspect, Inspected, KeepAlive, KnownPeers, LocalModel, LocalModelState, ModelDetails, ModelEntry,
-    ModelState, More, NetworkState, NodeError, Offer, Peer, PeerModel, Phase, Prompt, Pull, PullRefused, PullState,
-    ReceiptState, Roster, RosterEntry, Route, Sample, Standing, Status, Timeline, TokenLogprob, TokenLogprobs,
-    ToolCallPart, UiCredentials, UiKeyPair,
+    AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, AuditStatus, Counters, EmbedQuestion,
+    Embeddings, Heard, Inspect, Inspected, KeepAlive, KnownPeers, LocalModel, LocalModelState, ModelDetails,
+    ModelEntry, ModelState, More, NetworkState, NodeError, Offer, Peer, PeerModel, Phase, Prompt, Pull, PullRefused,
+    PullState, ReceiptState, Roster, RosterEntry, Route, Sample, Standing, Status, Timeline, TokenLogprob,
+    TokenLogprobs, ToolCallPart, UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
     ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, NetworkKind,
@@ -188,6 +188,7 @@ pub(super) fn status(phase: Phase) -> Status {
         agent: Some(provider().to_string()),
         dna_hash: None,
         share: true,
+        audits: AuditStatus::default(),
         paused: false,
         models: vec![LocalModel { id: "tiny-gemma:q8_0".into(), state: LocalModelState::Loading }],
         quic: None,

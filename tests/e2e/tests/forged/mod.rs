@@ -22,7 +22,7 @@ const SALT: Bytes32 = Bytes32([9; 32]);
 const ID: RequestId = RequestId([7; 16]);
 
 /// An answer that was computed with one file, and is said to be of another.
-pub async fn file(computed: &Path, claimed: &Path) -> ReceiptFile {
+pub(crate) async fn file(computed: &Path, claimed: &Path) -> ReceiptFile {
     let worker = WorkerCommand { program: binary(), args: vec!["worker".into()] };
     let options = EngineOptions { context_tokens: Some(512), slots: 1, ..EngineOptions::new(computed) };
     let engine = LlamaEngine::load(worker, options, CancellationToken::new()).await.expect("an engine");
@@ -101,7 +101,7 @@ pub async fn file(computed: &Path, claimed: &Path) -> ReceiptFile {
 
 /// Prepares a node's folder so that it serves one model under the name and the hashes of another: a copy of `computed` that says that
 /// it is quantised like `claimed` and is as long, and a cache of hashes that lies.
-pub fn under_anothers_name(folder: &Path, computed: &Path, claimed: &Path) -> PathBuf {
+pub(crate) fn under_anothers_name(folder: &Path, computed: &Path, claimed: &Path) -> PathBuf {
     const KEY: &[u8] = b"general.file_type";
     let read = |path: &Path| std::fs::read(path).expect("a model");
     let place = |bytes: &[u8]| bytes.windows(KEY.len()).position(|some| some == KEY).expect("a key") + KEY.len() + 4;
