@@ -94,14 +94,14 @@ async fn an_honest_provider_passes_and_one_that_serves_something_cheaper_is_foun
             assert_eq!(answer.last["ainonymous"]["provider"], provider.as_str());
         }
     }
-    // Of a newcomer every answer is audited.
-    let (passed, failed, inconclusive) = audited(&here, &good, ANSWERS as u64).await;
+    // Of a newcomer every answer is audited, of whoever passes fewer and fewer: the dice decide how many of eight.
+    let (passed, failed, inconclusive) = audited(&here, &good, ANSWERS as u64 / 4).await;
     println!("honest: {passed} passed, {failed} failed, {inconclusive} inconclusive");
     assert_eq!(failed, 0);
-    assert!(passed >= ANSWERS as u64 / 2, "{passed}");
-    let (passed, failed, inconclusive) = audited(&here, &bad, ANSWERS as u64).await;
+    assert!(passed >= ANSWERS as u64 / 4, "{passed}");
+    let (passed, failed, inconclusive) = audited(&here, &bad, ANSWERS as u64 / 2).await;
     println!("q4_0 for q8_0: {passed} passed, {failed} failed, {inconclusive} inconclusive");
-    assert!(failed >= ANSWERS as u64 / 2, "{failed}");
+    assert!(failed >= ANSWERS as u64 / 4, "{failed}");
 
     // From now on the honest one is asked, and it is said why.
     for n in 0..6 {
