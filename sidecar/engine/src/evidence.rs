@@ -68,7 +68,7 @@ mod tests {
     }
 
     fn replay(found: &[Replayed]) -> Replay {
-        let class = crate::EngineClass::new(Backend::Cpu, "test", KvType::F16, false);
+        let class = crate::EngineClass::new(Backend::Cpu, "test", KvType::F16);
         Replay { positions: found.to_vec(), prompt_tokens: 3, class }
     }
 

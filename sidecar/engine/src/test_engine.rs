@@ -48,7 +48,7 @@ impl TestEngine {
             threads: 1,
             backend: Backend::Cpu,
             backend_detail: "test".into(),
-            class: EngineClass::new(Backend::Cpu, "test", KvType::F16, false),
+            class: EngineClass::new(Backend::Cpu, "test", KvType::F16),
             quantization: "f32".into(),
             tokenizer_hash: Bytes32([1; 32]),
             template_hash: Bytes32([2; 32]),

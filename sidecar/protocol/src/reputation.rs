@@ -393,8 +393,9 @@ mod tests {
             all.on_own_audit(&agent(n), Found::Passed, u64::from(n));
             all.on_checked(&agent(n), true, u64::from(n));
         }
-        (0..2 * REPORTERS_MAX as u16)
-            .for_each(|by| drop(all.on_report(&agent(7), &agent(5_000 + by), Found::Failed, 1, 1)));
+        (0..2 * REPORTERS_MAX as u16).for_each(|by| {
+            let _ = all.on_report(&agent(7), &agent(5_000 + by), Found::Failed, 1, 1);
+        });
         assert_eq!(all.counts(&agent(0)), Counts::default(), "the oldest made room");
         let rows: Vec<ReputationRow> = (&all).into();
         let stored = serde_json::to_string(&rows).unwrap();

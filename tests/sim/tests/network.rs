@@ -51,7 +51,7 @@ fn four_true_looks_are_nearly_as_good_as_all() {
 /// out by its first answer only.
 #[test]
 fn an_extraordinary_claim_attracts_nobody() {
-    let row = |lie_factor| run(Run { providers: 1_000, requests: 20_000, seed: 1, lie_factor, reports: true });
+    let row = |lie_factor| run(Run { providers: 1_000, requests: 60_000, seed: 1, lie_factor, reports: true });
     let (wild, plausible) = (row(LIE_FACTOR), row(PLAUSIBLE));
     assert!(wild.to_liars < 0.005, "{wild:?}");
     assert!(plausible.to_liars > 2.0 * wild.to_liars && plausible.to_liars < 0.10, "{plausible:?}");
