@@ -31,16 +31,28 @@ pub(crate) async fn models(State(api): State<Api>) -> Json<Models> {
     Json(Models { models: api.backend().models().await })
 }
 
+/// Where a receipt stands, and where it is to be had as a file.
+#[derive(Serialize)]
+pub(crate) struct ReceiptView {
+    #[serde(flatten)]
+    state: ReceiptState,
+    /// Path of this API.
+    file: String,
+}
+
 /// `GET /ainonymous/v1/receipts/{id}?wait_ms=`.
 pub(crate) async fn receipt(
     State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
-) -> Result<Json<ReceiptState>, ApiError> {
+) -> Result<Json<ReceiptView>, ApiError> {
     let parsed = parse_id(&segment("id", id)?)?;
     let wait = parse_wait(query.as_deref().unwrap_or_default())?;
     match api.backend().receipt(parsed, wait).await {
-        Some(state) => Ok(Json(state)),
+        Some(state) => {
+            let file = format!("/ainonymous/v1/receipts/{}/file?open=true", parsed.to_hex());
+            Ok(Json(ReceiptView { state, file }))
+        }
         None => Err(ApiError::UnknownReceipt { id: parsed.to_hex() }),
     }
 }

@@ -144,6 +144,7 @@ enum State {
     Asked(Box<Opened>),
 }
 
+#[allow(clippy::large_enum_variant)] // Short-lived, one at a time.
 enum Happened {
     Opened(Result<Opened, Ended>),
     Effects(Vec<Effect>),
@@ -201,6 +202,7 @@ struct Race {
 }
 
 /// What came of one thing that happened in a race.
+#[allow(clippy::large_enum_variant)] // Short-lived, one at a time.
 enum Turn {
     /// It goes on.
     On,
@@ -237,7 +239,7 @@ impl Race {
         let (cut, events) = (asker.node.inner.cut.clone(), asker.events.clone());
         loop {
             if let Some(opened) = self.only_one() {
-                return run(asker, *opened, vec![]).await;
+                return Box::pin(run(asker, *opened, vec![])).await;
             }
             let due = self.due();
             let first = 1.min(self.asked.len());
@@ -247,7 +249,7 @@ impl Race {
                 happened = next_of(others.first_mut()) => (1, happened),
                 () = sleep_until(due) => {
                     if let Some(opened) = self.settle(asker).await {
-                        return run(asker, *opened, vec![]).await;
+                        return Box::pin(run(asker, *opened, vec![])).await;
                     }
                     self.hurry(asker).await;
                     continue;
@@ -261,7 +263,7 @@ impl Race {
             };
             match self.take(asker, who, happened).await {
                 Turn::On => {}
-                Turn::Won(opened, effects) => return run(asker, *opened, effects).await,
+                Turn::Won(opened, effects) => return Box::pin(run(asker, *opened, effects)).await,
                 Turn::Over(candidate, ended) => return (candidate, ended),
             }
         }
@@ -329,7 +331,7 @@ impl Race {
         let Some((_, attempt)) = self.waiting.remove(at) else { return };
         asker.node.inner.counts.hedged.fetch_add(1, Ordering::Relaxed);
         choosing::asks(&asker.node, &attempt.candidate);
-        let opening = asker.opener(Attempt { reason: attempt.reason.clone().hedged(), ..attempt.clone() });
+        let opening = asker.opener(Attempt { reason: attempt.reason.hedged(), ..attempt.clone() });
         let (state, begun) = (State::Opening(opening), Instant::now());
         self.asked.push(Racer { number, attempt, state, begun, noticed: None });
     }

@@ -134,18 +134,12 @@ impl Reputation {
 }
 
 /// What is remembered of one provider.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Provider {
     own: Beta,
     others: Vec<Word>,
     convicted: bool,
     counts: Counts,
-}
-
-impl Default for Provider {
-    fn default() -> Self {
-        Self { own: Beta::default(), others: Vec::new(), convicted: false, counts: Counts::default() }
-    }
 }
 
 /// What one auditor has reported of one provider.

@@ -44,7 +44,7 @@ fn whoever_breaks_its_word_is_named_left_alone_and_the_next_one_answers() {
         let url = bootstrap.url();
         let mut honest = Node::ready(NodeSpec::new(&url).serving(&tiny_model()));
         let by = honest.agent();
-        let hostile = Hostile::join(&url, Harm::LacksTheModel).await;
+        let hostile = Hostile::join(&url, Harm::Mute).await;
         // Asked first whenever it is not left alone.
         let mut asker = Node::ready(NodeSpec::new(&url).with(&["--own", &hostile.agent()]));
         let (there, here) = (honest.client(), asker.client());
@@ -57,12 +57,12 @@ fn whoever_breaks_its_word_is_named_left_alone_and_the_next_one_answers() {
 
         let only = || direct(&[("provider", json!(hostile.agent()))]);
         for (harm, codes, trips) in [
-            // It has not failed: it has said so. Whoever claims a model and lacks it has no reason to be tried again, though.
-            (Harm::LacksTheModel, ["provider_lost_model"; 2], false),
             (Harm::Mute, ["provider_silent", "provider_gone"], true),
             (Harm::Garbage, ["provider_silent", "provider_gone"], true),
             (Harm::Forges, ["provider_broken"; 2], true),
             (Harm::Stalls(beginning.clone(), tokens.clone()), ["provider_gone"; 2], true),
+            // It has not failed: it has said so. Whoever claims a model and lacks it has no reason to be tried again, though.
+            (Harm::LacksTheModel, ["provider_lost_model"; 2], false),
         ] {
             // Long enough after the last harm that it is tried again.
             tokio::time::sleep(3 * LEFT_ALONE + Duration::from_secs(1)).await;

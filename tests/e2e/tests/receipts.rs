@@ -62,7 +62,11 @@ async fn an_answer_becomes_a_file_that_can_be_checked_without_a_node() {
     let receipt: Value = serde_json::from_str(&written).expect("JSON");
     assert!(written.contains(QUESTION), "it contains the question");
     let terms = &receipt["receipt"]["receipt"]["audit"];
-    assert_eq!((&terms["rate_ppm"], &terms["auditors_ppm"]), (&json!(20_000), &json!(70_000)), "as this node wished");
+    assert_eq!(
+        (&terms["rate_ppm"], &terms["auditors_ppm"]),
+        (&json!(1_000_000), &json!(70_000)),
+        "a newcomer is always looked at"
+    );
     assert!(receipt["fingerprint"].as_array().is_some_and(|leaves| !leaves.is_empty()), "the provider has opened it");
     #[cfg(unix)]
     {

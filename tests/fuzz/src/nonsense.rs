@@ -86,7 +86,7 @@ impl Nonsense {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let n = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (u128::from(n ^ (n >> 31)) * (end as u128) >> 64) as usize
+        ((u128::from(n ^ (n >> 31)) * (end as u128)) >> 64) as usize
     }
 }
 

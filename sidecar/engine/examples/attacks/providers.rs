@@ -139,7 +139,7 @@ impl Lab {
         let question = asked(n);
         let given = match deed {
             Deed::CheaperQuantisation | Deed::CheaperLaundered => give(&self.cheaper, question.clone()).await,
-            Deed::CheaperOneInTen if n % 10 == 0 => give(&self.cheaper, question.clone()).await,
+            Deed::CheaperOneInTen if n.is_multiple_of(10) => give(&self.cheaper, question.clone()).await,
             Deed::OtherModel => give(&self.other, question.clone()).await,
             Deed::QuantisedCache => give(&self.quantised, question.clone()).await,
             Deed::Temperature => {
@@ -229,7 +229,7 @@ enum Finish {
 fn asked(n: u64) -> Question {
     let (least, most) = TOKENS;
     let length = least + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % (most - least + 1);
-    question(n, length as u32, n % 2 == 0)
+    question(n, length as u32, n.is_multiple_of(2))
 }
 
 fn with_seed(question: &Question, seed: u64) -> Question {

@@ -3,7 +3,7 @@
 //! Answers are given by workers with other instruction sets, threads, batch shapes and caches, and by cheats; each is replayed by a
 //! worker of every instruction set at hand: the whole distributions and plots of them go into the folder that is named. Then some
 //! thousand answers make a table for audits, of this machine checking its like, which goes there as well.
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used)]
 
 mod cells;
 mod give;

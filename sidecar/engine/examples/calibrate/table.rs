@@ -158,7 +158,7 @@ async fn cheating(machines: &Machines, cheat: Cheat, first: u64, count: u64, len
 /// Half of the short answers end by themselves; all others are exactly as long as is asked for.
 fn asked(n: u64, (from, to): (u32, u32)) -> Question {
     let length = from + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u32 % (to - from + 1);
-    question(n, length, from >= 32 || n % 2 == 0)
+    question(n, length, from >= 32 || n.is_multiple_of(2))
 }
 
 /// What an auditor measures; none if the answer is too short to count.

@@ -2,6 +2,13 @@
 import type { Reasons } from "./reasons.en";
 
 export const reasonsDe: Reasons = {
+  audit_window_closed: ["Die Zeit, in der der Anbieter seine Belege aufheben muss, ist vorbei.", "Zu dieser Antwort lässt sich nichts mehr zeigen."],
+  fingerprint_does_not_fit: ["Was der Anbieter zeigt, passt nicht zu seiner Quittung.", "Dieser Antwort nicht trauen; den Anbieter sperren."],
+  fingerprint_not_kept: ["Der Anbieter hat seine Belege nicht aufgehoben, obwohl er es müsste.", "Nächstes Mal jemand anderen fragen."],
+  fingerprint_not_recorded: ["Die Quittung nennt keine Belege.", "Noch einmal fragen; Anbieter dieser Version zeichnen sie auf."],
+  not_granted: ["Der Anbieter zeigt diesem Knoten seine Belege nicht.", "Nur wer gefragt hat, darf sie sehen."],
+  unknown_answer: ["Der Knoten hat diese Antwort nicht mehr.", "Noch einmal fragen."],
+  unknown_receipt: ["Der Anbieter kennt diese Quittung nicht.", "Dieser Antwort nicht trauen."],
   answer_pending: ["Die hinterlegte Frage wurde nicht rechtzeitig beantwortet.", "Sie bleibt offen; später nachsehen."],
   input_out_of_bounds: ["Die Frage überschreitet eine Grenze.", "Kürzen, oder zurück zum Üblichen."],
   invalid_constraint: ["Die verlangte Form der Antwort ist nicht brauchbar.", "Berichtigen oder weglassen."],

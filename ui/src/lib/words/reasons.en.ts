@@ -3,6 +3,13 @@
 
 export const reasonsEn = {
   // Asking
+  audit_window_closed: ["The time in which the provider must keep its evidence is over.", "Nothing more can be shown of this answer."],
+  fingerprint_does_not_fit: ["What the provider shows is not what its receipt names.", "Do not rely on this answer; block the provider."],
+  fingerprint_not_kept: ["The provider has not kept its evidence, though it should have.", "Ask somebody else next time."],
+  fingerprint_not_recorded: ["The receipt names no evidence.", "Ask again; providers of this version record it."],
+  not_granted: ["The provider does not show its evidence to this node.", "Only whoever asked may see it."],
+  unknown_answer: ["Your node does not have this answer any more.", "Ask again."],
+  unknown_receipt: ["The provider does not know this receipt.", "Do not rely on this answer."],
   answer_pending: ["The posted question was not answered in time.", "It stays open; look again later."],
   input_out_of_bounds: ["The question breaks a bound.", "Shorten it, or set the options back to the usual."],
   invalid_constraint: ["The demanded form of the answer cannot be used.", "Correct it, or leave it out."],

@@ -140,6 +140,8 @@ describe("codes of the node", () => {
   const unmet = new Set([
     ...["invalid_json", "invalid_utf8", "unsupported_field", "answer_not_found", "key_name_invalid", "key_name_taken", "key_not_found", "keys_damaged", "too_many_keys"],
     ...["not_loopback", "ui_damaged", "ui_too_large", "ui_without_index", "posted_request_unknown"],
+    // Of files that are checked on the command line.
+    ...["not_a_receipt_file", "receipt_file_too_large", "receipt_file_version"],
   ]);
   const isKnown = (code: string) => code in reasonsEn || failureOf(new Refused(500, code, "", "")).code !== "refused";
 
