@@ -342,7 +342,7 @@ async fn a_recording_played_again_makes_no_link_and_asks_nothing() {
     let link = pool.link(&provider.key(), &addresses, || secret(99)).await.unwrap();
     read_all(&link, "hello").await.unwrap();
     link.close(ainonymous_transport::CloseReason::Done);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let first = record.lock().unwrap().len();
     pool.probe(&provider.key(), &addresses, spec(), || unreachable!()).await.unwrap();
     assert_eq!(early.load(Ordering::Relaxed), 1, "it went with the first packet");

@@ -150,11 +150,7 @@ mod tests {
     use std::collections::HashSet;
 
     fn dice(n: u64) -> [u8; 32] {
-        let mut dice = [0; 32];
-        for (at, byte) in dice.iter_mut().enumerate() {
-            *byte = (n.wrapping_add(at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;
-        }
-        dice
+        sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(n.to_le_bytes())).into()
     }
 
     #[test]
