@@ -41,9 +41,10 @@ async fn status_and_models_of_our_own() {
 #[tokio::test]
 async fn receipts() {
     let state = get(&node(), &format!("/ainonymous/v1/receipts/{ID_HEX}")).await.json();
+    let file = format!("/ainonymous/v1/receipts/{ID_HEX}/file?open=true");
     assert_eq!(
         state,
-        json!({ "id": ID_HEX, "batch": request_action().to_string(), "checked": false, "problem": null })
+        json!({ "id": ID_HEX, "batch": request_action().to_string(), "checked": false, "problem": null, "file": file })
     );
     let waited = get(&node(), &format!("/ainonymous/v1/receipts/chatcmpl-{ID_HEX}?wait_ms=1000")).await;
     assert_eq!(waited.json()["checked"], true);
