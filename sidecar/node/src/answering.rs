@@ -116,6 +116,7 @@ async fn generate(way: &mut Way, taken: &mut Taken, orders: &mut mpsc::Receiver<
                         stopped_by: f.stopped_by,
                         finished_at: now_us(),
                         fingerprint: taken.fingerprint(),
+                        decode_us: f.decode_us,
                     });
                 }
                 Some(Event::Failed(e)) => {

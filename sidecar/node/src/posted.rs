@@ -455,6 +455,7 @@ async fn run_to_end(taken: &mut Taken) -> Result<AnswerEnd, (RefuseReason, Strin
                     stopped_by: f.stopped_by,
                     finished_at: now_us(),
                     fingerprint: taken.fingerprint(),
+                    decode_us: f.decode_us,
                 });
             }
             Event::Failed(e) => return Err(crate::serving::refusal(&e)),

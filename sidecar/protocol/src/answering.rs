@@ -21,7 +21,7 @@ pub struct Answering {
     audit: AuditTerms,
     arrived_us: u64,
     first_token_us: Option<u64>,
-    last_token_us: u64,
+    decode_us: u64,
     last_sent_us: u64,
     queue_position: u32,
     acknowledged: bool,
@@ -68,6 +68,9 @@ pub struct AnswerEnd {
     pub finished_at: TimestampUs,
     /// Root over the answer's fingerprint; zeros if none was recorded.
     pub fingerprint: Bytes32,
+    /// From its first token to the end by the engine's clock, in microseconds: when tokens are handed over says less, for several may
+    /// come at once.
+    pub decode_us: u64,
 }
 
 impl Answering {
@@ -83,7 +86,7 @@ impl Answering {
             audit,
             arrived_us: now_us,
             first_token_us: None,
-            last_token_us: now_us,
+            decode_us: 0,
             last_sent_us: now_us,
             queue_position: 0,
             acknowledged: false,
@@ -111,7 +114,6 @@ impl Answering {
     /// several only if the token does not go with those before it.
     pub fn on_token(&mut self, token: u32, text: &str, more: Option<ChunkMore>, now_us: u64) -> Vec<PeerSignal> {
         self.first_token_us.get_or_insert(now_us);
-        self.last_token_us = now_us;
         self.output.push(&[token], text, more.as_ref());
         self.text_bytes = self.text_bytes.saturating_add(text.len() + more.as_ref().map_or(0, besides));
         let (mut out, mut token) = (Vec::new(), Some(token));
@@ -172,7 +174,7 @@ impl Answering {
     /// The engine is done: the rest leaves, and the receipt waits for a signature.
     pub fn finish(&mut self, provider: AgentPubKey, end: AnswerEnd, now_us: u64) -> (Option<PeerSignal>, Receipt) {
         let rest = self.flush(now_us);
-        (self.cached_tokens, self.stopped_by) = (end.cached_tokens, end.stopped_by);
+        (self.cached_tokens, self.stopped_by, self.decode_us) = (end.cached_tokens, end.stopped_by, end.decode_us);
         let receipt = Receipt {
             provider,
             spec: self.spec.clone(),
@@ -191,7 +193,7 @@ impl Answering {
 
     /// The last message, once the receipt is signed.
     pub fn done(&mut self, receipt: SignedReceipt) -> PeerSignal {
-        let first_us = self.first_token_us.unwrap_or(self.last_token_us);
+        let first_us = self.first_token_us.unwrap_or(self.arrived_us);
         let done = PeerSignal::Done(Done {
             id: self.id,
             chunks: u32::try_from(self.chunks.len()).unwrap_or(u32::MAX),
@@ -199,7 +201,7 @@ impl Answering {
             cached_tokens: self.cached_tokens,
             stopped_by: self.stopped_by,
             first_token_us: first_us.saturating_sub(self.arrived_us),
-            decode_us: self.last_token_us.saturating_sub(first_us),
+            decode_us: self.decode_us,
         });
         self.done = Some(done.clone());
         done

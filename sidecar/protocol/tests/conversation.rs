@@ -79,6 +79,7 @@ fn ended() -> AnswerEnd {
         stopped_by: None,
         finished_at: 1,
         fingerprint: Bytes32([8; 32]),
+        decode_us: 7_000,
     }
 }
 
@@ -401,6 +402,16 @@ fn a_stream_speaks_oftener_and_is_given_up_sooner_than_signals() {
     assert!(question.on_tick(last + 1_399_999).is_empty(), "six round trips are added");
     assert_eq!(question.on_tick(last + 1_400_000), vec![Effect::Failed(Failure::Gone(0))]);
     assert!(question.ended() && question.on_lost().is_empty());
+}
+
+/// Tokens that the engine hands over at once were not computed at once.
+#[test]
+fn how_long_it_computed_is_for_the_engine_to_say() {
+    let mut answering = Answering::new(asked_of(), DIRECT, 0);
+    (1..=3).for_each(|token| drop(answering.on_token(token, "a", None, 50)));
+    let (_, receipt) = answering.finish(provider(), ended(), 51);
+    let PeerSignal::Done(done) = answering.done(sign(receipt)) else { panic!("no end") };
+    assert_eq!((done.first_token_us, done.decode_us), (50, 7_000));
 }
 
 #[test]

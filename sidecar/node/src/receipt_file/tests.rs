@@ -83,6 +83,7 @@ fn file() -> ReceiptFile {
         stopped_by: None,
         finished_at: 1_700_000_000_000_000,
         fingerprint: recorded.root,
+        decode_us: 0,
     };
     let (_, statement) = answering.finish(agent, end, 0);
     let signature = Bytes64(provider.sign(&receipt::canonical(&statement)).to_bytes());
