@@ -71,6 +71,13 @@ impl Tables {
 }
 
 impl Table {
+    /// That of the tests' model.
+    #[cfg(test)]
+    pub(crate) fn of_the_tests() -> Self {
+        let path = "../../docs/reference/calibration/tiny-gemma-q8_0.cpu-zen4.table.json";
+        read(Path::new(path)).expect("a table")
+    }
+
     /// The entry that says the same of a spec.
     pub(crate) fn entry(&self, spec: SpecRef) -> Calibration {
         let Self { prover, verifier, data, rows, .. } = self.clone();
