@@ -158,7 +158,7 @@ fn model_line(model: &Model) -> String {
 
 fn model_json(model: &Model) -> Value {
     let Model { name, files, bytes, sha256, place } = model;
-    json!({ "name": name, "files": files, "bytes": bytes, "sha256": sha256, "place": place.code() })
+    json!({ "name": name, "files": files, "bytes": bytes, "sha256": sha256, "place": place.name() })
 }
 
 fn whose(place: Place) -> &'static str {
@@ -205,7 +205,7 @@ fn shown_json(
         "name": name,
         "files": files,
         "bytes": size,
-        "place": place.map(Place::code),
+        "place": place.map(Place::name),
         "title": said.map(|said| &said.name),
         "architecture": said.map(|said| &said.architecture),
         "parameters": said.map(|said| said.parameters),

@@ -159,7 +159,7 @@ impl Settings {
                     every: flags.audit_every_s.or(config.audit_every_s).map(Duration::from_secs),
                     tables: if flags.calibration.is_empty() { config.calibration.clone() } else { flags.calibration },
                 },
-                audits: Audits {
+                audits_wished: Audits {
                     rate_ppm: flags.audit_rate.or(config.audit_rate).unwrap_or(0),
                     auditors_ppm: flags.auditors_drawn.or(config.auditors_drawn).unwrap_or(0),
                     keep: !(flags.forget_answers || config.forget_answers.unwrap_or(false)),

@@ -25,7 +25,7 @@ pub enum Place {
 
 impl Place {
     /// Stable name, for machines.
-    pub fn code(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Store => "store",
             Self::HuggingFace => "huggingface",

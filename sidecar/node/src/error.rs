@@ -44,7 +44,7 @@ pub enum NodeError {
     /// The socket for direct connections.
     #[error(transparent)]
     Transport(#[from] ConnectError),
-    /// A file of calibrations.
+    /// A file of calibrations cannot be read or used.
     #[error("the calibration {path} cannot be used: {problem}")]
     Calibration {
         /// Which.
@@ -68,7 +68,7 @@ impl NodeError {
             Self::DatabaseStopped { .. } => "database_stopped",
             Self::DataDirInUse { .. } => "data_dir_in_use",
             Self::Transport(e) => e.code(),
-            Self::Calibration { .. } => "calibration",
+            Self::Calibration { .. } => "calibration_unusable",
             Self::NotReady => "not_ready",
         }
     }

@@ -194,7 +194,7 @@ pub(crate) async fn file(
 
 /// Keeps what was asked and answered, if this node shall.
 pub(crate) fn keep(node: &Node, asked: &Asked) {
-    if !node.inner.habits.audits.keep {
+    if !node.inner.habits.audits_wished.keep {
         return;
     }
     if let Err(e) = node.inner.store.put_asked(asked, now_us()) {

@@ -73,7 +73,7 @@ pub struct Habits {
     /// How it checks the answers of others.
     pub audit: AuditHabits,
     /// What this node's questions say of later audits.
-    pub audits: Audits,
+    pub audits_wished: Audits,
 }
 
 /// What a node's questions say of later audits.

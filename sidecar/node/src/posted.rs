@@ -76,7 +76,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let Some(Chosen { candidate, reason, slow_us: _ }) = chosen.first() else {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     };
-    let prepared = Prepared::new(input, &node.inner.habits.audits);
+    let prepared = Prepared::new(input, &node.inner.habits.audits_wished);
     let inbox = Inbox::open(node, prepared.id);
     let (ask, asked) = prepared.ask(candidate);
     let question = PostedQuestion {

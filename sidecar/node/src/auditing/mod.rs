@@ -107,7 +107,7 @@ impl Auditing {
     /// What a question to this provider says of its later audit: how often this node wants to look, or more often if it is told to. Canaries
     /// say the same, for the provider reads it.
     pub(crate) fn terms(&self, node: &Node, provider: &AgentPubKey) -> Audits {
-        let told = node.inner.habits.audits;
+        let told = node.inner.habits.audits_wished;
         Audits { rate_ppm: self.reputation(node, provider).rate_ppm().max(told.rate_ppm), ..told }
     }
 

@@ -72,7 +72,7 @@ fn codes(text: &str) -> Vec<(String, (String, String))> {
         if let Some(rest) = line.strip_prefix("impl ") {
             own = identifier(rest.split(" for ").last().unwrap_or(rest)).to_owned();
         }
-        if line.contains("fn code(&self)") {
+        if line.contains("fn code(&self)") || line.contains("fn code(self)") {
             depth = Some(indent);
             continue;
         }
@@ -141,6 +141,13 @@ pub enum Reason {
     /// Its queue is full.
     Busy,
 }
+impl Reason {
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Busy => "too_busy",
+        }
+    }
+}
 impl NodeError {
     /// Stable name.
     pub fn code(&self) -> &'static str {
@@ -167,6 +174,7 @@ impl NodeError {
         assert!(text.contains("| `in_use` | node | Another process uses the data folder. |"), "{text}");
         assert!(text.contains("| `disk_full` | node | A disk. |"));
         assert!(text.contains("| `busy` | node | Its queue is full. |"), "{text}");
+        assert!(text.contains("| `too_busy` | node | Its queue is full. |"), "{text}");
         assert!(!text.contains("not_a_code"));
     }
 }
