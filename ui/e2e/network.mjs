@@ -1,4 +1,4 @@
-// Two real nodes on loopback for the browser: one that serves the tiny model, one whose page is opened.
+// Real nodes on loopback for the browser, beginning with two: one that serves the tiny model, one whose page is opened.
 // It knows the flags and JSON lines of `ainonymous`, nothing else of it.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -11,8 +11,29 @@ import { fileURLToPath } from "node:url";
 const READY_LIMIT_MS = 120_000;
 const MODEL = fileURLToPath(new URL("../../tests/models/tiny-gemma-q8_0.gguf", import.meta.url));
 
+/** What makes a node serve. */
+export const SERVES = ["--serve", MODEL, "--threads", "1"];
+
 /** Starts them and waits until both are ready. Whoever calls this calls `stop`. */
 export async function startNetwork(binary) {
+  const { up, stop } = await startNone(binary);
+  try {
+    const serving = up("serving", SERVES);
+    const asking = up("asking", []);
+    await serving.event("ready");
+    const { chat, api } = await asking.event("listening");
+    await asking.event("ready");
+    /** The asking node once more, at the same address. */
+    const restart = () => up("asking", ["--api", new URL(api).host]).event("ready");
+    return { page: chat ?? api, serving, asking, up, stop, restart };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Only where nodes can meet: `up` starts one. Nodes of one name have one data folder, one after the other. */
+export async function startNone(binary) {
   const dir = mkdtempSync(join(tmpdir(), "ainonymous-e2e-"));
   const nodes = [];
   const stop = async () => {
@@ -31,17 +52,12 @@ export async function startNetwork(binary) {
     const { url } = await bootstrap.event("listening");
     const up = (name, more) =>
       start(name, [
-        ...["up", "--json", ...(more.includes("--api") ? [] : ["--api", "127.0.0.1:0"]), "--network-tuning", "lan", "--bootstrap", url],
+        ...["up", "--json", ...(more.includes("--api") ? [] : ["--api", "127.0.0.1:0"]), "--network-tuning", "lan"],
+        // A network of one's own knows where its members meet.
+        ...(more.includes("--network") ? [] : ["--bootstrap", url]),
         ...["--receipt-interval-ms", "300", "--data-dir", join(dir, name), "--passphrase-file", passphrase, ...more],
       ]);
-    const serving = up("serving", ["--serve", MODEL, "--threads", "1"]);
-    const asking = up("asking", []);
-    await serving.event("ready");
-    const { chat, api } = await asking.event("listening");
-    await asking.event("ready");
-    /** The asking node once more, at the same address. */
-    const restart = () => up("asking", ["--api", new URL(api).host]).event("ready");
-    return { page: chat ?? api, serving, asking, stop, restart };
+    return { up, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -292,7 +292,65 @@ export const tests = [
         assert.equal(await page.evaluate(() => document.activeElement?.id), "question");
       }),
   },
+  {
+    name: "a reader of German finds no English in any view, nor in any dialog",
+    run: async ({ browser }) =>
+      withPage(browser, async ({ page, node }) => {
+        const german = async (where) => assert.deepEqual(await englishIn(page), [], where);
+        await page.locator(".state[data-state=ready]").waitFor({ state: "attached" });
+        await german("welcome");
+        await page.locator(".picker").click();
+        await page.getByRole("dialog").waitFor();
+        await german("models");
+        await page.keyboard.press("Escape");
+        await page.getByRole("button", { name: /Systemprompt/ }).click();
+        await page.getByLabel("Mehrere fragen und vergleichen").selectOption("3");
+        await page.getByRole("dialog").waitFor();
+        await german("options");
+        await page.keyboard.press("Escape");
+        await german("composer");
+        await page.getByRole("button", { name: /Systemprompt/ }).click();
+        await page.getByRole("button", { name: "Zurück zum Üblichen" }).click();
+        await page.keyboard.press("Escape");
+        await ask(page, "Was ist die Hauptstadt von Frankreich?");
+        await done(page);
+        await last(page).locator(".receipt[data-receipt=checked]").waitFor();
+        await last(page).locator("details.facts summary").click();
+        await german("answer");
+        await last(page).getByRole("button", { name: "Diese Antwort prüfen" }).click();
+        await last(page).locator(".badge[data-audit=audited]").waitFor();
+        await german("checked");
+        await last(page).getByRole("button", { name: "So prüft man das" }).click();
+        await page.getByRole("dialog").waitFor();
+        await german("how to verify");
+        await page.keyboard.press("Escape");
+        for (const view of ["network", "node", "settings"]) {
+          await page.goto(`${node.url}#/${view}`);
+          await page.locator("section.view h1").waitFor();
+          if (view !== "settings") await page.locator("section.view dl").first().waitFor();
+          await german(view);
+        }
+        await page.goto(`${node.url}#/network`);
+        for (const dialog of ["Neues Netz", "Mit Einladung beitreten", "Einladen"]) {
+          await page.getByRole("button", { name: dialog, exact: true }).first().click();
+          await page.getByRole("dialog").waitFor();
+          await german(dialog);
+          await page.keyboard.press("Escape");
+        }
+      }, { ...usualWorld(), answer: () => ({ pieces: ["Paris", "."], everyMs: 1 }) }, { locale: "de-DE" }),
+  },
 ];
+
+/** English that is nobody's name, outside of what is marked as English or is code. */
+async function englishIn(page) {
+  return page.evaluate(() => {
+    const shown = document.body.cloneNode(true);
+    for (const foreign of shown.querySelectorAll("[lang=en], code, pre, script, style, textarea")) foreign.remove();
+    const names = [...document.querySelectorAll("[aria-label], [title], [placeholder]")].flatMap((one) => ["aria-label", "title", "placeholder"].map((name) => one.getAttribute(name) ?? ""));
+    const said = [shown.textContent, ...names].join("\n");
+    return said.match(/.{0,30}\b(the|and|your|this|with|which|nobody|from|reads|not)\b.{0,30}/gi) ?? [];
+  });
+}
 
 async function everyView(browser, world) {
   for (const [colorScheme, viewport] of [

@@ -10,6 +10,7 @@
 import { mkdirSync } from "node:fs";
 import { launch } from "./browser.mjs";
 import { tests as chatTests } from "./chat.mjs";
+import { tests as circleTests } from "./circle.mjs";
 import { startNetwork } from "./network.mjs";
 import { tests as pageTests } from "./page.mjs";
 
@@ -49,6 +50,8 @@ try {
   if (hasNodes && AINONYMOUS_UI_PART !== "page") {
     network = AINONYMOUS_UI_URL ? null : await startNetwork(AINONYMOUS_BIN);
     await runAll(chatTests, { browser, network, url: AINONYMOUS_UI_URL ?? network.page, shot });
+    await network?.stop();
+    if (AINONYMOUS_BIN) await runAll(circleTests, { browser, binary: AINONYMOUS_BIN, shot });
   } else if (!hasNodes) {
     console.log("without AINONYMOUS_BIN and AINONYMOUS_UI_URL: not tried against real nodes");
   }

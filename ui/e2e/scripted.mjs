@@ -51,6 +51,13 @@ export function usualWorld() {
   };
 }
 
+/** A receipt that was checked, or what came of replaying its answer. */
+function receipt(path) {
+  if (path.endsWith("/verify")) return { verdict: "pass", why: "as_honest", mode: "own", tokens: 5 };
+  const checked = { batch: "uhCkkBatchBatchBatchBatchBatchBatchBatchBatchBatchBat1", checked: true, problem: null };
+  return { ...checked, audit: "unaudited", file: `${path}/file`, verify: `${path}/verify` };
+}
+
 function entry(id, change) {
   return { id, local: false, state: "loaded", problem: null, providers: [], context_tokens: 8_192, file_bytes: 0, details: null, unloads_in_s: null, ...change };
 }
@@ -81,7 +88,7 @@ export async function startScripted(world = usualWorld()) {
       return response.end(readFileSync(file(url.pathname)));
     }
     if (request.method === "POST") return post(url.pathname, request, response);
-    if (url.pathname.startsWith("/ainonymous/v1/receipts/")) return json(response, { batch: "uhCkkBatchBatchBatchBatchBatchBatchBatchBatchBatchBat1", checked: true, problem: null });
+    if (url.pathname.startsWith("/ainonymous/v1/receipts/")) return json(response, receipt(url.pathname));
     switch (url.pathname) {
       case "/ainonymous/v1/status":
         return json(response, status());
@@ -117,6 +124,7 @@ export async function startScripted(world = usualWorld()) {
     for await (const part of request) text += part;
     const body = text === "" ? {} : JSON.parse(text);
     if (path === "/v1/chat/completions") return chat(body, request, response);
+    if (path.endsWith("/verify")) return json(response, receipt(path));
     const isOrder = path.startsWith("/ainonymous/");
     if (isOrder && request.headers["x-ainonymous-token"] !== TOKEN) return json(response, { error: { code: "page_token_needed", message: "no", hint: "no" } }, 403);
     world.orders.push([path, body]);

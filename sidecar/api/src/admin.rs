@@ -3,7 +3,7 @@
 use crate::answer::shapes::{finish_reason, SignedReceiptView};
 use crate::router::Api;
 use crate::ApiError;
-use ainonymous_node::{ModelEntry, ReceiptState, Status};
+use ainonymous_node::{AnswerAudit, AuditMade, ModelEntry, ReceiptState, Status};
 use ainonymous_types::{ActionHash, ChunkMore, PostedAnswer, RequestId, ToolCallBegin, ToolCallPiece};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
@@ -31,13 +31,17 @@ pub(crate) async fn models(State(api): State<Api>) -> Json<Models> {
     Json(Models { models: api.backend().models().await })
 }
 
-/// Where a receipt stands, and where it is to be had as a file.
+/// Where a receipt stands, what this node knows of the answer, and where more is to be had.
 #[derive(Serialize)]
 pub(crate) struct ReceiptView {
     #[serde(flatten)]
     state: ReceiptState,
-    /// Path of this API.
+    #[serde(flatten)]
+    audit: AnswerAudit,
+    /// Path of this API to the receipt as a file.
     file: String,
+    /// Path of this API that has the answer checked.
+    verify: String,
 }
 
 /// `GET /ainonymous/v1/receipts/{id}?wait_ms=`.
@@ -50,11 +54,21 @@ pub(crate) async fn receipt(
     let wait = parse_wait(query.as_deref().unwrap_or_default())?;
     match api.backend().receipt(parsed, wait).await {
         Some(state) => {
-            let file = format!("/ainonymous/v1/receipts/{}/file?open=true", parsed.to_hex());
-            Ok(Json(ReceiptView { state, file }))
+            let path = |rest: &str| format!("/ainonymous/v1/receipts/{}/{rest}", parsed.to_hex());
+            let audit = api.backend().audit_state(parsed);
+            Ok(Json(ReceiptView { state, audit, file: path("file?open=true"), verify: path("verify") }))
         }
         None => Err(ApiError::UnknownReceipt { id: parsed.to_hex() }),
     }
+}
+
+/// `POST /ainonymous/v1/receipts/{id}/verify`: answers when the check is done.
+pub(crate) async fn verify(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<AuditMade>, ApiError> {
+    let parsed = parse_id(&segment("id", id)?)?;
+    Ok(Json(api.backend().audit(parsed).await?))
 }
 
 /// `GET /ainonymous/v1/receipts/{id}/file?open=`.

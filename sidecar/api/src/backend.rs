@@ -1,8 +1,9 @@
 //! What the API needs of a node, so that its tests can stand on a scripted one.
 
 use ainonymous_node::{
-    AnswerStream, AskError, AskRequest, EmbedQuestion, Embeddings, Inspect, Inspected, KeepAlive, KnownPeers,
-    ModelEntry, Node, NodeError, Offer, Pull, PullRefused, ReceiptState, Roster, Status, Timeline, UiCredentials,
+    AnswerAudit, AnswerStream, AskError, AskRequest, AuditMade, AuditRefused, EmbedQuestion, Embeddings, Inspect,
+    Inspected, KeepAlive, KnownPeers, ModelEntry, Node, NodeError, Offer, Pull, PullRefused, ReceiptState, Roster,
+    Status, Timeline, UiCredentials,
 };
 use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
 use async_trait::async_trait;
@@ -29,6 +30,10 @@ pub trait Backend: Send + Sync + 'static {
     async fn keep(&self, model: &str, keep: KeepAlive) -> Result<String, AskError>;
     /// Where the receipt of a question stands; waits at most `wait` for it to be checked.
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState>;
+    /// Where the answer to a question stands with this node's audits.
+    fn audit_state(&self, id: RequestId) -> AnswerAudit;
+    /// Computes the answer to a question again and compares.
+    async fn audit(&self, id: RequestId) -> Result<AuditMade, AuditRefused>;
     /// The receipt file about a question, as text; with `open`, its provider is asked for the fingerprint first, and the code says why
     /// it did not show it.
     async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)>;
@@ -92,6 +97,14 @@ impl Backend for Node {
 
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
         Node::receipt(self, id, wait).await
+    }
+
+    fn audit_state(&self, id: RequestId) -> AnswerAudit {
+        Node::audit_state(self, id)
+    }
+
+    async fn audit(&self, id: RequestId) -> Result<AuditMade, AuditRefused> {
+        Node::audit(self, id).await
     }
 
     async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)> {

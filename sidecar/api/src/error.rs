@@ -3,7 +3,7 @@
 use crate::health::{Health, RETRY_AFTER_S};
 use crate::networks::NetworkRefused;
 use crate::router;
-use ainonymous_node::{AskError, ErrorClass, NodeError, PullRefused};
+use ainonymous_node::{AskError, AuditRefused, ErrorClass, NodeError, PullRefused};
 use axum::http::{header, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::Json;
@@ -182,6 +182,9 @@ pub enum ApiError {
     /// A model is not fetched.
     #[error(transparent)]
     Pull(#[from] PullRefused),
+    /// An answer is not checked.
+    #[error(transparent)]
+    Audit(#[from] AuditRefused),
     /// Something about networks is not done.
     #[error(transparent)]
     Network(#[from] NetworkRefused),
@@ -237,6 +240,7 @@ impl ApiError {
             Self::NotReady { .. } => "not_ready",
             Self::Ask(e) => e.code(),
             Self::Pull(e) => e.code(),
+            Self::Audit(e) => e.code(),
             Self::Network(e) => e.code,
             Self::NoNetworks => "networks_unavailable",
             Self::Node(e) => e.code(),
@@ -288,6 +292,7 @@ impl ApiError {
             Self::NotReady { hint, .. } => hint.clone(),
             Self::Ask(e) => e.hint(),
             Self::Pull(e) => e.hint(),
+            Self::Audit(e) => e.hint(),
             Self::Network(e) => e.hint.clone(),
             Self::NoNetworks => "use `ainonymous network` on the node's machine".into(),
             Self::Node(e) => e.hint(),
@@ -327,6 +332,10 @@ impl ApiError {
             Self::Pull(PullRefused::TooMany) => StatusCode::TOO_MANY_REQUESTS,
             Self::Pull(PullRefused::Unknown { .. }) => StatusCode::NOT_FOUND,
             Self::Pull(PullRefused::Running { .. }) => StatusCode::CONFLICT,
+            Self::Audit(AuditRefused::Unknown(_)) => StatusCode::NOT_FOUND,
+            Self::Audit(AuditRefused::ModelNotHere { .. } | AuditRefused::NotReplayable { .. }) => StatusCode::CONFLICT,
+            Self::Audit(AuditRefused::Busy) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Audit(AuditRefused::Engine(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Pull(PullRefused::NoLibrary | PullRefused::Unfit { .. }) => StatusCode::BAD_REQUEST,
             Self::Network(NetworkRefused { is_ours: false, .. }) => StatusCode::BAD_REQUEST,
             Self::AnswerBroke => StatusCode::INTERNAL_SERVER_ERROR,

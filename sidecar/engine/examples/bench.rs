@@ -1,8 +1,10 @@
-//! What the worker boundary and fingerprints cost: `cargo run -p ainonymous-engine --example bench -- MODEL [TOKENS] [SLOTS]`. What the sandbox
+//! What the worker boundary, fingerprints and audits cost: `cargo run -p ainonymous-engine --example bench -- MODEL [TOKENS] [SLOTS]`. What the sandbox
 //! costs: the same with `AINONYMOUS_SANDBOX=off`.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
-use ainonymous_engine::{run_worker, Engine, EngineOptions, Event, Finished, LlamaEngine, Question, WorkerCommand};
+use ainonymous_engine::{
+    run_worker, Engine, EngineOptions, Event, Finished, LlamaEngine, Question, ReplayQuestion, WorkerCommand,
+};
 use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,12 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 /// Rounds in which fingerprints are recorded, and as many in which they are not.
 const FINGERPRINT_ROUNDS: u64 = 15;
+/// Answers that are given and computed again.
+const REPLAY_ROUNDS: u64 = 5;
 
 /// What one answer showed.
 struct Seen {
     first: Duration,
     whole: Duration,
     tokens: u32,
+    ids: Vec<u32>,
     end: Finished,
 }
 
@@ -70,6 +75,7 @@ async fn bench(model: &str, tokens: u32, slots: u32) {
     for streams in [1, slots] {
         fingerprints(&engine, tokens, streams).await;
     }
+    replays(&engine, tokens).await;
     let mib = |bytes: Option<u64>| bytes.map_or(0, |b| b >> 20);
     println!("memory of the worker {} MiB", mib(engine.status().worker_rss_bytes));
     engine.shutdown().await;
@@ -112,6 +118,25 @@ async fn fingerprints(engine: &LlamaEngine, tokens: u32, streams: u32) {
     );
 }
 
+/// What computing an answer again costs beside giving it, by processor time: an audit ÷ an answer. One stream; an engine that serves many
+/// at once gives answers cheaper, so the ratio is larger there by as much as batching gains.
+async fn replays(engine: &LlamaEngine, tokens: u32) {
+    let Some(pid) = engine.status().worker_pid else { return };
+    let mut ratios = vec![];
+    for round in 0..REPLAY_ROUNDS {
+        let question = Question { fingerprint: true, ..asked(tokens, 1_000 + round, "Tell me a story.") };
+        let before = processor_time(pid);
+        let given = one(engine, question.clone()).await;
+        let between = processor_time(pid);
+        engine.replay(ReplayQuestion { question, answer: given.ids, kv_type: None }).await.unwrap();
+        let (Some(before), Some(between), Some(after)) = (before, between, processor_time(pid)) else { return };
+        ratios.push((after - between).as_secs_f64() / (between - before).as_secs_f64());
+    }
+    ratios.sort_unstable_by(f64::total_cmp);
+    let (least, middle, most) = (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
+    println!("computing answers of {tokens} tokens again, ÷ giving them: median {middle:.3} ({least:.3} to {most:.3})");
+}
+
 /// Processor time of all threads of a process, where the system tells.
 fn processor_time(pid: u32) -> Option<Duration> {
     let mut nanoseconds = 0u64;
@@ -133,16 +158,16 @@ fn asked(tokens: u32, seed: u64, content: &str) -> Question {
 async fn one(engine: &LlamaEngine, question: Question) -> Seen {
     let began = Instant::now();
     let mut generation = engine.generate(question).unwrap();
-    let (mut first, mut count) = (None, 0);
+    let (mut first, mut ids) = (None, vec![]);
     loop {
         match generation.events.recv().await.unwrap() {
-            Event::Token { .. } => {
-                count += 1;
+            Event::Token { id, .. } => {
+                ids.push(id);
                 first.get_or_insert(began.elapsed());
             }
             Event::Finished(end) => {
                 let whole = began.elapsed();
-                return Seen { first: first.unwrap_or(whole), whole, tokens: count, end };
+                return Seen { first: first.unwrap_or(whole), whole, tokens: ids.len() as u32, ids, end };
             }
             Event::Failed(error) => panic!("{error}"),
             Event::Queued { .. } | Event::Started { .. } => {}

@@ -50,7 +50,7 @@ mod timeline;
 pub use ainonymous_protocol::choosing::{Demands, Estimate, Kinship, Price, Reason, Region};
 pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
-pub use auditing::AuditHabits;
+pub use auditing::{AuditHabits, AuditRefused};
 pub use critical::{Agreed, Voice};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;
@@ -60,8 +60,8 @@ pub use peers::{Heard, Peer, PeerModel, Peers as KnownPeers};
 pub use pulls::{Offer, Pull, PullRefused, PullState};
 pub use roster::{Roster, RosterEntry, Standing};
 pub use status::{
-    AuditMade, AuditStatus, ChoiceMade, Counters, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState,
-    Phase, ProviderAudits, QuicStatus, RouterStatus, Status,
+    AnswerAudit, AuditMade, AuditState, AuditStatus, AuditWhy, ChoiceMade, Counters, LocalModel, LocalModelState,
+    ModelDetails, ModelEntry, ModelState, Phase, ProviderAudits, QuicStatus, RouterStatus, Status,
 };
 pub use timeline::{Sample, Timeline};
 

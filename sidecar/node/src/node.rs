@@ -17,9 +17,9 @@ use crate::serving::Serving;
 use crate::slot::Slot;
 use crate::store::Store;
 use crate::{
-    announce, library, local, opening, plane, posted, publishing, pulls, routing, timeline, AnswerStream, AskError,
-    AskRequest, Counters, Habits, Hiding, KeepAlive, ModelEntry, NodeError, NodeOptions, OpenError, Opened, Phase,
-    ReceiptState, Status,
+    announce, library, local, opening, plane, posted, publishing, pulls, routing, timeline, AnswerAudit, AnswerStream,
+    AskError, AskRequest, AuditMade, AuditRefused, Counters, Habits, Hiding, KeepAlive, ModelEntry, NodeError,
+    NodeOptions, OpenError, Opened, Phase, ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
@@ -299,6 +299,16 @@ impl Node {
     /// file is without, and the error says why.
     pub async fn receipt_file(&self, id: RequestId, open: bool) -> Result<(ReceiptFile, Option<OpenError>), OpenError> {
         opening::file(self, id, open).await
+    }
+
+    /// Where the answer to a question of this node stands with its audits.
+    pub fn audit_state(&self, id: RequestId) -> AnswerAudit {
+        auditing::state(self, id)
+    }
+
+    /// Computes the answer to a question of this node again and compares it with what its provider thought likely.
+    pub async fn audit(&self, id: RequestId) -> Result<AuditMade, AuditRefused> {
+        auditing::verify(self, id).await
     }
 
     /// What this node has asked a peer and was answered: all of it, its secrets too. None if that is not kept, or not any more.

@@ -88,14 +88,63 @@ pub struct AuditMade {
     pub mode: &'static str,
     /// What follows.
     pub verdict: Verdict,
-    /// In a few words.
-    pub why: &'static str,
+    /// What it follows from.
+    pub why: AuditWhy,
     /// Tokens of the answer.
     pub tokens: u32,
     /// How far the provider's fingerprint is from the own one, if they could be compared.
     pub statistics: Option<Statistics>,
     /// The published report, as `uhCkk…`.
     pub report: Option<String>,
+}
+
+/// What the verdict of an audit follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditWhy {
+    /// The provider did not open its fingerprint, or recorded none: that is no evidence of anything.
+    NotOpened,
+    /// What it opened is not what it signed.
+    OpenedOtherwise,
+    /// The answer could not be computed again.
+    NotReplayed,
+    /// The model would not have ended there.
+    CutOff,
+    /// Its fingerprint is of another answer.
+    OtherAnswer,
+    /// As honest answers are.
+    AsHonest,
+    /// Not as honest answers are.
+    NotAsHonest,
+    /// This pair of machines, or so short an answer, is not calibrated.
+    Uncalibrated,
+}
+
+/// Where an answer stands with this node's audits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditState {
+    /// Nobody here has computed it again since the start of this node.
+    Unaudited,
+    /// It is being computed.
+    Running,
+    /// The same came out.
+    Audited,
+    /// Something else came out.
+    Disputed,
+    /// It was computed, and nothing follows.
+    Inconclusive,
+}
+
+/// The same, and what it follows from if something does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AnswerAudit {
+    /// Where it stands.
+    #[serde(rename = "audit")]
+    pub state: AuditState,
+    /// What that follows from.
+    #[serde(rename = "audit_why", skip_serializing_if = "Option::is_none")]
+    pub why: Option<AuditWhy>,
 }
 
 /// Why somebody was asked.

@@ -67,6 +67,28 @@ async fn audited(client: &Client, provider: &str, answers: u64) -> (u64, u64, u6
     }
 }
 
+/// What a check of an answer of this provider says, and its state afterwards. Not every answer
+/// is long enough to decide.
+async fn settled(client: &Client, provider: &str) -> (String, String) {
+    let mut found = (String::new(), String::new());
+    for n in 0..ANSWERS {
+        let answer = client.stream(question(n, Some(provider))).await.expect("an answer");
+        let path = text(&answer.last["ainonymous"]["receipt_path"]);
+        let (status, made) = client.post(&format!("{path}/verify"), json!({})).await;
+        assert_eq!(status, 200, "{made}");
+        let (_, state) = client.get(&path).await;
+        found = (text(&state["audit"]), text(&made["verdict"]));
+        if found.1 != "inconclusive" {
+            break;
+        }
+    }
+    found
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// A provider that serves q4_0 and says that it is q8_0, by the hash of another file.
 fn cheat(url: &str) -> NodeSpec {
     let cheaper = root().join("tests/models/tiny-gemma-q4_0.gguf");
@@ -102,6 +124,12 @@ async fn an_honest_provider_passes_and_one_that_serves_something_cheaper_is_foun
     let (passed, failed, inconclusive) = audited(&here, &bad, ANSWERS as u64 / 2).await;
     println!("q4_0 for q8_0: {passed} passed, {failed} failed, {inconclusive} inconclusive");
     assert!(failed >= ANSWERS as u64 / 4, "{failed}");
+
+    // A person can have any answer checked, whatever the dice said; its state then says so.
+    for (provider, state, verdict) in [(&good, "audited", "pass"), (&bad, "disputed", "fail")] {
+        let found = settled(&here, provider).await;
+        assert_eq!((found.0.as_str(), found.1.as_str()), (state, verdict), "{provider}");
+    }
 
     // From now on the honest one is asked, and it is said why.
     for n in 0..6 {

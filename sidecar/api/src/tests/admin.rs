@@ -1,7 +1,7 @@
 //! Models, status, receipts, posted answers.
 
-use super::get;
 use super::scripted::{provider, request_action, Scripted, ID_HEX};
+use super::{get, post_to};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -42,10 +42,12 @@ async fn status_and_models_of_our_own() {
 async fn receipts() {
     let state = get(&node(), &format!("/ainonymous/v1/receipts/{ID_HEX}")).await.json();
     let file = format!("/ainonymous/v1/receipts/{ID_HEX}/file?open=true");
-    assert_eq!(
-        state,
-        json!({ "id": ID_HEX, "batch": request_action().to_string(), "checked": false, "problem": null, "file": file })
-    );
+    let verify = format!("/ainonymous/v1/receipts/{ID_HEX}/verify");
+    let about = json!({ "audit": "disputed", "audit_why": "cut_off", "file": file, "verify": verify });
+    let mut expected =
+        json!({ "id": ID_HEX, "batch": request_action().to_string(), "checked": false, "problem": null });
+    expected.as_object_mut().unwrap().extend(about.as_object().unwrap().clone());
+    assert_eq!(state, expected);
     let waited = get(&node(), &format!("/ainonymous/v1/receipts/chatcmpl-{ID_HEX}?wait_ms=1000")).await;
     assert_eq!(waited.json()["checked"], true);
     let unknown = get(&node(), &format!("/ainonymous/v1/receipts/{}", "cd".repeat(16))).await;
@@ -61,6 +63,19 @@ async fn receipts() {
         assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (400, "invalid_value"), "{path}");
         assert_eq!(answer.json()["error"]["param"], param);
     }
+}
+
+#[tokio::test]
+async fn answers_are_checked_when_somebody_wants_it() {
+    let made = post_to(&node(), &format!("/ainonymous/v1/receipts/{ID_HEX}/verify"), "").await;
+    assert_eq!(
+        (made.status.as_u16(), made.json()["verdict"].as_str(), made.json()["why"].as_str()),
+        (200, Some("fail"), Some("cut_off"))
+    );
+    let elsewhere = post_to(&node(), &format!("/ainonymous/v1/receipts/{}/verify", "cd".repeat(16)), "").await;
+    assert_eq!((elsewhere.status.as_u16(), elsewhere.error_code().as_str()), (409, "model_not_here"));
+    let bad = post_to(&node(), "/ainonymous/v1/receipts/xyz/verify", "").await;
+    assert_eq!((bad.status.as_u16(), bad.error_code().as_str()), (400, "invalid_value"));
 }
 
 #[tokio::test]

@@ -6,15 +6,15 @@ use crate::{
 };
 use ainonymous_node::request::Chat;
 use ainonymous_node::{
-    AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, AuditStatus, Counters, EmbedQuestion,
-    Embeddings, Heard, Inspect, Inspected, KeepAlive, KnownPeers, LocalModel, LocalModelState, ModelDetails,
-    ModelEntry, ModelState, More, NetworkState, NodeError, Offer, Peer, PeerModel, Phase, Prompt, Pull, PullRefused,
-    PullState, ReceiptState, Roster, RosterEntry, Route, Sample, Standing, Status, Timeline, TokenLogprob,
-    TokenLogprobs, ToolCallPart, UiCredentials, UiKeyPair,
+    AnswerAudit, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, AuditMade, AuditRefused,
+    AuditState, AuditStatus, AuditWhy, Counters, EmbedQuestion, Embeddings, Heard, Inspect, Inspected, KeepAlive,
+    KnownPeers, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, More, NetworkState, NodeError,
+    Offer, Peer, PeerModel, Phase, Prompt, Pull, PullRefused, PullState, ReceiptState, Roster, RosterEntry, Route,
+    Sample, Standing, Status, Timeline, TokenLogprob, TokenLogprobs, ToolCallPart, UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
     ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, NetworkKind,
-    PostedAnswer, Receipt, RequestId, SignedReceipt, SpecRef,
+    PostedAnswer, Receipt, RequestId, SignedReceipt, SpecRef, Verdict,
 };
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
@@ -382,6 +382,26 @@ impl Backend for Scripted {
     async fn receipt(&self, id: RequestId, wait: Duration) -> Option<ReceiptState> {
         let checked = wait >= Duration::from_secs(1);
         (id == ID).then(|| ReceiptState { id, batch: Some(request_action()), checked, problem: None })
+    }
+
+    fn audit_state(&self, _: RequestId) -> AnswerAudit {
+        AnswerAudit { state: AuditState::Disputed, why: Some(AuditWhy::CutOff) }
+    }
+
+    async fn audit(&self, id: RequestId) -> Result<AuditMade, AuditRefused> {
+        if id != ID {
+            return Err(AuditRefused::ModelNotHere { model: "tiny:q8_0".into() });
+        }
+        Ok(AuditMade {
+            provider: provider().to_string(),
+            model: "tiny:q8_0".into(),
+            mode: "own",
+            verdict: Verdict::Fail,
+            why: AuditWhy::CutOff,
+            tokens: 3,
+            statistics: None,
+            report: None,
+        })
     }
 
     async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)> {

@@ -133,7 +133,7 @@ async fn ask(node: &Node, candidate: &Candidate) -> Result<RequestId, Nothing> {
 }
 
 async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: RequestId) -> Result<(), Nothing> {
-    let case = Case::of(node, id).ok_or(Nothing::ToAudit("an answer that cannot be computed again"))?;
+    let case = Case::of(node, id).map_err(|_| Nothing::ToAudit("an answer that cannot be computed again"))?;
     let Answered { said, receipt: signed, .. } = &case.answered;
     let statement = &signed.receipt;
     let shows = (1..=limits::EVIDENCE_TOKENS_MAX).contains(&said.tokens.len())
@@ -145,7 +145,7 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
         return Err(Nothing::ToAudit("an answer that cannot be shown"));
     }
     let computed = own::compute(node, &case, &Bytes32(rand::random())).await;
-    let computed = computed.ok_or(Nothing::ToAudit("the answer cannot be computed again now"))?;
+    let computed = computed.map_err(|_| Nothing::ToAudit("the answer cannot be computed again now"))?;
     let proof = published(node, id).await.ok_or(Nothing::ToAudit("the receipt has not been published"))?;
 
     // Everything is promised before anything is shown.

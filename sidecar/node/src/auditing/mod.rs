@@ -12,7 +12,8 @@ mod tables;
 mod words;
 
 pub(crate) use canary::run as play;
-pub(crate) use own::on_answered;
+pub use own::AuditRefused;
+pub(crate) use own::{on_answered, state, verify};
 pub(crate) use reading::run as read;
 
 use crate::node::{lock, Node};
@@ -21,7 +22,7 @@ use crate::store::Store;
 use crate::{AuditMade, AuditStatus, Audits, NodeError, ProviderAudits};
 use ainonymous_protocol::reputation::{Found, Reputation, Reputations};
 use ainonymous_types::{AgentPubKey, Bytes32, ChatInput, Verdict};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,8 +34,8 @@ use words::Shapes;
 const WAITING_MAX: usize = 32;
 /// Audits shown to people.
 const MADE_MAX: usize = 32;
-/// Own verdicts that those of others are compared with.
-const VERDICTS_MAX: usize = 4_096;
+/// What own audits have found that is remembered by answer.
+const FOUND_MAX: usize = 4_096;
 
 /// How a node audits.
 #[derive(Clone, Debug, Default)]
@@ -56,8 +57,10 @@ pub(crate) struct Auditing {
     tables: Tables,
     reputations: Mutex<Reputations>,
     made: Mutex<VecDeque<AuditMade>>,
-    /// Own verdicts by the leaves of receipts.
-    verdicts: Mutex<HashMap<Bytes32, Verdict>>,
+    /// What own audits have found, by the leaves of receipts: for people, and to compare what others report.
+    found: Mutex<HashMap<Bytes32, AuditMade>>,
+    /// Answers that are being computed again, by the same.
+    running: Mutex<HashSet<Bytes32>>,
     shapes: Mutex<Shapes>,
     waiting: Arc<Semaphore>,
     /// Replays share the engine with questions: one at a time.
@@ -73,7 +76,8 @@ impl Auditing {
             tables,
             reputations: Mutex::new(Reputations::from(store.reputations().unwrap_or_default())),
             made: Mutex::default(),
-            verdicts: Mutex::default(),
+            found: Mutex::default(),
+            running: Mutex::default(),
             shapes: Mutex::default(),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             turn: tokio::sync::Mutex::default(),
@@ -111,22 +115,41 @@ impl Auditing {
         Audits { rate_ppm: self.reputation(node, provider).rate_ppm().max(told.rate_ppm), ..told }
     }
 
-    /// An own audit has ended.
+    /// What an own audit has found of an answer.
+    fn found(&self, leaf: &Bytes32) -> Option<AuditMade> {
+        lock(&self.found).get(leaf).cloned()
+    }
+
+    fn is_running(&self, leaf: &Bytes32) -> bool {
+        lock(&self.running).contains(leaf)
+    }
+
+    /// An answer is being computed again until what this returns is dropped.
+    fn begin(&self, leaf: &Bytes32) -> Running<'_> {
+        lock(&self.running).insert(*leaf);
+        Running { auditing: self, leaf: *leaf }
+    }
+
+    /// An own audit has ended. The same answer counts once, however often somebody looks.
     fn record(&self, node: &Node, provider: &AgentPubKey, leaf: Bytes32, made: AuditMade) {
-        let found = match made.verdict {
+        let mut found = lock(&self.found);
+        let before = found.get(&leaf).map(|before| before.verdict);
+        if found.len() >= FOUND_MAX {
+            found.clear();
+        }
+        found.insert(leaf, made.clone());
+        drop(found);
+        if before == Some(made.verdict) {
+            return;
+        }
+        let counted = match made.verdict {
             Verdict::Pass => Found::Passed,
             Verdict::Fail => Found::Failed,
             Verdict::Inconclusive => Found::Inconclusive,
         };
-        lock(&self.reputations).on_own_audit(provider, found, micros_now());
-        let mut verdicts = lock(&self.verdicts);
-        if verdicts.len() >= VERDICTS_MAX {
-            verdicts.clear();
-        }
-        verdicts.insert(leaf, made.verdict);
-        drop(verdicts);
+        lock(&self.reputations).on_own_audit(provider, counted, micros_now());
         if made.verdict == Verdict::Fail {
-            tracing::warn!(%provider, model = made.model, why = made.why, "an answer of a provider is not what it promised");
+            tracing::warn!(%provider, model = made.model, why = ?made.why, "an answer of a provider is not what it promised");
         }
         let mut all = lock(&self.made);
         all.push_back(made);
@@ -166,6 +189,18 @@ impl Auditing {
             providers: providers.iter().map(of).collect(),
             last: lock(&self.made).iter().cloned().collect(),
         }
+    }
+}
+
+/// An answer that is being computed again.
+struct Running<'a> {
+    auditing: &'a Auditing,
+    leaf: Bytes32,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        lock(&self.auditing.running).remove(&self.leaf);
     }
 }
 

@@ -1,14 +1,15 @@
-//! Self-audit: an answer to an own question is computed again here, and compared with what its provider thought likely. Nobody else
-//! sees question or answer, and nothing is published.
+//! Self-audit: an answer to an own question is computed again here, and compared with what its provider thought likely: because its
+//! dice say so, or because a person wants it. Nobody else sees question or answer, and nothing is published.
 
 use super::replay::{self, Computed};
 use super::tables::Table;
+use super::WAITING_MAX;
 use crate::engines::{model_id, Loaded};
 use crate::evidence::{Answered, Asked};
 use crate::node::Node;
 use crate::opening::{self, OpenError};
-use crate::AuditMade;
-use ainonymous_engine::LLAMA_BUILD;
+use crate::{AnswerAudit, AuditMade, AuditState, AuditWhy};
+use ainonymous_engine::{EngineError, LLAMA_BUILD};
 use ainonymous_types::{
     ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, ModelSpec, OpenedLeaf, Outcome, RequestId, SpecRef,
     Verdict,
@@ -33,8 +34,7 @@ pub(crate) enum Opening {
 pub(crate) struct Judged {
     pub(crate) outcome: Outcome,
     pub(crate) verdict: Verdict,
-    /// In a few words.
-    pub(crate) why: &'static str,
+    pub(crate) why: AuditWhy,
 }
 
 /// An answer to audit, and what computes it again.
@@ -46,16 +46,74 @@ pub(crate) struct Case {
     pub(crate) loaded: Loaded,
 }
 
+/// Why an answer is not computed again.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditRefused {
+    /// This node has asked no such question, has no answer yet, or does not have it any more.
+    #[error("this node has no answer to question {0}")]
+    Unknown(RequestId),
+    /// The model that was asked is not loaded here.
+    #[error("{model} is not loaded here: nothing on this machine computes the same")]
+    ModelNotHere {
+        /// `name:quantisation`, or that it is unknown.
+        model: String,
+    },
+    /// It is of a kind that is not computed again.
+    #[error("this answer cannot be checked: {what}")]
+    NotReplayable {
+        /// Which kind.
+        what: &'static str,
+    },
+    /// Many answers wait to be computed again.
+    #[error("{WAITING_MAX} answers wait to be checked")]
+    Busy,
+    /// The engine fails at it.
+    #[error("the answer could not be computed again")]
+    Engine(#[from] EngineError),
+}
+
+impl AuditRefused {
+    /// Stable name of the error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "unknown_answer",
+            Self::ModelNotHere { .. } => "model_not_here",
+            Self::NotReplayable { .. } => "not_replayable",
+            Self::Busy => "too_many_audits",
+            Self::Engine(e) => e.code(),
+        }
+    }
+
+    /// What can be done.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unknown(_) => "answers of peers are kept for a week, within a bound".into(),
+            Self::ModelNotHere { .. } => {
+                "load the same file here, or save the receipt and check it where the model is: `ainonymous verify FILE`"
+                    .into()
+            }
+            Self::NotReplayable { .. } => "signature and commitments are checked all the same".into(),
+            Self::Busy => "try again in a moment".into(),
+            Self::Engine(_) => "try again; the log of the node says more".into(),
+        }
+    }
+}
+
 impl Case {
-    /// None if there is no such answer, or nothing of this node computes the same.
-    pub(crate) fn of(node: &Node, id: RequestId) -> Option<Self> {
-        let asked = node.inner.store.asked(id).ok().flatten()?;
-        let answered = asked.answer.clone()?;
-        let spec = asked.model.clone().or_else(|| node.inner.directory.model(&asked.spec.entry))?;
-        let loaded = replay::own_model(node, &spec)?;
-        let begun = !answered.begun_by.is_empty();
-        let can = !begun && !answered.said.tokens.is_empty() && replay::obstacle(&asked.input).is_none();
-        can.then_some(Self { asked, answered, spec, loaded })
+    /// An answer to this node's question, and the model that computes the same.
+    pub(crate) fn of(node: &Node, id: RequestId) -> Result<Self, AuditRefused> {
+        let asked = node.inner.store.asked(id).ok().flatten().ok_or(AuditRefused::Unknown(id))?;
+        let answered = asked.answer.clone().ok_or(AuditRefused::Unknown(id))?;
+        let begun = (!answered.begun_by.is_empty()).then_some("somebody else has begun it");
+        let empty = answered.said.tokens.is_empty().then_some("it has no tokens");
+        if let Some(what) = begun.or(empty).or_else(|| replay::obstacle(&asked.input)) {
+            return Err(AuditRefused::NotReplayable { what });
+        }
+        let spec = asked.model.clone().or_else(|| node.inner.directory.model(&asked.spec.entry));
+        let spec = spec.ok_or_else(|| AuditRefused::ModelNotHere { model: "the model that was asked".into() })?;
+        let loaded = replay::own_model(node, &spec);
+        let loaded = loaded.ok_or_else(|| AuditRefused::ModelNotHere { model: model_id(&spec) })?;
+        Ok(Self { asked, answered, spec, loaded })
     }
 
     /// Who answered.
@@ -87,36 +145,65 @@ pub(crate) fn on_answered(node: &Node, id: RequestId) {
     let node2 = node.clone();
     node.spawn(async move {
         let _waits = waits;
-        let Some(case) = Case::of(&node2, id) else { return };
+        let Ok(case) = Case::of(&node2, id) else { return };
         let statement = &case.answered.receipt.receipt;
         let beacon = draw::beacon(statement, &case.asked.secrets.audit);
         if draw::is_audited(&beacon, &statement.audit) {
-            run(&node2, &case).await;
+            if let Err(e) = run(&node2, &case).await {
+                tracing::debug!(code = e.code(), "an answer could not be computed again");
+            }
         }
     });
 }
 
-async fn run(node: &Node, case: &Case) {
-    let Some(computed) = compute(node, case, &Bytes32(rand::random())).await else { return };
+/// A person wants to know, whatever the dice said. What has been decided already is not computed again.
+pub(crate) async fn verify(node: &Node, id: RequestId) -> Result<AuditMade, AuditRefused> {
+    let auditing = &node.inner.auditing;
+    let _waits = Arc::clone(&auditing.waiting).try_acquire_owned().map_err(|_| AuditRefused::Busy)?;
+    let case = Case::of(node, id)?;
+    match auditing.found(&case.leaf()).filter(|made| made.verdict != Verdict::Inconclusive) {
+        Some(made) => Ok(made),
+        None => Ok(run(node, &case).await?),
+    }
+}
+
+/// Where an answer to a question of this node stands.
+pub(crate) fn state(node: &Node, id: RequestId) -> AnswerAudit {
+    let auditing = &node.inner.auditing;
+    let leaf = node.asked(id).and_then(|asked| asked.answer).map(|answered| receipt::leaf(&answered.receipt));
+    match leaf.as_ref().map(|leaf| (auditing.is_running(leaf), auditing.found(leaf))) {
+        Some((true, _)) => AnswerAudit { state: AuditState::Running, why: None },
+        Some((false, Some(made))) => {
+            let state = match made.verdict {
+                Verdict::Pass => AuditState::Audited,
+                Verdict::Fail => AuditState::Disputed,
+                Verdict::Inconclusive => AuditState::Inconclusive,
+            };
+            AnswerAudit { state, why: Some(made.why) }
+        }
+        Some((false, None)) | None => AnswerAudit { state: AuditState::Unaudited, why: None },
+    }
+}
+
+async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineError> {
+    let leaf = case.leaf();
+    let running = node.inner.auditing.begin(&leaf);
+    let computed = compute(node, case, &Bytes32(rand::random())).await?;
     let opening = open(node, case).await;
     let table = table(node, case).await;
     let judged = judge(case.root(), &computed, &opening, table.as_ref());
     let made = made(case, &judged, "own", None);
-    node.inner.auditing.record(node, case.provider(), case.leaf(), made);
+    node.inner.auditing.record(node, case.provider(), leaf, made.clone());
+    drop(running);
+    Ok(made)
 }
 
 /// The replay, when it is its turn.
-pub(super) async fn compute(node: &Node, case: &Case, salt: &Bytes32) -> Option<Computed> {
+pub(super) async fn compute(node: &Node, case: &Case, salt: &Bytes32) -> Result<Computed, EngineError> {
     let _turn = node.inner.auditing.turn.lock().await;
     let finish = case.answered.receipt.receipt.finish;
     let Case { asked, answered, spec, loaded } = case;
-    match replay::replay(loaded, &asked.input, &answered.said.tokens, finish, spec.kv_type, salt).await {
-        Ok(computed) => Some(computed),
-        Err(e) => {
-            tracing::debug!(code = e.code(), "an answer could not be computed again");
-            None
-        }
-    }
+    replay::replay(loaded, &asked.input, &answered.said.tokens, finish, spec.kv_type, salt).await
 }
 
 /// What the provider opens, now that the replay is done.
@@ -150,29 +237,29 @@ pub(super) fn judge(root: &Bytes32, computed: &Computed, opening: &Opening, tabl
     let opened = match opening {
         Opening::Opened(leaves) if !unrecorded => leaves,
         Opening::DoesNotFit => {
-            return judged(Outcome::NotOpened, Verdict::Fail, "what it opened is not what it signed");
+            return judged(Outcome::NotOpened, Verdict::Fail, AuditWhy::OpenedOtherwise);
         }
         Opening::Opened(_) | Opening::Silent => {
-            return judged(Outcome::NotOpened, Verdict::Inconclusive, "the provider did not open its fingerprint");
+            return judged(Outcome::NotOpened, Verdict::Inconclusive, AuditWhy::NotOpened);
         }
     };
     let Ok(outcome) = statistics::outcome(opened, &computed.leaves) else {
-        return judged(Outcome::NotOpened, Verdict::Inconclusive, "the answer could not be computed again");
+        return judged(Outcome::NotOpened, Verdict::Inconclusive, AuditWhy::NotReplayed);
     };
     if computed.cut {
         // On another kind of machine an honest answer may end a token earlier: what is not calibrated is never a fail.
         let verdict = table.map_or(Verdict::Inconclusive, |_| Verdict::Fail);
-        return judged(outcome, verdict, "the model would not have ended there");
+        return judged(outcome, verdict, AuditWhy::CutOff);
     }
     let somewhere = || vec![0; 36];
     let spec = SpecRef { entry: EntryHash::from_raw_36(somewhere()), action: ActionHash::from_raw_36(somewhere()) };
     let entry: Option<Calibration> = table.map(|table| table.entry(spec));
     let (verdict, _) = calibration::judge(entry.as_ref(), &outcome);
     let why = match (&outcome, verdict) {
-        (Outcome::Mismatch, _) => "its fingerprint is of another answer",
-        (_, Verdict::Pass) => "as honest answers are",
-        (_, Verdict::Fail) => "not as honest answers are",
-        (_, Verdict::Inconclusive) => "this pair of machines, or so short an answer, is not calibrated",
+        (Outcome::Mismatch, _) => AuditWhy::OtherAnswer,
+        (_, Verdict::Pass) => AuditWhy::AsHonest,
+        (_, Verdict::Fail) => AuditWhy::NotAsHonest,
+        (_, Verdict::Inconclusive) => AuditWhy::Uncalibrated,
     };
     judged(outcome, verdict, why)
 }

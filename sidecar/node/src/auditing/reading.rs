@@ -55,7 +55,7 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
         };
         let is_new = lock(&auditing.reputations).on_report(provider, &found.author, counts, found.linked_at, now_us);
         // Of an answer that was audited here too it is known who was right.
-        let own = lock(&auditing.verdicts).get(&receipt::leaf(&found.entry.commit.receipt)).copied();
+        let own = auditing.found(&receipt::leaf(&found.entry.commit.receipt)).map(|made| made.verdict);
         let decided = |verdict| verdict != Verdict::Inconclusive;
         if let Some(own) = own.filter(|own| is_new && decided(*own) && decided(verdict)) {
             lock(&auditing.reputations).on_checked(&found.author, own == verdict, now_us);

@@ -1,5 +1,5 @@
 // What is shown of one answer, folded from the events of its question. Pure.
-import type { AnswerEvent, Asked, AuditState, Failure, Provider, ReceiptState, Statement } from "./backend";
+import type { Agreement, AnswerEvent, Asked, AuditReason, AuditState, Failure, Provider, ReceiptState, Statement } from "./backend";
 
 export type Phase = "asking" | "queued" | "reading" | "writing" | "done" | "stopped" | "failed";
 
@@ -21,6 +21,11 @@ export interface Answer {
   readonly receipt: ReceiptState | null;
   /** Absent in what older pages kept. */
   readonly audit?: AuditState;
+  readonly auditWhy?: AuditReason | null;
+  /** Where the backend replays it, if it does. */
+  readonly verifyPath?: string | null;
+  /** How several answers compare, if several were asked. */
+  readonly agreement?: Agreement | null;
   /** Where the backend has the receipt as a file, if it does. */
   readonly receiptFile?: string | null;
   readonly failure: Failure | null;
@@ -84,10 +89,15 @@ export function advance(answer: Answer, event: AnswerEvent, elapsedMs: number): 
       return { ...answer, phase: "asking", asked: null, passedOn: [...answer.passedOn, event.from.key] };
     case "answered": {
       const asked = event.asked ?? answer.asked;
-      return { ...answer, phase: "done", statement: event.statement, asked, receipt: { at: "signed" } };
+      return { ...answer, phase: "done", statement: event.statement, asked, agreement: event.agreement ?? null, receipt: { at: "signed" } };
     }
     case "receipt":
-      return { ...answer, receipt: event.receipt, audit: event.audit ?? "unaudited", receiptFile: event.file ?? null };
+      return {
+        ...{ ...answer, receipt: event.receipt, audit: event.audit ?? "unaudited", auditWhy: event.why ?? null },
+        ...{ receiptFile: event.file ?? null, verifyPath: event.verify ?? null },
+      };
+    case "audit":
+      return { ...answer, audit: event.audit, auditWhy: event.why ?? null };
     case "failed":
       return { ...answer, phase: "failed", failure: event.failure };
   }

@@ -126,8 +126,46 @@ export type ReceiptState =
   | { readonly at: "unreachable"; readonly action: string }
   | { readonly at: "false"; readonly action: string };
 
-/** Whether anybody has replayed the answer, as the backend says; unaudited until it says something else. */
-export type AuditState = "unaudited" | "audited" | "disputed";
+/** Whether the answer was replayed, as the backend says; unaudited until it says something else. */
+export type AuditState = "unaudited" | "running" | "audited" | "disputed" | "inconclusive";
+
+/** What that follows from. */
+export type AuditReason =
+  | "not_opened"
+  | "opened_otherwise"
+  | "not_replayed"
+  | "cut_off"
+  | "other_answer"
+  | "as_honest"
+  | "not_as_honest"
+  | "uncalibrated";
+
+/** What came of replaying an answer. */
+export interface Audit {
+  readonly audit: AuditState;
+  readonly why?: AuditReason;
+}
+
+/** What one of several providers said that were asked the same. */
+export interface Voice {
+  readonly provider: string;
+  /** Its answer is the one that is shown. */
+  readonly isChosen: boolean;
+  readonly tokens: number;
+  /** The token near which it left the majority; null if it never did. */
+  readonly dissentsFrom: number | null;
+  /** The code of why it has not answered; null if it has. */
+  readonly failed: string | null;
+}
+
+/** How their answers compare. */
+export interface Agreement {
+  /** More than half of those who answered said the same to the end. */
+  readonly hasMajority: boolean;
+  /** Tokens at the beginning that more than half have in common. */
+  readonly agreedTokens: number;
+  readonly voices: readonly Voice[];
+}
 
 /** Why a provider was chosen, as facts. Times in milliseconds. */
 export interface Reason {
@@ -159,14 +197,15 @@ export interface Asked {
   readonly spec: string;
 }
 
-/** What happens to a question, in order. `answered` may be followed by `receipt`; `failed` is the last. */
+/** What happens to a question, in order. `answered` may be followed by `receipt`, that by `audit`; `failed` is the last. */
 export type AnswerEvent =
   | ({ readonly type: "asked" } & Asked)
   | { readonly type: "queued"; readonly before: number }
   | { readonly type: "text"; readonly text: string; readonly tokens: number; readonly reasoning?: string }
   | { readonly type: "passed_on"; readonly from: Provider; readonly failure: Failure }
-  | { readonly type: "answered"; readonly statement: Statement; readonly asked?: Asked }
-  | { readonly type: "receipt"; readonly receipt: ReceiptState; readonly audit?: AuditState; readonly file?: string }
+  | { readonly type: "answered"; readonly statement: Statement; readonly asked?: Asked; readonly agreement?: Agreement }
+  | ({ readonly type: "receipt"; readonly receipt: ReceiptState; readonly file?: string; readonly verify?: string } & Partial<Audit>)
+  | ({ readonly type: "audit" } & Audit)
   | { readonly type: "failed"; readonly failure: Failure };
 
 export interface AskOptions {
@@ -184,6 +223,8 @@ export interface AskOptions {
   readonly only: Only | null;
   /** Only through routers: the provider learns neither this machine's address nor its agent. */
   readonly hides: boolean;
+  /** So many providers answer with the same dice, and their answers are compared; 1 is the usual. */
+  readonly answers: number;
   /** Aborting stops the answer and tells the provider. */
   readonly stop: AbortSignal;
 }
@@ -195,10 +236,12 @@ export type Readers =
   /** This one; `others` more could take over if it does not answer. */
   | { readonly by: "one"; readonly provider: Provider; readonly others: number }
   /** One of so many, chosen when the question is sent. */
-  | { readonly by: "one_of"; readonly count: number; readonly strangers: number };
+  | { readonly by: "one_of"; readonly count: number; readonly strangers: number }
+  /** So many at once, to compare what they say. */
+  | { readonly by: "several"; readonly count: number; readonly among: number };
 
 /** What stands in the way of a question, by the asker's own policy. */
-export type Hurdle = "nobody_allowed" | "cannot_hide";
+export type Hurdle = "nobody_allowed" | "cannot_hide" | "too_few";
 
 /** What is said before a question is sent. */
 export interface Outlook {
@@ -217,6 +260,7 @@ export interface Wish {
   readonly prefer: string | null;
   readonly only: Only | null;
   readonly hides: boolean;
+  readonly answers: number;
   /** At least 0 and less than 1. */
   readonly dice: number;
 }
@@ -272,6 +316,8 @@ export interface ChatBackend {
   readonly kind: "conductor" | "sidecar";
   /** Whether questions can go so that nobody sees who asks. */
   readonly canHide: boolean;
+  /** Whether several can be asked at once, and compared. */
+  readonly canCompare: boolean;
   readonly state: BackendState;
   /** Called at once and at each change, until the returned function is called. */
   subscribe(listener: (state: BackendState) => void): () => void;
@@ -280,6 +326,8 @@ export interface ChatBackend {
   ask(options: AskOptions): AsyncIterable<AnswerEvent>;
   /** The file behind `file` of a receipt, as it is; throws if it cannot be had. */
   receiptFile(path: string): Promise<string>;
+  /** Has the answer behind `verify` of a receipt replayed, or says why that cannot be done. */
+  verify(path: string): Promise<Audit | Failure>;
   /** Who is there. */
   network(): Promise<NetworkPicture>;
   /** Tries to connect at once instead of waiting. */

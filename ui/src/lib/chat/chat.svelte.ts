@@ -6,7 +6,7 @@ import { fromJson, toJson } from "../store/transfer";
 import type { Store } from "../store/store";
 import { advance, interrupted, isOpen, providerOf, stopped, unanswered } from "./answer";
 import type { Answer } from "./answer";
-import type { BackendState, ChatBackend, Model, Outlook } from "./backend";
+import type { BackendState, ChatBackend, Failure, Model, Outlook } from "./backend";
 import { childrenOf, endOf, isSaid, newConversation, newId, pathTo, titleOf, usual } from "./conversation";
 import type { Attachment, Conversation, Options, Turn } from "./conversation";
 import { keepDraft, keptDraft } from "./draft";
@@ -86,20 +86,37 @@ export class Chat {
   get outlook(): Outlook | null {
     if (this.model === null) return null;
     const { only, hides } = this.current.options;
-    return this.#backend.outlook(this.model, { prefer: this.#lastProvider(), only, hides, dice: this.#dice });
+    return this.#backend.outlook(this.model, { prefer: this.#lastProvider(), only, hides, answers: this.#answers, dice: this.#dice });
   }
 
   get canHide(): boolean {
     return this.#backend.canHide;
   }
 
+  get canCompare(): boolean {
+    return this.#backend.canCompare;
+  }
+
+  /** What the backend can do of what is wished. */
+  get #answers(): number {
+    return this.canCompare ? this.current.options.answers : 1;
+  }
+
   /** Lets anybody answer again: the way out where one's own policy refuses. */
   allowAnybody(): void {
-    this.setOptions({ ...this.current.options, only: null, hides: false });
+    this.setOptions({ ...this.current.options, only: null, hides: false, answers: 1 });
   }
 
   receiptFile(path: string): Promise<string> {
     return this.#backend.receiptFile(path);
+  }
+
+  /** Has an answer replayed; says why if that cannot be done. */
+  async verify(turn: Turn, path: string): Promise<Failure | null> {
+    const found = await this.#backend.verify(path);
+    if ("code" in found) return found;
+    this.#settle({ ...turn, answer: advance(this.answerOf(turn), { type: "audit", ...found }, 0) });
+    return null;
   }
 
   answerOf(turn: Turn): Answer {
@@ -293,7 +310,7 @@ export class Chat {
     this.#running.set(turn.id, running);
     const named = likely?.by === "one" ? likely.provider.key : null;
     const { only, hides } = options;
-    const ask = { conversation, model, input, images, prefer: prefer ?? named, avoid, only, hides, stop: running.stop.signal };
+    const ask = { conversation, model, input, images, prefer: prefer ?? named, avoid, only, hides, answers: this.#answers, stop: running.stop.signal };
     this.#show(turn);
     void this.#store.putTurn(turn).then(() => this.#tell(turn));
     void this.#tabs.hold(turn.id, () => this.#run(running, ask));
@@ -319,7 +336,7 @@ export class Chat {
       const before = running.turn.answer;
       if (ask.stop.aborted) break;
       running.turn = { ...running.turn, answer: advance(before, event, nowMs - startedMs) };
-      const isEnd = event.type === "answered" || event.type === "failed" || event.type === "receipt";
+      const isEnd = event.type === "answered" || event.type === "failed" || event.type === "receipt" || event.type === "audit";
       // The first word is shown at once; later ones with the frames of the screen.
       if (isEnd || before.phase !== running.turn.answer.phase) {
         clearTimeout(timer);

@@ -7,6 +7,7 @@ import { words } from "../words/words.svelte";
 import AnswerView from "./AnswerView.svelte";
 import type { AnswerEvent } from "./backend";
 import { Chat } from "./chat.svelte";
+import { usual } from "./conversation";
 import Composer from "./Composer.svelte";
 import { asked, model, provider, statement, TestBackend } from "./testing";
 import TurnView from "./TurnView.svelte";
@@ -149,6 +150,43 @@ describe("an answer on screen", () => {
     await new Promise((resolve) => setTimeout(resolve, 10));
     flushSync();
     expect(text()).toContain("The node no longer has this receipt");
+  });
+
+  it("has an answer replayed, shows what follows, and says why not", async () => {
+    chat.draft = "What?";
+    chat.send();
+    await say(asked("b"), { type: "text", text: "Paris", tokens: 1 }, { type: "answered", statement }, { type: "receipt", receipt: { at: "checked", action: "uhCkkX" }, verify: "/verify/ab" });
+    const verify = vi.spyOn(backend, "verify").mockResolvedValueOnce({ code: "refused", detail: "", reason: "model_not_here" });
+    shown.push(mount(AnswerView, { target: document.body, props: { chat, get turn() { return last(); }, isLast: true } }));
+    flushSync();
+    const button = () => [...document.querySelectorAll("button")].find((one) => one.textContent === "Check this answer");
+    const press = async () => {
+      button()?.click();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      flushSync();
+    };
+    await press();
+    expect(document.querySelector('[role="alert"]')?.textContent).toContain("does not have this model loaded");
+    await press();
+    expect(verify.mock.calls).toEqual([["/verify/ab"], ["/verify/ab"]]);
+    expect(document.querySelector(".badge")?.textContent).toBe("audited");
+    expect(text()).toContain("as near as honest machines");
+    expect(button()).toBeUndefined();
+    expect(document.querySelector('[role="alert"]')).toBeNull();
+  });
+
+  it("shows who agreed and who did not", async () => {
+    chat.setOptions({ ...usual, answers: 3 });
+    chat.draft = "What?";
+    chat.send();
+    const voice = { isChosen: false, tokens: 70, dissentsFrom: null, failed: null };
+    const voices = [{ ...voice, provider: "a", isChosen: true }, { ...voice, provider: "b" }, { ...voice, provider: "c", dissentsFrom: 32 }];
+    await say(asked("a"), { type: "text", text: "Paris", tokens: 70 }, { type: "answered", statement, agreement: { hasMajority: true, agreedTokens: 70, voices } });
+    shown.push(mount(AnswerView, { target: document.body, props: { chat, turn: last(), isLast: true } }));
+    flushSync();
+    expect(backend.asked.at(-1)?.answers).toBe(3);
+    expect(text()).toContain("2 of 3 say exactly this.");
+    expect(text()).toContain("c differs from about token 32 on");
   });
 
   it("says the node's reasons in the reader's language, and folds what is English", async () => {

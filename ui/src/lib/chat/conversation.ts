@@ -19,9 +19,11 @@ export interface Options {
   readonly only: Only | null;
   /** Only through routers. */
   readonly hides: boolean;
+  /** So many providers are asked and compared. */
+  readonly answers: number;
 }
 
-export const usual: Options = { system: "", temperature: null, topP: null, topK: null, maxTokens: null, seed: null, only: null, hides: false };
+export const usual: Options = { system: "", temperature: null, topP: null, topK: null, maxTokens: null, seed: null, only: null, hides: false, answers: 1 };
 
 export interface Conversation {
   readonly id: string;

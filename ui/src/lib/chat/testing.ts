@@ -1,6 +1,6 @@
 // What tests of the chat need: providers and models that exist only here, and a backend that says what it is told to.
 import { isAllowed, outlookOf, refusedBy } from "./backend";
-import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Model, NetworkPicture, Outlook, Provider, Wish } from "./backend";
+import type { AnswerEvent, AskOptions, Audit, BackendState, ChatBackend, Failure, Model, NetworkPicture, Outlook, Provider, Wish } from "./backend";
 import { Channel } from "./channel";
 
 export const provider = (key: string): Provider => ({ key, tokensPerS: 1, device: "cpu", isOwn: false, kinship: "public", waiting: null, milliPrice: null });
@@ -14,6 +14,7 @@ export const asked = (key: string): AnswerEvent => ({ type: "asked", provider: p
 export class TestBackend implements ChatBackend {
   readonly kind = "sidecar";
   readonly canHide = true;
+  readonly canCompare = true;
   state: BackendState = { at: "ready", models: [model, { ...model, id: "n", name: "other" }] };
   asked: AskOptions[] = [];
   events = new Channel<AnswerEvent>(100_000);
@@ -34,6 +35,10 @@ export class TestBackend implements ChatBackend {
     const allowed = of.providers.filter(({ kinship }) => isAllowed(kinship, only));
     const likely = allowed.find(({ key }) => key === prefer) ?? allowed[0];
     return likely === undefined ? refusedBy("nobody_allowed") : outlookOf({ by: "one", provider: likely, others: allowed.length - 1 }, [likely]);
+  }
+
+  verify(_path: string): Promise<Audit | Failure> {
+    return Promise.resolve({ audit: "audited", why: "as_honest" });
   }
 
   async receiptFile(path: string): Promise<string> {

@@ -104,7 +104,7 @@ async function connect(): Promise<Model> {
 function ask(model: Model, stop = new AbortController().signal, prefer: string | null = null) {
   const events: AnswerEvent[] = [];
   const asking = (async () => {
-    const options = { conversation: "a", images: new Map(), model, input: testAsk().input, prefer, avoid: new Set<string>(), only: null, hides: false, stop };
+    const options = { conversation: "a", images: new Map(), model, input: testAsk().input, prefer, avoid: new Set<string>(), only: null, hides: false, answers: 1, stop };
     for await (const event of backend.ask(options)) events.push(event);
   })();
   return { events, asking };
@@ -266,9 +266,9 @@ describe("asking", () => {
     await vi.advanceTimersByTimeAsync(6_000);
     expect(events.map(({ type }) => type)).toEqual(["asked", "passed_on", "asked", "text", "answered"]);
     expect(events[1]).toMatchObject({ from: { key: toHex(one.agent) }, failure: { code: "silent" } });
-    expect(backend.outlook(model, { prefer: toHex(one.agent), only: null, hides: false, dice: 0 })).toMatchObject({ readers: { by: "one", provider: { key: toHex(two.agent) }, others: 1 }, hurdle: null });
-    expect(backend.outlook(model, { prefer: null, only: "friends", hides: false, dice: 0 })?.hurdle).toBe("nobody_allowed");
-    expect(backend.outlook(model, { prefer: null, only: null, hides: true, dice: 0 })?.hurdle, "signals show who asks").toBe("cannot_hide");
+    expect(backend.outlook(model, { prefer: toHex(one.agent), only: null, hides: false, answers: 1, dice: 0 })).toMatchObject({ readers: { by: "one", provider: { key: toHex(two.agent) }, others: 1 }, hurdle: null });
+    expect(backend.outlook(model, { prefer: null, only: "friends", hides: false, answers: 1, dice: 0 })?.hurdle).toBe("nobody_allowed");
+    expect(backend.outlook(model, { prefer: null, only: null, hides: true, answers: 1, dice: 0 })?.hurdle, "signals show who asks").toBe("cannot_hide");
   });
 
   it("names the silence of the only provider within five seconds", async () => {
@@ -312,7 +312,7 @@ describe("asking", () => {
     conductor.warranted = [one.agent];
     const model = await connect();
     await vi.advanceTimersByTimeAsync(100);
-    expect(backend.outlook(model, { prefer: null, only: null, hides: false, dice: 0 })).toBeNull();
+    expect(backend.outlook(model, { prefer: null, only: null, hides: false, answers: 1, dice: 0 })).toBeNull();
     const { events, asking } = ask(model);
     await asking;
     expect(events).toEqual([{ type: "failed", failure: { code: "no_provider", detail: "" } }]);
@@ -378,7 +378,7 @@ describe("asking", () => {
       if (signal.type === "ask") conductor.say(to, { type: "refused", id: signal.id, reason: "malformed", detail: "" });
     };
     for (const conversation of ["1", "1", "2"]) {
-      const options = { conversation, images: new Map(), model, input: testAsk().input, prefer: null, avoid: new Set<string>(), only: null, hides: false, stop: new AbortController().signal };
+      const options = { conversation, images: new Map(), model, input: testAsk().input, prefer: null, avoid: new Set<string>(), only: null, hides: false, answers: 1, stop: new AbortController().signal };
       for await (const event of backend.ask(options)) void event;
     }
     const [first, second, third] = asks().map(({ session_key }) => toHex(session_key));

@@ -61,6 +61,7 @@ export class ConductorBackend implements ChatBackend {
   readonly kind = "conductor";
   /** Signals show who asks. */
   readonly canHide = false;
+  readonly canCompare = false;
   readonly #around: Surroundings;
   readonly #reputation: Reputation;
   readonly #stateListeners = new Set<(state: BackendState) => void>();
@@ -109,6 +110,10 @@ export class ConductorBackend implements ChatBackend {
     if (provider.isOwn) return outlookOf({ by: "self" }, [provider]);
     const others = known.providers.filter(({ kinship }) => isAllowed(kinship, only)).length - 1;
     return outlookOf({ by: "one", provider, others: Math.min(others, PROVIDERS_TRIED_MAX - 1) }, [provider]);
+  }
+
+  verify(): Promise<Failure> {
+    return Promise.resolve({ code: "refused", detail: "the page replays nothing by itself" });
   }
 
   receiptFile(): Promise<string> {

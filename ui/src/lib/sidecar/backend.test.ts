@@ -54,7 +54,7 @@ async function connect(): Promise<{ backend: SidecarBackend; model: Model }> {
 }
 
 const options = (model: Model, change: Partial<AskOptions> = {}): AskOptions => ({
-  ...{ conversation: "c", model, prefer: null, avoid: new Set<string>(), only: null, hides: false, stop: new AbortController().signal, images: new Map() },
+  ...{ conversation: "c", model, prefer: null, avoid: new Set<string>(), only: null, hides: false, answers: 1, stop: new AbortController().signal, images: new Map() },
   input: { messages: [{ role: "user", content: "?", more: null }], sampling: { temperature_milli: 250, top_p_milli: 950, min_p_milli: 0, top_k: 64, seed: 7 }, max_tokens: 0, stop: [], more: null },
   ...change,
 });
@@ -114,7 +114,7 @@ describe("what is shown before asking", () => {
   it("is speed as measured, and who reads along", async () => {
     const { backend, model } = await connect();
     expect(model.providers).toMatchObject([{ key: "uhCAkPEER", tokensPerS: 120.5, kinship: "friend", waiting: 1 }]);
-    const wish = { prefer: null, only: null, hides: false, dice: 0 } as const;
+    const wish = { prefer: null, only: null, hides: false, answers: 1, dice: 0 } as const;
     expect(backend.outlook(model, wish)).toMatchObject({ readers: { by: "one", others: 0 }, waiting: 1, milliPrice: [0, 0], hurdle: null });
     expect(backend.outlook(model, { ...wish, only: "friends" })).toMatchObject({ readers: { by: "one" } });
     expect(backend.outlook(model, { ...wish, only: "own" })).toMatchObject({ readers: null, hurdle: "nobody_allowed" });
@@ -168,6 +168,47 @@ describe("asking through the node", () => {
     backend?.close();
     reply = (path) => (path === "/v1/chat/completions" ? answered() : json({ ...told, audit: "splendid", file: "https://evil.example/" }));
     expect((await ask()).at(-1)).toEqual({ type: "receipt", receipt: { at: "checked", action: "uhCkk" }, audit: "unaudited" });
+  });
+
+  it("follows an answer that the node replays, and has one replayed", async () => {
+    let looks = 0;
+    reply = (path, init) => {
+      if (path === "/v1/chat/completions") return stream([part("Hi"), `data: ${JSON.stringify(last)}\n`, "data: [DONE]\n"], { "x-ainonymous-id": "ab" });
+      if (init.method === "POST") return path.endsWith("/verify") ? json({ verdict: "fail", why: "cut_off", tokens: 3 }) : json({ error: { code: "model_not_here", message: "m", hint: "h" } }, 409);
+      looks += 1;
+      const audit = looks < 3 ? { audit: "running" } : { audit: "inconclusive", audit_why: "uncalibrated" };
+      return json({ batch: "uhCkk", checked: true, problem: null, verify: "/ainonymous/v1/receipts/ab/verify", ...audit });
+    };
+    const { backend, model } = await connect();
+    const heard: AnswerEvent[] = [];
+    const asking = (async () => {
+      for await (const event of backend.ask(options(model))) heard.push(event);
+    })();
+    await vi.advanceTimersByTimeAsync(10_000);
+    await asking;
+    expect(heard.slice(-2)).toEqual([
+      { type: "receipt", receipt: { at: "checked", action: "uhCkk" }, audit: "running", verify: "/ainonymous/v1/receipts/ab/verify" },
+      { type: "audit", audit: "inconclusive", why: "uncalibrated" },
+    ]);
+    expect(await backend.verify("/ainonymous/v1/receipts/ab/verify")).toEqual({ audit: "disputed", why: "cut_off" });
+    expect(await backend.verify("/ainonymous/v1/receipts/ab/gone")).toMatchObject({ code: "refused", reason: "model_not_here" });
+  });
+
+  it("asks several at once where enough may answer, and hands on how they compare", async () => {
+    const voice = { provider: "uhCAkPEER", chosen: true, tokens: 2, dissents_from: null, failed: null };
+    const agreement = { majority: false, agreed_tokens: 0, votes: [1], voices: [voice, { ...voice, chosen: false, dissents_from: 0 }] };
+    reply = (path) => (path === "/v1/chat/completions" ? stream([part("Hi"), `data: ${JSON.stringify({ ...last, ainonymous: { ...last.ainonymous, receipt_path: null, agreement } })}\n`, "data: [DONE]\n"]) : json({}, 404));
+    const heard = await ask({ answers: 2 });
+    expect(JSON.parse(String(requests.find(({ path }) => path === "/v1/chat/completions")?.init.body))).toMatchObject({ ainonymous: { critical: 2 } });
+    expect(heard.find(({ type }) => type === "answered")).toMatchObject({ agreement: { hasMajority: false, agreedTokens: 0, voices: [{ isChosen: true }, { dissentsFrom: 0 }] } });
+    backend?.close();
+    const { backend: other, model } = await connect();
+    const wish = { prefer: null, only: null, hides: false, dice: 0 } as const;
+    expect(other.outlook(model, { ...wish, answers: 2 })).toMatchObject({ readers: null, hurdle: "too_few" });
+    expect(bodyOf(options(model, { answers: 3, only: "here" }))["ainonymous"]).toEqual({ route: "local" });
+    models = [{ ...entry, providers: ["uhCAkPEER", "uhCAkOTHER"] }];
+    await vi.advanceTimersByTimeAsync(6_000);
+    expect(other.outlook(model, { ...wish, answers: 2 })).toMatchObject({ readers: { by: "several", count: 2, among: 2 } });
   });
 
   it("says that the own engine gives no receipt", async () => {

@@ -1,14 +1,14 @@
 // The sidecar as a chat backend: asks through the API of the node that served the page, which chooses, falls back and checks
 // receipts by itself. Must not know Holochain.
 import { isAllowed, outlookOf, refusedBy } from "../chat/backend";
-import type { AnswerEvent, AskOptions, Asked, AuditState, BackendState, ChatBackend, Model, NetworkPicture, Outlook, Peer, Provider, Reason, ReceiptState, Route, Stage, Wish } from "../chat/backend";
+import type { Agreement, AnswerEvent, AskOptions, Asked, Audit, AuditReason, AuditState, BackendState, ChatBackend, Failure, Model, NetworkPicture, Outlook, Peer, Provider, Reason, ReceiptState, Route, Stage, Wish } from "../chat/backend";
 import type { FinishReason } from "../generated/types";
 import { advance, unconnected } from "../network/connection";
 import type { Connection, ConnectionEvent } from "../network/connection";
 import { failureOf } from "./failures";
 import { Refused, Unreachable, call, errorOf, get } from "./http";
 import { events } from "./sse";
-import type { ModelEntry, PeerEntry, Peers, ReasonFacts, Receipt, Status } from "./types";
+import type { Agreed, AuditMade, ModelEntry, PeerEntry, Peers, ReasonFacts, Receipt, Status } from "./types";
 
 const REFRESH_JOINING_MS = 1_500;
 const REFRESH_READY_MS = 5_000;
@@ -18,6 +18,9 @@ const PATIENCE_MS = 10 * 60_000;
 /** Longest wait for a receipt, and how often it is asked for. */
 const RECEIPT_WAIT_MS = 30_000;
 const RECEIPT_ASKS_MAX = 4;
+/** Pause between two looks whether an answer has been replayed, and how often it is looked. */
+const AUDIT_PAUSE_MS = 2_000;
+const AUDIT_ASKS_MAX = 150;
 
 interface Seen {
   readonly status: Status;
@@ -29,6 +32,7 @@ interface Seen {
 export class SidecarBackend implements ChatBackend {
   readonly kind = "sidecar";
   readonly canHide = true;
+  readonly canCompare = true;
   readonly #listeners = new Set<(state: BackendState) => void>();
   readonly #running = new Set<AbortController>();
   #connection: Connection = unconnected;
@@ -51,10 +55,14 @@ export class SidecarBackend implements ChatBackend {
     return () => this.#listeners.delete(listener);
   }
 
-  outlook(model: Model, { prefer, only, hides }: Wish): Outlook | null {
+  outlook(model: Model, { prefer, only, hides, answers }: Wish): Outlook | null {
     const known = this.#connection.at === "ready" ? this.#connection.models.find(({ id }) => id === model.id) : undefined;
     if (known === undefined) return null;
     const allowed = known.providers.filter(({ kinship }) => isAllowed(kinship, only));
+    if (answers > 1 && only !== "here") {
+      const others = allowed.filter(({ isOwn }) => !isOwn);
+      return others.length < answers ? refusedBy("too_few") : outlookOf({ by: "several", count: answers, among: others.length }, others);
+    }
     const own = allowed.find(({ isOwn }) => isOwn);
     // Whoever hides does not ask here: nobody sees that anyway.
     if (own !== undefined) return outlookOf({ by: "self" }, [own]);
@@ -70,6 +78,17 @@ export class SidecarBackend implements ChatBackend {
 
   async receiptFile(path: string): Promise<string> {
     return (await call(path)).text();
+  }
+
+  async verify(path: string): Promise<Audit | Failure> {
+    let made: AuditMade;
+    try {
+      made = (await (await call(path, { method: "POST", patienceMs: PATIENCE_MS })).json()) as AuditMade;
+    } catch (error) {
+      return failureOf(error);
+    }
+    const states = { pass: "audited", fail: "disputed", inconclusive: "inconclusive" } as const;
+    return auditOf(states[made.verdict], made.why);
   }
 
   async network(): Promise<NetworkPicture> {
@@ -169,11 +188,16 @@ export class SidecarBackend implements ChatBackend {
         firstTokenMs: timings?.provider_first_token_ms ?? performance.now() - begunMs,
         tokensPerS: timings?.predicted_per_second ?? 0,
       };
-      yield { type: "answered", statement, asked };
+      const agreed = ainonymous?.agreement ?? null;
+      yield { type: "answered", statement, asked, ...(agreed === null ? {} : { agreement: agreementOf(agreed) }) };
     }
     if (finish === null) throw new Unreachable(text === "" ? "the answer did not begin" : "the answer broke off");
     if (!hasReceipt) yield { type: "receipt", receipt: { at: "none" } };
-    else yield { type: "receipt", ...(await follow(id, stop)) };
+    else {
+      const followed = await follow(id, stop);
+      yield { type: "receipt", ...followed };
+      if (followed.audit === "running") yield { type: "audit", ...(await followAudit(id, stop)) };
+    }
   }
 
   #asked(headers: Headers): Asked {
@@ -248,6 +272,7 @@ interface Chunk {
     readonly model_spec: string | null;
     readonly route: string;
     readonly receipt_path: string | null;
+    readonly agreement?: Agreed | null;
   };
 }
 
@@ -261,7 +286,7 @@ async function look(): Promise<Seen> {
 }
 
 /** A question as OpenAI writes it. */
-export function bodyOf({ model, input, images, prefer, avoid, only, hides }: AskOptions): Record<string, unknown> {
+export function bodyOf({ model, input, images, prefer, avoid, only, hides, answers }: AskOptions): Record<string, unknown> {
   const messages = input.messages.map(({ role, content }, index) => {
     const urls = images.get(index) ?? [];
     if (urls.length === 0) return { role, content };
@@ -271,12 +296,13 @@ export function bodyOf({ model, input, images, prefer, avoid, only, hides }: Ask
   const { temperature_milli, top_p_milli, min_p_milli, top_k, seed } = input.sampling;
   // The node chooses by itself; it is told only whom to ask if somebody has just failed.
   const others = model.providers.filter(({ key, isOwn, kinship }) => !isOwn && !avoid.has(key) && isAllowed(kinship, only));
-  const provider = avoid.size > 0 ? (others.find(({ key }) => key === prefer) ?? others[0])?.key : undefined;
+  const provider = avoid.size > 0 && answers <= 1 ? (others.find(({ key }) => key === prefer) ?? others[0])?.key : undefined;
   const wishes = {
     ...(provider === undefined ? {} : { provider }),
     ...(only === null ? {} : only === "here" ? { route: "local" } : { only }),
     // What stays here needs no router.
     ...(hides && only !== "here" ? { hide: true } : {}),
+    ...(answers > 1 && only !== "here" ? { critical: answers } : {}),
   };
   return {
     model: model.id,
@@ -292,10 +318,10 @@ export function bodyOf({ model, input, images, prefer, avoid, only, hides }: Ask
   };
 }
 
-interface Followed {
+interface Followed extends Audit {
   readonly receipt: ReceiptState;
-  readonly audit: AuditState;
   readonly file?: string;
+  readonly verify?: string;
 }
 
 /** Waits until the node has checked the receipt; what it tells of audits and files is handed on. */
@@ -303,8 +329,8 @@ async function follow(id: string, stop: AbortSignal): Promise<Followed> {
   let batch = "";
   let last: Receipt | null = null;
   const end = (receipt: ReceiptState): Followed => {
-    const file = last?.file;
-    return { receipt, audit: auditOf(last?.audit), ...(typeof file === "string" && file.startsWith("/") ? { file } : {}) };
+    const { audit, audit_why: why, file, verify } = last ?? {};
+    return { receipt, ...auditOf(audit, why), ...(isPath(file) ? { file } : {}), ...(isPath(verify) ? { verify } : {}) };
   };
   for (let asks = 0; asks < RECEIPT_ASKS_MAX && !stop.aborted; asks += 1) {
     const path = `/ainonymous/v1/receipts/${encodeURIComponent(id)}?wait_ms=${RECEIPT_WAIT_MS}`;
@@ -317,9 +343,40 @@ async function follow(id: string, stop: AbortSignal): Promise<Followed> {
   return end(batch === "" ? { at: "unpublished" } : { at: "unreachable", action: batch });
 }
 
+/** Waits until the node has replayed the answer. */
+async function followAudit(id: string, stop: AbortSignal): Promise<Audit> {
+  for (let asks = 0; asks < AUDIT_ASKS_MAX && !stop.aborted; asks += 1) {
+    await new Promise((resolve) => setTimeout(resolve, AUDIT_PAUSE_MS));
+    const receipt = await get<Receipt>(`/ainonymous/v1/receipts/${encodeURIComponent(id)}`, { stop }).catch(() => null);
+    const found = auditOf(receipt?.audit, receipt?.audit_why);
+    if (receipt !== null && found.audit !== "running") return found;
+  }
+  return { audit: "unaudited" };
+}
+
+function isPath(told: unknown): told is string {
+  return typeof told === "string" && told.startsWith("/");
+}
+
+const auditStates: ReadonlySet<unknown> = new Set<AuditState>(["running", "audited", "disputed", "inconclusive"]);
+const auditReasons: ReadonlySet<unknown> = new Set<AuditReason>([
+  ...(["not_opened", "opened_otherwise", "not_replayed", "cut_off", "other_answer", "as_honest", "not_as_honest", "uncalibrated"] as const),
+]);
+
 /** Nobody has looked until somebody says so. */
-function auditOf(told: unknown): AuditState {
-  return told === "audited" || told === "disputed" ? told : "unaudited";
+function auditOf(state: unknown, why: unknown): Audit {
+  if (!auditStates.has(state)) return { audit: "unaudited" };
+  return { audit: state as AuditState, ...(auditReasons.has(why) ? { why: why as AuditReason } : {}) };
+}
+
+function agreementOf({ majority, agreed_tokens, voices }: Agreed): Agreement {
+  return {
+    hasMajority: majority,
+    agreedTokens: agreed_tokens,
+    voices: voices.map(({ provider, chosen, tokens, dissents_from, failed }) => ({
+      ...{ provider, isChosen: chosen, tokens, dissentsFrom: dissents_from, failed },
+    })),
+  };
 }
 
 /** Facts of a header that the node wrote; null if there is none, or none that can be read. */

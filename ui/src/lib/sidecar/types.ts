@@ -162,8 +162,30 @@ export interface Receipt {
   readonly problem: string | null;
   /** Absent where the node tells nothing of audits. */
   readonly audit?: string;
+  readonly audit_why?: string;
+  /** Where the node replays the answer; absent where it does not. */
+  readonly verify?: string;
   /** Where the receipt is to be had as a file that others can verify; absent where it is not. */
   readonly file?: string;
+}
+
+/** What came of replaying an answer. */
+export interface AuditMade {
+  readonly verdict: "pass" | "fail" | "inconclusive";
+  readonly why: string;
+}
+
+/** How several answers compare. */
+export interface Agreed {
+  readonly majority: boolean;
+  readonly agreed_tokens: number;
+  readonly voices: readonly {
+    readonly provider: string;
+    readonly chosen: boolean;
+    readonly tokens: number;
+    readonly dissents_from: number | null;
+    readonly failed: string | null;
+  }[];
 }
 
 export interface Sample {

@@ -172,6 +172,8 @@ export const de: Catalogue = {
         return readers.strangers === readers.count
           ? `Einer von ${number(readers.count)} Fremden liest das; gewählt wird beim Senden.`
           : `Einer von ${number(readers.count)} Knoten liest das, darunter ${counted(readers.strangers, "fremder", "fremde")}.`;
+      case "several":
+        return `${number(readers.count)} von ${counted(readers.among, "Knoten", "Knoten")} lesen das zugleich, und ihre Antworten werden verglichen.`;
     }
   },
 
@@ -182,6 +184,7 @@ export const de: Catalogue = {
   },
   hurdle: {
     nobody_allowed: "Von denen, die antworten dürfen, hat keiner dieses Modell. Mehr zulassen oder ein anderes Modell wählen.",
+    too_few: "Hier dürfen weniger dieses Modell beantworten, als verglichen werden sollen. Weniger vergleichen, oder mehr zulassen.",
     cannot_hide: "Von hier gehen Fragen durch Signale, die deinen Agenten zeigen: Verbergen geht nicht. Offen fragen, oder durch einen eigenen Knoten.",
   },
   allowAnybody: "Alle zulassen",
@@ -190,6 +193,9 @@ export const de: Catalogue = {
   onlyOf: { anybody: "Alle", lan: "Eigene Knoten, Freunde und das lokale Netz", friends: "Eigene Knoten und Freunde", own: "Eigene Knoten", here: "Nur dieser Knoten" },
   hides: "Verbergen, wer fragt",
   hidesDetail: "Durch einen Router: Wer antwortet, erfährt weder die Adresse dieses Rechners noch seinen Agenten. Langsamer, und in Netzen auf Einladung nicht möglich.",
+  answers: "Mehrere fragen und vergleichen",
+  answersOf: (count) => (count === 1 ? "Nein, einer genügt" : `${number(count)} davon`),
+  answersDetail: "Alle lesen die Frage und antworten mit denselben Würfeln. Gezeigt wird, was die meisten sagen, sobald alle fertig sind.",
   options: "Systemprompt und Parameter",
   systemPrompt: "Systemprompt",
   systemPlaceholder: "Woran sich das Modell in diesem Gespräch halten soll",
@@ -268,8 +274,10 @@ export const de: Catalogue = {
     }[receipt.at];
     const replayed: Check = {
       unaudited: { state: "open", text: "niemand hat die Antwort nachgerechnet" } as const,
-      audited: { state: "passed", text: "andere haben die Antwort nachgerechnet und dasselbe gefunden" } as const,
-      disputed: { state: "failed", text: "andere haben die Antwort nachgerechnet und etwas anderes gefunden" } as const,
+      running: { state: "open", text: "die Antwort wird nachgerechnet" } as const,
+      audited: { state: "passed", text: "die Antwort wurde nachgerechnet und ist, was dieses Modell sagt" } as const,
+      disputed: { state: "failed", text: "die Antwort wurde nachgerechnet und ist nicht, was dieses Modell sagt" } as const,
+      inconclusive: { state: "open", text: "die Antwort wurde nachgerechnet, und nichts folgt daraus" } as const,
     }[audit];
     return [{ state: "passed", text: "vom Anbieter signiert" }, { state: "passed", text: "gilt genau dieser Frage und dieser Antwort" }, published, replayed];
   },
@@ -284,11 +292,39 @@ export const de: Catalogue = {
   verifyFile: "Die Datei enthält Frage, Antwort, Beleg und den Weg zum Bündel. Wer sie hat, kann sie prüfen, ohne dieser Seite, dem eigenen Knoten oder dem Netz zu trauen:",
   verifyWithoutFile: "Der eigene Knoten gibt Belege nicht als Dateien heraus. Was er selbst geprüft hat, steht oben.",
   auditName: "Prüfung",
-  audit: { unaudited: "ungeprüft", audited: "geprüft", disputed: "bestritten" },
+  audit: { unaudited: "ungeprüft", running: "wird nachgerechnet", audited: "geprüft", disputed: "bestritten", inconclusive: "offen" },
   auditLong: {
     unaudited: "Niemand hat diese Antwort nachgerechnet. Der Beleg bindet den Anbieter an seine Behauptung; ob sie stimmt, wurde nicht geprüft.",
-    audited: "Andere haben diese Antwort nachgerechnet und gefunden, was der Anbieter behauptet.",
-    disputed: "Andere haben diese Antwort nachgerechnet und etwas anderes gefunden, als der Anbieter behauptet.",
+    running: "Der eigene Knoten rechnet diese Antwort mit seiner Kopie des Modells nach.",
+    audited: "Der eigene Knoten hat diese Antwort mit seiner Kopie des Modells nachgerechnet und gefunden, was der Anbieter behauptet.",
+    disputed: "Der eigene Knoten hat diese Antwort mit seiner Kopie des Modells nachgerechnet und etwas anderes gefunden, als der Anbieter behauptet. Nicht darauf bauen.",
+    inconclusive: "Der eigene Knoten hat diese Antwort nachgerechnet und kann nicht sagen, ob der Anbieter ehrlich ist.",
+  },
+  auditWhy: {
+    not_opened: "Der Anbieter hat nicht gezeigt, was sein Beleg nennt.",
+    opened_otherwise: "Was der Anbieter gezeigt hat, ist nicht, was er unterschrieben hat.",
+    not_replayed: "Die Antwort ließ sich nicht bis zum Ende nachrechnen.",
+    cut_off: "Das Modell hätte weitergeschrieben, wo die Antwort endet.",
+    other_answer: "Was der Anbieter gezeigt hat, gehört zu einer anderen Antwort.",
+    as_honest: "Sie liegt so nahe, wie ehrliche Rechner einander kommen.",
+    not_as_honest: "Sie liegt weiter entfernt, als ehrliche Rechner voneinander liegen.",
+    uncalibrated: "Wie weit sich zwei ehrliche Rechner dieser Art unterscheiden, wurde nicht gemessen, oder die Antwort ist zu kurz, um es zu sagen.",
+  },
+  verify: "Diese Antwort prüfen",
+  isVerifying: "Der eigene Knoten rechnet nach…",
+  notVerified: { what: "Die Prüfung fand nicht statt.", remedy: "Noch einmal versuchen, oder den Beleg speichern und anderswo prüfen." },
+  agreementName: "Verglichen",
+  agreement({ hasMajority, agreedTokens, voices }) {
+    const answered = voices.filter(({ failed }) => failed === null);
+    const agree = answered.filter(({ dissentsFrom }) => dissentsFrom === null).length;
+    return hasMajority
+      ? `${number(agree)} von ${number(answered.length)} sagen genau dies.`
+      : `Keine Einigkeit: Mehr als die Hälfte haben nur ${counted(agreedTokens, "Token", "Token")} am Anfang gemeinsam. Dies ist eine von ${counted(answered.length, "Antwort", "Antworten")}.`;
+  },
+  voice: ({ isChosen, tokens, dissentsFrom, failed }) => {
+    if (failed !== null) return "hat nicht geantwortet";
+    const said = dissentsFrom === null ? "stimmt zu" : `weicht etwa ab Token ${number(dissentsFrom)} ab`;
+    return `${said}, ${counted(tokens, "Token", "Token")}${isChosen ? ", hier gezeigt" : ""}`;
   },
 
   failure: {

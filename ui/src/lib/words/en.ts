@@ -1,7 +1,7 @@
 // Every text of the page in English, in one place: what happened, and what the reader can do. The shape of every other
 // catalogue. Must not decide when it is shown.
 import type { Answer } from "../chat/answer";
-import type { AuditState, BackendState, Blocked, FailureCode, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, Readers, Reason, ReceiptState, Route, Stage, Statement } from "../chat/backend";
+import type { Agreement, AuditReason, AuditState, BackendState, Blocked, FailureCode, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, Readers, Reason, ReceiptState, Route, Stage, Statement, Voice } from "../chat/backend";
 import type { Unfit } from "../chat/files";
 import type { FinishReason } from "../generated/types";
 import type { IssuedInvite, Standing } from "../network/members";
@@ -198,6 +198,8 @@ export const en = {
         return readers.strangers === readers.count
           ? `One stranger of ${number(readers.count)} reads this, chosen when you send.`
           : `One of ${number(readers.count)} nodes reads this, ${counted(readers.strangers, "stranger", "strangers")} among them.`;
+      case "several":
+        return `${number(readers.count)} of ${counted(readers.among, "node", "nodes")} read this at once, and their answers are compared.`;
     }
   },
 
@@ -209,6 +211,7 @@ export const en = {
   },
   hurdle: {
     nobody_allowed: "Nobody whom you allow to answer serves this model. Allow more, or choose another model.",
+    too_few: "Fewer may answer this model here than were to be compared. Compare fewer, or allow more.",
     cannot_hide: "From here questions go by signals, which show your agent: you cannot hide. Ask openly, or through a node of your own.",
   } satisfies Record<Hurdle, string> as Record<Hurdle, string>,
   allowAnybody: "Allow anybody",
@@ -224,6 +227,9 @@ export const en = {
   } satisfies Record<Only | "anybody", string> as Record<Only | "anybody", string>,
   hides: "Hide who asks",
   hidesDetail: "Through a router: whoever answers learns neither this machine’s address nor its agent. Slower, and not possible in networks by invitation.",
+  answers: "Ask several and compare",
+  answersOf: (count: number) => (count === 1 ? "No, one is enough" : `${number(count)} of them`),
+  answersDetail: "All of them read the question and answer with the same dice. What most say is shown, when all are done.",
   options: "System prompt and parameters",
   systemPrompt: "System prompt",
   systemPlaceholder: "What the model shall keep in mind in this conversation",
@@ -311,8 +317,10 @@ export const en = {
     }[receipt.at];
     const replayed: Check = {
       unaudited: { state: "open", text: "nobody has replayed the answer" } as const,
-      audited: { state: "passed", text: "others have replayed the answer and found the same" } as const,
-      disputed: { state: "failed", text: "others have replayed the answer and found something else" } as const,
+      running: { state: "open", text: "the answer is being replayed" } as const,
+      audited: { state: "passed", text: "the answer was replayed, and is what this model says" } as const,
+      disputed: { state: "failed", text: "the answer was replayed, and is not what this model says" } as const,
+      inconclusive: { state: "open", text: "the answer was replayed, and nothing follows" } as const,
     }[audit];
     return [{ state: "passed", text: "signed by the provider" }, { state: "passed", text: "covers exactly this question and this answer" }, published, replayed];
   },
@@ -327,12 +335,40 @@ export const en = {
   verifyFile: "The file holds question, answer, receipt and the way to the batch. Whoever has it can check it without trusting this page, your node or the network:",
   verifyWithoutFile: "Your node does not hand out receipts as files. What it checked itself stands above.",
   auditName: "Audit",
-  audit: { unaudited: "unaudited", audited: "audited", disputed: "disputed" } satisfies Record<AuditState, string> as Record<AuditState, string>,
+  audit: { unaudited: "unaudited", running: "being replayed", audited: "audited", disputed: "disputed", inconclusive: "undecided" } satisfies Record<AuditState, string> as Record<AuditState, string>,
   auditLong: {
     unaudited: "Nobody has replayed this answer. The receipt binds the provider to its claim; that the claim is true was not checked.",
-    audited: "Others have replayed this answer and found what the provider claims.",
-    disputed: "Others have replayed this answer and found something else than the provider claims.",
+    running: "Your node computes this answer again with its own copy of the model.",
+    audited: "Your node has computed this answer again with its own copy of the model, and found what the provider claims.",
+    disputed: "Your node has computed this answer again with its own copy of the model, and found something else than the provider claims. Do not build on it.",
+    inconclusive: "Your node has computed this answer again, and cannot tell whether the provider is honest.",
   } satisfies Record<AuditState, string> as Record<AuditState, string>,
+  auditWhy: {
+    not_opened: "The provider did not show what its receipt names.",
+    opened_otherwise: "What the provider showed is not what it signed.",
+    not_replayed: "The answer could not be computed to its end.",
+    cut_off: "The model would have gone on where the answer ends.",
+    other_answer: "What the provider showed belongs to another answer.",
+    as_honest: "It is as near as honest machines come to each other.",
+    not_as_honest: "It is further away than honest machines come.",
+    uncalibrated: "How far honest machines like these two differ has not been measured, or the answer is too short to tell.",
+  } satisfies Record<AuditReason, string> as Record<AuditReason, string>,
+  verify: "Check this answer",
+  isVerifying: "Your node computes it again…",
+  notVerified: { what: "The check was not done.", remedy: "Try again, or save the receipt and check it elsewhere." },
+  agreementName: "Compared",
+  agreement({ hasMajority, agreedTokens, voices }: Agreement): string {
+    const answered = voices.filter(({ failed }) => failed === null);
+    const agree = answered.filter(({ dissentsFrom }) => dissentsFrom === null).length;
+    return hasMajority
+      ? `${number(agree)} of ${number(answered.length)} say exactly this.`
+      : `No agreement: more than half have only the first ${counted(agreedTokens, "token", "tokens")} in common. This is one of ${counted(answered.length, "answer", "answers")}.`;
+  },
+  voice: ({ isChosen, tokens, dissentsFrom, failed }: Voice) => {
+    if (failed !== null) return "did not answer";
+    const said = dissentsFrom === null ? "agrees" : `differs from about token ${number(dissentsFrom)} on`;
+    return `${said}, ${counted(tokens, "token", "tokens")}${isChosen ? ", shown here" : ""}`;
+  },
 
   failure: {
     answer_broke: { what: "The answer broke off.", remedy: "Ask again." },

@@ -2,7 +2,7 @@
 // Every language says everything, in sentences, with what it was given.
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { BackendState, Model, Outlook, Readers, ReceiptState } from "../chat/backend";
+import type { AuditState, BackendState, Model, Outlook, Readers, ReceiptState } from "../chat/backend";
 import { model, provider, statement } from "../chat/testing";
 import { de } from "./de";
 import { en } from "./en";
@@ -75,13 +75,15 @@ describe.each(Object.entries(catalogues))("the words in %s", (_, t) => {
   });
 
   it("say each check of a receipt, and never more than was checked", () => {
-    const states = (at: "signed" | "checked" | "unpublished" | "unreachable" | "false", audit: "unaudited" | "audited" | "disputed") =>
+    const states = (at: "signed" | "checked" | "unpublished" | "unreachable" | "false", audit: AuditState) =>
       t.checks(at === "signed" || at === "unpublished" ? { at } : { at, action: "uhCkkX" }, audit).map(({ state }) => state);
     expect(states("checked", "unaudited")).toEqual(["passed", "passed", "passed", "open"]);
     expect(states("signed", "unaudited")).toEqual(["passed", "passed", "open", "open"]);
     expect(states("unpublished", "audited")).toEqual(["passed", "passed", "failed", "passed"]);
     expect(states("false", "disputed")).toEqual(["passed", "passed", "failed", "failed"]);
     expect(states("unreachable", "unaudited")[2]).toBe("open");
+    expect(states("checked", "running")[3]).toBe("open");
+    expect(states("checked", "inconclusive")[3]).toBe("open");
     expect(t.checks({ at: "none" }, "unaudited")).toEqual([]);
     expect(t.checks({ at: "checked", action: "uhCkkX" }, "unaudited").some(({ text }) => text.includes("uhCkkX"))).toBe(true);
   });
@@ -105,6 +107,7 @@ describe.each(Object.entries(catalogues))("the words in %s", (_, t) => {
       { by: "one", provider: { ...stranger, kinship: "friend" }, others: 2 },
       { by: "one_of", count: 3, strangers: 3 },
       { by: "one_of", count: 3, strangers: 1 },
+      { by: "several", count: 3, among: 5 },
     ];
     const said = readers.map((one) => t.readers(one));
     expect(new Set(said).size).toBe(said.length);
@@ -121,6 +124,15 @@ describe.each(Object.entries(catalogues))("the words in %s", (_, t) => {
     }
     for (const at of ["none", "signed", "unpublished"] as const) expect(t.receipt({ at }).long).toMatch(sentence);
     expect(t.auditLong.unaudited).toMatch(/not checked|nicht geprüft/);
+  });
+
+  it("say what replaying came to, and how several answers compare", () => {
+    for (const line of [...Object.values(t.auditLong), ...Object.values(t.auditWhy)]) expect(line).toMatch(sentence);
+    const voice = { provider: "uhCAk1", isChosen: false, tokens: 70, dissentsFrom: null, failed: null };
+    const voices = [{ ...voice, isChosen: true }, voice, { ...voice, dissentsFrom: 32 }, { ...voice, failed: "provider_gone" }];
+    expect(t.agreement({ hasMajority: true, agreedTokens: 70, voices })).toMatch(/^2 \p{L}+ 3 .*\.$/u);
+    expect(t.agreement({ hasMajority: false, agreedTokens: 32, voices })).toMatch(/32 .*3 /);
+    expect(new Set(voices.map((one) => t.voice(one))).size).toBe(4);
   });
 
   it("count", () => {
