@@ -163,7 +163,7 @@ export const tests = [
       await page.getByLabel("Ask several and compare").selectOption("2");
       await page.getByRole("spinbutton", { name: "Seed" }).fill("7");
       await page.keyboard.press("Escape");
-      await page.getByText(/2 of 2 nodes read this at once/).waitFor({ timeout: READY_MS });
+      await page.getByText(/Read at once by 2 of 2 nodes/).waitFor({ timeout: READY_MS });
       await ask(page, "What is the capital of France?");
       await done(page, ANSWER_MS);
       const answer = last(page);

@@ -23,6 +23,9 @@ export interface Options {
   readonly answers: number;
 }
 
+/** So many can be asked at once. */
+export const answerCounts = [1, 2, 3, 5] as const;
+
 export const usual: Options = { system: "", temperature: null, topP: null, topK: null, maxTokens: null, seed: null, only: null, hides: false, answers: 1 };
 
 export interface Conversation {

@@ -2,7 +2,7 @@
 import { interrupted, unanswered } from "../chat/answer";
 import type { Answer } from "../chat/answer";
 import type { Only } from "../chat/backend";
-import { newId, usual } from "../chat/conversation";
+import { answerCounts, newId, usual } from "../chat/conversation";
 import type { Attachment, Conversation, Options, Turn } from "../chat/conversation";
 
 const FORMAT = "ainonymous-conversations";
@@ -100,6 +100,7 @@ function options(value: unknown): Options {
     seed: number("seed", Number.MAX_SAFE_INTEGER),
     only: onlys.find((only) => only === value["only"]) ?? null,
     hides: value["hides"] === true,
+    answers: answerCounts.find((count) => count === value["answers"]) ?? 1,
   };
 }
 

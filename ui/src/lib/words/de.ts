@@ -173,7 +173,7 @@ export const de: Catalogue = {
           ? `Einer von ${number(readers.count)} Fremden liest das; gewählt wird beim Senden.`
           : `Einer von ${number(readers.count)} Knoten liest das, darunter ${counted(readers.strangers, "fremder", "fremde")}.`;
       case "several":
-        return `${number(readers.count)} von ${counted(readers.among, "Knoten", "Knoten")} lesen das zugleich, und ihre Antworten werden verglichen.`;
+        return `Zugleich gelesen von ${number(readers.count)} von ${counted(readers.among, "Knoten", "Knoten")}, deren Antworten verglichen werden.`;
     }
   },
 

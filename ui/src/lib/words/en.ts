@@ -199,7 +199,7 @@ export const en = {
           ? `One stranger of ${number(readers.count)} reads this, chosen when you send.`
           : `One of ${number(readers.count)} nodes reads this, ${counted(readers.strangers, "stranger", "strangers")} among them.`;
       case "several":
-        return `${number(readers.count)} of ${counted(readers.among, "node", "nodes")} read this at once, and their answers are compared.`;
+        return `Read at once by ${number(readers.count)} of ${counted(readers.among, "node", "nodes")}, whose answers are compared.`;
     }
   },
 
