@@ -2,7 +2,6 @@
 // see. The tests share two pages and run in this order.
 import assert from "node:assert/strict";
 import { ask, done, fitsItsWidth, last, noViolations, watch } from "./browser.mjs";
-import { SERVES } from "./network.mjs";
 import { openInRuntime } from "./runtime.mjs";
 
 const READY_MS = 60_000;
@@ -153,33 +152,6 @@ export const tests = [
     },
   },
   ...onEitherWay("happ", { route: "By signals" }),
-  {
-    name: "two providers are asked at once and compared, and an answer that cannot be checked here says why",
-    needsNetwork: true,
-    run: async (context) => {
-      const page = context.node;
-      await context.network.up("second", SERVES).event("ready");
-      await page.getByRole("button", { name: "System prompt and parameters" }).click();
-      await page.getByLabel("Ask several and compare").selectOption("2");
-      await page.getByRole("spinbutton", { name: "Seed" }).fill("7");
-      await page.keyboard.press("Escape");
-      await page.getByText(/Read at once by 2 of 2 nodes/).waitFor({ timeout: READY_MS });
-      await ask(page, "What is the capital of France?");
-      await done(page, ANSWER_MS);
-      const answer = last(page);
-      await answer.locator("details.facts summary").click();
-      await answer.getByText("2 of 2 say exactly this.").waitFor();
-      await answer.locator(".receipt[data-receipt=checked]").waitFor({ timeout: RECEIPT_MS });
-      // No model is loaded here: nothing on this machine computes the same.
-      await answer.getByRole("button", { name: "Check this answer" }).click();
-      await answer.getByRole("alert").filter({ hasText: "does not have this model loaded" }).waitFor();
-      await noViolations(page, "compared");
-      await context.shot(page, "node-compared");
-      await page.getByRole("button", { name: "System prompt and parameters" }).click();
-      await page.getByRole("button", { name: "Back to the usual" }).click();
-      await page.keyboard.press("Escape");
-    },
-  },
   {
     name: "nothing was complained about until here",
     run: async ({ seen, happSeen }) => {

@@ -57,7 +57,7 @@ async function walk({ browser, shot }, { up }, opened) {
   const circle = await begin("founder", [...started, ...SERVES]);
   await circle.page.getByText("runs here").waitFor({ timeout: READY_MS });
 
-  await circle.page.getByRole("button", { name: "Invite" }).click();
+  await circle.page.getByRole("button", { name: "Invite", exact: true }).click();
   await circle.page.getByRole("button", { name: "Make the invite" }).click();
   const dialog = circle.page.getByRole("dialog");
   await dialog.getByRole("img", { name: "The invite as a QR code" }).waitFor();

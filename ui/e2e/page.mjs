@@ -345,7 +345,7 @@ export const tests = [
 async function englishIn(page) {
   return page.evaluate(() => {
     const shown = document.body.cloneNode(true);
-    for (const foreign of shown.querySelectorAll("[lang=en], code, pre, script, style, textarea")) foreign.remove();
+    for (const foreign of shown.querySelectorAll("[lang=en], code, pre, script, noscript, style, textarea")) foreign.remove();
     const names = [...document.querySelectorAll("[aria-label], [title], [placeholder]")].flatMap((one) => ["aria-label", "title", "placeholder"].map((name) => one.getAttribute(name) ?? ""));
     const said = [shown.textContent, ...names].join("\n");
     return said.match(/.{0,30}\b(the|and|your|this|with|which|nobody|from|reads|not)\b.{0,30}/gi) ?? [];

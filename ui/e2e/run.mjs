@@ -11,10 +11,11 @@ import { mkdirSync } from "node:fs";
 import { launch } from "./browser.mjs";
 import { tests as chatTests } from "./chat.mjs";
 import { tests as circleTests } from "./circle.mjs";
+import { tests as compareTests } from "./compare.mjs";
 import { startNetwork } from "./network.mjs";
 import { tests as pageTests } from "./page.mjs";
 
-const TEST_LIMIT_MS = 120_000;
+const TEST_LIMIT_MS = 240_000;
 
 const { AINONYMOUS_UI_URL, AINONYMOUS_BIN, AINONYMOUS_UI_SHOTS, AINONYMOUS_UI_TESTS, AINONYMOUS_UI_PART } = process.env;
 const hasNodes = AINONYMOUS_UI_URL !== undefined || AINONYMOUS_BIN !== undefined;
@@ -51,7 +52,7 @@ try {
     network = AINONYMOUS_UI_URL ? null : await startNetwork(AINONYMOUS_BIN);
     await runAll(chatTests, { browser, network, url: AINONYMOUS_UI_URL ?? network.page, shot });
     await network?.stop();
-    if (AINONYMOUS_BIN) await runAll(circleTests, { browser, binary: AINONYMOUS_BIN, shot });
+    if (AINONYMOUS_BIN) await runAll([...compareTests, ...circleTests], { browser, binary: AINONYMOUS_BIN, shot });
   } else if (!hasNodes) {
     console.log("without AINONYMOUS_BIN and AINONYMOUS_UI_URL: not tried against real nodes");
   }
