@@ -380,6 +380,12 @@ async function everyView(browser, world) {
         await page.locator(".picker").click();
         await page.getByRole("dialog").waitFor();
         await noViolations(page, `${where} models`);
+        await page.keyboard.press("Escape");
+        await page.getByRole("button", { name: /System/ }).click();
+        await page.getByRole("dialog").waitFor();
+        await noViolations(page, `${where} options`);
+        const beyond = await page.getByRole("dialog").evaluate((dialog) => [dialog, ...dialog.querySelectorAll("*")].filter((one) => getComputedStyle(one).overflowX !== "visible").map((one) => one.scrollWidth - one.clientWidth));
+        assert.deepEqual(beyond.filter((width) => width > 0), [], `${where}: the options are too wide`);
       }, world, { colorScheme, viewport, locale });
     }
   }
