@@ -87,6 +87,15 @@ for (const [colorScheme, viewport, locale] of [
     await page.locator("section.view dl").first().waitFor();
     await shot(view);
   }
+  await page.goto(`${node.url}#/network`);
+  await page.locator("section.view table").last().scrollIntoViewIfNeeded();
+  await shot("members");
+  for (const [name, button] of [["make-network", /^(New network|Neues Netz)$/], ["join", /^(Join with an invite|Mit Einladung beitreten)$/], ["invite", /^(Invite|Einladen)$/]]) {
+    await page.getByRole("button", { name: button }).first().click();
+    await page.getByRole("dialog").waitFor();
+    await shot(name);
+    await page.keyboard.press("Escape");
+  }
   await context.close();
   await node.stop();
 }

@@ -4,10 +4,11 @@
 //! Where they agree is decided by `verify::agreement`. All of them see the question. Whoever hands out the text says whose it is and by
 //! whose receipt; nobody is punished here for saying something else, because honest machines of unlike kinds differ too.
 
+use crate::choosing::{self, Chosen};
 use crate::node::Node;
 use crate::routing::to_travel;
 use crate::{
-    asking, choosing, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Demands, Route,
+    asking, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Demands, Route,
 };
 use ainonymous_types::limits::{AGREEMENT_ANSWERS_MAX, FINGERPRINT_WINDOW_TOKENS};
 use ainonymous_types::AgentPubKey;
@@ -61,17 +62,23 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     }
     let whom = whom(node, &request).await?;
     let one = Demands { answers: 1, ..request.demands };
-    let asks = whom.iter().map(|(agent, model)| {
+    let asks = whom.iter().map(|chosen| {
+        let (agent, model) = (&chosen.candidate.agent, &chosen.candidate.model_id);
         let request =
             AskRequest { model: Some(model.clone()), provider: Some(agent.clone()), demands: one, ..request.clone() };
-        whole(node, request)
+        async move {
+            let mut whole = whole(node, request).await?;
+            // It was demanded by name only because it had been chosen before.
+            whole.head.reason = Some(chosen.reason);
+            Ok(whole)
+        }
     });
     let answers = join_all(asks).await;
-    conclude(whom.into_iter().map(|(agent, _)| agent), answers).await
+    conclude(whom.iter().map(|chosen| chosen.candidate.agent.clone()), answers).await
 }
 
 /// So many providers of one model, in the order of the usual choice.
-async fn whom(node: &Node, request: &AskRequest) -> Result<Vec<(AgentPubKey, String)>, AskError> {
+async fn whom(node: &Node, request: &AskRequest) -> Result<Vec<Chosen>, AskError> {
     let wanted = (request.demands.answers as usize).min(AGREEMENT_ANSWERS_MAX);
     let unmet = |there: usize| AskError::DemandsUnmet {
         problem: format!("{wanted} providers of one model shall answer, and {there} can be asked"),
@@ -84,10 +91,10 @@ async fn whom(node: &Node, request: &AskRequest) -> Result<Vec<(AgentPubKey, Str
     let chosen = choosing::order(node, found, &input, &request.demands, request.route != Route::Signals).await?;
     let mut most = 0;
     for first in &chosen {
-        let mut same: Vec<(AgentPubKey, String)> = Vec::new();
+        let mut same: Vec<Chosen> = Vec::new();
         for other in chosen.iter().filter(|other| other.candidate.spec.entry == first.candidate.spec.entry) {
-            if same.iter().all(|(agent, _)| *agent != other.candidate.agent) {
-                same.push((other.candidate.agent.clone(), other.candidate.model_id.clone()));
+            if same.iter().all(|one| one.candidate.agent != other.candidate.agent) {
+                same.push(other.clone());
             }
         }
         if same.len() >= wanted {

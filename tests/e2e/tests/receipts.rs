@@ -228,6 +228,7 @@ async fn of_three_providers_the_majority_is_handed_out_and_the_coarser_one_is_na
         let agreement = &ours["agreement"];
         let voices = agreement["voices"].as_array().expect("voices");
         assert_eq!((voices.len(), &agreement["majority"]), (3, &json!(true)), "{agreement}");
+        assert_eq!(ours["reason"]["candidates"], 3, "chosen among all who were asked: {}", ours["why"]);
         if let Some(dissents) = voices.iter().find(|voice| !voice["dissents_from"].is_null()) {
             println!("seed {seed}: {agreement}");
             assert_eq!(dissents["provider"], liar.as_str(), "{agreement}");

@@ -52,6 +52,9 @@ describe("an answer on screen", () => {
     expect(interrupted(fold(asked))).toMatchObject({ phase: "failed", failure: { code: "interrupted" } });
     const done = fold({ type: "answered", statement });
     expect(interrupted(done)).toBe(done);
+    const replayed = fold({ type: "answered", statement }, { type: "receipt", receipt: { at: "signed" }, audit: "running" });
+    expect(interrupted(replayed), "nobody here follows it any more").toMatchObject({ phase: "done", audit: "unaudited" });
+    expect(interrupted(advance(replayed, { type: "audit", audit: "audited", why: "as_honest" }, 9))).toMatchObject({ audit: "audited" });
   });
 
   it("does not grow after it is stopped, and what is over cannot be stopped", () => {

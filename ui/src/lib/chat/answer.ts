@@ -108,7 +108,8 @@ export function stopped(answer: Answer): Answer {
   return isOpen(answer) ? { ...answer, phase: "stopped" } : answer;
 }
 
-/** Whoever was writing it is gone: the tab was closed, the machine lost power. */
+/** Whoever was writing it, or waited for its audit, is gone: the tab was closed, the machine lost power. */
 export function interrupted(answer: Answer): Answer {
+  if (answer.audit === "running") return { ...answer, audit: "unaudited" };
   return isOpen(answer) ? { ...answer, phase: "failed", failure: { code: "interrupted", detail: "" } } : answer;
 }

@@ -426,7 +426,8 @@ export class Chat {
   /** Answers of this conversation that nobody is writing any more. */
   async #closeOrphans(): Promise<void> {
     for (const turn of [...this.#turns.values()]) {
-      if (!isOpen(turn.answer) || this.#running.has(turn.id)) continue;
+      const waits = isOpen(turn.answer) || turn.answer.audit === "running";
+      if (!waits || this.#running.has(turn.id)) continue;
       if (await this.#tabs.isHeld(turn.id)) this.#setLive(turn.id, turn.answer);
       else this.#settle({ ...turn, answer: interrupted(turn.answer) });
     }
