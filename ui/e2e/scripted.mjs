@@ -36,6 +36,17 @@ export function usualWorld() {
       entry("qwen-3-8b:q5_k_m", { context_tokens: 40_960, file_bytes: 5_700_000_000, providers: ["uhCAkRouted5mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVRt"] }),
     ],
     pulls: [],
+    audits: {
+      providers: [
+        { provider: "uhCAkTvL2mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5ks", passed: 24, failed: 0, inconclusive: 1, convicted: false, rate_percent: 11.2 },
+        { provider: "uhCAkRouted5mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVRt", passed: 1, failed: 7, inconclusive: 0, convicted: true, rate_percent: 100 },
+      ],
+      last: [
+        audit("uhCAkTvL2mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5ks", "gemma-4-e4b:q8_0", "own", "pass", "as_honest", 290),
+        audit("uhCAkRouted5mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVRt", "qwen-3-8b:q5_k_m", "canary", "fail", "not_as_honest", 9_300),
+        audit("uhCAkTvL2mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5ks", "gemma-4-e4b:q8_0", "own", "inconclusive", "not_opened", null),
+      ],
+    },
     networks: { running: "reading-circle", can_change: true, networks: [network("reading-circle", "Reading circle", true), network("work", "Work", false)] },
     members: [
       { agent: SELF, is_self: true, is_online: true, standing: "member", invite: null },
@@ -49,6 +60,11 @@ export function usualWorld() {
     /** Whoever answers; none is the node itself. */
     provider: "uhCAkTvL2mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5ks",
   };
+}
+
+function audit(provider, model, mode, verdict, why, delta_sum) {
+  const statistics = delta_sum === null ? null : { tokens: 64, delta_sum, impossible: verdict === "fail" ? 2 : 0 };
+  return { provider, model, mode, verdict, why, tokens: 64, statistics, report: mode === "canary" ? "uhCkkReportReportReportReportReportReportReportRepo1" : null };
 }
 
 /** A receipt that was checked, or what came of replaying its answer. */
@@ -188,7 +204,7 @@ export async function startScripted(world = usualWorld()) {
       ...{ version: "0.1.0", phase: world.phase, network: world.network, agent: SELF, dna_hash: "uhC0kNetworkNetworkNetworkNetworkNetworkNetworkNetwor1", share: true, paused: world.paused },
       models: world.models.filter(({ local }) => local).map(({ id, state }) => (state === "loaded" ? { id, state: "ready", info, engine } : { id, state: "resting" })),
       counters: { asked: 41, answered: 318, refused: 7, retried: 1, receipts_published: 318, receipts_checked: 40 },
-      ...{ uptime_s: 19_400, rss_bytes: 290_000_000 },
+      ...{ uptime_s: 19_400, rss_bytes: 290_000_000, audits: world.audits },
     };
   }
 

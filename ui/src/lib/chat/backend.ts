@@ -300,6 +300,39 @@ export interface Peer {
   readonly isFailing: boolean;
 }
 
+/** How a provider fared in the audits of this node. */
+export interface ProviderAudits {
+  readonly provider: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly undecided: number;
+  /** It signed two things, or a jury that is trusted here convicted it: it is not asked any more. */
+  readonly isConvicted: boolean;
+  /** How many of its answers are audited from now on, in hundredths. */
+  readonly ratePercent: number;
+}
+
+/** One audit, with what it follows from. Never what was asked or answered. */
+export interface AuditRecord extends Audit {
+  readonly provider: string;
+  readonly model: string;
+  /** The question was made up to audit, and the report is published. */
+  readonly isCanary: boolean;
+  readonly tokens: number;
+  /** How far the provider's log-probabilities are from this node's, in nats a token; null if they could not be compared. */
+  readonly distance: number | null;
+  /** Tokens that the model would not have come near to. */
+  readonly impossible: number | null;
+  /** The published report, as `uhCkk…`. */
+  readonly report: string | null;
+}
+
+/** What audits have found; the last ones newest first. */
+export interface AuditPicture {
+  readonly providers: readonly ProviderAudits[];
+  readonly last: readonly AuditRecord[];
+}
+
 export interface NetworkPicture {
   /** Own agent key. */
   readonly self: string | null;
@@ -310,6 +343,8 @@ export interface NetworkPicture {
   readonly online: number | null;
   /** Seconds since the DHT was read. */
   readonly readAgoS: number | null;
+  /** Null where nobody audits. */
+  readonly audits: AuditPicture | null;
 }
 
 export interface ChatBackend {

@@ -56,7 +56,7 @@ export class TestBackend implements ChatBackend {
   }
 
   async network(): Promise<NetworkPicture> {
-    return { self: null, network: null, peers: [], online: null, readAgoS: null };
+    return { self: null, network: null, peers: [], online: null, readAgoS: null, audits: null };
   }
 
   reconnect(): void {

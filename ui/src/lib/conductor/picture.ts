@@ -50,5 +50,6 @@ export function picture({ specs, providers, standing }: Seen, eyes: Eyes): Netwo
     peers: [...peers.values()],
     online: standing === null ? null : Math.max(0, standing.agents - 1),
     readAgoS: eyes.readAgoS,
+    audits: null,
   };
 }

@@ -7,7 +7,7 @@ const peer = (key: string, roundTripMs: number | null, models: string[], kinship
   ...{ key, kinship, device: "", route: "direct", roundTripMs, waiting: null, freeSlots: null, slots: null, heardAgoS: null, isFailing: false },
   models: models.map((id) => ({ id, label: id, tokensPerS: 10, isMeasured: true })),
 });
-const picture = (...peers: Peer[]): NetworkPicture => ({ self: null, network: null, peers, online: null, readAgoS: null });
+const picture = (...peers: Peer[]): NetworkPicture => ({ self: null, network: null, peers, online: null, readAgoS: null, audits: null });
 
 describe("the picture of the network", () => {
   it("puts further peers further away, and unknown ones apart", () => {

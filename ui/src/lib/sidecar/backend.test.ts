@@ -11,6 +11,7 @@ const entry = { id: "tiny:q8_0", local: false, state: "loaded", problem: null, p
 let network: unknown;
 let models: unknown[];
 let peers: unknown[];
+let audits: unknown;
 let reply: (path: string, init: RequestInit) => Response | Promise<Response>;
 let requests: { path: string; init: RequestInit }[];
 let backend: SidecarBackend | null;
@@ -20,12 +21,13 @@ beforeEach(() => {
   network = { state: "ready", peers: 1 };
   models = [entry];
   peers = [peer];
+  audits = { providers: [], last: [] };
   requests = [];
   backend = null;
   reply = () => json({}, 404);
   vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
     requests.push({ path, init });
-    if (path === "/ainonymous/v1/status") return json({ version: "1", phase: { phase: "running" }, network, agent: "uhCAkSELF", dna_hash: "uhC0k", share: true, paused: false, models: [], counters: {}, uptime_s: 1, rss_bytes: 1 });
+    if (path === "/ainonymous/v1/status") return json({ version: "1", phase: { phase: "running" }, network, agent: "uhCAkSELF", dna_hash: "uhC0k", share: true, paused: false, models: [], counters: {}, uptime_s: 1, rss_bytes: 1, audits });
     if (path === "/ainonymous/v1/models") return json({ models });
     if (path === "/ainonymous/v1/peers") return json({ read_ago_s: 2, peers });
     return reply(path, init);
@@ -136,7 +138,15 @@ describe("what is shown before asking", () => {
 
   it("is the network with what is known of it", async () => {
     const { backend } = await connect();
+    const made = { provider: "uhCAkPEER", model: "tiny:q8_0", mode: "canary", verdict: "fail", why: "cut_off", tokens: 64, statistics: { tokens: 64, delta_sum: 1_024, impossible: 2 }, report: "uhCkk" };
+    audits = { providers: [{ provider: "uhCAkPEER", passed: 1, failed: 2, inconclusive: 3, convicted: false, rate_percent: 100 }], last: [{ ...made, mode: "own", verdict: "inconclusive", why: "not_opened", statistics: null, report: null }, made] };
+    await vi.advanceTimersByTimeAsync(6_000);
     const seen = await backend.network();
+    expect(seen.audits?.providers).toEqual([{ provider: "uhCAkPEER", passed: 1, failed: 2, undecided: 3, isConvicted: false, ratePercent: 100 }]);
+    expect(seen.audits?.last).toMatchObject([
+      { audit: "disputed", why: "cut_off", isCanary: true, distance: 0.125, impossible: 2, report: "uhCkk" },
+      { audit: "inconclusive", why: "not_opened", isCanary: false, distance: null, impossible: null, report: null },
+    ]);
     expect(seen).toMatchObject({ self: "uhCAkSELF", network: "uhC0k", online: 1 });
     expect(seen.peers).toMatchObject([{ kinship: "self" }, { key: "uhCAkPEER", roundTripMs: 2.5, freeSlots: 0, models: [{ label: "tiny q8_0", isMeasured: true }] }]);
   });

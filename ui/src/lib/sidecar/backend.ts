@@ -1,14 +1,14 @@
 // The sidecar as a chat backend: asks through the API of the node that served the page, which chooses, falls back and checks
 // receipts by itself. Must not know Holochain.
 import { isAllowed, outlookOf, refusedBy } from "../chat/backend";
-import type { Agreement, AnswerEvent, AskOptions, Asked, Audit, AuditReason, AuditState, BackendState, ChatBackend, Failure, Model, NetworkPicture, Outlook, Peer, Provider, Reason, ReceiptState, Route, Stage, Wish } from "../chat/backend";
+import type { Agreement, AnswerEvent, AskOptions, Asked, Audit, AuditPicture, AuditReason, AuditState, BackendState, ChatBackend, Failure, Model, NetworkPicture, Outlook, Peer, Provider, Reason, ReceiptState, Route, Stage, Wish } from "../chat/backend";
 import type { FinishReason } from "../generated/types";
 import { advance, unconnected } from "../network/connection";
 import type { Connection, ConnectionEvent } from "../network/connection";
 import { failureOf } from "./failures";
 import { Refused, Unreachable, call, errorOf, get } from "./http";
 import { events } from "./sse";
-import type { Agreed, AuditMade, ModelEntry, PeerEntry, Peers, ReasonFacts, Receipt, Status } from "./types";
+import type { Agreed, AuditMade, AuditStatus, ModelEntry, PeerEntry, Peers, ReasonFacts, Receipt, Status } from "./types";
 
 const REFRESH_JOINING_MS = 1_500;
 const REFRESH_READY_MS = 5_000;
@@ -87,8 +87,7 @@ export class SidecarBackend implements ChatBackend {
     } catch (error) {
       return failureOf(error);
     }
-    const states = { pass: "audited", fail: "disputed", inconclusive: "inconclusive" } as const;
-    return auditOf(states[made.verdict], made.why);
+    return foundBy(made);
   }
 
   async network(): Promise<NetworkPicture> {
@@ -103,6 +102,7 @@ export class SidecarBackend implements ChatBackend {
       peers: mine === null ? others : [mine, ...others],
       online: status.network?.state === "ready" ? status.network.peers : null,
       readAgoS: peers.read_ago_s === null ? null : peers.read_ago_s + ago,
+      audits: auditsOf(status.audits),
     };
   }
 
@@ -367,6 +367,29 @@ const auditReasons: ReadonlySet<unknown> = new Set<AuditReason>([
 function auditOf(state: unknown, why: unknown): Audit {
   if (!auditStates.has(state)) return { audit: "unaudited" };
   return { audit: state as AuditState, ...(auditReasons.has(why) ? { why: why as AuditReason } : {}) };
+}
+
+function foundBy({ verdict, why }: AuditMade): Audit {
+  return auditOf({ pass: "audited", fail: "disputed", inconclusive: "inconclusive" }[verdict], why);
+}
+
+/** Eighths of sixteenths of a nat, in which the node counts distances. */
+const NATS = 128;
+
+function auditsOf({ providers, last }: AuditStatus): AuditPicture {
+  return {
+    providers: providers.map(({ provider, passed, failed, inconclusive, convicted, rate_percent }) => ({
+      ...{ provider, passed, failed, undecided: inconclusive, isConvicted: convicted, ratePercent: rate_percent },
+    })),
+    last: last.toReversed().map((made) => {
+      const { provider, model, mode, tokens, statistics, report } = made;
+      return {
+        ...{ ...foundBy(made), provider, model, isCanary: mode === "canary", tokens, report },
+        distance: statistics === null || statistics.tokens === 0 ? null : statistics.delta_sum / NATS / statistics.tokens,
+        impossible: statistics?.impossible ?? null,
+      };
+    }),
+  };
 }
 
 function agreementOf({ majority, agreed_tokens, voices }: Agreed): Agreement {

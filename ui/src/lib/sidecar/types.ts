@@ -49,6 +49,20 @@ export interface Status {
   };
   readonly uptime_s: number;
   readonly rss_bytes: number | null;
+  readonly audits: AuditStatus;
+}
+
+/** What audits have found, the last ones oldest first. */
+export interface AuditStatus {
+  readonly providers: readonly {
+    readonly provider: string;
+    readonly passed: number;
+    readonly failed: number;
+    readonly inconclusive: number;
+    readonly convicted: boolean;
+    readonly rate_percent: number;
+  }[];
+  readonly last: readonly AuditMade[];
 }
 
 export interface ModelEntry {
@@ -171,8 +185,15 @@ export interface Receipt {
 
 /** What came of replaying an answer. */
 export interface AuditMade {
+  readonly provider: string;
+  readonly model: string;
+  readonly mode: "own" | "canary";
   readonly verdict: "pass" | "fail" | "inconclusive";
   readonly why: string;
+  readonly tokens: number;
+  /** `delta_sum` in 128ths of a nat. */
+  readonly statistics: { readonly tokens: number; readonly delta_sum: number; readonly impossible: number } | null;
+  readonly report: string | null;
 }
 
 /** How several answers compare. */

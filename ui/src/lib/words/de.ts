@@ -9,7 +9,7 @@ import { figures, shortKey } from "./figures";
 import { reasonsDe } from "./reasons.de";
 import type { ReasonCode } from "./reasons.en";
 
-const { number, bytes, credits, duration, counted } = figures("de");
+const { number, fine, bytes, credits, duration, counted } = figures("de");
 
 function speed(tokensPerS: number): string {
   return `${tokensPerS < 10 ? tokensPerS.toFixed(1).replace(".", ",") : number(tokensPerS)} Token/s`;
@@ -310,6 +310,24 @@ export const de: Catalogue = {
     not_as_honest: "Sie liegt weiter entfernt, als ehrliche Rechner voneinander liegen.",
     uncalibrated: "Wie weit sich zwei ehrliche Rechner dieser Art unterscheiden, wurde nicht gemessen, oder die Antwort ist zu kurz, um es zu sagen.",
   },
+  audits: "Prüfungen",
+  auditsDetail: "Der eigene Knoten rechnet Antworten auf eigene Fragen nach, wo er das Modell hat, das geantwortet hat. Niemand sonst sieht davon etwas, außer er hat die Rolle des Prüfers.",
+  auditsNone: "Er hat noch niemanden geprüft.",
+  auditsOf: ({ passed, failed, undecided, isConvicted, ratePercent }) => {
+    const counts = `${number(passed)} bestanden · ${number(failed)} nicht bestanden · ${number(undecided)} offen`;
+    return isConvicted ? `${counts} · verurteilt, wird nicht mehr gefragt` : `${counts} · ${number(Math.max(1, Math.round(ratePercent)))} % seiner Antworten werden geprüft`;
+  },
+  auditEvidence: ({ tokens, distance, impossible, isCanary }) =>
+    [
+      counted(tokens, "Token", "Token"),
+      ...(distance === null ? [] : [`${fine(distance)} Nat Abstand je Token`]),
+      ...(impossible === null ? [] : [counted(impossible, "unmögliches Token", "unmögliche Token")]),
+      ...(isCanary ? ["eine zum Prüfen ausgedachte Frage"] : []),
+    ].join(" · "),
+  lastAudits: "Letzte Prüfungen",
+  evidence: "Beweis",
+  report: "Bericht",
+  verdict: "Urteil",
   verify: "Diese Antwort prüfen",
   isVerifying: "Der eigene Knoten rechnet nach…",
   notVerified: { what: "Die Prüfung fand nicht statt.", remedy: "Noch einmal versuchen, oder den Beleg speichern und anderswo prüfen." },

@@ -1,7 +1,7 @@
 // Every text of the page in English, in one place: what happened, and what the reader can do. The shape of every other
 // catalogue. Must not decide when it is shown.
 import type { Answer } from "../chat/answer";
-import type { Agreement, AuditReason, AuditState, BackendState, Blocked, FailureCode, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, Readers, Reason, ReceiptState, Route, Stage, Statement, Voice } from "../chat/backend";
+import type { Agreement, AuditReason, AuditRecord, AuditState, BackendState, Blocked, FailureCode, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, ProviderAudits, Readers, Reason, ReceiptState, Route, Stage, Statement, Voice } from "../chat/backend";
 import type { Unfit } from "../chat/files";
 import type { FinishReason } from "../generated/types";
 import type { IssuedInvite, Standing } from "../network/members";
@@ -10,7 +10,7 @@ import { figures, shortKey } from "./figures";
 import { reasonsEn } from "./reasons.en";
 import type { ReasonCode } from "./reasons.en";
 
-const { number, bytes, credits, duration, counted } = figures("en");
+const { number, fine, bytes, credits, duration, counted } = figures("en");
 
 /** Two significant digits are enough to compare speeds. */
 function speed(tokensPerS: number): string {
@@ -353,6 +353,24 @@ export const en = {
     not_as_honest: "It is further away than honest machines come.",
     uncalibrated: "How far honest machines like these two differ has not been measured, or the answer is too short to tell.",
   } satisfies Record<AuditReason, string> as Record<AuditReason, string>,
+  audits: "Audits",
+  auditsDetail: "Your node computes answers to your own questions again where it has the model that answered. Nobody else sees anything of it, unless it has the auditor’s role.",
+  auditsNone: "It has audited nobody yet.",
+  auditsOf: ({ passed, failed, undecided, isConvicted, ratePercent }: ProviderAudits) => {
+    const counts = `${number(passed)} passed · ${number(failed)} failed · ${number(undecided)} undecided`;
+    return isConvicted ? `${counts} · convicted, not asked any more` : `${counts} · ${number(Math.max(1, Math.round(ratePercent)))} % of its answers are audited`;
+  },
+  auditEvidence: ({ tokens, distance, impossible, isCanary }: AuditRecord) =>
+    [
+      counted(tokens, "token", "tokens"),
+      ...(distance === null ? [] : [`${fine(distance)} nats from ours a token`]),
+      ...(impossible === null ? [] : [counted(impossible, "impossible token", "impossible tokens")]),
+      ...(isCanary ? ["a question made up to audit"] : []),
+    ].join(" · "),
+  lastAudits: "Last audits",
+  evidence: "Evidence",
+  report: "Report",
+  verdict: "Verdict",
   verify: "Check this answer",
   isVerifying: "Your node computes it again…",
   notVerified: { what: "The check was not done.", remedy: "Try again, or save the receipt and check it elsewhere." },

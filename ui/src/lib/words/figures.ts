@@ -19,6 +19,8 @@ const units: Record<string, Units> = {
 
 export interface Figures {
   number(value: number): string;
+  /** To a thousandth. */
+  fine(value: number): string;
   /** A count with its noun. */
   counted(count: number, one: string, many: string): string;
   /** Binary, as memory and files are sold by nobody but measured by everybody. */
@@ -35,9 +37,11 @@ export function figures(language: "en" | "de"): Figures {
   const short = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const names = units[language] as Units;
   const number = (value: number) => whole.format(value);
+  const fine = (value: number) => exact.format(value);
   const counted = (count: number, one: string, many: string) => `${number(count)} ${count === 1 ? one : many}`;
   return {
     number,
+    fine,
     counted,
     bytes(count) {
       const unit = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -133,6 +133,12 @@ describe.each(Object.entries(catalogues))("the words in %s", (_, t) => {
     expect(t.agreement({ hasMajority: true, agreedTokens: 70, voices })).toMatch(/^2 \p{L}+ 3 .*\.$/u);
     expect(t.agreement({ hasMajority: false, agreedTokens: 32, voices })).toMatch(/32 .*3 /);
     expect(new Set(voices.map((one) => t.voice(one))).size).toBe(4);
+    const fared = { provider: "uhCAk1", passed: 3, failed: 1, undecided: 2, isConvicted: false, ratePercent: 0.2 };
+    expect(t.auditsOf(fared)).toMatch(/3 .*1 .*2 .*1 %/);
+    expect(t.auditsOf({ ...fared, isConvicted: true })).toMatch(/convicted|verurteilt/);
+    const record = { provider: "uhCAk1", model: "m", audit: "disputed", isCanary: true, tokens: 64, distance: 0.0178, impossible: 1, report: null } as const;
+    expect(t.auditEvidence(record)).toMatch(/^64 .* 0[.,]018 .* 1 .*/);
+    expect(t.auditEvidence({ ...record, distance: null, impossible: null, isCanary: false })).toMatch(/^64 \p{L}+$/u);
   });
 
   it("count", () => {
