@@ -342,7 +342,8 @@ async fn a_recording_played_again_makes_no_link_and_asks_nothing() {
     let (at, record) = recorder(provider.local_addr().unwrap()).await;
     let (pool, addresses) = (Pool::new(endpoint(2)), [Address::Direct(at)]);
     // A handshake and a question; then a return with a probe in the first packet, if the asker is quicker than the handshake.
-    let link = || pool.link(&provider.key(), &addresses, || secret(99));
+    let key = provider.key();
+    let link = || pool.link(&key, &addresses, || secret(99));
     read_all(&link().await.unwrap(), "hello").await.unwrap();
     keys.recv().await.unwrap();
     let first = record.lock().unwrap().len();
