@@ -7,9 +7,7 @@
 use crate::choosing::{self, Chosen};
 use crate::node::Node;
 use crate::routing::to_travel;
-use crate::{
-    asking, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Demands, Route,
-};
+use crate::{asking, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Demands, Route};
 use ainonymous_types::limits::{AGREEMENT_ANSWERS_MAX, FINGERPRINT_WINDOW_TOKENS};
 use ainonymous_types::AgentPubKey;
 use ainonymous_verify::agreement::{compare, Agreement};
