@@ -331,6 +331,11 @@ export const tests = [
           await german(view);
         }
         await page.goto(`${node.url}#/network`);
+        await page.getByRole("button", { name: "Was veröffentlicht ist", exact: true }).last().click();
+        await page.getByText(/^Verurteilt vor/).waitFor();
+        for (const folded of await page.getByRole("dialog").locator("summary").all()) await folded.click();
+        await german("what is published");
+        await page.keyboard.press("Escape");
         for (const dialog of ["Neues Netz", "Mit Einladung beitreten", "Einladen"]) {
           await page.getByRole("button", { name: dialog, exact: true }).first().click();
           await page.getByRole("dialog").waitFor();
@@ -376,6 +381,13 @@ async function everyView(browser, world) {
           await noViolations(page, `${where} ${view}`);
           await fitsItsWidth(page, `${where} ${view}`);
         }
+        await page.goto(`${node.url}#/network`);
+        await page.getByRole("button", { name: /^(What is published|Was veröffentlicht ist)$/ }).last().click();
+        await page.getByText(/^(Convicted|Verurteilt) /).waitFor();
+        for (const folded of await page.getByRole("dialog").locator("summary").all()) await folded.click();
+        await noViolations(page, `${where} what is published`);
+        await fitsItsWidth(page, `${where} what is published`);
+        await page.keyboard.press("Escape");
         await page.goto(`${node.url}#/`);
         await page.locator(".picker").click();
         await page.getByRole("dialog").waitFor();

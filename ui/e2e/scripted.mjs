@@ -74,6 +74,26 @@ function receipt(path) {
   return { ...checked, audit: "unaudited", file: `${path}/file`, verify: `${path}/verify` };
 }
 
+/** What is published about an agent: of this node good reports, of the convicted one everything that led there, of others nothing. */
+function findings(provider) {
+  const now = Math.floor(Date.now() / 1_000);
+  const published = (name, author, agoS) => ({ action: `uhCkk${name.padEnd(47, name)}0`, author: `uhCAk${author.padEnd(47, author)}0`, at_s: now - agoS });
+  const report = (name, author, agoS, verdict, delta_sum, canary) => ({
+    ...{ ...published(name, author, agoS), verdict, canary, score: 0 },
+    statistics: delta_sum === null ? null : { tokens: 64, delta_sum, delta_window: 0, delta_position: 0, margin_sum: 0, margin_window: 0, tail: 0, impossible: verdict === "fail" ? 3 : 0 },
+  });
+  const nothing = { provider, reports: [], accusations: [], convictions: [], equivocations: [], more: false };
+  if (provider === SELF) {
+    const reports = [report("RepA", "AuditorA", 840, "pass", 260, true), report("RepB", "AuditorB", 9_000, "pass", 310, true), report("RepC", "AuditorA", 86_000, "inconclusive", null, true)];
+    return { ...nothing, reports };
+  }
+  if (!provider.startsWith("uhCAkRouted")) return nothing;
+  const accusation = { ...published("Accused", "AuditorA", 7_200), reports: ["RepD", "RepE", "RepF"].map((name) => published(name, "", 0).action) };
+  const conviction = { ...published("Convict", "JurorA", 3_600), accusation: accusation.action, confirmations: ["JurA", "JurB", "JurC"].map((name) => published(name, "", 0).action), believed: true };
+  const reports = [report("RepD", "AuditorA", 7_300, "fail", 9_300, true), report("RepE", "AuditorB", 11_000, "fail", 8_700, true), report("RepF", "AuditorA", 19_000, "fail", 9_900, true)];
+  return { ...nothing, reports, accusations: [accusation], convictions: [conviction], equivocations: [published("Proof", "AskerA", 60_000)], more: true };
+}
+
 function entry(id, change) {
   return { id, local: false, state: "loaded", problem: null, providers: [], context_tokens: 8_192, file_bytes: 0, details: null, unloads_in_s: null, ...change };
 }
@@ -104,6 +124,7 @@ export async function startScripted(world = usualWorld()) {
       return response.end(readFileSync(file(url.pathname)));
     }
     if (request.method === "POST") return post(url.pathname, request, response);
+    if (url.pathname.startsWith("/ainonymous/v1/findings/")) return json(response, findings(decodeURIComponent(url.pathname.split("/").at(-1))));
     if (url.pathname.startsWith("/ainonymous/v1/receipts/")) return json(response, receipt(url.pathname));
     switch (url.pathname) {
       case "/ainonymous/v1/status":

@@ -88,6 +88,10 @@ for (const [colorScheme, viewport, locale] of [
     await shot(view);
   }
   await page.goto(`${node.url}#/network`);
+  await page.getByRole("button", { name: /^(What is published|Was veröffentlicht ist)$/ }).last().click();
+  await page.getByText(/^(Convicted|Verurteilt) /).waitFor();
+  await shot("published");
+  await page.keyboard.press("Escape");
   await page.locator("section.view table").last().scrollIntoViewIfNeeded();
   await shot("members");
   for (const [name, button] of [["make-network", /^(New network|Neues Netz)$/], ["join", /^(Join with an invite|Mit Einladung beitreten)$/], ["invite", /^(Invite|Einladen)$/]]) {

@@ -3,8 +3,8 @@
 use crate::answer::shapes::{finish_reason, SignedReceiptView};
 use crate::router::Api;
 use crate::ApiError;
-use ainonymous_node::{AnswerAudit, AuditMade, ModelEntry, ReceiptState, Status};
-use ainonymous_types::{ActionHash, ChunkMore, PostedAnswer, RequestId, ToolCallBegin, ToolCallPiece};
+use ainonymous_node::{AnswerAudit, AuditMade, Findings, ModelEntry, ReceiptState, Status};
+use ainonymous_types::{ActionHash, AgentPubKey, ChunkMore, PostedAnswer, RequestId, ToolCallBegin, ToolCallPiece};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{header, HeaderValue};
@@ -69,6 +69,16 @@ pub(crate) async fn verify(
 ) -> Result<Json<AuditMade>, ApiError> {
     let parsed = parse_id(&segment("id", id)?)?;
     Ok(Json(api.backend().audit(parsed).await?))
+}
+
+/// `GET /ainonymous/v1/findings/{agent}`.
+pub(crate) async fn findings(
+    State(api): State<Api>,
+    agent: Result<Path<String>, PathRejection>,
+) -> Result<Json<Findings>, ApiError> {
+    let agent = AgentPubKey::try_from(segment("agent", agent)?.as_str())
+        .map_err(|_| ApiError::invalid("agent", "must be an agent key that begins with uhCAk"))?;
+    Ok(Json(api.backend().findings(agent).await?))
 }
 
 /// `GET /ainonymous/v1/receipts/{id}/file?open=`.

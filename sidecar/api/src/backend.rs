@@ -1,11 +1,11 @@
 //! What the API needs of a node, so that its tests can stand on a scripted one.
 
 use ainonymous_node::{
-    AnswerAudit, AnswerStream, AskError, AskRequest, AuditMade, AuditRefused, EmbedQuestion, Embeddings, Inspect,
-    Inspected, KeepAlive, KnownPeers, ModelEntry, Node, NodeError, Offer, Pull, PullRefused, ReceiptState, Roster,
-    Status, Timeline, UiCredentials,
+    AnswerAudit, AnswerStream, AskError, AskRequest, AuditMade, AuditRefused, EmbedQuestion, Embeddings, Findings,
+    Inspect, Inspected, KeepAlive, KnownPeers, ModelEntry, Node, NodeError, Offer, Pull, PullRefused, ReceiptState,
+    Roster, Status, Timeline, UiCredentials,
 };
-use ainonymous_types::{ActionHash, PostedAnswer, RequestId};
+use ainonymous_types::{ActionHash, AgentPubKey, PostedAnswer, RequestId};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub trait Backend: Send + Sync + 'static {
     fn audit_state(&self, id: RequestId) -> AnswerAudit;
     /// Computes the answer to a question again and compares.
     async fn audit(&self, id: RequestId) -> Result<AuditMade, AuditRefused>;
+    /// What is published about a provider.
+    async fn findings(&self, provider: AgentPubKey) -> Result<Findings, NodeError>;
     /// The receipt file about a question, as text; with `open`, its provider is asked for the fingerprint first, and the code says why
     /// it did not show it.
     async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)>;
@@ -105,6 +107,10 @@ impl Backend for Node {
 
     async fn audit(&self, id: RequestId) -> Result<AuditMade, AuditRefused> {
         Node::audit(self, id).await
+    }
+
+    async fn findings(&self, provider: AgentPubKey) -> Result<Findings, NodeError> {
+        Node::findings(self, provider).await
     }
 
     async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)> {

@@ -54,6 +54,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/ainonymous/v1/receipts/{id}", "where the receipt of an answer stands"),
     ("GET", "/ainonymous/v1/receipts/{id}/file", "question, answer and receipt in one file, to be checked anywhere"),
     ("POST", "/ainonymous/v1/receipts/{id}/verify", "compute the answer again here, and say what follows"),
+    ("GET", "/ainonymous/v1/findings/{agent}", "what is published about a provider: reports, accusations, convictions"),
     ("GET", "/ainonymous/v1/posted/{request}", "the answer to a posted request"),
     ("GET", "/ainonymous/v1/peers", "who serves what, and what is known of them"),
     ("GET", "/ainonymous/v1/timeline", "counts of the last hours"),
@@ -163,6 +164,7 @@ impl Api {
             .route("/ainonymous/v1/receipts/{id}", get(admin::receipt))
             .route("/ainonymous/v1/receipts/{id}/file", get(admin::receipt_file))
             .route("/ainonymous/v1/receipts/{id}/verify", post(admin::verify))
+            .route("/ainonymous/v1/findings/{agent}", get(admin::findings))
             .route("/ainonymous/v1/posted/{request}", get(admin::posted))
             .route("/ainonymous/v1/peers", get(manage::peers))
             .route("/ainonymous/v1/timeline", get(manage::timeline))

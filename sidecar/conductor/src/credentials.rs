@@ -20,8 +20,17 @@ use std::fmt;
 use std::time::Duration;
 
 /// What the web page may call: it reads, and it speaks to peers; it never writes to the chain.
-pub const UI_FUNCTIONS: [&str; 5] =
-    ["get_all_model_specs", "get_providers_for_model_spec", "send_signal", "get_receipt_batch", "get_agent_standing"];
+pub const UI_FUNCTIONS: [&str; 9] = [
+    "get_all_model_specs",
+    "get_providers_for_model_spec",
+    "send_signal",
+    "get_receipt_batch",
+    "get_agent_standing",
+    "get_audit_reports",
+    "get_accusations",
+    "get_convictions",
+    "get_equivocations",
+];
 
 /// How long a page may connect, and reconnect, with one token. Seconds.
 const UI_TOKEN_S: u64 = 3_600;

@@ -50,7 +50,7 @@ mod timeline;
 pub use ainonymous_protocol::choosing::{Demands, Estimate, Kinship, Price, Reason, Region};
 pub use ainonymous_protocol::HandedPart;
 pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
-pub use auditing::{AuditHabits, AuditRefused};
+pub use auditing::{AccusationFound, AuditHabits, AuditRefused, ConvictionFound, Findings, Published, ReportFound};
 pub use critical::{Agreed, Voice};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;

@@ -18,12 +18,12 @@ use crate::slot::Slot;
 use crate::store::Store;
 use crate::{
     announce, library, local, opening, plane, posted, publishing, pulls, routing, timeline, AnswerAudit, AnswerStream,
-    AskError, AskRequest, AuditMade, AuditRefused, Counters, Habits, Hiding, KeepAlive, ModelEntry, NodeError,
-    NodeOptions, OpenError, Opened, Phase, ReceiptState, Status,
+    AskError, AskRequest, AuditMade, AuditRefused, Counters, Findings, Habits, Hiding, KeepAlive, ModelEntry,
+    NodeError, NodeOptions, OpenError, Opened, Phase, ReceiptState, Status,
 };
 use ainonymous_conductor::{Conductor, ConductorOptions, DhtStats, UiCredentials};
 use ainonymous_engine::{EmbedQuestion, Embeddings, Inspect, Inspected};
-use ainonymous_types::{ActionHash, NetworkKind, OpenGrant, PostedAnswer, RequestId, SignedReceipt};
+use ainonymous_types::{ActionHash, AgentPubKey, NetworkKind, OpenGrant, PostedAnswer, RequestId, SignedReceipt};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -187,6 +187,7 @@ impl Node {
         }
         if node.inner.auditing.has_role() {
             node.spawn(auditing::play(node.clone()));
+            node.spawn(auditing::sit(node.clone()));
         }
         if finds_routers {
             node.spawn(places::keep(node.clone(), Side::Provider));
@@ -309,6 +310,11 @@ impl Node {
     /// Computes the answer to a question of this node again and compares it with what its provider thought likely.
     pub async fn audit(&self, id: RequestId) -> Result<AuditMade, AuditRefused> {
         auditing::verify(self, id).await
+    }
+
+    /// What is published about a provider: reports, accusations, convictions and what they rest on.
+    pub async fn findings(&self, provider: AgentPubKey) -> Result<Findings, NodeError> {
+        auditing::findings(self, provider).await
     }
 
     /// What this node has asked a peer and was answered: all of it, its secrets too. None if that is not kept, or not any more.

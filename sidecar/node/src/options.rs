@@ -81,7 +81,7 @@ pub struct Habits {
 pub struct Audits {
     /// How likely an audit of an answer is, in millionths; 0 for none but one's own.
     pub rate_ppm: u32,
-    /// How likely each auditor is to be drawn, in millionths.
+    /// How likely each auditor is to be drawn, in millionths; 0 for two of those that are known.
     pub auditors_ppm: u32,
     /// Whether what was asked and answered is kept for a week, sealed, so that it can be checked or handed to an auditor.
     pub keep: bool,

@@ -84,7 +84,7 @@ pub struct AuditMade {
     pub provider: String,
     /// `name:quantisation`.
     pub model: String,
-    /// `own`: a question of this node's people; `canary`: one of its own making.
+    /// `own`: a question of this node's people; `canary`: one of its own making; `jury`: somebody else's canary, that fell to it.
     pub mode: &'static str,
     /// What follows.
     pub verdict: Verdict,

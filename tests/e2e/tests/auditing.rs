@@ -1,5 +1,5 @@
 //! Audits among real nodes: whoever serves what it promised passes, whoever serves something cheaper is found and asked no more; a canary
-//! is reported for everybody to see.
+//! is reported for everybody to see, and enough of them bring the provider before a jury.
 
 #![allow(clippy::expect_used, clippy::print_stdout)] // A test may fail by panicking.
 
@@ -174,6 +174,24 @@ async fn an_auditor_asks_like_anybody_and_reports_what_it_finds() {
     println!("{report}");
     assert_eq!((report["mode"].as_str(), report["provider"].as_str()), (Some("canary"), Some(bad.as_str())));
     assert!(report["report"].as_str().is_some_and(|action| action.starts_with("uhCkk")), "{report}");
+    // Everybody can read it, the one that it is about too.
+    let path = format!("/ainonymous/v1/findings/{bad}");
+    for reader in [&here, &cheater.client()] {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let (code, findings) = reader.get(&path).await;
+            assert_eq!(code, 200, "{findings}");
+            let mut reports = findings["reports"].as_array().into_iter().flatten();
+            if let Some(read) = reports.find(|read| read["action"] == report["report"]) {
+                let facts = (read["verdict"].as_str(), read["canary"].as_bool(), read["author"].as_str());
+                assert_eq!(facts, (Some("fail"), Some(true), Some(auditor.agent().as_str())));
+                assert_eq!(read["statistics"], report["statistics"]);
+                break;
+            }
+            assert!(Instant::now() < deadline, "{findings}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
     let calls = status(&here).await["zome_calls"].clone();
     for function in ["create_calibration", "create_audit_commit", "create_audit_report"] {
         assert!(calls[function].as_u64().is_some_and(|n| n > 0), "{function}: {calls}");
@@ -182,4 +200,57 @@ async fn an_auditor_asks_like_anybody_and_reports_what_it_finds() {
     // The verdict is no breach: the provider's own node knows of no warrant, and goes on.
     let answer = here.stream(question(0, Some(&bad))).await.expect("an answer");
     assert!(!answer.text.is_empty());
+}
+
+/// Waits until enough is published about an agent; returns everything that is.
+async fn published(client: &Client, agent: &str, what: &str, count: usize, patience: Duration) -> Value {
+    let deadline = Instant::now() + patience;
+    loop {
+        let (_, findings) = client.get(&format!("/ainonymous/v1/findings/{agent}")).await;
+        if findings[what].as_array().is_some_and(|found| found.len() >= count) {
+            return findings;
+        }
+        assert!(Instant::now() < deadline, "{findings}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convicted_no_more() {
+    let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
+    let url = bootstrap.url();
+    let mut cheater = Node::ready(cheat(&url));
+    let bad = cheater.agent();
+    let table = calibration(&cheater.client(), dir.path()).await.to_string_lossy().into_owned();
+    let auditors = || {
+        let often = ["--no-share", "--audit", "--audit-every-s", "1", "--auditors-drawn", "1000000"];
+        let spec = || NodeSpec::new(&url).serving(&tiny_model()).with(&often).with(&["--calibration", &table]);
+        let mut nodes = [(); 3].map(|()| Node::start(spec()));
+        for node in &mut nodes {
+            node.wait_ready();
+        }
+        nodes
+    };
+    // Two cannot cross the bound, three can.
+    let mut parties = auditors();
+    let accused = published(&parties[0].client(), &bad, "accusations", 1, 3 * SOON).await;
+    println!("accused after {} reports", accused["reports"].as_array().map_or(0, Vec::len));
+    assert_eq!(accused["convictions"], json!([]), "nobody is judge in a case of its own");
+    drop(parties);
+    // Whoever comes later is no party, and everybody is drawn.
+    let mut jurors = auditors();
+    let convicted = published(&jurors[0].client(), &bad, "convictions", 1, 3 * SOON).await;
+    let conviction = &convicted["convictions"][0];
+    assert_eq!(conviction["confirmations"].as_array().map(Vec::len), Some(3), "{conviction}");
+    let accusations = convicted["accusations"].as_array().cloned().unwrap_or_default();
+    assert!(accusations.iter().any(|found| found["action"] == conviction["accusation"]), "{convicted}");
+
+    // Whoever knows none of the jurors is told, and believes nothing.
+    let mut stranger = Node::ready(NodeSpec::new(&url));
+    let told = published(&stranger.client(), &bad, "convictions", 1, SOON).await;
+    assert_eq!(told["convictions"][0]["believed"], false);
+    let friends = jurors.iter_mut().fold(NodeSpec::new(&url), |spec, juror| spec.with(&["--friend", &juror.agent()]));
+    let mut friend = Node::ready(friends);
+    let told = published(&friend.client(), &bad, "convictions", 1, SOON).await;
+    assert_eq!(told["convictions"][0]["believed"], true);
 }

@@ -57,7 +57,7 @@ fn comment(indent: &str, lines: &[&str]) -> String {
 }
 
 macro_rules! declarations {
-    ($config:expr; $($type:ident),* $(,)?) => { vec![$(declare::<$type>($config)),*] };
+    ($config:expr; $($type:ty),* $(,)?) => { vec![$(declare::<$type>($config)),*] };
 }
 
 macro_rules! constants {
@@ -83,6 +83,10 @@ fn main() -> ExitCode {
         AnswerInput, PostedAnswer, ReceiptBatchRecord, AgentStanding,
         // Finding each other.
         Topic, Place, BucketQuery, BucketMember, PlacesInput, TopicDepth, OwnPlaces,
+        // Audits.
+        Statistics, Outcome, Verdict, AuditMode, AuditCommit, Share, Standing, OpenedLeaf, ReplayLeaf, Evidence,
+        AuditReport, Accusation, Conviction, Equivocation, AuditSubject, AuditQuery, Audited, Found<ts_rs::Dummy>,
+        AuditPage<ts_rs::Dummy>,
     };
     let limits = constants! {
         MODEL_NAME_BYTES_MAX, QUANTIZATION_BYTES_MAX, ARCHITECTURE_BYTES_MAX, MODEL_FILE_BYTES_MAX,

@@ -92,6 +92,7 @@ pub type Position = Vec<Likely>;
 
 /// How far two fingerprints of one answer are apart, and what the replay found. See `verify::audit::statistics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Statistics {
     /// Tokens of the answer.
     pub tokens: u32,
@@ -113,6 +114,7 @@ pub struct Statistics {
 
 /// What became of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Two fingerprints were compared.
@@ -125,6 +127,7 @@ pub enum Outcome {
 
 /// What follows from an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// As honest answers are.
@@ -137,6 +140,7 @@ pub enum Verdict {
 
 /// Why somebody audits an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum AuditMode {
     /// The draw fell on the answer and on the auditor. Prompt and answer stay between the parties.
@@ -144,13 +148,15 @@ pub enum AuditMode {
     /// The auditor had asked the question itself, in order to audit: everything is shown.
     Canary,
     /// The auditor was drawn into the jury over an accusation.
-    Jury(ActionHash),
+    Jury(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] ActionHash),
 }
 
 /// An auditor's promise, before it is shown the provider's fingerprint: which answer, and what its own replay gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct AuditCommit {
     /// The author's capability, which lists the auditor's role and what computes.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array"))]
     pub capability: ActionHash,
     /// What is audited.
     pub receipt: SignedReceipt,
@@ -161,6 +167,7 @@ pub struct AuditCommit {
     /// Why this auditor audits this answer.
     pub mode: AuditMode,
     /// The latest report about this provider that the author knows: evidence is added to it. None for the first, and in juries.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array | null"))]
     pub previous: Option<ActionHash>,
     /// Root over the author's replay (`verify::audit::leaf::replay`).
     pub replay: Bytes32,
@@ -169,10 +176,13 @@ crate::entries::entry!(AuditCommit);
 
 /// What an audit found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct AuditReport {
     /// The author's commitment to its replay.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array"))]
     pub commit: ActionHash,
     /// The calibration of this pair of machines; none if there is none.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array | null"))]
     pub calibration: Option<ActionHash>,
     /// What became of the replay.
     pub outcome: Outcome,
@@ -189,6 +199,7 @@ crate::entries::entry!(AuditReport);
 
 /// Evidence against a provider, added up. See `verify::audit::evidence`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Standing {
     /// In 256ths of a nat.
     pub score: u32,
@@ -198,8 +209,10 @@ pub struct Standing {
 
 /// What one auditor has added to a provider's score.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Share {
     /// Who.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array"))]
     pub auditor: AgentPubKey,
     /// In 256ths of a nat.
     pub llr: u32,
@@ -207,6 +220,7 @@ pub struct Share {
 
 /// Everything that was compared in a canary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Evidence {
     /// The question.
     pub input: ChatInput,
@@ -224,6 +238,7 @@ pub struct Evidence {
 
 /// One leaf of a fingerprint: a window of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct OpenedLeaf {
     /// Salt of this leaf.
     pub salt: Bytes32,
@@ -231,11 +246,13 @@ pub struct OpenedLeaf {
     pub tokens: Vec<u32>,
     /// Encoded positions (`verify::audit::fingerprint`).
     #[serde(with = "serde_bytes")]
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array"))]
     pub body: Vec<u8>,
 }
 
 /// One leaf of a replay: a window of the answer, as the auditor's model saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ReplayLeaf {
     /// Its own fingerprint of the window.
     pub leaf: OpenedLeaf,
@@ -285,26 +302,33 @@ pub struct CalibrationTable {
 
 /// The evidence against a provider has crossed the bound: a jury is called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Accusation {
     /// Who is accused.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array"))]
     pub provider: AgentPubKey,
     /// The report with which the bound was crossed, and those before it, each the one that the former built on.
+    #[cfg_attr(feature = "ts", ts(type = "Array<Uint8Array>"))]
     pub reports: Vec<ActionHash>,
 }
 crate::entries::entry!(Accusation);
 
 /// A jury has confirmed an accusation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Conviction {
     /// What was confirmed.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array"))]
     pub accusation: ActionHash,
     /// Failing reports by different jurors.
+    #[cfg_attr(feature = "ts", ts(type = "Array<Uint8Array>"))]
     pub confirmations: Vec<ActionHash>,
 }
 crate::entries::entry!(Conviction);
 
 /// Two receipts by one provider for one question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Equivocation {
     /// One.
     pub first: SignedReceipt,

@@ -7,20 +7,22 @@ use holochain_serialized_bytes::prelude::*;
 
 /// What something is looked up about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "type", content = "of", rename_all = "snake_case")]
 pub enum AuditSubject {
     /// A model spec: its calibrations.
-    Spec(EntryHash),
+    Spec(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] EntryHash),
     /// A provider: reports, accusations, convictions, equivocations.
-    Provider(AgentPubKey),
+    Provider(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] AgentPubKey),
     /// A receipt, by its leaf (`verify::receipt::leaf`): commitments, reports, equivocations.
     Receipt(Bytes32),
     /// An accusation: the reports of its jury.
-    Accusation(ActionHash),
+    Accusation(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] ActionHash),
 }
 
 /// Which page, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct AuditQuery {
     /// About what.
     pub subject: AuditSubject,
@@ -30,6 +32,7 @@ pub struct AuditQuery {
 
 /// At most `limits::AUDITS_PAGE_MAX` things, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct AuditPage<T> {
     /// Valid, or they would not be here.
     pub found: Vec<Found<T>>,
@@ -39,10 +42,13 @@ pub struct AuditPage<T> {
 
 /// An entry as it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Found<T> {
     /// Where.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array"))]
     pub action: ActionHash,
     /// By whom.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array"))]
     pub author: AgentPubKey,
     /// When the link to it was drawn, by its author's clock. Microseconds since the epoch.
     pub linked_at: TimestampUs,
@@ -52,6 +58,7 @@ pub struct Found<T> {
 
 /// A report and the commitment that it keeps (`get_audit_reports`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Audited {
     /// What was promised before the outcome was known.
     pub commit: AuditCommit,

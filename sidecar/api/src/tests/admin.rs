@@ -79,6 +79,24 @@ async fn answers_are_checked_when_somebody_wants_it() {
 }
 
 #[tokio::test]
+async fn what_is_published_about_a_provider() {
+    let about = ainonymous_types::AgentPubKey::from_raw_32(vec![3; 32]).to_string();
+    let found = get(&node(), &format!("/ainonymous/v1/findings/{about}")).await;
+    let json = found.json();
+    assert_eq!(
+        (found.status.as_u16(), json["provider"].as_str(), json["more"].as_bool()),
+        (200, Some(&*about), Some(true))
+    );
+    let report = &json["reports"][0];
+    assert_eq!((report["verdict"].as_str(), report["canary"].as_bool()), (Some("fail"), Some(true)));
+    assert_eq!(report["action"], request_action().to_string());
+    for bad in ["uhCAk", "uhCkkxyz", &request_action().to_string()] {
+        let refused = get(&node(), &format!("/ainonymous/v1/findings/{bad}")).await;
+        assert_eq!((refused.status.as_u16(), refused.error_code().as_str()), (400, "invalid_value"), "{bad}");
+    }
+}
+
+#[tokio::test]
 async fn posted_answers() {
     let answer = get(&node(), &format!("/ainonymous/v1/posted/{}", request_action())).await;
     assert_eq!(answer.status, 200);

@@ -7,10 +7,11 @@ use crate::{
 use ainonymous_node::request::Chat;
 use ainonymous_node::{
     AnswerAudit, AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, AuditMade, AuditRefused,
-    AuditState, AuditStatus, AuditWhy, Counters, EmbedQuestion, Embeddings, Heard, Inspect, Inspected, KeepAlive,
-    KnownPeers, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, More, NetworkState, NodeError,
-    Offer, Peer, PeerModel, Phase, Prompt, Pull, PullRefused, PullState, ReceiptState, Roster, RosterEntry, Route,
-    Sample, Standing, Status, Timeline, TokenLogprob, TokenLogprobs, ToolCallPart, UiCredentials, UiKeyPair,
+    AuditState, AuditStatus, AuditWhy, Counters, EmbedQuestion, Embeddings, Findings, Heard, Inspect, Inspected,
+    KeepAlive, KnownPeers, LocalModel, LocalModelState, ModelDetails, ModelEntry, ModelState, More, NetworkState,
+    NodeError, Offer, Peer, PeerModel, Phase, Prompt, Published, Pull, PullRefused, PullState, ReceiptState,
+    ReportFound, Roster, RosterEntry, Route, Sample, Standing, Status, Timeline, TokenLogprob, TokenLogprobs,
+    ToolCallPart, UiCredentials, UiKeyPair,
 };
 use ainonymous_types::{
     ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, Bytes64, EntryHash, FinishReason, NetworkKind,
@@ -402,6 +403,17 @@ impl Backend for Scripted {
             statistics: None,
             report: None,
         })
+    }
+
+    async fn findings(&self, provider: AgentPubKey) -> Result<Findings, NodeError> {
+        let published = |author: u8| Published {
+            action: request_action().to_string(),
+            author: AgentPubKey::from_raw_32(vec![author; 32]).to_string(),
+            at_s: 1_700_000_000,
+        };
+        let report =
+            ReportFound { published: published(5), canary: true, verdict: Verdict::Fail, score: 512, statistics: None };
+        Ok(Findings { provider: provider.to_string(), reports: vec![report], more: true, ..Findings::default() })
     }
 
     async fn receipt_file(&self, id: RequestId, open: bool) -> Option<(String, Option<&'static str>)> {

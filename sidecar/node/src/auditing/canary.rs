@@ -6,7 +6,7 @@
 
 use super::own::{self, Case, Judged, Opening};
 use super::tables::Table;
-use super::{replay, words};
+use super::{jury, replay, words};
 use crate::asking;
 use crate::directory::Candidate;
 use crate::evidence::Answered;
@@ -15,9 +15,8 @@ use crate::{AnswerEvent, AskRequest, Demands, Hiding, Route};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_engine::Question;
 use ainonymous_types::{
-    limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditQuery, AuditReport, AuditSubject,
-    BatchProof, Bytes32, Calibration, Evidence, Outcome, ProviderRecord, ReplayLeaf, RequestId, Role, SpecRef,
-    Standing,
+    limits, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditQuery, AuditReport, AuditSubject, BatchProof,
+    Bytes32, Calibration, Evidence, Outcome, ProviderRecord, ReplayLeaf, RequestId, Role, SpecRef, Standing,
 };
 use ainonymous_verify::audit::{calibration, evidence, leaf};
 use std::time::Duration;
@@ -47,10 +46,9 @@ impl From<ConductorError> for Nothing {
 
 /// Asks, audits and reports, again and again.
 pub(crate) async fn run(node: Node) {
-    let every = node.inner.auditing.habits.every.unwrap_or(EVERY);
     let Some(conductor) = node.conductor_when_running().await else { return };
     loop {
-        tokio::time::sleep(jittered(every)).await;
+        tokio::time::sleep(pause(&node)).await;
         match once(&node, &conductor).await {
             Ok(()) => {}
             Err(Nothing::ToAudit(why)) => tracing::debug!(why, "no canary now"),
@@ -59,6 +57,11 @@ pub(crate) async fn run(node: Node) {
             }
         }
     }
+}
+
+/// The wait before the next one.
+pub(super) fn pause(node: &Node) -> Duration {
+    jittered(node.inner.auditing.habits.every.unwrap_or(EVERY))
 }
 
 fn jittered(every: Duration) -> Duration {
@@ -177,7 +180,7 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     let made = own::made(&case, &judged, "canary", Some(&action));
     node.inner.auditing.record(node, case.provider(), case.leaf(), made);
     if evidence::is_enough(&standing) {
-        accuse(conductor, case.provider().clone(), action).await?;
+        jury::accuse(conductor, case.provider().clone(), action).await?;
     }
     Ok(())
 }
@@ -224,7 +227,7 @@ fn report(
 }
 
 /// This node's own table as the network knows it; written down once for each spec and pair of machines.
-async fn published_table(
+pub(super) async fn published_table(
     conductor: &Conductor,
     spec: &SpecRef,
     table: &Table,
@@ -242,30 +245,6 @@ async fn published_table(
     }
     let action = conductor.create_calibration(entry.clone()).await?;
     Ok((action, entry))
-}
-
-/// The evidence is enough: a jury is called. The list goes back to where the score was nothing.
-async fn accuse(conductor: &Conductor, provider: AgentPubKey, newest: ActionHash) -> Result<(), Nothing> {
-    let mut query = AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
-    let mut known = Vec::new();
-    while known.len() < 4 * limits::ACCUSATION_REPORTS_MAX {
-        let page = conductor.get_audit_reports(query.clone()).await?;
-        known.extend(page.found);
-        match page.next {
-            Some(next) => query.before = Some(next),
-            None => break,
-        }
-    }
-    let (mut reports, mut at) = (Vec::new(), Some(newest));
-    while let Some(action) = at.filter(|_| reports.len() < limits::ACCUSATION_REPORTS_MAX) {
-        let Some(found) = known.iter().find(|found| found.action == action) else { break };
-        reports.push(action);
-        let previous = found.entry.commit.previous.clone();
-        let before = previous.as_ref().and_then(|p| known.iter().find(|found| found.action == *p));
-        at = previous.filter(|_| before.is_none_or(|before| before.entry.report.standing.score > 0));
-    }
-    conductor.create_accusation(Accusation { provider, reports }).await?;
-    Ok(())
 }
 
 #[cfg(test)]

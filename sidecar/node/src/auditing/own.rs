@@ -220,13 +220,18 @@ pub(super) async fn open(node: &Node, case: &Case) -> Opening {
     }
 }
 
-/// The table for this model and this pair of machines: the provider's by what it offers now.
+/// The table for the model of an answer and this pair of machines.
 pub(super) async fn table(node: &Node, case: &Case) -> Option<Table> {
-    let provider = node.conductor()?.get_provider(case.provider().clone()).await.ok().flatten()?;
-    let info = case.loaded.engine.info();
+    table_of(node, case.provider(), &case.spec, &case.loaded).await
+}
+
+/// The same for any provider: its class by what it offers now.
+pub(super) async fn table_of(node: &Node, provider: &AgentPubKey, spec: &ModelSpec, loaded: &Loaded) -> Option<Table> {
+    let provider = node.conductor()?.get_provider(provider.clone()).await.ok().flatten()?;
+    let info = loaded.engine.info();
     let (prover, verifier) =
         (calibration::class(&provider.capability), calibration::class_of(info.backend, &info.backend_detail));
-    node.inner.auditing.tables.of(&case.spec, LLAMA_BUILD, &prover, &verifier).cloned()
+    node.inner.auditing.tables.of(spec, LLAMA_BUILD, &prover, &verifier).cloned()
 }
 
 /// What follows from what was opened; `root` is what the receipt names. A root that is not the signed one, and an answer that was cut off, fail here; where everybody must
@@ -255,13 +260,17 @@ pub(super) fn judge(root: &Bytes32, computed: &Computed, opening: &Opening, tabl
     let spec = SpecRef { entry: EntryHash::from_raw_36(somewhere()), action: ActionHash::from_raw_36(somewhere()) };
     let entry: Option<Calibration> = table.map(|table| table.entry(spec));
     let (verdict, _) = calibration::judge(entry.as_ref(), &outcome);
-    let why = match (&outcome, verdict) {
+    judged(outcome, verdict, why(&outcome, verdict))
+}
+
+/// What a verdict on a comparison follows from.
+pub(super) fn why(outcome: &Outcome, verdict: Verdict) -> AuditWhy {
+    match (outcome, verdict) {
         (Outcome::Mismatch, _) => AuditWhy::OtherAnswer,
         (_, Verdict::Pass) => AuditWhy::AsHonest,
         (_, Verdict::Fail) => AuditWhy::NotAsHonest,
         (_, Verdict::Inconclusive) => AuditWhy::Uncalibrated,
-    };
-    judged(outcome, verdict, why)
+    }
 }
 
 /// The same for people.

@@ -73,13 +73,18 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
 }
 
 /// Whether enough jurors of a conviction are believed here.
-async fn is_trusted(node: &Node, conductor: &Conductor, conviction: &Conviction) -> Result<bool, ConductorError> {
+pub(super) async fn is_trusted(
+    node: &Node,
+    conductor: &Conductor,
+    conviction: &Conviction,
+) -> Result<bool, ConductorError> {
     let jury = AuditQuery { subject: AuditSubject::Accusation(conviction.accusation.clone()), before: None };
     let reports = conductor.get_audit_reports(jury).await?.found;
     let confirming = reports.iter().filter(|found| conviction.confirmations.contains(&found.action));
     let peers = &node.inner.habits.peers;
     let trusted = confirming.filter(|found| {
-        let close = peers.own.contains(&found.author) || peers.friends.contains(&found.author);
+        let close = [&peers.own, &peers.friends].iter().any(|close| close.contains(&found.author));
+        let close = close || found.author == conductor.agent();
         let known = lock(&node.inner.auditing.reputations).auditor_permille(&found.author, super::micros_now());
         close || known >= TRUSTED_PERMILLE
     });

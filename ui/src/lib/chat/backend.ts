@@ -312,17 +312,22 @@ export interface ProviderAudits {
   readonly ratePercent: number;
 }
 
-/** One audit, with what it follows from. Never what was asked or answered. */
-export interface AuditRecord extends Audit {
-  readonly provider: string;
-  readonly model: string;
-  /** The question was made up to audit, and the report is published. */
+/** What an audit has compared. */
+export interface AuditFacts {
+  /** The question was made up to audit: the report is published, and shows everything that was compared. */
   readonly isCanary: boolean;
-  readonly tokens: number;
-  /** How far the provider's log-probabilities are from this node's, in nats a token; null if they could not be compared. */
+  /** Of the answer; null if nobody says. */
+  readonly tokens: number | null;
+  /** How far the provider's log-probabilities are from the auditor's, in nats a token; null if they could not be compared. */
   readonly distance: number | null;
   /** Tokens that the model would not have come near to. */
   readonly impossible: number | null;
+}
+
+/** One audit, with what it follows from. Never what was asked or answered. */
+export interface AuditRecord extends Audit, AuditFacts {
+  readonly provider: string;
+  readonly model: string;
   /** The published report, as `uhCkk…`. */
   readonly report: string | null;
 }
@@ -331,6 +336,44 @@ export interface AuditRecord extends Audit {
 export interface AuditPicture {
   readonly providers: readonly ProviderAudits[];
   readonly last: readonly AuditRecord[];
+}
+
+/** Where something is published, who says it, and when, by its author's clock. Hashes and keys are text. */
+export interface Published {
+  readonly action: string;
+  readonly author: string;
+  readonly atMs: number;
+}
+
+/** What an audit has found. */
+export interface ReportFound extends Published, AuditFacts {
+  readonly audit: "audited" | "disputed" | "inconclusive";
+}
+
+/** The evidence was enough for a jury. */
+export interface AccusationFound extends Published {
+  /** The reports that it rests on. */
+  readonly reports: readonly string[];
+}
+
+/** A jury has confirmed an accusation. */
+export interface ConvictionFound extends Published {
+  readonly accusation: string;
+  /** The failing reports of its jurors. */
+  readonly confirmations: readonly string[];
+  /** Whether the own node trusts enough of the jurors; null where no node judges. */
+  readonly isBelieved: boolean | null;
+}
+
+/** What is published about a provider, the newest of each kind first. */
+export interface Findings {
+  readonly reports: readonly ReportFound[];
+  readonly accusations: readonly AccusationFound[];
+  readonly convictions: readonly ConvictionFound[];
+  /** Two receipts for one question. */
+  readonly equivocations: readonly Published[];
+  /** There are older ones. */
+  readonly hasMore: boolean;
 }
 
 export interface NetworkPicture {
@@ -365,6 +408,8 @@ export interface ChatBackend {
   verify(path: string): Promise<Audit | Failure>;
   /** Who is there. */
   network(): Promise<NetworkPicture>;
+  /** What is published about whoever has this key; throws if it cannot be read. */
+  findings(key: string): Promise<Findings>;
   /** Tries to connect at once instead of waiting. */
   reconnect(): void;
   /** The machine may have slept: finds out at once whether the connection still stands. */

@@ -1,6 +1,6 @@
 // What tests of the chat need: providers and models that exist only here, and a backend that says what it is told to.
 import { isAllowed, outlookOf, refusedBy } from "./backend";
-import type { AnswerEvent, AskOptions, Audit, BackendState, ChatBackend, Failure, Model, NetworkPicture, Outlook, Provider, Wish } from "./backend";
+import type { AnswerEvent, AskOptions, Audit, BackendState, ChatBackend, Failure, Findings, Model, NetworkPicture, Outlook, Provider, Wish } from "./backend";
 import { Channel } from "./channel";
 
 export const provider = (key: string): Provider => ({ key, tokensPerS: 1, device: "cpu", isOwn: false, kinship: "public", waiting: null, milliPrice: null });
@@ -57,6 +57,10 @@ export class TestBackend implements ChatBackend {
 
   async network(): Promise<NetworkPicture> {
     return { self: null, network: null, peers: [], online: null, readAgoS: null, audits: null };
+  }
+
+  findings(_key: string): Promise<Findings> {
+    return Promise.resolve({ reports: [], accusations: [], convictions: [], equivocations: [], hasMore: false });
   }
 
   reconnect(): void {

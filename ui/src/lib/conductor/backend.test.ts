@@ -25,6 +25,8 @@ const batch = filled(39, 5);
 
 /** A conductor whose peers do what the test says. */
 class TestConductor {
+  /** Pages by the function that reads them. */
+  published = new Map<string, unknown>();
   providers = [one.record(100)];
   warranted: Uint8Array[] = [];
   batches = new Map<string, ReceiptBatchRecord>();
@@ -62,6 +64,12 @@ class TestConductor {
         return { actions: 5, warrants: this.warranted.some((agent) => equal(agent, payload as Uint8Array)) ? ["bad"] : [] };
       case "get_receipt_batch":
         return this.batches.get(toHex(payload as Uint8Array)) ?? null;
+      case "get_audit_reports":
+      case "get_accusations":
+      case "get_convictions":
+      case "get_equivocations":
+        expect(payload).toEqual({ subject: { type: "provider", of: one.agent }, before: null });
+        return this.published.get(fn) ?? { found: [], next: null };
       case "send_signal": {
         const { to, signal } = payload as SendSignal;
         for (const agent of to) {
@@ -370,6 +378,24 @@ describe("asking", () => {
     await vi.advanceTimersByTimeAsync(6_000);
     await asking;
     expect(events.at(-1)).toMatchObject({ type: "failed", failure: { code: "disconnected" } });
+  });
+
+  it("reads what is published about a provider", async () => {
+    await connect();
+    const found = (entry: unknown) => ({ found: [{ action: filled(39, 7), author: two.agent, linked_at: 2_000_000, entry }], next: null });
+    const statistics = { tokens: 32, delta_sum: 2_048, delta_window: 0, delta_position: 0, margin_sum: 0, margin_window: 0, tail: 0, impossible: 1 };
+    conductor.published.set("get_audit_reports", found({ commit: { mode: "canary" }, report: { verdict: "fail", outcome: { measured: statistics } }, shows: true }));
+    conductor.published.set("get_accusations", found({ provider: one.agent, reports: [filled(39, 8)] }));
+    conductor.published.set("get_convictions", { ...found({ accusation: filled(39, 9), confirmations: [filled(39, 10)] }), next: 5 });
+    const about = { action: toHex(filled(39, 7)), author: toHex(two.agent), atMs: 2_000 };
+    expect(await backend.findings(toHex(one.agent))).toEqual({
+      reports: [{ ...about, audit: "disputed", isCanary: true, tokens: 32, distance: 0.5, impossible: 1 }],
+      accusations: [{ ...about, reports: [toHex(filled(39, 8))] }],
+      convictions: [{ ...about, accusation: toHex(filled(39, 9)), confirmations: [toHex(filled(39, 10))], isBelieved: null }],
+      equivocations: [],
+      hasMore: true,
+    });
+    await expect(backend.findings("beef")).rejects.toThrow("nobody of that key");
   });
 
   it("keeps one session key for a conversation and takes another for the next", async () => {

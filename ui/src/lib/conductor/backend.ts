@@ -1,6 +1,6 @@
 // The conductor as a chat backend: keeps a connection, knows who serves what, asks, fails over, checks receipts.
 import { isAllowed, outlookOf, refusedBy } from "../chat/backend";
-import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Model, NetworkPicture, Only, Outlook, ReceiptState, Stage, Wish } from "../chat/backend";
+import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Findings, Model, NetworkPicture, Only, Outlook, ReceiptState, Stage, Wish } from "../chat/backend";
 import type { Asked } from "../chat/question";
 import type { Ask, Done, LocalSignal, ModelSpecRecord, ProviderRecord } from "../generated/types";
 import { choose } from "../network/choose";
@@ -18,6 +18,7 @@ import { isInBatch } from "../verify/receipt";
 import { askProvider, awaitPublication } from "./asking";
 import type { Publication, Wire } from "./asking";
 import * as calls from "./calls";
+import { findingsOf } from "./findings";
 import { BlockedError } from "./link";
 import type { Link, LinkListener, NetworkStanding } from "./link";
 import { picture } from "./picture";
@@ -131,6 +132,15 @@ export class ConductorBackend implements ChatBackend {
       showHash: this.#around.showHash,
       isFailing: (key) => this.#reputation.of(key).failures > 0,
     });
+  }
+
+  async findings(key: string): Promise<Findings> {
+    const link = this.#link;
+    const { showHash } = this.#around;
+    const known = [...(this.#read?.providers.map(({ agent }) => agent) ?? []), ...(link === null ? [] : [link.agent])];
+    const agent = known.find((agent) => showHash(agent) === key);
+    if (link === null || agent === undefined) throw new Error("not connected, or nobody of that key is known");
+    return findingsOf(await calls.getPublished(link, agent), showHash);
   }
 
   reconnect(): void {

@@ -1,6 +1,12 @@
 // Typed zome calls over a link. What our own coordinator returns has the shape of its Rust type; nothing is judged here.
 import type {
+  Accusation,
   AgentStanding,
+  AuditPage,
+  AuditQuery,
+  Audited,
+  Conviction,
+  Equivocation,
   ModelSpecRecord,
   PeerSignal,
   ProviderRecord,
@@ -30,4 +36,20 @@ export async function getReceiptBatch(link: Link, batch: Uint8Array): Promise<Re
 
 export async function getAgentStanding(link: Link, agent: Uint8Array): Promise<AgentStanding> {
   return (await link.call("get_agent_standing", agent)) as AgentStanding;
+}
+
+/** The newest page of what is published about a provider, of each kind. */
+export async function getPublished(link: Link, provider: Uint8Array): Promise<PublishedPages> {
+  const query: AuditQuery = { subject: { type: "provider", of: provider }, before: null };
+  const [reports, accusations, convictions, equivocations] = await Promise.all(
+    ["get_audit_reports", "get_accusations", "get_convictions", "get_equivocations"].map((fn) => link.call(fn, query)),
+  );
+  return { reports, accusations, convictions, equivocations } as PublishedPages;
+}
+
+export interface PublishedPages {
+  readonly reports: AuditPage<Audited>;
+  readonly accusations: AuditPage<Accusation>;
+  readonly convictions: AuditPage<Conviction>;
+  readonly equivocations: AuditPage<Equivocation>;
 }

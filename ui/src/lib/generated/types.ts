@@ -753,3 +753,185 @@ export type OwnPlaces = {
   /** Links that were removed just now. */
   removed: number,
 };
+
+/** How far two fingerprints of one answer are apart, and what the replay found. See `verify::audit::statistics`. */
+export type Statistics = {
+  /** Tokens of the answer. */
+  tokens: number,
+  /** Sum over all positions of the clipped distance of log-probabilities, in 128ths of a nat. */
+  delta_sum: number,
+  /** The largest such sum in one window. */
+  delta_window: number,
+  /** The largest distance at one position. */
+  delta_position: number,
+  /** Sum over all tokens of the clipped Gumbel margin, in 1024ths of a nat. */
+  margin_sum: number,
+  /** The largest such sum in one window. */
+  margin_window: number,
+  /** Positions whose distributions differ by more than a tenth. */
+  tail: number,
+  /** Tokens that the auditor's model would not have come near to. */
+  impossible: number,
+};
+
+/** What became of a replay. */
+export type Outcome = { "measured": Statistics } | "mismatch" | "not_opened";
+
+/** What follows from an outcome. */
+export type Verdict = "pass" | "fail" | "inconclusive";
+
+/** Why somebody audits an answer. */
+export type AuditMode = "drawn" | "canary" | { "jury": Uint8Array };
+
+/** An auditor's promise, before it is shown the provider's fingerprint: which answer, and what its own replay gave. */
+export type AuditCommit = {
+  /** The author's capability, which lists the auditor's role and what computes. */
+  capability: Uint8Array,
+  /** What is audited. */
+  receipt: SignedReceipt,
+  /** Where the receipt stands. */
+  proof: BatchProof,
+  /** The requester's secret behind the receipt's challenge. */
+  secret: Uint8Array,
+  /** Why this auditor audits this answer. */
+  mode: AuditMode,
+  /** The latest report about this provider that the author knows: evidence is added to it. None for the first, and in juries. */
+  previous: Uint8Array | null,
+  /** Root over the author's replay (`verify::audit::leaf::replay`). */
+  replay: Uint8Array,
+};
+
+/** What one auditor has added to a provider's score. */
+export type Share = {
+  /** Who. */
+  auditor: Uint8Array,
+  /** In 256ths of a nat. */
+  llr: number,
+};
+
+/** Evidence against a provider, added up. See `verify::audit::evidence`. */
+export type Standing = {
+  /** In 256ths of a nat. */
+  score: number,
+  /** What each auditor has added since the score was last nothing, in the order in which they first did. */
+  shares: Array<Share>,
+};
+
+/** One leaf of a fingerprint: a window of the answer. */
+export type OpenedLeaf = {
+  /** Salt of this leaf. */
+  salt: Uint8Array,
+  /** Tokens of the window. */
+  tokens: Array<number>,
+  /** Encoded positions (`verify::audit::fingerprint`). */
+  body: Uint8Array,
+};
+
+/** One leaf of a replay: a window of the answer, as the auditor's model saw it. */
+export type ReplayLeaf = {
+  /** Its own fingerprint of the window. */
+  leaf: OpenedLeaf,
+  /** For each token, how far it was from being drawn: the clipped Gumbel margin, in 1024ths of a nat. */
+  margins: Array<number>,
+  /** A bit for each token, lowest first: whether it was nowhere near the likely ones. */
+  impossible: number,
+};
+
+/** Everything that was compared in a canary. */
+export type Evidence = {
+  /** The question. */
+  input: ChatInput,
+  /** Salt of the commitments to question and answer. */
+  salt: Uint8Array,
+  /** The answer's tokens. */
+  tokens: Array<number>,
+  /** The answer's text. */
+  text: string,
+  /** What the provider opened: all leaves of its fingerprint. Empty if it did not. */
+  opened: Array<OpenedLeaf>,
+  /** The auditor's replay: all leaves. */
+  replay: Array<ReplayLeaf>,
+};
+
+/** What an audit found. */
+export type AuditReport = {
+  /** The author's commitment to its replay. */
+  commit: Uint8Array,
+  /** The calibration of this pair of machines; none if there is none. */
+  calibration: Uint8Array | null,
+  /** What became of the replay. */
+  outcome: Outcome,
+  /** What follows from the outcome. */
+  verdict: Verdict,
+  /** How much more likely the outcome is from a cheat, in 256ths of a nat. */
+  llr: number,
+  /** The evidence against the provider, with this report. Empty in juries. */
+  standing: Standing,
+  /** Everything that was compared: in canaries, and only there. */
+  evidence: Evidence | null,
+};
+
+/** The evidence against a provider has crossed the bound: a jury is called. */
+export type Accusation = {
+  /** Who is accused. */
+  provider: Uint8Array,
+  /** The report with which the bound was crossed, and those before it, each the one that the former built on. */
+  reports: Array<Uint8Array>,
+};
+
+/** A jury has confirmed an accusation. */
+export type Conviction = {
+  /** What was confirmed. */
+  accusation: Uint8Array,
+  /** Failing reports by different jurors. */
+  confirmations: Array<Uint8Array>,
+};
+
+/** Two receipts by one provider for one question. */
+export type Equivocation = {
+  /** One. */
+  first: SignedReceipt,
+  /** The other; its canonical bytes come after the first's. */
+  second: SignedReceipt,
+};
+
+/** What something is looked up about. */
+export type AuditSubject = { "type": "spec", "of": Uint8Array } | { "type": "provider", "of": Uint8Array } | { "type": "receipt", "of": Uint8Array } | { "type": "accusation", "of": Uint8Array };
+
+/** Which page, newest first. */
+export type AuditQuery = {
+  /** About what. */
+  subject: AuditSubject,
+  /** Only what was linked before that moment: [`AuditPage::next`] of the page before. Microseconds since the epoch. */
+  before: number | null,
+};
+
+/** A report and the commitment that it keeps (`get_audit_reports`). */
+export type Audited = {
+  /** What was promised before the outcome was known. */
+  commit: AuditCommit,
+  /** What was found, without its evidence: that is large, and fetched by itself (`get_audit_evidence`). */
+  report: AuditReport,
+  /** Whether there is evidence. */
+  shows: boolean,
+};
+
+/** An entry as it was found. */
+export type Found<T> = {
+  /** Where. */
+  action: Uint8Array,
+  /** By whom. */
+  author: Uint8Array,
+  /** When the link to it was drawn, by its author's clock. Microseconds since the epoch. */
+  linked_at: number,
+  /** What it says. */
+  entry: T,
+};
+
+/** At most `limits::AUDITS_PAGE_MAX` things, newest first. */
+export type AuditPage<T> = {
+  /** Valid, or they would not be here. */
+  found: Array<Found<T>>,
+  /** Where the next page begins; none if this was the last. */
+  next: number | null,
+};

@@ -221,6 +221,33 @@ describe("asking through the node", () => {
     expect(other.outlook(model, { ...wish, answers: 2 })).toMatchObject({ readers: { by: "several", count: 2, among: 2 } });
   });
 
+  it("hands on what is published about a provider", async () => {
+    const { backend } = await connect();
+    const published = { action: "uhCkkA", author: "uhCAkB", at_s: 1_700_000_000 };
+    reply = (path) => {
+      if (path !== "/ainonymous/v1/findings/uhCAkPEER") return json({}, 404);
+      return json({
+        provider: "uhCAkPEER",
+        reports: [{ ...published, canary: true, verdict: "fail", score: 512, statistics: { tokens: 64, delta_sum: 8_192, impossible: 2 } }, { ...published, canary: false, verdict: "inconclusive", score: 0, statistics: null }],
+        accusations: [{ ...published, reports: ["uhCkkR"] }],
+        convictions: [{ ...published, accusation: "uhCkkC", confirmations: ["uhCkkJ"], believed: false }],
+        ...{ equivocations: [published], more: true },
+      });
+    };
+    const about = { action: "uhCkkA", author: "uhCAkB", atMs: 1_700_000_000_000 };
+    expect(await backend.findings("uhCAkPEER")).toEqual({
+      reports: [
+        { ...about, audit: "disputed", isCanary: true, tokens: 64, distance: 1, impossible: 2 },
+        { ...about, audit: "inconclusive", isCanary: false, tokens: null, distance: null, impossible: null },
+      ],
+      accusations: [{ ...about, reports: ["uhCkkR"] }],
+      convictions: [{ ...about, accusation: "uhCkkC", confirmations: ["uhCkkJ"], isBelieved: false }],
+      equivocations: [about],
+      hasMore: true,
+    });
+    await expect(backend.findings("uhCAkNOBODY")).rejects.toThrow();
+  });
+
   it("says that the own engine gives no receipt", async () => {
     reply = () => stream([part("Hi"), `data: ${JSON.stringify({ ...last, ainonymous: { ...last.ainonymous, receipt_path: null, route: "local" } })}\n`, "data: [DONE]\n"], { "x-ainonymous-route": "local" });
     const heard = await ask();

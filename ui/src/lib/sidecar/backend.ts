@@ -1,14 +1,15 @@
 // The sidecar as a chat backend: asks through the API of the node that served the page, which chooses, falls back and checks
 // receipts by itself. Must not know Holochain.
 import { isAllowed, outlookOf, refusedBy } from "../chat/backend";
-import type { Agreement, AnswerEvent, AskOptions, Asked, Audit, AuditPicture, AuditReason, AuditState, BackendState, ChatBackend, Failure, Model, NetworkPicture, Outlook, Peer, Provider, Reason, ReceiptState, Route, Stage, Wish } from "../chat/backend";
+import type { Agreement, AnswerEvent, AskOptions, Asked, Audit, BackendState, ChatBackend, Failure, Findings, Model, NetworkPicture, Outlook, Peer, Provider, Reason, ReceiptState, Route, Stage, Wish } from "../chat/backend";
 import type { FinishReason } from "../generated/types";
 import { advance, unconnected } from "../network/connection";
 import type { Connection, ConnectionEvent } from "../network/connection";
+import { auditOf, auditsOf, findingsOf, foundBy } from "./audits";
 import { failureOf } from "./failures";
 import { Refused, Unreachable, call, errorOf, get } from "./http";
 import { events } from "./sse";
-import type { Agreed, AuditMade, AuditStatus, ModelEntry, PeerEntry, Peers, ReasonFacts, Receipt, Status } from "./types";
+import type { Agreed, AuditMade, FindingsEntry, ModelEntry, PeerEntry, Peers, ReasonFacts, Receipt, Status } from "./types";
 
 const REFRESH_JOINING_MS = 1_500;
 const REFRESH_READY_MS = 5_000;
@@ -104,6 +105,10 @@ export class SidecarBackend implements ChatBackend {
       readAgoS: peers.read_ago_s === null ? null : peers.read_ago_s + ago,
       audits: auditsOf(status.audits),
     };
+  }
+
+  async findings(key: string): Promise<Findings> {
+    return findingsOf(await get<FindingsEntry>(`/ainonymous/v1/findings/${encodeURIComponent(key)}`));
   }
 
   reconnect(): void {
@@ -356,40 +361,6 @@ async function followAudit(id: string, stop: AbortSignal): Promise<Audit> {
 
 function isPath(told: unknown): told is string {
   return typeof told === "string" && told.startsWith("/");
-}
-
-const auditStates: ReadonlySet<unknown> = new Set<AuditState>(["running", "audited", "disputed", "inconclusive"]);
-const auditReasons: ReadonlySet<unknown> = new Set<AuditReason>([
-  ...(["not_opened", "opened_otherwise", "not_replayed", "cut_off", "other_answer", "as_honest", "not_as_honest", "uncalibrated"] as const),
-]);
-
-/** Nobody has looked until somebody says so. */
-function auditOf(state: unknown, why: unknown): Audit {
-  if (!auditStates.has(state)) return { audit: "unaudited" };
-  return { audit: state as AuditState, ...(auditReasons.has(why) ? { why: why as AuditReason } : {}) };
-}
-
-function foundBy({ verdict, why }: AuditMade): Audit {
-  return auditOf({ pass: "audited", fail: "disputed", inconclusive: "inconclusive" }[verdict], why);
-}
-
-/** Eighths of sixteenths of a nat, in which the node counts distances. */
-const NATS = 128;
-
-function auditsOf({ providers, last }: AuditStatus): AuditPicture {
-  return {
-    providers: providers.map(({ provider, passed, failed, inconclusive, convicted, rate_percent }) => ({
-      ...{ provider, passed, failed, undecided: inconclusive, isConvicted: convicted, ratePercent: rate_percent },
-    })),
-    last: last.toReversed().map((made) => {
-      const { provider, model, mode, tokens, statistics, report } = made;
-      return {
-        ...{ ...foundBy(made), provider, model, isCanary: mode === "canary", tokens, report },
-        distance: statistics === null || statistics.tokens === 0 ? null : statistics.delta_sum / NATS / statistics.tokens,
-        impossible: statistics?.impossible ?? null,
-      };
-    }),
-  };
 }
 
 function agreementOf({ majority, agreed_tokens, voices }: Agreed): Agreement {

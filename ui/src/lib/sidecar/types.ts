@@ -1,5 +1,6 @@
 // The JSON of the node's own API, as far as the page reads it (`docs/reference/openapi.json`, `sidecar/node/src/status.rs`).
 import type { Stage } from "../chat/backend";
+import type { Statistics, Verdict } from "../generated/types";
 
 export type NetworkState =
   | { readonly state: "offline"; readonly reason: string }
@@ -63,6 +64,32 @@ export interface AuditStatus {
     readonly rate_percent: number;
   }[];
   readonly last: readonly AuditMade[];
+}
+
+/** Where something is published (`uhCkk…`), by whom (`uhCAk…`), and when. */
+export interface PublishedEntry {
+  readonly action: string;
+  readonly author: string;
+  readonly at_s: number;
+}
+
+/** What is published about a provider. */
+export interface FindingsEntry {
+  readonly provider: string;
+  readonly reports: readonly (PublishedEntry & {
+    readonly canary: boolean;
+    readonly verdict: Verdict;
+    readonly score: number;
+    readonly statistics: Statistics | null;
+  })[];
+  readonly accusations: readonly (PublishedEntry & { readonly reports: readonly string[] })[];
+  readonly convictions: readonly (PublishedEntry & {
+    readonly accusation: string;
+    readonly confirmations: readonly string[];
+    readonly believed: boolean;
+  })[];
+  readonly equivocations: readonly PublishedEntry[];
+  readonly more: boolean;
 }
 
 export interface ModelEntry {
@@ -187,12 +214,11 @@ export interface Receipt {
 export interface AuditMade {
   readonly provider: string;
   readonly model: string;
-  readonly mode: "own" | "canary";
-  readonly verdict: "pass" | "fail" | "inconclusive";
+  readonly mode: "own" | "canary" | "jury";
+  readonly verdict: Verdict;
   readonly why: string;
   readonly tokens: number;
-  /** `delta_sum` in 128ths of a nat. */
-  readonly statistics: { readonly tokens: number; readonly delta_sum: number; readonly impossible: number } | null;
+  readonly statistics: Pick<Statistics, "tokens" | "delta_sum" | "impossible"> | null;
   readonly report: string | null;
 }
 

@@ -319,12 +319,37 @@ export const de: Catalogue = {
   },
   auditEvidence: ({ tokens, distance, impossible, isCanary }) =>
     [
-      counted(tokens, "Token", "Token"),
+      ...(tokens === null ? ["nichts ließ sich vergleichen"] : [counted(tokens, "Token", "Token")]),
       ...(distance === null ? [] : [`${fine(distance)} Nat Abstand je Token`]),
       ...(impossible === null ? [] : [counted(impossible, "unmögliches Token", "unmögliche Token")]),
       ...(isCanary ? ["eine zum Prüfen ausgedachte Frage"] : []),
     ].join(" · "),
   lastAudits: "Letzte Prüfungen",
+  findings: "Was veröffentlicht ist",
+  findingsAbout: (name) => `Was über ${name} veröffentlicht ist`,
+  findingsOwn: "Was andere über diesen Knoten fanden",
+  findingsOwnDetail: "Berichte, die Prüfer über Antworten dieses Knotens veröffentlicht haben. Wer einen Anbieter wählt, kann sie lesen.",
+  findingsNone: "Niemand hat eine Prüfung seiner Antworten veröffentlicht.",
+  findingsMore: "Ältere werden nicht gezeigt.",
+  findingsFailing: "Was veröffentlicht ist, ließ sich nicht aus dem Netz lesen. Es wird wieder versucht.",
+  findingsSummary: ({ reports, convictions, hasMore }) => {
+    const of = (audit: string) => number(reports.filter((report) => report.audit === audit).length);
+    const counts = `${of("audited")} bestanden · ${of("disputed")} nicht bestanden · ${of("inconclusive")} unentschieden`;
+    return `${hasMore ? "Von den neuesten: " : ""}${counts}${convictions.length === 0 ? "" : ` · ${counted(convictions.length, "Verurteilung", "Verurteilungen")}`}`;
+  },
+  convicted: (ago, jurors) => `Verurteilt ${ago}: ${counted(jurors, "Geschworener hat", "Geschworene haben")} die Anklage bestätigt.`,
+  isBelieved: "Der eigene Knoten vertraut genug dieser Geschworenen.",
+  isNotBelieved: "Der eigene Knoten kennt zu wenige dieser Geschworenen, um das zu glauben.",
+  jurorsReports: "Berichte der Geschworenen",
+  theAccusation: "Die Anklage",
+  theConviction: (author) => `Das Urteil, veröffentlicht von ${author}`,
+  equivocated: (ago) => `Hat zwei Belege für eine Frage unterschrieben, gezeigt ${ago}.`,
+  equivocationDetail: "Das beweist sich selbst: Niemandem muss geglaubt werden.",
+  theProof: (author) => `Beide Belege, veröffentlicht von ${author}`,
+  accused: (ago, author) => `Angeklagt ${ago} von ${author}.`,
+  restsOn: (reports) => `Beruht auf ${counted(reports, "Bericht", "Berichten")}`,
+  reports: "Berichte",
+  reportedBy: (ago, author) => `${ago}, von ${author}`,
   evidence: "Beweis",
   report: "Bericht",
   verdict: "Urteil",

@@ -1,7 +1,7 @@
 // Every text of the page in English, in one place: what happened, and what the reader can do. The shape of every other
 // catalogue. Must not decide when it is shown.
 import type { Answer } from "../chat/answer";
-import type { Agreement, AuditReason, AuditRecord, AuditState, BackendState, Blocked, FailureCode, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, ProviderAudits, Readers, Reason, ReceiptState, Route, Stage, Statement, Voice } from "../chat/backend";
+import type { Agreement, AuditFacts, AuditReason, AuditState, BackendState, Blocked, FailureCode, Findings, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, ProviderAudits, Readers, Reason, ReceiptState, Route, Stage, Statement, Voice } from "../chat/backend";
 import type { Unfit } from "../chat/files";
 import type { FinishReason } from "../generated/types";
 import type { IssuedInvite, Standing } from "../network/members";
@@ -360,14 +360,39 @@ export const en = {
     const counts = `${number(passed)} passed · ${number(failed)} failed · ${number(undecided)} undecided`;
     return isConvicted ? `${counts} · convicted, not asked any more` : `${counts} · ${number(Math.max(1, Math.round(ratePercent)))} % of its answers are audited`;
   },
-  auditEvidence: ({ tokens, distance, impossible, isCanary }: AuditRecord) =>
+  auditEvidence: ({ tokens, distance, impossible, isCanary }: AuditFacts) =>
     [
-      counted(tokens, "token", "tokens"),
-      ...(distance === null ? [] : [`${fine(distance)} nats from ours a token`]),
+      ...(tokens === null ? ["nothing could be compared"] : [counted(tokens, "token", "tokens")]),
+      ...(distance === null ? [] : [`${fine(distance)} nats a token apart`]),
       ...(impossible === null ? [] : [counted(impossible, "impossible token", "impossible tokens")]),
       ...(isCanary ? ["a question made up to audit"] : []),
     ].join(" · "),
   lastAudits: "Last audits",
+  findings: "What is published",
+  findingsAbout: (name: string) => `What is published about ${name}`,
+  findingsOwn: "What others found of this node",
+  findingsOwnDetail: "Reports that auditors have published about this node’s answers. Whoever chooses a provider can read them.",
+  findingsNone: "Nobody has published an audit of its answers.",
+  findingsMore: "Older ones are not shown.",
+  findingsFailing: "What is published could not be read from the network. It is tried again.",
+  findingsSummary: ({ reports, convictions, hasMore }: Findings) => {
+    const of = (audit: AuditState) => number(reports.filter((report) => report.audit === audit).length);
+    const counts = `${of("audited")} passed · ${of("disputed")} failed · ${of("inconclusive")} undecided`;
+    return `${hasMore ? "Of the newest: " : ""}${counts}${convictions.length === 0 ? "" : ` · ${counted(convictions.length, "conviction", "convictions")}`}`;
+  },
+  convicted: (ago: string, jurors: number) => `Convicted ${ago}: ${counted(jurors, "juror has", "jurors have")} confirmed the accusation.`,
+  isBelieved: "Your node trusts enough of these jurors.",
+  isNotBelieved: "Your node does not know enough of these jurors to believe it.",
+  jurorsReports: "Reports of the jury",
+  theAccusation: "The accusation",
+  theConviction: (author: string) => `The conviction, published by ${author}`,
+  equivocated: (ago: string) => `Signed two receipts for one question, shown ${ago}.`,
+  equivocationDetail: "That is a proof by itself: nobody has to be believed.",
+  theProof: (author: string) => `Both receipts, published by ${author}`,
+  accused: (ago: string, author: string) => `Accused ${ago} by ${author}.`,
+  restsOn: (reports: number) => `Rests on ${counted(reports, "report", "reports")}`,
+  reports: "Reports",
+  reportedBy: (ago: string, author: string) => `${ago}, by ${author}`,
   evidence: "Evidence",
   report: "Report",
   verdict: "Verdict",

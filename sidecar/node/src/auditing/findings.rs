@@ -1,0 +1,127 @@
+//! What is published about a provider: reports, accusations, convictions and what they rest on, for people to look at.
+//!
+//! It is read from the DHT when somebody asks; this node's own opinion stands beside a conviction, and decides nothing here.
+
+use super::reading::is_trusted;
+use crate::node::Node;
+use crate::NodeError;
+use ainonymous_types::{
+    ActionHash, AgentPubKey, AuditMode, AuditPage, AuditQuery, AuditSubject, Found, Outcome, Statistics, TimestampUs,
+    Verdict,
+};
+use serde::Serialize;
+
+/// What is published about a provider: of each kind the newest, at most `limits::AUDITS_PAGE_MAX`. Hashes and keys are text.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Findings {
+    /// Whom it is about, as `uhCAk…`.
+    pub provider: String,
+    /// What single audits have found.
+    pub reports: Vec<ReportFound>,
+    /// That the evidence was enough for a jury.
+    pub accusations: Vec<AccusationFound>,
+    /// That a jury has confirmed an accusation.
+    pub convictions: Vec<ConvictionFound>,
+    /// Two receipts for one question: a proof by itself.
+    pub equivocations: Vec<Published>,
+    /// There are older ones.
+    pub more: bool,
+}
+
+/// Where something stands, who says it, and when.
+#[derive(Clone, Debug, Serialize)]
+pub struct Published {
+    /// As `uhCkk…`.
+    pub action: String,
+    /// As `uhCAk…`.
+    pub author: String,
+    /// Seconds since the epoch, by its author's clock.
+    pub at_s: i64,
+}
+
+/// What an audit has found.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReportFound {
+    /// Where and by whom.
+    #[serde(flatten)]
+    pub published: Published,
+    /// The author had asked the question itself in order to audit: the report shows everything that it compared.
+    pub canary: bool,
+    /// What follows.
+    pub verdict: Verdict,
+    /// Evidence against the provider with this report, in 256ths of a nat.
+    pub score: u32,
+    /// How far the fingerprints are apart, if they could be compared.
+    pub statistics: Option<Statistics>,
+}
+
+/// An accusation.
+#[derive(Clone, Debug, Serialize)]
+pub struct AccusationFound {
+    /// Where and by whom.
+    #[serde(flatten)]
+    pub published: Published,
+    /// The reports that it rests on, as `uhCkk…`.
+    pub reports: Vec<String>,
+}
+
+/// A conviction.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConvictionFound {
+    /// Where and by whom.
+    #[serde(flatten)]
+    pub published: Published,
+    /// What was confirmed, as `uhCkk…`.
+    pub accusation: String,
+    /// The failing reports of its jury, as `uhCkk…`.
+    pub confirmations: Vec<String>,
+    /// Whether this node trusts enough of the jurors to believe it.
+    pub believed: bool,
+}
+
+/// Reads what is published about `provider`.
+pub(crate) async fn findings(node: &Node, provider: AgentPubKey) -> Result<Findings, NodeError> {
+    let conductor = node.conductor().ok_or(NodeError::NotReady)?;
+    let about = || AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
+    let reports = conductor.get_audit_reports(about()).await?;
+    let accusations = conductor.get_accusations(about()).await?;
+    let convictions = conductor.get_convictions(about()).await?;
+    let equivocations = conductor.get_equivocations(about()).await?;
+    let ends = [reports.next, accusations.next, convictions.next, equivocations.next];
+    let mut findings =
+        Findings { provider: provider.to_string(), more: ends.iter().any(Option::is_some), ..Findings::default() };
+    findings.reports = each(reports, |published, audited| ReportFound {
+        published,
+        canary: audited.commit.mode == AuditMode::Canary,
+        verdict: audited.report.verdict,
+        score: audited.report.standing.score,
+        statistics: match audited.report.outcome {
+            Outcome::Measured(statistics) => Some(statistics),
+            Outcome::Mismatch | Outcome::NotOpened => None,
+        },
+    });
+    findings.accusations =
+        each(accusations, |published, accusation| AccusationFound { published, reports: texts(&accusation.reports) });
+    for found in convictions.found {
+        let believed = is_trusted(node, &conductor, &found.entry).await?;
+        let published = published(&found.action, &found.author, found.linked_at);
+        let confirmations = texts(&found.entry.confirmations);
+        let accusation = found.entry.accusation.to_string();
+        findings.convictions.push(ConvictionFound { published, accusation, confirmations, believed });
+    }
+    findings.equivocations = each(equivocations, |published, _| published);
+    Ok(findings)
+}
+
+fn each<T, U>(page: AuditPage<T>, show: impl Fn(Published, T) -> U) -> Vec<U> {
+    let shown = |found: Found<T>| show(published(&found.action, &found.author, found.linked_at), found.entry);
+    page.found.into_iter().map(shown).collect()
+}
+
+fn published(action: &ActionHash, author: &AgentPubKey, linked_at: TimestampUs) -> Published {
+    Published { action: action.to_string(), author: author.to_string(), at_s: linked_at / 1_000_000 }
+}
+
+fn texts(actions: &[ActionHash]) -> Vec<String> {
+    actions.iter().map(ActionHash::to_string).collect()
+}

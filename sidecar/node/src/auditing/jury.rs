@@ -1,0 +1,349 @@
+//! Juries: who has enough evidence accuses, who is drawn looks for itself, and where enough jurors found the same the provider is convicted.
+//!
+//! Who is drawn and which answer falls to whom follows from hashes; validation judges both by the rule that is used here. Jurors look at
+//! what canaries have shown: no other question is ever seen by them. A verdict of one's own model is all that a juror adds.
+
+use super::canary::{self, published_table};
+use super::own;
+use super::replay;
+use crate::directory::Candidate;
+use crate::engines::model_id;
+use crate::node::Node;
+use crate::serving::now_us;
+use crate::AuditMade;
+use ainonymous_conductor::{Conductor, ConductorError};
+use ainonymous_types::{
+    limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditQuery, AuditReport, AuditSubject,
+    Audited, Bytes32, Conviction, Evidence, Found, Outcome, ProviderRecord, Role, Standing, Verdict,
+};
+use ainonymous_verify::audit::{calibration, leaf, statistics};
+use ainonymous_verify::{receipt, rules};
+use std::collections::HashSet;
+
+/// Most providers about whom accusations are looked up each time.
+const PROVIDERS_MAX: usize = 32;
+/// Reports about a provider that are read to find those of an accusation.
+const REPORTS_READ_MAX: usize = 4 * limits::ACCUSATION_REPORTS_MAX;
+/// Accusations that are remembered as done with.
+const DONE_MAX: usize = 1_024;
+
+/// Looks for accusations again and again.
+pub(crate) async fn run(node: Node) {
+    let Some(conductor) = node.conductor_when_running().await else { return };
+    let mut done = HashSet::new();
+    loop {
+        tokio::time::sleep(canary::pause(&node)).await;
+        let providers: HashSet<AgentPubKey> = served(&node, &conductor.agent()).map(|one| one.agent).collect();
+        for provider in providers.into_iter().take(PROVIDERS_MAX) {
+            if let Err(e) = look(&node, &conductor, &mut done, &provider).await {
+                tracing::warn!(error = %e, hint = e.hint(), "an accusation could not be looked into; later again");
+            }
+        }
+        // What is looked into twice costs a few reads: what this node has said stands on the DHT.
+        if done.len() > DONE_MAX {
+            done.clear();
+        }
+    }
+}
+
+/// Those who serve a model that this node has.
+fn served(node: &Node, me: &AgentPubKey) -> impl Iterator<Item = Candidate> {
+    let (peers, _) = node.inner.directory.served_by_peers(node, me);
+    let node = node.clone();
+    peers.into_iter().flat_map(|(_, candidates)| candidates).filter(move |candidate| {
+        let spec = node.inner.directory.model(&candidate.spec.entry);
+        spec.is_some_and(|spec| replay::own_model(&node, &spec).is_some())
+    })
+}
+
+/// Looks into accusations of a provider. `done`: those of which there is nothing more to do here.
+async fn look(
+    node: &Node,
+    conductor: &Conductor,
+    done: &mut HashSet<ActionHash>,
+    provider: &AgentPubKey,
+) -> Result<(), ConductorError> {
+    let about = || AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
+    let mut open = conductor.get_accusations(about()).await?.found;
+    open.retain(|accused| is_open(accused) && !done.contains(&accused.action));
+    if open.is_empty() {
+        return Ok(());
+    }
+    let convicted = conductor.get_convictions(about()).await?.found;
+    done.extend(convicted.into_iter().map(|found| found.entry.accusation));
+    open.retain(|accused| !done.contains(&accused.action));
+    for accused in open {
+        let jury = AuditQuery { subject: AuditSubject::Accusation(accused.action.clone()), before: None };
+        let said = conductor.get_audit_reports(jury).await?.found;
+        let has_spoken = said.iter().any(|found| found.author == conductor.agent());
+        let confirmations = confirmations(said);
+        if confirmations.len() >= rules::CONFIRMATIONS_MIN {
+            conductor.create_conviction(Conviction { accusation: accused.action.clone(), confirmations }).await?;
+            done.insert(accused.action);
+            continue;
+        }
+        if has_spoken {
+            continue;
+        }
+        match judge(node, conductor, &accused).await? {
+            Word::Said => {}
+            Word::None => drop(done.insert(accused.action)),
+            Word::Later(why) => tracing::debug!(why, "a jury has to wait for this node"),
+        }
+    }
+    Ok(())
+}
+
+/// Nobody sits in a jury over what is older than fingerprints are kept.
+fn is_open(accused: &Found<Accusation>) -> bool {
+    accused.linked_at.saturating_add(limits::AUDIT_WINDOW_US) > now_us()
+}
+
+/// What a node says in a jury.
+enum Word {
+    /// A report.
+    Said,
+    /// It is not drawn, or there is nothing that it could look at.
+    None,
+    /// Something is missing that may still come.
+    Later(&'static str),
+}
+
+/// The answer that falls to this node.
+struct Fallen {
+    commit: AuditCommit,
+    report: ActionHash,
+}
+
+async fn judge(node: &Node, conductor: &Conductor, accused: &Found<Accusation>) -> Result<Word, ConductorError> {
+    let offer = conductor.get_my_capability().await?;
+    let is_auditor = |offer: &ProviderRecord| offer.capability.roles.contains(&Role::Auditor);
+    let Some(offer) = offer.filter(is_auditor) else {
+        return Ok(Word::Later("the network does not know yet that it audits"));
+    };
+    let known = reports_about(conductor, &accused.entry.provider).await?;
+    let listed = accused.entry.reports.iter().map(|action| known.iter().find(|found| found.action == *action));
+    let Some(listed) = listed.collect::<Option<Vec<_>>>() else {
+        return Ok(Word::Later("not all reports of the accusation are here"));
+    };
+    let Some(Fallen { mut commit, report }) = fallen(&conductor.agent(), &offer.action, accused, &listed) else {
+        return Ok(Word::None);
+    };
+    let Some(evidence) = conductor.get_audit_evidence(report).await? else { return Ok(Word::None) };
+    let statement = commit.receipt.receipt.clone();
+    let Some(spec) = node.inner.directory.model(&statement.spec) else {
+        return Ok(Word::Later("the model is not known here"));
+    };
+    let Some(loaded) = replay::own_model(node, &spec) else { return Ok(Word::Later("the model is not loaded here")) };
+    let Evidence { input, tokens, opened, .. } = evidence;
+    if replay::obstacle(&input).is_some() {
+        return Ok(Word::None);
+    }
+    let turn = node.inner.auditing.turn.lock().await;
+    let salt = Bytes32(rand::random());
+    let computed = replay::replay(&loaded, &input, &tokens, statement.finish, spec.kv_type, &salt).await;
+    drop(turn);
+    let Ok(computed) = computed else { return Ok(Word::Later("the answer cannot be computed again now")) };
+
+    let table = match own::table_of(node, &statement.provider, &spec, &loaded).await {
+        Some(table) => {
+            let me = conductor.agent();
+            let Some(spec) = served(node, &me).map(|one| one.spec).find(|spec| spec.entry == statement.spec) else {
+                return Ok(Word::Later("nobody serves the model any more"));
+            };
+            Some(published_table(conductor, &spec, &table).await?)
+        }
+        None => None,
+    };
+    commit.replay = leaf::replay(&computed.leaves);
+    let outcome = statistics::outcome(&opened, &computed.leaves).unwrap_or(Outcome::Mismatch);
+    let answer = receipt::leaf(&commit.receipt);
+    let commit = conductor.create_audit_commit(commit).await?;
+    let (calibration, table) = table.unzip();
+    let (verdict, llr) = calibration::judge(table.as_ref(), &outcome);
+    let standing = Standing::default();
+    let report = AuditReport { commit, calibration, outcome, verdict, llr, standing, evidence: None };
+    let action = conductor.create_audit_report(report).await?;
+    let made = AuditMade {
+        provider: statement.provider.to_string(),
+        model: model_id(&spec),
+        mode: "jury",
+        verdict,
+        why: own::why(&outcome, verdict),
+        tokens: statement.completion_tokens,
+        statistics: match outcome {
+            Outcome::Measured(found) => Some(found),
+            Outcome::Mismatch | Outcome::NotOpened => None,
+        },
+        report: Some(action.to_string()),
+    };
+    node.inner.auditing.record(node, &statement.provider, answer, made);
+    Ok(Word::Said)
+}
+
+/// Which of the answers behind an accusation falls to this node, if one does: the one with which validation takes its commitment.
+fn fallen(
+    me: &AgentPubKey,
+    capability: &ActionHash,
+    accused: &Found<Accusation>,
+    listed: &[&Found<Audited>],
+) -> Option<Fallen> {
+    let audits: Vec<_> =
+        listed.iter().map(|found| (found.author.clone(), found.entry.report.llr, found.entry.commit.clone())).collect();
+    let case = rules::Case { accuser: &accused.author, accusation: &accused.entry, audits: &audits };
+    listed.iter().find_map(|found| {
+        let AuditCommit { receipt, proof, secret, .. } = found.entry.commit.clone();
+        let commit = AuditCommit {
+            capability: capability.clone(),
+            receipt,
+            proof,
+            secret,
+            mode: AuditMode::Jury(accused.action.clone()),
+            previous: None,
+            replay: Bytes32([0; 32]),
+        };
+        rules::audit_commit_jury(&commit, me, &case).ok()?;
+        Some(Fallen { commit, report: found.action.clone() })
+    })
+}
+
+/// Failing reports, one of each juror.
+fn confirmations(reports: Vec<Found<Audited>>) -> Vec<ActionHash> {
+    let mut jurors = HashSet::new();
+    let failing = reports.into_iter().filter(|found| found.entry.report.verdict == Verdict::Fail);
+    let one_each = failing.filter(|found| jurors.insert(found.author.clone()));
+    one_each.map(|found| found.action).take(limits::CONVICTION_REPORTS_MAX).collect()
+}
+
+/// The newest reports about a provider, without those of juries.
+async fn reports_about(conductor: &Conductor, provider: &AgentPubKey) -> Result<Vec<Found<Audited>>, ConductorError> {
+    let mut query = AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
+    let mut known = Vec::new();
+    while known.len() < REPORTS_READ_MAX {
+        let page = conductor.get_audit_reports(query.clone()).await?;
+        known.extend(page.found);
+        match page.next {
+            Some(next) => query.before = Some(next),
+            None => break,
+        }
+    }
+    Ok(known)
+}
+
+/// The evidence is enough: a jury is called. The list goes back to where the score was nothing.
+pub(super) async fn accuse(
+    conductor: &Conductor,
+    provider: AgentPubKey,
+    newest: ActionHash,
+) -> Result<(), ConductorError> {
+    let known = reports_about(conductor, &provider).await?;
+    let (mut reports, mut at) = (Vec::new(), Some(newest));
+    while let Some(action) = at.filter(|_| reports.len() < limits::ACCUSATION_REPORTS_MAX) {
+        let Some(found) = known.iter().find(|found| found.action == action) else { break };
+        reports.push(action);
+        let previous = found.entry.commit.previous.clone();
+        let before = previous.as_ref().and_then(|p| known.iter().find(|found| found.action == *p));
+        at = previous.filter(|_| before.is_none_or(|before| before.entry.report.standing.score > 0));
+    }
+    conductor.create_accusation(Accusation { provider, reports }).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ainonymous_types::{AuditTerms, BatchProof, Bytes64, EntryHash, FinishReason, Receipt, SignedReceipt};
+
+    fn agent(n: u8) -> AgentPubKey {
+        AgentPubKey::from_raw_36(vec![n; 36])
+    }
+
+    fn action(n: u8) -> ActionHash {
+        ActionHash::from_raw_36(vec![n; 36])
+    }
+
+    /// What this auditor found in an answer of provider 9, which is told from others by `n`.
+    fn audited(auditor: u8, n: u8, llr: i16, verdict: Verdict, auditors_ppm: u32) -> Found<Audited> {
+        let receipt = Receipt {
+            provider: agent(9),
+            spec: EntryHash::from_raw_36(vec![1; 36]),
+            session_key: Bytes32([n; 32]),
+            audit: AuditTerms { challenge: Bytes32([0; 32]), rate_ppm: 0, auditors_ppm },
+            input: Bytes32([n; 32]),
+            output: Bytes32([n; 32]),
+            fingerprint: Bytes32([n; 32]),
+            prompt_tokens: 8,
+            completion_tokens: 64,
+            finish: FinishReason::Stop,
+            finished_at: 0,
+        };
+        let commit = AuditCommit {
+            capability: action(0),
+            receipt: SignedReceipt { receipt, signature: Bytes64([0; 64]) },
+            proof: BatchProof { batch: action(0), index: 0, path: vec![] },
+            secret: Bytes32([n; 32]),
+            mode: AuditMode::Canary,
+            previous: None,
+            replay: Bytes32([0; 32]),
+        };
+        let outcome = Outcome::NotOpened;
+        let standing = Standing::default();
+        let report =
+            AuditReport { commit: action(n), calibration: None, outcome, verdict, llr, standing, evidence: None };
+        let entry = Audited { commit, report, shows: true };
+        Found { action: action(n), author: agent(auditor), linked_at: 0, entry }
+    }
+
+    fn drawn(juror: u8, auditors_ppm: u32) -> Option<u8> {
+        let audits = [
+            audited(1, 1, 700, Verdict::Fail, auditors_ppm),
+            audited(2, 2, -9, Verdict::Pass, auditors_ppm),
+            audited(3, 3, 700, Verdict::Fail, auditors_ppm),
+        ];
+        let accusation = Accusation { provider: agent(9), reports: vec![action(1), action(2), action(3)] };
+        let accused = Found { action: action(8), author: agent(4), linked_at: 0, entry: accusation };
+        let fallen = fallen(&agent(juror), &action(0), &accused, &audits.iter().collect::<Vec<_>>())?;
+        assert_eq!(fallen.commit.mode, AuditMode::Jury(action(8)));
+        let n = (1..=3).find(|n| action(*n) == fallen.report)?;
+        assert_eq!(fallen.commit.receipt.receipt.input, Bytes32([n; 32]), "of that answer");
+        Some(n)
+    }
+
+    #[test]
+    fn answers_that_spoke_against_the_provider_fall_to_jurors_who_are_no_party() {
+        let fell: HashSet<u8> = (10..60).filter_map(|juror| drawn(juror, limits::PPM_MAX)).collect();
+        assert_eq!(fell, HashSet::from([1, 3]), "never the one that it passed");
+        assert!((10..60).all(|juror| drawn(juror, limits::PPM_MAX).is_some()));
+        assert!((1..=4).all(|party| drawn(party, limits::PPM_MAX).is_none()), "auditors and accuser");
+        assert!((10..60).all(|juror| drawn(juror, 0).is_none()));
+        let some = (10..60).filter(|juror| drawn(*juror, limits::PPM_MAX / 5).is_some()).count();
+        assert!((10..40).contains(&some), "{some} of 50, where half are drawn");
+    }
+
+    #[test]
+    fn nobody_sits_over_what_is_long_past() {
+        let mut accused = Found {
+            action: action(8),
+            author: agent(4),
+            linked_at: now_us(),
+            entry: Accusation { provider: agent(9), reports: vec![] },
+        };
+        assert!(is_open(&accused));
+        accused.linked_at -= limits::AUDIT_WINDOW_US + 1_000_000;
+        assert!(!is_open(&accused));
+    }
+
+    #[test]
+    fn each_juror_confirms_once_and_only_by_what_fails() {
+        let said = [
+            audited(1, 1, 700, Verdict::Fail, 0),
+            audited(1, 2, 700, Verdict::Fail, 0),
+            audited(2, 3, -9, Verdict::Pass, 0),
+            audited(3, 4, 0, Verdict::Inconclusive, 0),
+            audited(4, 5, 700, Verdict::Fail, 0),
+        ];
+        assert_eq!(confirmations(said.into()), [action(1), action(5)]);
+        let many = (0..64).map(|n| audited(n, n, 700, Verdict::Fail, 0)).collect();
+        assert_eq!(confirmations(many).len(), limits::CONVICTION_REPORTS_MAX);
+    }
+}

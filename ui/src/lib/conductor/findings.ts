@@ -1,0 +1,34 @@
+// What is published about a provider, from what stands on the DHT. Pure: nothing is judged here.
+import type { Findings, Published } from "../chat/backend";
+import type { Found } from "../generated/types";
+import { distanceOf, verdicts } from "../verify/statistics";
+import type { PublishedPages } from "./calls";
+
+/** Whether a juror is to be believed, no page knows. */
+export function findingsOf(pages: PublishedPages, showHash: (hash: Uint8Array) => string): Findings {
+  const { reports, accusations, convictions, equivocations } = pages;
+  const published = ({ action, author, linked_at }: Found<unknown>): Published => ({
+    ...{ action: showHash(action), author: showHash(author), atMs: linked_at / 1_000 },
+  });
+  return {
+    reports: reports.found.map((found) => {
+      const { commit, report } = found.entry;
+      const statistics = typeof report.outcome === "object" ? report.outcome.measured : null;
+      return {
+        ...published(found),
+        audit: verdicts[report.verdict],
+        isCanary: commit.mode === "canary",
+        tokens: statistics?.tokens ?? null,
+        distance: statistics === null ? null : distanceOf(statistics),
+        impossible: statistics?.impossible ?? null,
+      };
+    }),
+    accusations: accusations.found.map((found) => ({ ...published(found), reports: found.entry.reports.map(showHash) })),
+    convictions: convictions.found.map((found) => {
+      const { accusation, confirmations } = found.entry;
+      return { ...published(found), accusation: showHash(accusation), confirmations: confirmations.map(showHash), isBelieved: null };
+    }),
+    equivocations: equivocations.found.map(published),
+    hasMore: [reports, accusations, convictions, equivocations].some(({ next }) => next !== null),
+  };
+}
