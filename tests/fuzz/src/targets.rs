@@ -5,7 +5,9 @@
 use crate::invite_text;
 use ainonymous_models::Header as ModelHeader;
 use ainonymous_transport::{fuzzing, Address, Frame};
-use ainonymous_types::{ActionHash, Bytes32, ChatInput, EntryHash, PeerSignal, Place, Topic};
+use ainonymous_types::{
+    ActionHash, AgentPubKey, Bytes32, ChatInput, EntryHash, MembershipProof, PeerSignal, Place, Topic,
+};
 use ainonymous_verify::audit::fingerprint as prints;
 use ainonymous_verify::invite::Invite;
 use ainonymous_verify::judge::{self, Header, NewLink, Records, Refusal};
@@ -14,6 +16,7 @@ use ainonymous_verify::rules::{self, Anchor, Known};
 use ainonymous_verify::vectors::{self, EntryCase, LinkCase};
 use ainonymous_verify::{chat, signal as signals};
 use holochain_serialized_bytes::{decode, encode};
+use std::hint::black_box;
 use std::path::Path;
 
 /// A target by its name.
@@ -59,7 +62,7 @@ pub fn datagram(datagram: &[u8]) {
 pub fn entry(bytes: &[u8]) {
     let Ok(case) = decode::<_, EntryCase>(bytes) else { return };
     let header = Header { author: &case.author, timestamp: case.timestamp };
-    let _ = judge::entry(header, &case.entry, &Nothing);
+    judged(judge::entry(header, &case.entry, &Nothing));
 }
 
 /// A leaf of a fingerprint, of which there is one spelling.
@@ -82,7 +85,7 @@ pub fn frame(body: &[u8]) {
 pub fn gguf(bytes: &[u8]) {
     // A file as long as it is, and one that claims to go on for long.
     for file_bytes in [bytes.len() as u64, 1 << 40] {
-        let _ = ModelHeader::parse(bytes, file_bytes, Path::new("fuzzed.gguf"));
+        judged(ModelHeader::parse(bytes, file_bytes, Path::new("fuzzed.gguf")));
     }
 }
 
@@ -103,19 +106,28 @@ pub fn invite(bytes: &[u8]) {
 /// Links: decoded, then judged as if no record could be fetched, and their tags.
 pub fn link(bytes: &[u8]) {
     let Ok(LinkCase { author, kind, base, target, tag }) = decode::<_, LinkCase>(bytes) else { return };
-    let _ = judge::link(&author, NewLink { kind, base: &base, target: &target, tag: &tag }, &Nothing);
-    let _ = rules::link_tag(kind, &tag);
+    judged(judge::link(&author, NewLink { kind, base: &base, target: &target, tag: &tag }, &Nothing));
+    judged(rules::link_tag(kind, &tag));
 }
 
-/// How somebody says that it was invited: the proof with which it joined.
+/// How somebody says that it was invited: the proof with which it joined. To a network that it does not name, and to the one that it names, so
+/// that signatures and times are judged as well.
 pub fn membership(proof: &[u8]) {
-    let joined = ainonymous_types::AgentPubKey::from_raw_36(vec![9; 36]);
-    let _ = rules::membership(&vectors::private_network(), &joined, Some(1_760_000_000_000_000), Some(proof));
+    let joined_at = Some(1_760_000_000_000_000);
+    let someone = AgentPubKey::from_raw_36(vec![9; 36]);
+    judged(rules::membership(&vectors::private_network(), &someone, joined_at, Some(proof)));
+    let Ok(MembershipProof { terms, .. }) = decode::<_, MembershipProof>(proof) else { return };
+    let Network { mut properties, .. } = vectors::private_network();
+    properties.founders = vec![terms.founder];
+    let named = Network { id: terms.network, properties };
+    // Whom the golden vectors invite.
+    let invited = terms.agent.unwrap_or_else(|| AgentPubKey::from_raw_36(vec![2; 36]));
+    judged(rules::membership(&named, &invited, joined_at, Some(proof)));
 }
 
 /// The properties of a DNA, which say what network it is.
 pub fn network(properties: &[u8]) {
-    let _ = Network::of_dna(properties, "seed");
+    judged(Network::of_dna(properties, "seed"));
 }
 
 /// Questions, as they are in signals and under the seal of requests on the DHT.
@@ -139,6 +151,11 @@ pub fn signal(bytes: &[u8]) {
 /// Streams: lengths and bodies, as both sides of a link cut them up.
 pub fn stream(bytes: &[u8]) {
     fuzzing::stream(bytes);
+}
+
+/// A judgement that nobody asks about: without this an optimised build would leave out what it is made of.
+fn judged<T>(judgement: T) {
+    drop(black_box(judgement));
 }
 
 /// Nothing can be fetched.
