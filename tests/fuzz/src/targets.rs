@@ -5,16 +5,23 @@
 use crate::invite_text;
 use ainonymous_models::Header as ModelHeader;
 use ainonymous_transport::{fuzzing, Address, Frame};
-use ainonymous_types::{ActionHash, Bytes32, ChatInput, EntryHash, PeerSignal, Place, Topic};
+use ainonymous_types::{
+    ActionHash, AgentPubKey, Bytes32, ChatInput, EntryHash, MembershipProof, PeerSignal, Place, Topic,
+};
 use ainonymous_verify::audit::fingerprint as prints;
 use ainonymous_verify::invite::Invite;
 use ainonymous_verify::judge::{self, Header, NewLink, Records, Refusal};
 use ainonymous_verify::network::Network;
 use ainonymous_verify::rules::{self, Anchor, Known};
-use ainonymous_verify::vectors::{self, EntryCase, LinkCase};
+use ainonymous_verify::vectors::{self, EntryCase, File, LinkCase};
 use ainonymous_verify::{chat, signal as signals};
 use holochain_serialized_bytes::{decode, encode};
+use std::hint::black_box;
 use std::path::Path;
+use std::sync::OnceLock;
+
+/// Files of golden vectors that have records.
+const VECTORS: [&str; 2] = [include_str!("../../vectors/entries.json"), include_str!("../../vectors/links.json")];
 
 /// A target by its name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -55,11 +62,11 @@ pub fn datagram(datagram: &[u8]) {
     fuzzing::datagram(datagram);
 }
 
-/// Entries: decoded as a conductor does, then judged by the rules of the DHT, as if no record could be fetched.
+/// Entries: decoded as a conductor does, then judged by the rules of the DHT, where the records of the golden vectors are valid.
 pub fn entry(bytes: &[u8]) {
     let Ok(case) = decode::<_, EntryCase>(bytes) else { return };
     let header = Header { author: &case.author, timestamp: case.timestamp };
-    let _ = judge::entry(header, &case.entry, &Nothing);
+    judged(judge::entry(header, &case.entry, &Golden));
 }
 
 /// A leaf of a fingerprint, of which there is one spelling.
@@ -82,7 +89,7 @@ pub fn frame(body: &[u8]) {
 pub fn gguf(bytes: &[u8]) {
     // A file as long as it is, and one that claims to go on for long.
     for file_bytes in [bytes.len() as u64, 1 << 40] {
-        let _ = ModelHeader::parse(bytes, file_bytes, Path::new("fuzzed.gguf"));
+        judged(ModelHeader::parse(bytes, file_bytes, Path::new("fuzzed.gguf")));
     }
 }
 
@@ -100,22 +107,31 @@ pub fn invite(bytes: &[u8]) {
     }
 }
 
-/// Links: decoded, then judged as if no record could be fetched, and their tags.
+/// Links: decoded, then judged where the records of the golden vectors are valid, and their tags.
 pub fn link(bytes: &[u8]) {
     let Ok(LinkCase { author, kind, base, target, tag }) = decode::<_, LinkCase>(bytes) else { return };
-    let _ = judge::link(&author, NewLink { kind, base: &base, target: &target, tag: &tag }, &Nothing);
-    let _ = rules::link_tag(kind, &tag);
+    judged(judge::link(&author, NewLink { kind, base: &base, target: &target, tag: &tag }, &Golden));
+    judged(rules::link_tag(kind, &tag));
 }
 
-/// How somebody says that it was invited: the proof with which it joined.
+/// How somebody says that it was invited: the proof with which it joined. To a network that it does not name, and to the one that it names, so
+/// that signatures and times are judged as well.
 pub fn membership(proof: &[u8]) {
-    let joined = ainonymous_types::AgentPubKey::from_raw_36(vec![9; 36]);
-    let _ = rules::membership(&vectors::private_network(), &joined, Some(1_760_000_000_000_000), Some(proof));
+    let joined_at = Some(1_760_000_000_000_000);
+    let someone = AgentPubKey::from_raw_36(vec![9; 36]);
+    judged(rules::membership(&vectors::private_network(), &someone, joined_at, Some(proof)));
+    let Ok(MembershipProof { terms, .. }) = decode::<_, MembershipProof>(proof) else { return };
+    let Network { mut properties, .. } = vectors::private_network();
+    properties.founders = vec![terms.founder];
+    let named = Network { id: terms.network, properties };
+    // Whom the golden vectors invite.
+    let invited = terms.agent.unwrap_or_else(|| AgentPubKey::from_raw_36(vec![2; 36]));
+    judged(rules::membership(&named, &invited, joined_at, Some(proof)));
 }
 
 /// The properties of a DNA, which say what network it is.
 pub fn network(properties: &[u8]) {
-    let _ = Network::of_dna(properties, "seed");
+    judged(Network::of_dna(properties, "seed"));
 }
 
 /// Questions, as they are in signals and under the seal of requests on the DHT.
@@ -141,14 +157,32 @@ pub fn stream(bytes: &[u8]) {
     fuzzing::stream(bytes);
 }
 
-/// Nothing can be fetched.
-struct Nothing;
+/// A judgement that nobody asks about: without this an optimised build would leave out what it is made of.
+fn judged<T>(judgement: T) {
+    drop(black_box(judgement));
+}
 
-impl Records for Nothing {
+/// The records of the golden vectors: without any, most rules would never be asked.
+struct Golden;
+
+impl Golden {
+    fn records() -> &'static [(ActionHash, Known)] {
+        static RECORDS: OnceLock<Vec<(ActionHash, Known)>> = OnceLock::new();
+        RECORDS.get_or_init(|| VECTORS.iter().flat_map(|file| read(file)).collect())
+    }
+}
+
+fn read(file: &str) -> Vec<(ActionHash, Known)> {
+    let file: File = serde_json::from_str(file).expect("vectors");
+    vectors::from_json::<Option<_>>(&file.records).expect("records").unwrap_or_default()
+}
+
+impl Records for Golden {
     type Error = ();
 
-    fn valid(&self, _action: &ActionHash) -> Result<Known, ()> {
-        Err(())
+    fn valid(&self, action: &ActionHash) -> Result<Known, ()> {
+        let found = Self::records().iter().find(|(hash, _)| hash == action);
+        found.map(|(_, known)| known.clone()).ok_or(())
     }
 
     fn anchor(&self, anchor: Anchor) -> Result<EntryHash, ()> {
