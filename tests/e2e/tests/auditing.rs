@@ -202,12 +202,15 @@ async fn an_auditor_asks_like_anybody_and_reports_what_it_finds() {
     assert!(!answer.text.is_empty());
 }
 
-/// Waits until enough is published about an agent; returns everything that is.
-async fn published(client: &Client, agent: &str, what: &str, count: usize, patience: Duration) -> Value {
+/// What one auditor can add to the evidence (`verify::audit::evidence::share_max`).
+const SHARE_MAX: u64 = 2_244;
+
+/// Waits until what is published about an agent is as it shall be; returns it.
+async fn published(client: &Client, agent: &str, until: impl Fn(&Value) -> bool, patience: Duration) -> Value {
     let deadline = Instant::now() + patience;
     loop {
         let (_, findings) = client.get(&format!("/ainonymous/v1/findings/{agent}")).await;
-        if findings[what].as_array().is_some_and(|found| found.len() >= count) {
+        if until(&findings) {
             return findings;
         }
         assert!(Instant::now() < deadline, "{findings}");
@@ -222,24 +225,34 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
     let mut cheater = Node::ready(cheat(&url));
     let bad = cheater.agent();
     let table = calibration(&cheater.client(), dir.path()).await.to_string_lossy().into_owned();
-    let auditors = || {
+    let auditor = || {
         let often = ["--no-share", "--audit", "--audit-every-s", "1", "--auditors-drawn", "1000000"];
-        let spec = || NodeSpec::new(&url).serving(&tiny_model()).with(&often).with(&["--calibration", &table]);
-        let mut nodes = [(); 3].map(|()| Node::start(spec()));
-        for node in &mut nodes {
-            node.wait_ready();
-        }
-        nodes
+        Node::start(NodeSpec::new(&url).serving(&tiny_model()).with(&often).with(&["--calibration", &table]))
     };
-    // Two cannot cross the bound, three can.
-    let mut parties = auditors();
-    let accused = published(&parties[0].client(), &bad, "accusations", 1, 3 * SOON).await;
-    println!("accused after {} reports", accused["reports"].as_array().map_or(0, Vec::len));
-    assert_eq!(accused["convictions"], json!([]), "nobody is judge in a case of its own");
-    drop(parties);
+    // What one auditor can add is bounded: two cannot cross the bound, three can. One after the other, so that each builds on the last.
+    for n in 1..=3 {
+        let mut party = auditor();
+        party.wait_ready();
+        let here = party.client();
+        let until = |findings: &Value| match n {
+            3 => findings["accusations"].as_array().is_some_and(|found| !found.is_empty()),
+            _ => {
+                let mut reports = findings["reports"].as_array().into_iter().flatten();
+                reports.any(|report| report["score"].as_u64().is_some_and(|score| score >= n * SHARE_MAX))
+            }
+        };
+        let findings = published(&here, &bad, until, 3 * SOON).await;
+        println!("after auditor {n}: {} reports", findings["reports"].as_array().map_or(0, Vec::len));
+        assert_eq!(findings["convictions"], json!([]), "nobody is judge in a case of its own");
+        assert!(n == 3 || findings["accusations"] == json!([]), "{n} cannot accuse");
+    }
     // Whoever comes later is no party, and everybody is drawn.
-    let mut jurors = auditors();
-    let convicted = published(&jurors[0].client(), &bad, "convictions", 1, 3 * SOON).await;
+    let mut jurors = [(); 3].map(|()| auditor());
+    for juror in &mut jurors {
+        juror.wait_ready();
+    }
+    let is_convicted = |findings: &Value| findings["convictions"].as_array().is_some_and(|found| !found.is_empty());
+    let convicted = published(&jurors[0].client(), &bad, is_convicted, 3 * SOON).await;
     let conviction = &convicted["convictions"][0];
     assert_eq!(conviction["confirmations"].as_array().map(Vec::len), Some(3), "{conviction}");
     let accusations = convicted["accusations"].as_array().cloned().unwrap_or_default();
@@ -247,10 +260,10 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
 
     // Whoever knows none of the jurors is told, and believes nothing.
     let mut stranger = Node::ready(NodeSpec::new(&url));
-    let told = published(&stranger.client(), &bad, "convictions", 1, SOON).await;
+    let told = published(&stranger.client(), &bad, is_convicted, SOON).await;
     assert_eq!(told["convictions"][0]["believed"], false);
     let friends = jurors.iter_mut().fold(NodeSpec::new(&url), |spec, juror| spec.with(&["--friend", &juror.agent()]));
     let mut friend = Node::ready(friends);
-    let told = published(&friend.client(), &bad, "convictions", 1, SOON).await;
+    let told = published(&friend.client(), &bad, is_convicted, SOON).await;
     assert_eq!(told["convictions"][0]["believed"], true);
 }

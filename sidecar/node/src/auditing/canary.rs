@@ -48,7 +48,7 @@ impl From<ConductorError> for Nothing {
 pub(crate) async fn run(node: Node) {
     let Some(conductor) = node.conductor_when_running().await else { return };
     loop {
-        tokio::time::sleep(pause(&node)).await;
+        tokio::time::sleep(jittered(every(&node))).await;
         match once(&node, &conductor).await {
             Ok(()) => {}
             Err(Nothing::ToAudit(why)) => tracing::debug!(why, "no canary now"),
@@ -59,12 +59,13 @@ pub(crate) async fn run(node: Node) {
     }
 }
 
-/// The wait before the next one.
-pub(super) fn pause(node: &Node) -> Duration {
-    jittered(node.inner.auditing.habits.every.unwrap_or(EVERY))
+/// How often this node asks one.
+pub(super) fn every(node: &Node) -> Duration {
+    node.inner.auditing.habits.every.unwrap_or(EVERY)
 }
 
-fn jittered(every: Duration) -> Duration {
+/// A wait that nobody can foretell.
+pub(super) fn jittered(every: Duration) -> Duration {
     let percent = 100 - JITTER_PERCENT + u64::from(rand::random::<u32>()) % (2 * JITTER_PERCENT + 1);
     Duration::from_micros(u64::try_from(every.as_micros()).unwrap_or(u64::MAX).saturating_mul(percent) / 100)
 }
@@ -180,7 +181,7 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     let made = own::made(&case, &judged, "canary", Some(&action));
     node.inner.auditing.record(node, case.provider(), case.leaf(), made);
     if evidence::is_enough(&standing) {
-        jury::accuse(conductor, case.provider().clone(), action).await?;
+        jury::accuse(conductor, case.provider(), action).await?;
     }
     Ok(())
 }

@@ -19,7 +19,12 @@ use ainonymous_types::{
 use ainonymous_verify::audit::{calibration, leaf, statistics};
 use ainonymous_verify::{receipt, rules};
 use std::collections::HashSet;
+use std::time::Duration;
 
+/// How often accusations are looked for, unless canaries are asked more often.
+const EVERY: Duration = Duration::from_secs(60);
+/// A jury has this long before another is called.
+const AGAIN_AFTER: Duration = Duration::from_secs(3_600);
 /// Most providers about whom accusations are looked up each time.
 const PROVIDERS_MAX: usize = 32;
 /// Reports about a provider that are read to find those of an accusation.
@@ -32,7 +37,7 @@ pub(crate) async fn run(node: Node) {
     let Some(conductor) = node.conductor_when_running().await else { return };
     let mut done = HashSet::new();
     loop {
-        tokio::time::sleep(canary::pause(&node)).await;
+        tokio::time::sleep(canary::jittered(canary::every(&node).min(EVERY))).await;
         let providers: HashSet<AgentPubKey> = served(&node, &conductor.agent()).map(|one| one.agent).collect();
         for provider in providers.into_iter().take(PROVIDERS_MAX) {
             if let Err(e) = look(&node, &conductor, &mut done, &provider).await {
@@ -230,13 +235,19 @@ async fn reports_about(conductor: &Conductor, provider: &AgentPubKey) -> Result<
     Ok(known)
 }
 
-/// The evidence is enough: a jury is called. The list goes back to where the score was nothing.
+/// The evidence is enough: a jury is called, unless one sits. The list goes back to where the score was nothing.
 pub(super) async fn accuse(
     conductor: &Conductor,
-    provider: AgentPubKey,
+    provider: &AgentPubKey,
     newest: ActionHash,
 ) -> Result<(), ConductorError> {
-    let known = reports_about(conductor, &provider).await?;
+    let about = AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
+    let latest = conductor.get_accusations(about).await?.found.into_iter().next();
+    let again_after = i64::try_from(AGAIN_AFTER.as_micros()).unwrap_or(i64::MAX);
+    if latest.is_some_and(|latest| latest.linked_at.saturating_add(again_after) > now_us()) {
+        return Ok(());
+    }
+    let known = reports_about(conductor, provider).await?;
     let (mut reports, mut at) = (Vec::new(), Some(newest));
     while let Some(action) = at.filter(|_| reports.len() < limits::ACCUSATION_REPORTS_MAX) {
         let Some(found) = known.iter().find(|found| found.action == action) else { break };
@@ -245,7 +256,7 @@ pub(super) async fn accuse(
         let before = previous.as_ref().and_then(|p| known.iter().find(|found| found.action == *p));
         at = previous.filter(|_| before.is_none_or(|before| before.entry.report.standing.score > 0));
     }
-    conductor.create_accusation(Accusation { provider, reports }).await?;
+    conductor.create_accusation(Accusation { provider: provider.clone(), reports }).await?;
     Ok(())
 }
 
