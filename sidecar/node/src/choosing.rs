@@ -308,14 +308,16 @@ async fn probe(node: &Node, found: &[Candidate], probes: Vec<usize>) -> Vec<usiz
                 if !load.serves || load.draining {
                     away.push(at);
                 }
+                let elapsed = begun.elapsed();
+                let said = probed(&load, round_trip);
+                patience =
+                    patience.min(Duration::from_micros(probe_patience_us(crate::routing::micros(elapsed), &said)));
                 let key = (found[at].agent.clone(), found[at].spec.entry.clone());
                 if known.probed.len() < PROBED_MAX || known.probed.contains_key(&key) {
-                    known.probed.insert(key, (probed(&load, round_trip), 0));
+                    known.probed.insert(key, (said, 0));
                 } else {
                     known.probed.clear();
                 }
-                let elapsed_us = crate::routing::micros(begun.elapsed());
-                patience = patience.min(Duration::from_micros(probe_patience_us(elapsed_us)));
                 drop(known);
                 ask_reports(node, &found[at]);
             }

@@ -13,7 +13,7 @@ const SHORT: &str = "What is the capital of France?";
 const NAMED_WITHIN: Duration = Duration::from_secs(5);
 /// A question that two providers in a row do not react to is answered by the third within this.
 const FAILED_OVER_WITHIN: Duration = Duration::from_secs(1);
-/// Somebody who failed is left alone for this long at least (`protocol::breaker::OPEN_US_MIN`).
+/// Somebody who failed is left alone for this long (`protocol::breaker::OPEN_US`).
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 fn own(answer: &Value) -> &Value {

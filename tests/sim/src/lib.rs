@@ -70,7 +70,7 @@ pub fn run(run: Run) -> Row {
 
 /// Requests for a network of so many providers: enough that each slot has had many, as far as time allows.
 pub fn requests_for(providers: usize) -> u64 {
-    (providers as u64 * 60).clamp(40_000, 800_000)
+    (providers as u64 * 60).clamp(40_000, 2_400_000)
 }
 
 /// Requests a second that all providers together can answer.

@@ -25,7 +25,7 @@ pub(crate) struct Requester {
     number: u32,
     census: Census,
     memory: Memory,
-    breakers: Breakers,
+    breakers: Breakers<u32>,
     known: Vec<u32>,
     /// Who answered last in the session.
     holder: Option<u32>,
@@ -104,17 +104,21 @@ impl Requester {
         let replies = chosen.iter().map(|at| self.replies_after(world, fleet, candidates[*at]));
         let mut replies: Vec<(Time, u32)> = replies.zip(&chosen).map(|(us, at)| (us, candidates[*at])).collect();
         replies.sort_unstable();
-        let patience_us = replies.first().map_or(0, |(first_us, _)| probe_patience_us(*first_us));
-        let in_time = replies.iter().filter(|(us, _)| *us <= patience_us && *us < PROBE_WAIT_US);
-        let heard: Vec<u32> = in_time.map(|(_, number)| *number).collect();
+        let (mut patience_us, mut heard) = (PROBE_WAIT_US, Vec::new());
+        for (reply_us, number) in &replies {
+            if *reply_us > patience_us || *reply_us >= PROBE_WAIT_US {
+                break;
+            }
+            let probed = said(world, fleet, *number, *reply_us, now_us);
+            patience_us = patience_us.min(probe_patience_us(*reply_us, &probed));
+            self.memory.probed(*number, probed);
+            self.breakers.on_success(number);
+            heard.push(*number);
+        }
         // If all have replied, nobody waits on.
         let ready_us = now_us + replies.last().map_or(0, |(last_us, _)| *last_us).min(patience_us);
-        for (reply_us, number) in replies {
-            if heard.contains(&number) {
-                self.on_reply(world, fleet, number, reply_us, now_us);
-            } else if !reacts(world, fleet, number) {
-                self.breakers.on_failure(&world.providers[number as usize].agent, now_us);
-            }
+        for (_, number) in replies.iter().filter(|(_, number)| !reacts(world, fleet, *number)) {
+            self.breakers.on_failure(number, now_us);
         }
         Pending { request, candidates, ready_us, reads, probes: chosen.len(), heard }
     }
@@ -191,7 +195,7 @@ impl Requester {
                     Step::Ask(at) | Step::Cancel(at) => {
                         // Whoever was told to stop may accept after that: nobody listens.
                         accepts.retain(|(_, accepting, _)| *accepting != at);
-                        self.breakers.on_failure(&world.providers[candidates[at] as usize].agent, now_us)
+                        self.breakers.on_failure(&candidates[at], now_us)
                     }
                     Step::Won { candidate, hedged } => {
                         let asked_us = accepts.iter().find(|(_, at, _)| *at == candidate).map_or(now_us, |a| a.2);
@@ -219,13 +223,12 @@ impl Requester {
     }
 
     /// A request ended.
-    pub(crate) fn observe(&mut self, world: &World, provider: u32, outcome: Outcome, now_us: Time) {
-        let agent = &world.providers[provider as usize].agent;
+    pub(crate) fn observe(&mut self, provider: u32, outcome: Outcome, now_us: Time) {
         self.memory.observe(provider, outcome, now_us);
         match outcome {
-            Outcome::Failed => self.breakers.on_failure(agent, now_us),
+            Outcome::Failed => self.breakers.on_failure(&provider, now_us),
             Outcome::Late { .. } => {}
-            Outcome::Answered { .. } => self.breakers.on_success(agent),
+            Outcome::Answered { .. } => self.breakers.on_success(&provider),
         }
         self.known.retain(|n| *n != provider);
         if self.known.len() == KNOWN_MAX {
@@ -249,7 +252,7 @@ impl Requester {
                 reported: self.memory.words(*number, now_us),
                 probed: peer.and_then(|peer| peer.probed),
                 asked_since: peer.map_or(0, |peer| peer.asked_since),
-                breaker: self.breakers.state(&provider.agent, now_us),
+                breaker: self.breakers.state(number, now_us),
                 warm: self.is_warm(*number),
                 prefix_tokens: if self.is_cached(request, *number) { request.prefix_tokens } else { 0 },
                 ..Candidate::stranger(&provider.agent, provider.claimed())
@@ -265,17 +268,6 @@ impl Requester {
         } else {
             PROBE_WAIT_US
         }
-    }
-
-    /// A reply came: what was true when the probe arrived there, except what liars say.
-    fn on_reply(&mut self, world: &World, fleet: &Fleet, number: u32, round_trip_us: Time, now_us: Time) {
-        let provider = &world.providers[number as usize];
-        let mut probed = fleet.probe(world, number, round_trip_us, now_us);
-        if provider.kind == Kind::Liar {
-            probed = Probed { queue_depth: 0, slots: 64, free_slots: 64, speed: provider.claimed(), ..probed };
-        }
-        self.memory.probed(number, probed);
-        self.breakers.on_success(&provider.agent);
     }
 
     fn is_warm(&self, provider: u32) -> bool {
@@ -294,6 +286,16 @@ impl Requester {
     /// The session went on there: for a policy that decides elsewhere.
     pub(crate) fn hold(&mut self, provider: u32) {
         self.holder = Some(provider);
+    }
+}
+
+/// What a reply says: what was true when the probe arrived there, except what liars say.
+fn said(world: &World, fleet: &Fleet, number: u32, round_trip_us: Time, now_us: Time) -> Probed {
+    let provider = &world.providers[number as usize];
+    let probed = fleet.probe(world, number, round_trip_us, now_us);
+    match provider.kind {
+        Kind::Liar => Probed { queue_depth: 0, slots: 64, free_slots: 64, speed: provider.claimed(), ..probed },
+        Kind::Honest | Kind::Silent => probed,
     }
 }
 

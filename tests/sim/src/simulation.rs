@@ -296,7 +296,7 @@ impl<'a> Simulation<'a> {
             let first_token_us = started_us + prefill_us + trips_us / 2 - asked_us;
             let outcome = Outcome::Answered { first_token_us, tokens: request.answer_tokens, decode_us };
             let requester = &mut self.requesters[request.requester as usize];
-            requester.observe(self.world, started.provider, outcome, self.now_us);
+            requester.observe(started.provider, outcome, self.now_us);
         }
     }
 
@@ -321,7 +321,7 @@ impl<'a> Simulation<'a> {
     fn lost(&mut self, provider: u32, job: Job, outcome: Outcome) {
         if self.policy == Policy::Protocol {
             let requester = &mut self.requesters[job.request.requester as usize];
-            requester.observe(self.world, provider, outcome, self.now_us);
+            requester.observe(provider, outcome, self.now_us);
         }
         self.figures.lost += u64::from(job.request.measured);
         self.place(Request { again: true, ..job.request });

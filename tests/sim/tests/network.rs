@@ -31,12 +31,13 @@ fn the_same_seed_gives_the_same_figures() {
     assert_ne!(row(7), row(8));
 }
 
+/// Own experience of strangers finds plausible liars nearly as soon; what is left is that liars gain nothing by reporting.
 #[test]
-fn what_others_report_keeps_requests_from_liars_though_liars_report_too() {
+fn what_others_report_helps_no_liar_though_liars_report_too() {
     let row = |reports| run(Run { providers: 1_000, requests: 40_000, seed: 1, lie_factor: PLAUSIBLE, reports });
     let (alone, told) = (row(false), row(true));
-    assert!(told.to_liars < 0.9 * alone.to_liars, "{alone:?} {told:?}");
-    assert!(told.latency_over_oracle < alone.latency_over_oracle, "{alone:?} {told:?}");
+    assert!(told.to_liars <= alone.to_liars && alone.to_liars < 0.02, "{alone:?} {told:?}");
+    assert!(told.latency_over_oracle < 1.02 * alone.latency_over_oracle, "{alone:?} {told:?}");
 }
 
 /// What four probes could reach at best is near the oracle: whatever the protocol misses beyond is its own fault.
@@ -44,7 +45,7 @@ fn what_others_report_keeps_requests_from_liars_though_liars_report_too() {
 fn four_true_looks_are_nearly_as_good_as_all() {
     let row = run(Run { providers: 100, requests: REQUESTS, seed: 1, lie_factor: LIE_FACTOR, reports: true });
     assert!(row.best_of_four_over_oracle <= 1.10, "{row:?}");
-    assert!(row.latency_over_oracle <= 1.25, "{row:?}");
+    assert!(row.latency_over_oracle <= 1.10 && row.latency_over_best_of_four <= 1.05, "{row:?}");
 }
 
 /// Whoever claims a hundred times its speed is not taken at its word before it has shown it; whoever claims what others have is found
@@ -53,6 +54,8 @@ fn four_true_looks_are_nearly_as_good_as_all() {
 fn an_extraordinary_claim_attracts_nobody() {
     let row = |lie_factor| run(Run { providers: 1_000, requests: 60_000, seed: 1, lie_factor, reports: true });
     let (wild, plausible) = (row(LIE_FACTOR), row(PLAUSIBLE));
-    assert!(wild.to_liars < 0.005, "{wild:?}");
-    assert!(plausible.to_liars > 2.0 * wild.to_liars && plausible.to_liars < 0.10, "{plausible:?}");
+    assert!(wild.to_liars < 0.002, "{wild:?}");
+    assert!(plausible.to_liars > 2.0 * wild.to_liars && plausible.to_liars < 0.01, "{plausible:?}");
+    // Neither kind keeps requests from those who are quick and free.
+    assert!(wild.latency_over_oracle <= 1.10 && plausible.latency_over_oracle <= 1.10, "{wild:?} {plausible:?}");
 }

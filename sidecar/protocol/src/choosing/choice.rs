@@ -1,8 +1,8 @@
 //! The two decisions: whom to probe, and after that whom to ask.
 
-use super::candidate::{Candidate, Need, Price};
+use super::candidate::{Candidate, Need, Price, Probed};
 use super::demands::{Demands, Excluded, Refusal};
-use super::estimate::{estimate, Estimate, Typical, QUEUE_FRESH_US};
+use super::estimate::{estimate, queue_us, Estimate, Typical, QUEUE_FRESH_US};
 use super::reason::Reason;
 use crate::breaker::Breaker;
 use crate::dice::{Dice, RANDOM_BYTES};
@@ -15,23 +15,29 @@ pub const PROBES_MAX: usize = 4;
 pub const PROBE_WAIT_US: u64 = 250_000;
 /// After the first reply to a probe, others are awaited for this many times as long as it took,
 const PATIENCE_FACTOR: u64 = 2;
-/// but not for less.
+/// but not for less,
 const PATIENCE_US_MIN: u64 = 10_000;
+/// and if there is a queue, for this share of it.
+const PATIENCE_QUEUE_SHARE: u64 = 8;
 /// Most candidates that a choice names, the chosen one first.
 pub const FALLBACKS_MAX: usize = 8;
 /// Before probing, candidates whose cost is within so many hundredths of the best count as equal.
 pub const NEAR_PLAN_PERCENT: u64 = 25;
+/// Among strangers, so many hundredths.
+pub const NEAR_STRANGERS_PERCENT: u64 = 50;
 /// Whoever has not just replied has to look better than whoever has by so many hundredths.
 pub const UNHEARD_PERCENT: u64 = 50;
 /// After probing, so many hundredths.
 pub const NEAR_CHOICE_PERCENT: u64 = 5;
 
-/// How long after probing replies are awaited, if the first one came after so long: whoever is much further away than somebody who has
-/// replied is not worth the wait, in which queues change.
-pub fn probe_patience_us(first_reply_us: u64) -> u64 {
-    first_reply_us
+/// How long after probing replies are awaited, if this one came after so long; the shortest for any of them counts. Whoever is much further
+/// away than somebody who has replied is not worth the wait, in which queues change, unless everybody who has replied has a queue:
+/// then another look may save more than it costs.
+pub fn probe_patience_us(reply_us: u64, probed: &Probed) -> u64 {
+    reply_us
         .saturating_mul(PATIENCE_FACTOR)
-        .max(first_reply_us.saturating_add(PATIENCE_US_MIN))
+        .max(reply_us.saturating_add(PATIENCE_US_MIN))
+        .max(reply_us.saturating_add(queue_us(probed) / PATIENCE_QUEUE_SHARE))
         .min(PROBE_WAIT_US)
 }
 
@@ -83,12 +89,8 @@ pub fn plan(
     // Where the session's prefix lies, if that is worth anything; its reply says whether there is room.
     let kept = fits[..near].iter().max_by_key(|fit| fit.expected.prefix_saves_us);
     kept.filter(|fit| fit.expected.prefix_saves_us > 0).into_iter().for_each(|fit| probes.pick(fit.at));
-    // One place is for somebody new: who is never tried is never known.
-    let unknown = |at: &usize| candidates[*at].own.is_none() || on_trial(*at);
-    let mut strangers: Vec<usize> = fits.iter().map(|f| f.at).filter(unknown).collect();
     if fits.len() > PROBES_MAX {
-        dice.draw(&mut strangers, 1);
-        strangers.first().into_iter().for_each(|at| probes.pick(*at));
+        somebody_new(&fits, candidates, &mut dice).into_iter().for_each(|at| probes.pick(at));
     }
     let mut equals: Vec<usize> = fits[..near].iter().map(|fit| fit.at).collect();
     let count = equals.len();
@@ -186,6 +188,23 @@ fn near(fits: &[Fit], percent: u64) -> usize {
     let best_us = fits.first().map_or(0, |fit| fit.expected.cost_us);
     let most_us = best_us.saturating_mul(100 + percent) / 100;
     fits.iter().take_while(|fit| fit.expected.cost_us <= most_us.max(best_us)).count()
+}
+
+/// One place is for somebody new: who is never tried is never known. For one that failed and may be back, if there is any; otherwise, as
+/// often as strangers are among the candidates, for one of those strangers that might be asked: who is much slower by its own word would
+/// not be asked anyway. `fits` are sorted by cost, those on trial last.
+fn somebody_new(fits: &[Fit], candidates: &[Candidate<'_>], dice: &mut Dice) -> Option<usize> {
+    let on_trial = |fit: &&Fit| candidates[fit.at].breaker == Breaker::HalfOpen;
+    let mut some: Vec<Fit> = fits.iter().filter(on_trial).copied().collect();
+    if some.is_empty() {
+        some = fits.iter().filter(|fit| candidates[fit.at].own.is_none()).copied().collect();
+        if dice.below(fits.len()) >= some.len() {
+            return None;
+        }
+        some.truncate(near(&some, NEAR_STRANGERS_PERCENT));
+    }
+    dice.draw(&mut some, 1);
+    some.first().map(|fit| fit.at)
 }
 
 /// Whom to probe: each agent once, and no more than [`PROBES_MAX`].

@@ -14,10 +14,8 @@ use serde::Serialize;
 pub const QUEUE_FRESH_US: u64 = 1_000_000;
 /// A round trip is believed to be as it was measured for this long.
 pub const PATH_FRESH_US: u64 = 600_000_000;
-/// A claimed speed counts at most this share of what is typical, in hundredths.
-pub const CLAIM_CAP_PERCENT: u64 = 125;
-/// Of a claim so much is believed, in hundredths.
-pub const CLAIM_DISCOUNT_PERCENT: u64 = 80;
+/// Whoever says nothing of its speed is thought to have so many hundredths of what is typical.
+pub const UNCLAIMED_PERCENT: u64 = 80;
 /// Prefill is this much quicker than decoding, where nobody has measured it.
 pub const PREFILL_FACTOR: u64 = 16;
 /// That one had to wait counts half after this long.
@@ -35,8 +33,10 @@ pub const PREFIX_SAVES_US_MAX: u64 = 5_000_000;
 const ROUND_TRIP_US_UNKNOWN: u64 = 100_000;
 /// A failure costs this much beside the answer itself.
 const FAILURE_US: u64 = 1_000_000;
-/// Whoever has never answered here may fail or lie: so many in a thousand are expected to.
-const STRANGER_PERMILLE: u64 = 200;
+/// Whoever has never answered here may fail or lie: before anybody was tried, one in so many is expected to.
+const STRANGERS_PER_BAD: u64 = 20;
+/// Of those who claim what is extraordinary, or were tried in vain, at least so many in a thousand are.
+const DUBIOUS_PERMILLE: u64 = 200;
 /// And if it was asked and has not, the next failure is this much more likely.
 const NEVER_ANSWERED_FACTOR: u64 = 4;
 /// Own experience counts this many times as much as a claim.
@@ -52,7 +52,7 @@ const TYPICAL_OWN_MIN: usize = 3;
 pub enum Basis {
     /// Own experience.
     Measured,
-    /// The provider's word, cut and discounted.
+    /// The provider's word, cut to what is typical.
     Claimed,
     /// Nothing but what is typical.
     Assumed,
@@ -102,6 +102,8 @@ pub(super) struct Typical {
     round_trip_us: u64,
     /// The longest queue among those who have just told theirs and are believed.
     queue_us: u64,
+    /// How many strangers in a thousand are expected to fail or lie, by how those did who were tried.
+    bad_permille: u64,
 }
 
 impl Typical {
@@ -119,8 +121,17 @@ impl Typical {
             speed,
             round_trip_us: median(&mut trips).unwrap_or(ROUND_TRIP_US_UNKNOWN),
             queue_us: queues.max().unwrap_or(0),
+            bad_permille: bad_permille(candidates),
         }
     }
+}
+
+/// As if one bad one in twenty had been tried before: what is seen of others soon outweighs that.
+fn bad_permille(candidates: &[Candidate<'_>]) -> u64 {
+    let tried =
+        candidates.iter().filter_map(|c| c.own.map(|own| own.answers == 0 || own.is_exaggerated_by(claimed(c))));
+    let (tried, bad) = tried.fold((0, 0), |(tried, bad), is_bad| (tried + 1, bad + u64::from(is_bad)));
+    (1 + bad) * 1_000 / (STRANGERS_PER_BAD + tried)
 }
 
 /// The last reply, if its queue is still believed to be so.
@@ -177,7 +188,7 @@ pub(super) fn estimate(candidate: &Candidate<'_>, need: Need, typical: &Typical,
     let total_us = first_token_us.saturating_add(speed.us_for(u64::from(need.answer_tokens)));
     let answers_milli = candidate.own.map_or(0, |own| own.experience_milli(now_us));
     let reported_permille = worse_permille(candidate.reported, speed, answers_milli);
-    let cost_us = cost(candidate, total_us, reported_permille);
+    let cost_us = cost(candidate, total_us, reported_permille, typical);
     Estimate {
         round_trips_us,
         wait_us,
@@ -197,14 +208,14 @@ fn speed(candidate: &Candidate<'_>, typical: &Typical, now_us: u64) -> (Speed, B
     let own = candidate.own.filter(|own| own.speed.is_known());
     let own = own.map(|own| (own.speed, own.experience_milli(now_us) * OWN_WEIGHT)).filter(|(_, weight)| *weight > 0);
     let said = candidate.probed.map(|p| p.speed).filter(|s| s.is_known()).unwrap_or(candidate.claimed);
-    let cap = typical.speed.percent(CLAIM_CAP_PERCENT);
-    let word = if said.is_known() { said.min(cap) } else { typical.speed };
+    // A modest claim is believed, or those of whom little is known would stand idle; no claim makes anybody look better than typical.
+    let word = if said.is_known() { said.min(typical.speed) } else { typical.speed.percent(UNCLAIMED_PERCENT) };
     let basis = match own {
         Some(_) => Basis::Measured,
         None if said.is_known() => Basis::Claimed,
         None => Basis::Assumed,
     };
-    let sources = [own, Some((word.percent(CLAIM_DISCOUNT_PERCENT), 1_000))];
+    let sources = [own, Some((word, 1_000))];
     let (sum, weights) = sources.iter().flatten().fold((0u128, 0u128), |(sum, weights), (speed, weight)| {
         (sum + u128::from(speed.milli()) * u128::from(*weight), weights + u128::from(*weight))
     });
@@ -213,7 +224,7 @@ fn speed(candidate: &Candidate<'_>, typical: &Typical, now_us: u64) -> (Speed, B
 }
 
 /// How long the queue takes, and whether it is so long that a kept prefix is no reason to join it. The provider's word
-/// counts as far as it was kept before, own experience for the rest. Whoever exaggerates is thought to be no emptier than the
+/// counts as far as it was kept before, and less the older it is; own experience for the rest. Whoever exaggerates is thought to be no emptier than the
 /// fullest of those that are believed: in a crowded network an empty queue would be the best of lies.
 fn wait(candidate: &Candidate<'_>, speed: Speed, empty_us: u64, typical: &Typical, now_us: u64) -> (u64, bool) {
     let Doubt { permille, exaggerates, lasting } = match candidate.own.filter(|own| own.speed.is_known()) {
@@ -229,13 +240,29 @@ fn wait(candidate: &Candidate<'_>, speed: Speed, empty_us: u64, typical: &Typica
     if exaggerates {
         waited_us = waited_us.max(typical.queue_us);
     }
-    let Some(probed) = fresh(candidate, now_us) else {
+    let Some(probed) = &candidate.probed else {
         return (waited_us.min(limits::DURATION_US_MAX), candidate.asked_since > 0);
     };
     let queue = Queue::of(probed, candidate.asked_since);
-    let (said, doubted) = (queue.us(speed).saturating_mul(1_000 - permille), waited_us.saturating_mul(permille));
+    let believed = (1_000 - permille) * remembered_permille(probed, typical, now_us) / 1_000;
+    let (said, doubted) = (queue.us(speed).saturating_mul(believed), waited_us.saturating_mul(1_000 - believed));
     let wait_us = said.saturating_add(doubted) / 1_000;
-    (wait_us.min(limits::DURATION_US_MAX), queue.behind > queue.slots)
+    let crowded =
+        if fresh(candidate, now_us).is_some() { queue.behind > queue.slots } else { candidate.asked_since > 0 };
+    (wait_us.min(limits::DURATION_US_MAX), crowded)
+}
+
+/// How much of what a reply said of a queue is still so, in thousandths: all of it at first, half when as long has passed as an answer
+/// takes, for by then about as many have ended as came.
+fn remembered_permille(probed: &Probed, typical: &Typical, now_us: u64) -> u64 {
+    let old_us = now_us.saturating_sub(probed.at_us).saturating_sub(QUEUE_FRESH_US).min(limits::DURATION_US_MAX);
+    let answer_us = typical.speed.us_for(ANSWER_TOKENS_TYPICAL).max(1);
+    answer_us.saturating_mul(1_000) / answer_us.saturating_add(old_us)
+}
+
+/// How long a newcomer would wait there, by this reply alone.
+pub(super) fn queue_us(probed: &Probed) -> u64 {
+    Queue::of(probed, 0).us(probed.speed).min(limits::DURATION_US_MAX)
 }
 
 /// How little a provider's word about its queue is worth.
@@ -276,12 +303,14 @@ fn doubt(own: &Observed, candidate: &Candidate<'_>, now_us: u64) -> Doubt {
 
 /// The total, longer by what failures cost, for strangers, for those whose audits failed, and above all for those who promised and
 /// never answered.
-fn cost(candidate: &Candidate<'_>, total_us: u64, reported_permille: i64) -> u64 {
-    let own = candidate.own.map_or(STRANGER_PERMILLE, |own| {
+fn cost(candidate: &Candidate<'_>, total_us: u64, reported_permille: i64, typical: &Typical) -> u64 {
+    let dubious = typical.bad_permille.max(DUBIOUS_PERMILLE);
+    let stranger = if is_extraordinary(candidate, typical) { dubious } else { typical.bad_permille };
+    let own = candidate.own.map_or(stranger, |own| {
         let late = u64::from(own.late_permille.min(1_000));
         let failing = u64::from(own.failing_permille.min(1_000));
         if own.answers == 0 {
-            STRANGER_PERMILLE + failing.max(late) * NEVER_ANSWERED_FACTOR
+            dubious + failing.max(late) * NEVER_ANSWERED_FACTOR
         } else {
             failing * FAILING_PERCENT / 100
         }
