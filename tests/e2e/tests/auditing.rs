@@ -264,6 +264,7 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
     assert_eq!(told["convictions"][0]["believed"], false);
     let friends = jurors.iter_mut().fold(NodeSpec::new(&url), |spec, juror| spec.with(&["--friend", &juror.agent()]));
     let mut friend = Node::ready(friends);
-    let told = published(&friend.client(), &bad, is_convicted, SOON).await;
-    assert_eq!(told["convictions"][0]["believed"], true);
+    // The jury's reports may come after the conviction that names them.
+    let is_believed = |findings: &Value| findings["convictions"][0]["believed"] == true;
+    published(&friend.client(), &bad, is_believed, SOON).await;
 }
