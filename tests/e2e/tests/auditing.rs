@@ -225,13 +225,13 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
     let mut cheater = Node::ready(cheat(&url));
     let bad = cheater.agent();
     let table = calibration(&cheater.client(), dir.path()).await.to_string_lossy().into_owned();
-    let auditor = || {
-        let often = ["--no-share", "--audit", "--audit-every-s", "1", "--auditors-drawn", "1000000"];
+    let auditor = |every_s: &str| {
+        let often = ["--no-share", "--audit", "--audit-every-s", every_s, "--auditors-drawn", "1000000"];
         Node::start(NodeSpec::new(&url).serving(&tiny_model()).with(&often).with(&["--calibration", &table]))
     };
     // What one auditor can add is bounded: two cannot cross the bound, three can. One after the other, so that each builds on the last.
     for n in 1..=3 {
-        let mut party = auditor();
+        let mut party = auditor("1");
         party.wait_ready();
         let here = party.client();
         let until = |findings: &Value| match n {
@@ -247,12 +247,12 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
         assert!(n == 3 || findings["accusations"] == json!([]), "{n} cannot accuse");
     }
     // Whoever comes later is no party, and everybody is drawn.
-    let mut jurors = [(); 3].map(|()| auditor());
+    let mut jurors = [(); 3].map(|()| auditor("8"));
     for juror in &mut jurors {
         juror.wait_ready();
     }
     let is_convicted = |findings: &Value| findings["convictions"].as_array().is_some_and(|found| !found.is_empty());
-    let convicted = published(&jurors[0].client(), &bad, is_convicted, 3 * SOON).await;
+    let convicted = published(&jurors[0].client(), &bad, is_convicted, 4 * SOON).await;
     let conviction = &convicted["convictions"][0];
     assert_eq!(conviction["confirmations"].as_array().map(Vec::len), Some(3), "{conviction}");
     let accusations = convicted["accusations"].as_array().cloned().unwrap_or_default();

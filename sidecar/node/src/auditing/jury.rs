@@ -169,6 +169,7 @@ async fn judge(node: &Node, conductor: &Conductor, accused: &Found<Accusation>) 
     let standing = Standing::default();
     let report = AuditReport { commit, calibration, outcome, verdict, llr, standing, evidence: None };
     let action = conductor.create_audit_report(report).await?;
+    tracing::info!(provider = %statement.provider, ?verdict, "this node was drawn into a jury, and has said what it found");
     let made = AuditMade {
         provider: statement.provider.to_string(),
         model: model_id(&spec),
