@@ -8,7 +8,7 @@ use super::own;
 use super::replay;
 use crate::directory::Candidate;
 use crate::engines::model_id;
-use crate::node::Node;
+use crate::node::{lock, Node};
 use crate::serving::now_us;
 use crate::AuditMade;
 use ainonymous_conductor::{Conductor, ConductorError};
@@ -27,6 +27,8 @@ const EVERY: Duration = Duration::from_secs(60);
 const AGAIN_AFTER: Duration = Duration::from_secs(3_600);
 /// Most providers about whom accusations are looked up each time.
 const PROVIDERS_MAX: usize = 32;
+/// Answers that are computed again for juries each time: accusations can be made up, and the engine has other work.
+const JUDGED_MAX: usize = 4;
 /// Reports about a provider that are read to find those of an accusation.
 const REPORTS_READ_MAX: usize = 4 * limits::ACCUSATION_REPORTS_MAX;
 /// Accusations that are remembered as done with.
@@ -39,8 +41,9 @@ pub(crate) async fn run(node: Node) {
     loop {
         tokio::time::sleep(canary::jittered(canary::every(&node).min(EVERY))).await;
         let providers: HashSet<AgentPubKey> = served(&node, &conductor.agent()).map(|one| one.agent).collect();
+        let mut left = JUDGED_MAX;
         for provider in providers.into_iter().take(PROVIDERS_MAX) {
-            if let Err(e) = look(&node, &conductor, &mut done, &provider).await {
+            if let Err(e) = look(&node, &conductor, &mut done, &mut left, &provider).await {
                 tracing::warn!(error = %e, hint = e.hint(), "an accusation could not be looked into; later again");
             }
         }
@@ -61,11 +64,12 @@ fn served(node: &Node, me: &AgentPubKey) -> impl Iterator<Item = Candidate> {
     })
 }
 
-/// Looks into accusations of a provider. `done`: those of which there is nothing more to do here.
+/// Looks into accusations of a provider. `done`: those of which there is nothing more to do here; `left`: how many more may be judged now.
 async fn look(
     node: &Node,
     conductor: &Conductor,
     done: &mut HashSet<ActionHash>,
+    left: &mut usize,
     provider: &AgentPubKey,
 ) -> Result<(), ConductorError> {
     let about = || AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
@@ -87,9 +91,10 @@ async fn look(
             done.insert(accused.action);
             continue;
         }
-        if has_spoken {
+        if has_spoken || *left == 0 {
             continue;
         }
+        *left -= 1;
         match judge(node, conductor, &accused).await? {
             Word::Said => {}
             Word::None => drop(done.insert(accused.action)),
@@ -118,6 +123,9 @@ enum Word {
 struct Fallen {
     commit: AuditCommit,
     report: ActionHash,
+    /// Who has audited it, and what that one found.
+    auditor: AgentPubKey,
+    found: Verdict,
 }
 
 async fn judge(node: &Node, conductor: &Conductor, accused: &Found<Accusation>) -> Result<Word, ConductorError> {
@@ -131,7 +139,7 @@ async fn judge(node: &Node, conductor: &Conductor, accused: &Found<Accusation>) 
     let Some(listed) = listed.collect::<Option<Vec<_>>>() else {
         return Ok(Word::Later("not all reports of the accusation are here"));
     };
-    let Some(Fallen { mut commit, report }) = fallen(&conductor.agent(), &offer.action, accused, &listed) else {
+    let Some(Fallen { mut commit, report, auditor, found }) = fallen(&conductor.agent(), &offer.action, accused, &listed) else {
         return Ok(Word::None);
     };
     let Some(evidence) = conductor.get_audit_evidence(report).await? else { return Ok(Word::None) };
@@ -183,6 +191,10 @@ async fn judge(node: &Node, conductor: &Conductor, accused: &Found<Accusation>) 
         },
         report: Some(action.to_string()),
     };
+    // Whoever accused wrongly loses standing here, whoever was right gains some.
+    if ![verdict, found].contains(&Verdict::Inconclusive) {
+        lock(&node.inner.auditing.reputations).on_checked(&auditor, verdict == found, super::micros_now());
+    }
     node.inner.auditing.record(node, &statement.provider, answer, made);
     Ok(Word::Said)
 }
@@ -209,7 +221,8 @@ fn fallen(
             replay: Bytes32([0; 32]),
         };
         rules::audit_commit_jury(&commit, me, &case).ok()?;
-        Some(Fallen { commit, report: found.action.clone() })
+        let (report, auditor) = (found.action.clone(), found.author.clone());
+        Some(Fallen { commit, report, auditor, found: found.entry.report.verdict })
     })
 }
 
