@@ -80,6 +80,7 @@ function findings(provider) {
   const published = (name, author, agoS) => ({ action: `uhCkk${name.padEnd(47, name)}0`, author: `uhCAk${author.padEnd(47, author)}0`, at_s: now - agoS });
   const report = (name, author, agoS, verdict, delta_sum, canary) => ({
     ...{ ...published(name, author, agoS), verdict, canary, score: 0 },
+    why: delta_sum === null ? "not_opened" : { pass: "as_honest", fail: "not_as_honest" }[verdict],
     statistics: delta_sum === null ? null : { tokens: 64, delta_sum, delta_window: 0, delta_position: 0, margin_sum: 0, margin_window: 0, tail: 0, impossible: verdict === "fail" ? 3 : 0 },
   });
   const nothing = { provider, reports: [], accusations: [], convictions: [], equivocations: [], more: false };

@@ -214,8 +214,8 @@ pub(crate) struct Up {
     /// and answer, if this node shows them [default: 0, none but one's own].
     #[arg(long, env = "AINONYMOUS_AUDIT_RATE", value_name = "PPM", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) audit_rate: Option<u32>,
-    /// How likely each auditor shall be drawn for such an audit, or five for two into a jury, in millionths [default: two auditors of
-    /// those that are known].
+    /// How likely each auditor shall be drawn for such an audit, or five for two into a jury, in millionths [default: 1000000,
+    /// which is all].
     #[arg(long, env = "AINONYMOUS_AUDITORS_DRAWN", value_name = "PPM", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) auditors_drawn: Option<u32>,
     /// Do not keep what was asked and answered. Otherwise it is kept for a week, sealed, so that answers can be checked.

@@ -161,7 +161,7 @@ impl Settings {
                 },
                 audits_wished: Audits {
                     rate_ppm: flags.audit_rate.or(config.audit_rate).unwrap_or(0),
-                    auditors_ppm: flags.auditors_drawn.or(config.auditors_drawn).unwrap_or(0),
+                    auditors_ppm: flags.auditors_drawn.or(config.auditors_drawn).unwrap_or(limits::PPM_MAX),
                     keep: !(flags.forget_answers || config.forget_answers.unwrap_or(false)),
                 },
             },

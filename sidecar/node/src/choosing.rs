@@ -285,6 +285,10 @@ fn ask_reports(node: &Node, candidate: &Candidate) {
 /// Asks those how busy they are; returns who says that it does not answer questions for that model now.
 async fn probe(node: &Node, found: &[Candidate], probes: Vec<usize>) -> Vec<usize> {
     let Some(plane) = &node.inner.plane else { return vec![] };
+    // A look is a trial: whoever failed lately gets one at a time.
+    for at in &probes {
+        lock(&node.inner.chooser.known).breakers.try_pass(&found[*at].agent, micros_now());
+    }
     let mut replies: FuturesUnordered<_> = probes
         .into_iter()
         .filter_map(|at| Some((at, found[at].link.as_ref()?)))
@@ -305,7 +309,9 @@ async fn probe(node: &Node, found: &[Candidate], probes: Vec<usize>) -> Vec<usiz
         let mut known = lock(&node.inner.chooser.known);
         match reply {
             Ok((load, round_trip)) => {
-                if !load.serves || load.draining {
+                if load.serves && !load.draining {
+                    known.breakers.on_success(&found[at].agent);
+                } else {
                     away.push(at);
                 }
                 let elapsed = begun.elapsed();

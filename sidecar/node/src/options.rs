@@ -6,7 +6,7 @@ use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, ProjectorOptions
 use ainonymous_models::{projector_beside, Store};
 use ainonymous_protocol::choosing::{Price, Region};
 use ainonymous_transport::Address;
-use ainonymous_types::{AgentPubKey, Bytes32, KvType};
+use ainonymous_types::{limits, AgentPubKey, Bytes32, KvType};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -81,7 +81,7 @@ pub struct Habits {
 pub struct Audits {
     /// How likely an audit of an answer is, in millionths; 0 for none but one's own.
     pub rate_ppm: u32,
-    /// How likely each auditor is to be drawn, in millionths; 0 for two of those that are known.
+    /// How likely each auditor is to be drawn, in millionths, or five for two into a jury.
     pub auditors_ppm: u32,
     /// Whether what was asked and answered is kept for a week, sealed, so that it can be checked or handed to an auditor.
     pub keep: bool,
@@ -89,7 +89,7 @@ pub struct Audits {
 
 impl Default for Audits {
     fn default() -> Self {
-        Self { rate_ppm: 0, auditors_ppm: 0, keep: true }
+        Self { rate_ppm: 0, auditors_ppm: limits::PPM_MAX, keep: true }
     }
 }
 

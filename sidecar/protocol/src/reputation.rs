@@ -275,12 +275,6 @@ impl Reputations {
         self.providers.oldest_first().into_iter().map(|(agent, _)| agent.clone()).collect()
     }
 
-    /// How many auditors have spoken of providers that are remembered.
-    pub fn reporters(&self) -> usize {
-        let all = self.providers.oldest_first().into_iter().flat_map(|(_, known)| &known.others);
-        all.map(|word| &word.by).collect::<std::collections::HashSet<_>>().len()
-    }
-
     /// The chance that an auditor's next verdict is confirmed, in thousandths.
     pub fn auditor_permille(&self, auditor: &AgentPubKey, now_us: u64) -> u64 {
         self.auditors.get(auditor).copied().unwrap_or_default().faded(now_us).expected_permille()

@@ -411,8 +411,14 @@ impl Backend for Scripted {
             author: AgentPubKey::from_raw_32(vec![author; 32]).to_string(),
             at_s: 1_700_000_000,
         };
-        let report =
-            ReportFound { published: published(5), canary: true, verdict: Verdict::Fail, score: 512, statistics: None };
+        let report = ReportFound {
+            published: published(5),
+            canary: true,
+            verdict: Verdict::Fail,
+            why: AuditWhy::NotAsHonest,
+            score: 512,
+            statistics: None,
+        };
         Ok(Findings { provider: provider.to_string(), reports: vec![report], more: true, ..Findings::default() })
     }
 

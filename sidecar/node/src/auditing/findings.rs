@@ -2,14 +2,17 @@
 //!
 //! It is read from the DHT when somebody asks; this node's own opinion stands beside a conviction, and decides nothing here.
 
+use super::jury::{self, Heard};
+use super::own;
 use super::reading::is_trusted;
 use crate::node::Node;
-use crate::NodeError;
+use crate::{AuditWhy, NodeError};
 use ainonymous_types::{
     ActionHash, AgentPubKey, AuditMode, AuditPage, AuditQuery, AuditSubject, Found, Outcome, Statistics, TimestampUs,
     Verdict,
 };
 use serde::Serialize;
+use std::collections::hash_map::{Entry, HashMap};
 
 /// What is published about a provider: of each kind the newest, at most `limits::AUDITS_PAGE_MAX`. Hashes and keys are text.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -49,6 +52,8 @@ pub struct ReportFound {
     pub canary: bool,
     /// What follows.
     pub verdict: Verdict,
+    /// What it follows from.
+    pub why: AuditWhy,
     /// Evidence against the provider with this report, in 256ths of a nat.
     pub score: u32,
     /// How far the fingerprints are apart, if they could be compared.
@@ -94,6 +99,7 @@ pub(crate) async fn findings(node: &Node, provider: AgentPubKey) -> Result<Findi
         published,
         canary: audited.commit.mode == AuditMode::Canary,
         verdict: audited.report.verdict,
+        why: own::why(&audited.report.outcome, audited.report.verdict),
         score: audited.report.standing.score,
         statistics: match audited.report.outcome {
             Outcome::Measured(statistics) => Some(statistics),
@@ -102,8 +108,14 @@ pub(crate) async fn findings(node: &Node, provider: AgentPubKey) -> Result<Findi
     });
     findings.accusations =
         each(accusations, |published, accusation| AccusationFound { published, reports: texts(&accusation.reports) });
+    // Of one accusation several may have written a conviction, from the same reports.
+    let mut juries: HashMap<ActionHash, Vec<Heard>> = HashMap::new();
     for found in convictions.found {
-        let believed = is_trusted(node, &conductor, &found.entry).await?;
+        let jury = match juries.entry(found.entry.accusation.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(jury::heard(&conductor, &found.entry.accusation).await?),
+        };
+        let believed = is_trusted(node, &conductor.agent(), &found.entry, jury);
         let published = published(&found.action, &found.author, found.linked_at);
         let confirmations = texts(&found.entry.confirmations);
         let accusation = found.entry.accusation.to_string();

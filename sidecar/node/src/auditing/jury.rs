@@ -18,38 +18,54 @@ use ainonymous_types::{
 };
 use ainonymous_verify::audit::{calibration, leaf, statistics};
 use ainonymous_verify::{receipt, rules};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How often accusations are looked for, unless canaries are asked more often.
 const EVERY: Duration = Duration::from_secs(60);
-/// A jury has this long before another is called.
+/// Whoever has accused a provider does not do it again for so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(3_600);
 /// Most providers about whom accusations are looked up each time.
 const PROVIDERS_MAX: usize = 32;
 /// Answers that are computed again for juries each time: accusations can be made up, and the engine has other work.
 const JUDGED_MAX: usize = 4;
+/// An accusation that this node could not judge so often is let be.
+const TRIES_MAX: u32 = 16;
 /// Reports about a provider that are read to find those of an accusation.
 const REPORTS_READ_MAX: usize = 4 * limits::ACCUSATION_REPORTS_MAX;
-/// Accusations that are remembered as done with.
-const DONE_MAX: usize = 1_024;
+/// Reports of a jury that are read.
+const JURY_READ_MAX: usize = 8 * limits::AUDITS_PAGE_MAX;
+/// Accusations that are remembered.
+const KNOWN_MAX: usize = 1_024;
+
+/// What this node remembers of its duty; what it has said stands on the DHT besides.
+#[derive(Debug, Default)]
+struct Duty {
+    /// Accusations of which there is nothing more to do here.
+    done: HashSet<ActionHash>,
+    /// Those on which this node has said its word.
+    said: HashSet<ActionHash>,
+    /// How often it could not.
+    tries: HashMap<ActionHash, u32>,
+    /// Answers that may still be computed again this time.
+    left: usize,
+}
 
 /// Looks for accusations again and again.
 pub(crate) async fn run(node: Node) {
     let Some(conductor) = node.conductor_when_running().await else { return };
-    let mut done = HashSet::new();
+    let mut duty = Duty::default();
     loop {
         tokio::time::sleep(canary::jittered(canary::every(&node).min(EVERY))).await;
-        let providers: HashSet<AgentPubKey> = served(&node, &conductor.agent()).map(|one| one.agent).collect();
-        let mut left = JUDGED_MAX;
-        for provider in providers.into_iter().take(PROVIDERS_MAX) {
-            if let Err(e) = look(&node, &conductor, &mut done, &mut left, &provider).await {
-                tracing::warn!(error = %e, hint = e.hint(), "an accusation could not be looked into; later again");
-            }
+        if duty.done.len().max(duty.said.len()).max(duty.tries.len()) > KNOWN_MAX {
+            duty = Duty::default();
         }
-        // What is looked into twice costs a few reads: what this node has said stands on the DHT.
-        if done.len() > DONE_MAX {
-            done.clear();
+        duty.left = JUDGED_MAX;
+        let providers: HashSet<AgentPubKey> = served(&node, &conductor.agent()).map(|one| one.agent).collect();
+        for provider in providers.into_iter().take(PROVIDERS_MAX) {
+            if let Err(e) = look(&node, &conductor, &mut duty, &provider).await {
+                tracing::warn!(error = %e, hint = e.hint(), "accusations could not be looked up; later again");
+            }
         }
     }
 }
@@ -64,44 +80,71 @@ fn served(node: &Node, me: &AgentPubKey) -> impl Iterator<Item = Candidate> {
     })
 }
 
-/// Looks into accusations of a provider. `done`: those of which there is nothing more to do here; `left`: how many more may be judged now.
+/// Looks into accusations of a provider.
 async fn look(
     node: &Node,
     conductor: &Conductor,
-    done: &mut HashSet<ActionHash>,
-    left: &mut usize,
+    duty: &mut Duty,
     provider: &AgentPubKey,
 ) -> Result<(), ConductorError> {
     let about = || AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
     let mut open = conductor.get_accusations(about()).await?.found;
-    open.retain(|accused| is_open(accused) && !done.contains(&accused.action));
+    open.retain(|accused| is_open(accused) && !duty.done.contains(&accused.action));
     if open.is_empty() {
         return Ok(());
     }
     let convicted = conductor.get_convictions(about()).await?.found;
-    done.extend(convicted.into_iter().map(|found| found.entry.accusation));
-    open.retain(|accused| !done.contains(&accused.action));
+    duty.done.extend(convicted.into_iter().map(|found| found.entry.accusation));
+    open.retain(|accused| !duty.done.contains(&accused.action));
     for accused in open {
-        let jury = AuditQuery { subject: AuditSubject::Accusation(accused.action.clone()), before: None };
-        let said = conductor.get_audit_reports(jury).await?.found;
-        let has_spoken = said.iter().any(|found| found.author == conductor.agent());
-        let confirmations = confirmations(said);
-        if confirmations.len() >= rules::CONFIRMATIONS_MIN {
-            conductor.create_conviction(Conviction { accusation: accused.action.clone(), confirmations }).await?;
-            done.insert(accused.action);
-            continue;
-        }
-        if has_spoken || *left == 0 {
-            continue;
-        }
-        *left -= 1;
-        match judge(node, conductor, &accused).await? {
-            Word::Said => {}
-            Word::None => drop(done.insert(accused.action)),
-            Word::Later(why) => tracing::debug!(why, "a jury has to wait for this node"),
+        if let Err(e) = look_into(node, conductor, duty, &accused).await {
+            tracing::debug!(error = %e, hint = e.hint(), "an accusation could not be looked into; later again");
         }
     }
     Ok(())
+}
+
+/// Convicts if enough jurors have spoken; says this node's own word if it has not.
+async fn look_into(
+    node: &Node,
+    conductor: &Conductor,
+    duty: &mut Duty,
+    accused: &Found<Accusation>,
+) -> Result<(), ConductorError> {
+    let accusation = &accused.action;
+    let heard = heard(conductor, accusation).await?;
+    if heard.iter().any(|found| found.author == conductor.agent()) {
+        duty.said.insert(accusation.clone());
+    }
+    let confirmations = confirmations(heard);
+    if confirmations.len() >= rules::CONFIRMATIONS_MIN {
+        conductor.create_conviction(Conviction { accusation: accusation.clone(), confirmations }).await?;
+        duty.done.insert(accusation.clone());
+        return Ok(());
+    }
+    if duty.said.contains(accusation) || duty.left == 0 {
+        return Ok(());
+    }
+    let tries = duty.tries.entry(accusation.clone()).or_default();
+    *tries += 1;
+    if *tries > TRIES_MAX {
+        duty.done.insert(accusation.clone());
+        return Ok(());
+    }
+    match judge(node, conductor, accused, &mut duty.left).await? {
+        Word::Said => drop(duty.said.insert(accusation.clone())),
+        Word::None => drop(duty.done.insert(accusation.clone())),
+        Word::Later(why) => tracing::debug!(why, "a jury has to wait for this node"),
+    }
+    Ok(())
+}
+
+/// What a juror has said.
+pub(super) type Heard = Found<Audited>;
+
+/// What jurors have said about an accusation, newest first.
+pub(super) async fn heard(conductor: &Conductor, accusation: &ActionHash) -> Result<Vec<Heard>, ConductorError> {
+    reports(conductor, AuditSubject::Accusation(accusation.clone()), JURY_READ_MAX).await
 }
 
 /// Nobody sits in a jury over what is older than fingerprints are kept.
@@ -128,7 +171,13 @@ struct Fallen {
     found: Verdict,
 }
 
-async fn judge(node: &Node, conductor: &Conductor, accused: &Found<Accusation>) -> Result<Word, ConductorError> {
+/// `left` falls by one if the answer is computed again.
+async fn judge(
+    node: &Node,
+    conductor: &Conductor,
+    accused: &Found<Accusation>,
+    left: &mut usize,
+) -> Result<Word, ConductorError> {
     let offer = conductor.get_my_capability().await?;
     let is_auditor = |offer: &ProviderRecord| offer.capability.roles.contains(&Role::Auditor);
     let Some(offer) = offer.filter(is_auditor) else {
@@ -139,7 +188,9 @@ async fn judge(node: &Node, conductor: &Conductor, accused: &Found<Accusation>) 
     let Some(listed) = listed.collect::<Option<Vec<_>>>() else {
         return Ok(Word::Later("not all reports of the accusation are here"));
     };
-    let Some(Fallen { mut commit, report, auditor, found }) = fallen(&conductor.agent(), &offer.action, accused, &listed) else {
+    let Some(Fallen { mut commit, report, auditor, found }) =
+        fallen(&conductor.agent(), &offer.action, accused, &listed)
+    else {
         return Ok(Word::None);
     };
     let Some(evidence) = conductor.get_audit_evidence(report).await? else { return Ok(Word::None) };
@@ -152,30 +203,35 @@ async fn judge(node: &Node, conductor: &Conductor, accused: &Found<Accusation>) 
     if replay::obstacle(&input).is_some() {
         return Ok(Word::None);
     }
+    // A class that no table fits may be a class that the accused has changed since: then nothing is said rather than nothing found.
+    let Some(table) = own::table_of(node, &statement.provider, &spec, &loaded).await else {
+        return Ok(Word::Later("no calibration fits this machine and the accused's"));
+    };
+    let Some(batch) = conductor.get_receipt_batch(commit.proof.batch.clone()).await? else {
+        return Ok(Word::Later("the batch of the receipt is not here"));
+    };
+    let (calibration, table) = published_table(conductor, &batch.batch.spec, &table).await?;
+    *left = left.saturating_sub(1);
     let turn = node.inner.auditing.turn.lock().await;
     let salt = Bytes32(rand::random());
     let computed = replay::replay(&loaded, &input, &tokens, statement.finish, spec.kv_type, &salt).await;
     drop(turn);
     let Ok(computed) = computed else { return Ok(Word::Later("the answer cannot be computed again now")) };
 
-    let table = match own::table_of(node, &statement.provider, &spec, &loaded).await {
-        Some(table) => {
-            let me = conductor.agent();
-            let Some(spec) = served(node, &me).map(|one| one.spec).find(|spec| spec.entry == statement.spec) else {
-                return Ok(Word::Later("nobody serves the model any more"));
-            };
-            Some(published_table(conductor, &spec, &table).await?)
-        }
-        None => None,
-    };
     commit.replay = leaf::replay(&computed.leaves);
     let outcome = statistics::outcome(&opened, &computed.leaves).unwrap_or(Outcome::Mismatch);
     let answer = receipt::leaf(&commit.receipt);
     let commit = conductor.create_audit_commit(commit).await?;
-    let (calibration, table) = table.unzip();
-    let (verdict, llr) = calibration::judge(table.as_ref(), &outcome);
-    let standing = Standing::default();
-    let report = AuditReport { commit, calibration, outcome, verdict, llr, standing, evidence: None };
+    let (verdict, llr) = calibration::judge(Some(&table), &outcome);
+    let report = AuditReport {
+        commit,
+        calibration: Some(calibration),
+        outcome,
+        verdict,
+        llr,
+        standing: Standing::default(),
+        evidence: None,
+    };
     let action = conductor.create_audit_report(report).await?;
     tracing::info!(provider = %statement.provider, ?verdict, "this node was drawn into a jury, and has said what it found");
     let made = AuditMade {
@@ -191,9 +247,9 @@ async fn judge(node: &Node, conductor: &Conductor, accused: &Found<Accusation>) 
         },
         report: Some(action.to_string()),
     };
-    // Whoever accused wrongly loses standing here, whoever was right gains some.
-    if ![verdict, found].contains(&Verdict::Inconclusive) {
-        lock(&node.inner.auditing.reputations).on_checked(&auditor, verdict == found, super::micros_now());
+    // Whoever accused wrongly loses standing here. Whoever was right gains none: a cheat of one's own is easily reported.
+    if ![verdict, found].contains(&Verdict::Inconclusive) && verdict != found {
+        lock(&node.inner.auditing.reputations).on_checked(&auditor, false, super::micros_now());
     }
     node.inner.auditing.record(node, &statement.provider, answer, made);
     Ok(Word::Said)
@@ -236,9 +292,18 @@ fn confirmations(reports: Vec<Found<Audited>>) -> Vec<ActionHash> {
 
 /// The newest reports about a provider, without those of juries.
 async fn reports_about(conductor: &Conductor, provider: &AgentPubKey) -> Result<Vec<Found<Audited>>, ConductorError> {
-    let mut query = AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
+    reports(conductor, AuditSubject::Provider(provider.clone()), REPORTS_READ_MAX).await
+}
+
+/// Reports page by page, newest first.
+async fn reports(
+    conductor: &Conductor,
+    subject: AuditSubject,
+    max: usize,
+) -> Result<Vec<Found<Audited>>, ConductorError> {
+    let mut query = AuditQuery { subject, before: None };
     let mut known = Vec::new();
-    while known.len() < REPORTS_READ_MAX {
+    while known.len() < max {
         let page = conductor.get_audit_reports(query.clone()).await?;
         known.extend(page.found);
         match page.next {
@@ -249,14 +314,15 @@ async fn reports_about(conductor: &Conductor, provider: &AgentPubKey) -> Result<
     Ok(known)
 }
 
-/// The evidence is enough: a jury is called, unless one sits. The list goes back to where the score was nothing.
+/// The evidence is enough: a jury is called, unless this node has just called one. The list goes back to where the score was nothing.
 pub(super) async fn accuse(
     conductor: &Conductor,
     provider: &AgentPubKey,
     newest: ActionHash,
 ) -> Result<(), ConductorError> {
     let about = AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
-    let latest = conductor.get_accusations(about).await?.found.into_iter().next();
+    let known = conductor.get_accusations(about).await?.found;
+    let latest = known.into_iter().find(|found| found.author == conductor.agent());
     let again_after = i64::try_from(AGAIN_AFTER.as_micros()).unwrap_or(i64::MAX);
     if latest.is_some_and(|latest| latest.linked_at.saturating_add(again_after) > now_us()) {
         return Ok(());

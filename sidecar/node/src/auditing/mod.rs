@@ -27,10 +27,8 @@ use crate::store::Store;
 use crate::{AuditMade, AuditStatus, Audits, NodeError, ProviderAudits};
 use ainonymous_protocol::reputation::{Found, Reputation, Reputations};
 use ainonymous_types::{AgentPubKey, Bytes32, ChatInput, Verdict};
-use ainonymous_verify::audit::draw;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tables::Tables;
@@ -41,8 +39,6 @@ use words::Shapes;
 const WAITING_MAX: usize = 32;
 /// Audits shown to people.
 const MADE_MAX: usize = 32;
-/// Auditors that are drawn for an answer, and five jurors for two of them, unless it is said otherwise.
-const AUDITORS_DRAWN: u32 = 2;
 /// What own audits have found that is remembered by answer.
 const FOUND_MAX: usize = 4_096;
 
@@ -65,8 +61,6 @@ pub(crate) struct Auditing {
     habits: AuditHabits,
     tables: Tables,
     reputations: Mutex<Reputations>,
-    /// How likely each auditor is to be drawn, as of what is in there, in millionths.
-    auditors_ppm: AtomicU32,
     made: Mutex<VecDeque<AuditMade>>,
     /// What own audits have found, by the leaves of receipts: for people, and to compare what others report.
     found: Mutex<HashMap<Bytes32, AuditMade>>,
@@ -82,12 +76,10 @@ impl Auditing {
     /// With what earlier runs have found; fails if a table cannot be read.
     pub(crate) fn open(habits: AuditHabits, store: &Store) -> Result<Self, NodeError> {
         let tables = Tables::read(&habits.tables)?;
-        let reputations = Reputations::from(store.reputations().unwrap_or_default());
         Ok(Self {
             habits,
             tables,
-            auditors_ppm: AtomicU32::new(auditors_ppm(reputations.reporters())),
-            reputations: Mutex::new(reputations),
+            reputations: Mutex::new(Reputations::from(store.reputations().unwrap_or_default())),
             made: Mutex::default(),
             found: Mutex::default(),
             running: Mutex::default(),
@@ -126,11 +118,7 @@ impl Auditing {
     pub(crate) fn terms(&self, node: &Node, provider: &AgentPubKey) -> Audits {
         let told = node.inner.habits.audits_wished;
         let rate_ppm = self.reputation(node, provider).rate_ppm().max(told.rate_ppm);
-        let auditors_ppm = match told.auditors_ppm {
-            0 => self.auditors_ppm.load(Ordering::Relaxed),
-            told => told,
-        };
-        Audits { rate_ppm, auditors_ppm, ..told }
+        Audits { rate_ppm, ..told }
     }
 
     /// What an own audit has found of an answer.
@@ -179,10 +167,7 @@ impl Auditing {
     }
 
     fn save(&self, store: &Store) {
-        let reputations = lock(&self.reputations);
-        self.auditors_ppm.store(auditors_ppm(reputations.reporters()), Ordering::Relaxed);
-        let rows = Vec::from(&*reputations);
-        drop(reputations);
+        let rows = Vec::from(&*lock(&self.reputations));
         if let Err(e) = store.put_reputations(&rows) {
             tracing::warn!(error = %e, hint = e.hint(), "what audits have found cannot be written down");
         }
@@ -211,13 +196,6 @@ impl Auditing {
             last: lock(&self.made).iter().cloned().collect(),
         }
     }
-}
-
-/// How likely each auditor is to be drawn where so many are known: for a jury of five, on average. The number is rounded up to a power of
-/// two, so that what a node knows does not tell its questions from those of others.
-fn auditors_ppm(known: usize) -> u32 {
-    let known = u32::try_from(known.next_power_of_two()).unwrap_or(u32::MAX);
-    draw::auditors_ppm(AUDITORS_DRAWN, known)
 }
 
 /// An answer that is being computed again.

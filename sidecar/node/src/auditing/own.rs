@@ -266,6 +266,7 @@ pub(super) fn judge(root: &Bytes32, computed: &Computed, opening: &Opening, tabl
 /// What a verdict on a comparison follows from.
 pub(super) fn why(outcome: &Outcome, verdict: Verdict) -> AuditWhy {
     match (outcome, verdict) {
+        (Outcome::NotOpened, _) => AuditWhy::NotOpened,
         (Outcome::Mismatch, _) => AuditWhy::OtherAnswer,
         (_, Verdict::Pass) => AuditWhy::AsHonest,
         (_, Verdict::Fail) => AuditWhy::NotAsHonest,

@@ -4,6 +4,7 @@
 //! themselves. A conviction is not: who asks can choose the dice together with whoever audits, so strangers could make up all of it; it
 //! counts if enough of its jurors are trusted here.
 
+use super::jury::{self, Heard};
 use crate::node::{lock, Node};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_protocol::reputation::Found;
@@ -55,7 +56,9 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
         };
         let is_new = lock(&auditing.reputations).on_report(provider, &found.author, counts, found.linked_at, now_us);
         // Of an answer that was audited here too it is known who was right.
-        let own = auditing.found(&receipt::leaf(&found.entry.commit.receipt)).map(|made| made.verdict);
+        // What a jury has looked at was shown by whoever accused, who might cheat to be found right.
+        let own = auditing.found(&receipt::leaf(&found.entry.commit.receipt)).filter(|made| made.mode != "jury");
+        let own = own.map(|made| made.verdict);
         let decided = |verdict| verdict != Verdict::Inconclusive;
         if let Some(own) = own.filter(|own| is_new && decided(*own) && decided(verdict)) {
             lock(&auditing.reputations).on_checked(&found.author, own == verdict, now_us);
@@ -64,7 +67,8 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
     let equivocated = !conductor.get_equivocations(about.clone()).await?.found.is_empty();
     let mut convicted = false;
     for found in conductor.get_convictions(about).await?.found {
-        convicted |= is_trusted(node, conductor, &found.entry).await?;
+        let heard = jury::heard(conductor, &found.entry.accusation).await?;
+        convicted |= is_trusted(node, &me, &found.entry, &heard);
     }
     if equivocated || convicted {
         lock(&auditing.reputations).on_convicted(provider);
@@ -72,21 +76,14 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
     Ok(())
 }
 
-/// Whether enough jurors of a conviction are believed here.
-pub(super) async fn is_trusted(
-    node: &Node,
-    conductor: &Conductor,
-    conviction: &Conviction,
-) -> Result<bool, ConductorError> {
-    let jury = AuditQuery { subject: AuditSubject::Accusation(conviction.accusation.clone()), before: None };
-    let reports = conductor.get_audit_reports(jury).await?.found;
-    let confirming = reports.iter().filter(|found| conviction.confirmations.contains(&found.action));
+/// Whether enough jurors of a conviction are believed here. `heard`: what the jury has said.
+pub(super) fn is_trusted(node: &Node, me: &AgentPubKey, conviction: &Conviction, heard: &[Heard]) -> bool {
+    let confirming = heard.iter().filter(|found| conviction.confirmations.contains(&found.action));
     let peers = &node.inner.habits.peers;
     let trusted = confirming.filter(|found| {
         let close = [&peers.own, &peers.friends].iter().any(|close| close.contains(&found.author));
-        let close = close || found.author == conductor.agent();
         let known = lock(&node.inner.auditing.reputations).auditor_permille(&found.author, super::micros_now());
-        close || known >= TRUSTED_PERMILLE
+        close || found.author == *me || known >= TRUSTED_PERMILLE
     });
-    Ok(trusted.count() >= CONFIRMATIONS_MIN)
+    trusted.count() >= CONFIRMATIONS_MIN
 }

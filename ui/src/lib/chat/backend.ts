@@ -346,9 +346,7 @@ export interface Published {
 }
 
 /** What an audit has found. */
-export interface ReportFound extends Published, AuditFacts {
-  readonly audit: "audited" | "disputed" | "inconclusive";
-}
+export interface ReportFound extends Published, AuditFacts, Audit {}
 
 /** The evidence was enough for a jury. */
 export interface AccusationFound extends Published {

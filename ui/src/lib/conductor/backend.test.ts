@@ -389,7 +389,7 @@ describe("asking", () => {
     conductor.published.set("get_convictions", { ...found({ accusation: filled(39, 9), confirmations: [filled(39, 10)] }), next: 5 });
     const about = { action: toHex(filled(39, 7)), author: toHex(two.agent), atMs: 2_000 };
     expect(await backend.findings(toHex(one.agent))).toEqual({
-      reports: [{ ...about, audit: "disputed", isCanary: true, tokens: 32, distance: 0.5, impossible: 1 }],
+      reports: [{ ...about, audit: "disputed", why: "not_as_honest", isCanary: true, tokens: 32, distance: 0.5, impossible: 1 }],
       accusations: [{ ...about, reports: [toHex(filled(39, 8))] }],
       convictions: [{ ...about, accusation: toHex(filled(39, 9)), confirmations: [toHex(filled(39, 10))], isBelieved: null }],
       equivocations: [],

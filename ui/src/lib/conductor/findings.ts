@@ -1,8 +1,15 @@
 // What is published about a provider, from what stands on the DHT. Pure: nothing is judged here.
-import type { Findings, Published } from "../chat/backend";
-import type { Found } from "../generated/types";
+import type { AuditReason, Findings, Published } from "../chat/backend";
+import type { AuditReport, Found } from "../generated/types";
 import { distanceOf, verdicts } from "../verify/statistics";
 import type { PublishedPages } from "./calls";
+
+/** What a report follows from: the twin of `auditing::own::why`. */
+function whyOf({ outcome, verdict }: AuditReport): AuditReason {
+  if (outcome === "not_opened") return "not_opened";
+  if (outcome === "mismatch") return "other_answer";
+  return ({ pass: "as_honest", fail: "not_as_honest", inconclusive: "uncalibrated" } as const)[verdict];
+}
 
 /** Whether a juror is to be believed, no page knows. */
 export function findingsOf(pages: PublishedPages, showHash: (hash: Uint8Array) => string): Findings {
@@ -17,6 +24,7 @@ export function findingsOf(pages: PublishedPages, showHash: (hash: Uint8Array) =
       return {
         ...published(found),
         audit: verdicts[report.verdict],
+        why: whyOf(report),
         isCanary: commit.mode === "canary",
         tokens: statistics?.tokens ?? null,
         distance: statistics === null ? null : distanceOf(statistics),

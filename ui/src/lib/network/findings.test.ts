@@ -39,14 +39,14 @@ it("shows a conviction with everything that it rests on, and whether it is belie
   const about = (action: string) => ({ action, author: "uhCAkAUTHOR", atMs: Date.now() - 3_600_000 });
   backend.findings = () =>
     Promise.resolve({
-      reports: [{ ...about("uhCkkREPORT"), audit: "disputed", isCanary: true, tokens: 64, distance: 1.25, impossible: 2 }],
+      reports: [{ ...about("uhCkkREPORT"), audit: "disputed", why: "other_answer", isCanary: true, tokens: 64, distance: 1.25, impossible: 2 }],
       accusations: [{ ...about("uhCkkACCUSED"), reports: ["uhCkkREPORT"] }],
       convictions: [{ ...about("uhCkkCONVICTED"), accusation: "uhCkkACCUSED", confirmations: ["uhCkkJUROR1", "uhCkkJUROR2", "uhCkkJUROR3"], isBelieved: false }],
       equivocations: [about("uhCkkPROOF")],
       hasMore: true,
     });
   const text = await show();
-  for (const part of ["Of the newest: 0 passed · 1 failed", "Convicted 60 minutes ago: 3 jurors", "does not know enough", "uhCkkCONVICTED", "uhCkkJUROR3", "uhCkkACCUSED", "uhCkkPROOF", "uhCkkREPORT", "1.25 nats a token apart", "2 impossible tokens", "Older ones"]) expect(text).toContain(part);
+  for (const part of ["Of the newest: 0 passed · 1 failed", "Convicted 60 minutes ago: 3 jurors", "does not know enough", "uhCkkCONVICTED", "uhCkkJUROR3", "uhCkkACCUSED", "uhCkkPROOF", "uhCkkREPORT", "belongs to another answer", "1.25 nats a token apart", "2 impossible tokens", "Older ones"]) expect(text).toContain(part);
   expect(document.querySelector('[data-audit="disputed"]')?.textContent).toBe("disputed");
 });
 

@@ -39,7 +39,7 @@ export function findingsOf({ reports, accusations, convictions, equivocations, m
   return {
     reports: reports.map((report) => ({
       ...publishedOf(report),
-      audit: verdicts[report.verdict],
+      ...auditOf(verdicts[report.verdict], report.why),
       isCanary: report.canary,
       tokens: report.statistics?.tokens ?? null,
       distance: report.statistics === null ? null : distanceOf(report.statistics),

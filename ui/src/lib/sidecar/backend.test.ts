@@ -228,7 +228,7 @@ describe("asking through the node", () => {
       if (path !== "/ainonymous/v1/findings/uhCAkPEER") return json({}, 404);
       return json({
         provider: "uhCAkPEER",
-        reports: [{ ...published, canary: true, verdict: "fail", score: 512, statistics: { tokens: 64, delta_sum: 8_192, impossible: 2 } }, { ...published, canary: false, verdict: "inconclusive", score: 0, statistics: null }],
+        reports: [{ ...published, canary: true, verdict: "fail", why: "not_as_honest", score: 512, statistics: { tokens: 64, delta_sum: 8_192, impossible: 2 } }, { ...published, canary: false, verdict: "inconclusive", why: "not_opened", score: 0, statistics: null }],
         accusations: [{ ...published, reports: ["uhCkkR"] }],
         convictions: [{ ...published, accusation: "uhCkkC", confirmations: ["uhCkkJ"], believed: false }],
         ...{ equivocations: [published], more: true },
@@ -237,8 +237,8 @@ describe("asking through the node", () => {
     const about = { action: "uhCkkA", author: "uhCAkB", atMs: 1_700_000_000_000 };
     expect(await backend.findings("uhCAkPEER")).toEqual({
       reports: [
-        { ...about, audit: "disputed", isCanary: true, tokens: 64, distance: 1, impossible: 2 },
-        { ...about, audit: "inconclusive", isCanary: false, tokens: null, distance: null, impossible: null },
+        { ...about, audit: "disputed", why: "not_as_honest", isCanary: true, tokens: 64, distance: 1, impossible: 2 },
+        { ...about, audit: "inconclusive", why: "not_opened", isCanary: false, tokens: null, distance: null, impossible: null },
       ],
       accusations: [{ ...about, reports: ["uhCkkR"] }],
       convictions: [{ ...about, accusation: "uhCkkC", confirmations: ["uhCkkJ"], isBelieved: false }],

@@ -79,6 +79,7 @@ export interface FindingsEntry {
   readonly reports: readonly (PublishedEntry & {
     readonly canary: boolean;
     readonly verdict: Verdict;
+    readonly why: string;
     readonly score: number;
     readonly statistics: Statistics | null;
   })[];

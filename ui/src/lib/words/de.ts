@@ -319,7 +319,7 @@ export const de: Catalogue = {
   },
   auditEvidence: ({ tokens, distance, impossible, isCanary }) =>
     [
-      ...(tokens === null ? ["nichts ließ sich vergleichen"] : [counted(tokens, "Token", "Token")]),
+      ...(tokens === null ? [] : [counted(tokens, "Token", "Token")]),
       ...(distance === null ? [] : [`${fine(distance)} Nat Abstand je Token`]),
       ...(impossible === null ? [] : [counted(impossible, "unmögliches Token", "unmögliche Token")]),
       ...(isCanary ? ["eine zum Prüfen ausgedachte Frage"] : []),

@@ -362,7 +362,7 @@ export const en = {
   },
   auditEvidence: ({ tokens, distance, impossible, isCanary }: AuditFacts) =>
     [
-      ...(tokens === null ? ["nothing could be compared"] : [counted(tokens, "token", "tokens")]),
+      ...(tokens === null ? [] : [counted(tokens, "token", "tokens")]),
       ...(distance === null ? [] : [`${fine(distance)} nats a token apart`]),
       ...(impossible === null ? [] : [counted(impossible, "impossible token", "impossible tokens")]),
       ...(isCanary ? ["a question made up to audit"] : []),
