@@ -253,6 +253,8 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
     for juror in &mut jurors {
         juror.wait_ready();
     }
+    let friends = jurors.iter_mut().fold(NodeSpec::new(&url), |spec, juror| spec.with(&["--friend", &juror.agent()]));
+    let mut friend = Node::ready(friends);
     let is_convicted = |findings: &Value| findings["convictions"].as_array().is_some_and(|found| !found.is_empty());
     let convicted = published(&jurors[0].client(), &bad, is_convicted, 4 * SOON).await;
     let conviction = &convicted["convictions"][0];
@@ -260,13 +262,10 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
     let accusations = convicted["accusations"].as_array().cloned().unwrap_or_default();
     assert!(accusations.iter().any(|found| found["action"] == conviction["accusation"]), "{convicted}");
 
-    // Whoever knows none of the jurors is told, and believes nothing.
-    let mut stranger = Node::ready(NodeSpec::new(&url));
-    let told = published(&stranger.client(), &bad, is_convicted, SOON).await;
+    // Whoever knows none of the jurors is told, and believes nothing: the convicted itself, for one.
+    let told = published(&cheater.client(), &bad, is_convicted, 2 * SOON).await;
     assert_eq!(told["convictions"][0]["believed"], false);
-    let friends = jurors.iter_mut().fold(NodeSpec::new(&url), |spec, juror| spec.with(&["--friend", &juror.agent()]));
-    let mut friend = Node::ready(friends);
     // The jury's reports may come after the conviction that names them.
     let is_believed = |findings: &Value| findings["convictions"][0]["believed"] == true;
-    published(&friend.client(), &bad, is_believed, SOON).await;
+    published(&friend.client(), &bad, is_believed, 3 * SOON).await;
 }
