@@ -266,6 +266,8 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
     let told = published(&cheater.client(), &bad, is_convicted, 2 * SOON).await;
     assert_eq!(told["convictions"][0]["believed"], false);
     // The jury's reports may come after the conviction that names them.
-    let is_believed = |findings: &Value| findings["convictions"][0]["believed"] == true;
+    let is_believed = |findings: &Value| {
+        findings["convictions"].as_array().into_iter().flatten().any(|found| found["believed"] == true)
+    };
     published(&friend.client(), &bad, is_believed, 3 * SOON).await;
 }
