@@ -21,6 +21,8 @@ const WARM_QUESTIONS: usize = 4;
 const SPEED_QUESTIONS: usize = 3;
 const SPEED_TOKENS: u32 = 400;
 const WORDS: usize = 8;
+/// Longer than a link lives of which nothing is heard (`transport::config`).
+const LINK_DIES_AFTER: Duration = Duration::from_secs(17);
 const SETTINGS: Settings = Settings { threads: 1, slots: 4, context: 2_048, gpu: false };
 
 /// Round trip while addresses change.
@@ -37,7 +39,7 @@ pub(crate) const MIGRATION_FIGURES: [&str; 2] = ["migration_ms", "migration_old_
 
 /// Names of the figures at all distances.
 pub(crate) fn figures() -> Vec<String> {
-    let kinds = ["speed_ratio", "first_token_cold_ms", "first_token_warm_ms"];
+    let kinds = ["speed_ratio", "first_token_cold_ms", "first_token_new_link_ms", "first_token_warm_ms"];
     ROUND_TRIPS_MS.iter().flat_map(|rtt| kinds.map(|kind| format!("rtt_{rtt}_{kind}"))).collect()
 }
 
@@ -57,7 +59,10 @@ fn weather(round_trip_ms: u64) -> Weather {
 /// What was seen at one distance.
 #[derive(Default)]
 struct Distance {
+    /// The first question of a process.
     cold: Vec<f64>,
+    /// The first question on a link of a process that has asked before.
+    new_link: Vec<f64>,
     warm: Pair,
     speeds: Vec<f64>,
 }
@@ -72,34 +77,40 @@ pub(crate) fn measure(report: &mut Report, lab: &Runtime) -> Result<(), String> 
             path.becomes(weather(rtt));
             two.restart_asker(lab);
             visit(&two, &mut prompts, seen)?;
+            path.becomes(Weather { lost_per_mille: 1_000, ..weather(rtt) });
+            std::thread::sleep(LINK_DIES_AFTER);
+            path.becomes(weather(rtt));
+            seen.new_link.push(first(&two.remote, &mut prompts)?);
         }
     }
     let still = median(&at[0].speeds);
     for (rtt, seen) in ROUND_TRIPS_MS.into_iter().zip(&at) {
         let own = median(&seen.warm.theirs);
-        let cold = median(&seen.cold).zip(own).map(|(cold, own)| cold - own);
+        let beyond = |samples: &[f64]| median(samples).zip(own).map(|(first, own)| first - own);
+        let (cold, new_link) = (beyond(&seen.cold), beyond(&seen.new_link));
         let speed = median(&seen.speeds);
         let ratio = speed.zip(still).map(|(speed, still)| speed / still);
         report.figure(&format!("rtt_{rtt}_speed_ratio"), ratio, "");
         report.figure(&format!("rtt_{rtt}_first_token_cold_ms"), cold, "");
+        report.figure(&format!("rtt_{rtt}_first_token_new_link_ms"), new_link, "");
         report.figure(&format!("rtt_{rtt}_first_token_warm_ms"), seen.warm.difference(), "");
         report.samples(&format!("rtt_{rtt}_first_token_warm_ms"), &seen.warm);
         report.samples(&format!("rtt_{rtt}_first_token_cold_ms"), &one(&seen.cold));
+        report.samples(&format!("rtt_{rtt}_first_token_new_link_ms"), &one(&seen.new_link));
         report.samples(&format!("rtt_{rtt}_tokens_per_s"), &one(&seen.speeds));
-        eprintln!("{rtt} ms: cold {cold:?}, warm {:?}, speed {speed:?}, ratio {ratio:?}", seen.warm.difference());
+        eprintln!(
+            "{rtt} ms: cold {cold:?}, new link {new_link:?}, warm {:?}, speed {speed:?}, ratio {ratio:?}",
+            seen.warm.difference()
+        );
     }
     Ok(())
 }
 
 /// A first question without a link, then others on the same link.
 fn visit(two: &Two, prompts: &mut Prompts, seen: &mut Distance) -> Result<(), String> {
-    let mut first = |server: &Server| -> Result<f64, String> {
-        let asked = server.ask(&Question { system: None, user: prompts.words(WORDS), max_tokens: 2 })?;
-        Ok(asked.first().as_secs_f64() * 1e3)
-    };
-    seen.cold.push(first(&two.remote)?);
+    seen.cold.push(first(&two.remote, prompts)?);
     in_turns(WARM_QUESTIONS, &two.remote, Some(&two.own), |server, remote| {
-        seen.warm.of(remote).push(first(server)?);
+        seen.warm.of(remote).push(first(server, prompts)?);
         Ok(())
     })?;
     for _ in 0..SPEED_QUESTIONS {
@@ -108,6 +119,12 @@ fn visit(two: &Two, prompts: &mut Prompts, seen: &mut Distance) -> Result<(), St
         seen.speeds.push(two.remote.ask(&question)?.tokens_per_s());
     }
     Ok(())
+}
+
+/// Milliseconds from a question to its first token.
+fn first(server: &Server, prompts: &mut Prompts) -> Result<f64, String> {
+    let asked = server.ask(&Question { system: None, user: prompts.words(WORDS), max_tokens: 2 })?;
+    Ok(asked.first().as_secs_f64() * 1e3)
 }
 
 /// How long an answer is silent when the asker's address changes: while the old address still works, and when it is lost.
