@@ -21,6 +21,9 @@ const KNOCKING_BYTES_MAX: u64 = 1 << 20;
 const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Silence is broken this often, by the side that connected.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// Round trip that is supposed before one is measured: a first packet that is lost is repeated after three times that. RFC 9002, section
+/// 6.2.2, recommends 333 ms; then a lost packet would take longer than a question waits for a link. A path that is longer sees it twice.
+const SUPPOSED_RTT: Duration = Duration::from_millis(100);
 /// Questions on one link at once.
 const STREAMS_MAX: u32 = 64;
 /// Bytes of one stream that may wait unread; a question of the largest size takes several round trips.
@@ -100,6 +103,7 @@ pub(crate) fn transport() -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(LINK_WINDOW))
         .send_window(SEND_WINDOW)
+        .initial_rtt(SUPPOSED_RTT)
         .datagram_receive_buffer_size(None);
     if let Ok(idle) = IdleTimeout::try_from(IDLE_MAX) {
         transport.max_idle_timeout(Some(idle));

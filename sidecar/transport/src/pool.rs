@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// Peers remembered; the longest unused gives way.
 const PEERS_MAX: usize = 256;
+/// Longest wait for a connection that somebody else is making. One whose packets are lost repeats them ever more rarely, and would not
+/// notice for seconds that the network is back.
+const SHARED_MAX: Duration = Duration::from_millis(250);
 
 /// Links to peers, by their keys.
 #[derive(Debug)]
@@ -35,9 +38,42 @@ type Kept = (Bytes32, Hide, bool);
 struct Peer {
     identity: Identity,
     key: Bytes32,
+    link: Mutex<Option<Link>>,
     /// Held while connecting: whoever comes meanwhile takes the same link.
-    link: tokio::sync::Mutex<Option<Link>>,
+    connecting: tokio::sync::Mutex<()>,
+    /// The same for the second attempt, beside one that takes too long.
+    again: tokio::sync::Mutex<()>,
     used: Mutex<Instant>,
+}
+
+/// Where whoever comes to a peer finds itself.
+enum Turn<'a> {
+    /// There is a link.
+    Open(Link),
+    /// It connects; others wait until this is dropped.
+    Connects { _until: tokio::sync::MutexGuard<'a, ()> },
+}
+
+impl Peer {
+    fn open(&self) -> Option<Link> {
+        lock(&self.link).as_ref().filter(|link| link.is_open()).cloned()
+    }
+
+    async fn turn(&self) -> Turn<'_> {
+        if let Some(open) = self.open() {
+            return Turn::Open(open);
+        }
+        let first = tokio::time::timeout(SHARED_MAX, self.connecting.lock()).await;
+        let _until = match first {
+            Ok(first) => first,
+            Err(_) => self.again.lock().await,
+        };
+        self.open().map_or(Turn::Connects { _until }, Turn::Open)
+    }
+
+    fn keep(&self, link: &Link) {
+        *lock(&self.link) = Some(link.clone());
+    }
 }
 
 impl Pool {
@@ -65,12 +101,12 @@ impl Pool {
         secret: impl FnOnce() -> TransportSecret,
     ) -> Result<Link, ConnectError> {
         let peer = self.peer((*key, way.hide, way.known), secret)?;
-        let mut link = peer.link.lock().await;
-        if let Some(open) = link.as_ref().filter(|link| link.is_open()) {
-            return Ok(open.clone());
-        }
+        let _until = match peer.turn().await {
+            Turn::Open(link) => return Ok(link),
+            Turn::Connects { _until } => _until,
+        };
         let new = self.endpoint.connect(&peer.identity, key, way).await?.showing(peer.key);
-        *link = Some(new.clone());
+        peer.keep(&new);
         Ok(new)
     }
 
@@ -96,10 +132,10 @@ impl Pool {
     ) -> Result<(Load, Duration), ConnectError> {
         let peer = self.peer((*key, way.hide, way.known), secret)?;
         let begun = Instant::now();
-        let mut link = peer.link.lock().await;
-        let (open, early) = match link.as_ref().filter(|link| link.is_open()) {
-            Some(open) => (open.clone(), None),
-            None => {
+        let turn = peer.turn().await;
+        let (open, early) = match &turn {
+            Turn::Open(open) => (open.clone(), None),
+            Turn::Connects { .. } => {
                 let (link, early) = self.endpoint.connect_early(&peer.identity, key, way).await?;
                 (link.showing(peer.key), early)
             }
@@ -109,7 +145,9 @@ impl Pool {
             early.proved(key).await?;
         }
         let load = probed.map_err(|e| ConnectError::Refused { reason: e.to_string() })?;
-        *link = Some(open);
+        if let Turn::Connects { .. } = turn {
+            peer.keep(&open);
+        }
         Ok((load, begun.elapsed()))
     }
 
@@ -121,11 +159,7 @@ impl Pool {
     /// The same for one that was reached with this demand on the way.
     pub fn open_by(&self, key: &Bytes32, hide: Hide) -> Option<Link> {
         let kept = |known| lock(&self.peers).get(&(*key, hide, known)).cloned();
-        let open = |peer: Arc<Peer>| {
-            let link = peer.link.try_lock().ok()?;
-            link.as_ref().filter(|link| link.is_open()).cloned()
-        };
-        [false, true].into_iter().filter_map(kept).find_map(open)
+        [false, true].into_iter().filter_map(kept).find_map(|peer| peer.open())
     }
 
     /// The key that this node shows to a peer that it has met, by such a way, while it is not known there.
@@ -147,7 +181,9 @@ impl Pool {
         let peer = Arc::new(Peer {
             identity: Identity::new(&secret)?,
             key: secret.public(),
-            link: tokio::sync::Mutex::new(None),
+            link: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+            again: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),
         });
         peers.insert(kept, peer.clone());
