@@ -17,11 +17,12 @@ use ainonymous_types::{Bytes32, EntryHash};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Peers remembered; the longest unused gives way.
 const PEERS_MAX: usize = 256;
-/// Longest wait for a connection that somebody else is making. One whose packets are lost repeats them ever more rarely, and would not
-/// notice for seconds that the network is back.
+/// Whoever comes after an attempt to connect waits so long for it, from its beginning, and then makes one beside it: an attempt whose
+/// packets are lost repeats them ever more rarely, and would not notice for seconds that the network is back.
 const SHARED_MAX: Duration = Duration::from_millis(250);
 
 /// Links to peers, by their keys.
@@ -38,41 +39,65 @@ type Kept = (Bytes32, Hide, bool);
 struct Peer {
     identity: Identity,
     key: Bytes32,
-    link: Mutex<Option<Link>>,
-    /// Held while connecting: whoever comes meanwhile takes the same link.
-    connecting: tokio::sync::Mutex<()>,
-    /// The same for the second attempt, beside one that takes too long.
-    again: tokio::sync::Mutex<()>,
+    link: watch::Sender<Option<Link>>,
+    /// When the youngest attempt to connect began, while it lasts.
+    connecting: Mutex<Option<Instant>>,
     used: Mutex<Instant>,
 }
 
-/// Where whoever comes to a peer finds itself.
+/// What whoever comes to a peer has to do.
 enum Turn<'a> {
-    /// There is a link.
+    /// Take the link that is open.
     Open(Link),
-    /// It connects; others wait until this is dropped.
-    Connects { _until: tokio::sync::MutexGuard<'a, ()> },
+    /// Connect; others wait for a while, until this is dropped at the latest.
+    Connect(Attempt<'a>),
+}
+
+/// An attempt to connect.
+struct Attempt<'a> {
+    peer: &'a Peer,
+    begun: Instant,
 }
 
 impl Peer {
     fn open(&self) -> Option<Link> {
-        lock(&self.link).as_ref().filter(|link| link.is_open()).cloned()
+        self.link.borrow().as_ref().filter(|link| link.is_open()).cloned()
     }
 
     async fn turn(&self) -> Turn<'_> {
-        if let Some(open) = self.open() {
-            return Turn::Open(open);
+        let mut links = self.link.subscribe();
+        loop {
+            if let Some(open) = self.open() {
+                return Turn::Open(open);
+            }
+            let shared = {
+                let mut connecting = lock(&self.connecting);
+                let shared = connecting.and_then(|begun| SHARED_MAX.checked_sub(begun.elapsed()));
+                match shared {
+                    Some(shared) => shared,
+                    None => {
+                        let begun = *connecting.insert(Instant::now());
+                        return Turn::Connect(Attempt { peer: self, begun });
+                    }
+                }
+            };
+            // Either way it is looked at again.
+            let _ = tokio::time::timeout(shared, links.changed()).await;
         }
-        let first = tokio::time::timeout(SHARED_MAX, self.connecting.lock()).await;
-        let _until = match first {
-            Ok(first) => first,
-            Err(_) => self.again.lock().await,
-        };
-        self.open().map_or(Turn::Connects { _until }, Turn::Open)
     }
+}
 
-    fn keep(&self, link: &Link) {
-        *lock(&self.link) = Some(link.clone());
+impl Attempt<'_> {
+    fn succeeds(self, link: &Link) {
+        self.peer.link.send_replace(Some(link.clone()));
+    }
+}
+
+impl Drop for Attempt<'_> {
+    /// Whoever waits looks again.
+    fn drop(&mut self) {
+        lock(&self.peer.connecting).take_if(|begun| *begun == self.begun);
+        self.peer.link.send_modify(|_| ());
     }
 }
 
@@ -101,12 +126,12 @@ impl Pool {
         secret: impl FnOnce() -> TransportSecret,
     ) -> Result<Link, ConnectError> {
         let peer = self.peer((*key, way.hide, way.known), secret)?;
-        let _until = match peer.turn().await {
+        let attempt = match peer.turn().await {
             Turn::Open(link) => return Ok(link),
-            Turn::Connects { _until } => _until,
+            Turn::Connect(attempt) => attempt,
         };
         let new = self.endpoint.connect(&peer.identity, key, way).await?.showing(peer.key);
-        peer.keep(&new);
+        attempt.succeeds(&new);
         Ok(new)
     }
 
@@ -135,7 +160,7 @@ impl Pool {
         let turn = peer.turn().await;
         let (open, early) = match &turn {
             Turn::Open(open) => (open.clone(), None),
-            Turn::Connects { .. } => {
+            Turn::Connect(_) => {
                 let (link, early) = self.endpoint.connect_early(&peer.identity, key, way).await?;
                 (link.showing(peer.key), early)
             }
@@ -145,8 +170,8 @@ impl Pool {
             early.proved(key).await?;
         }
         let load = probed.map_err(|e| ConnectError::Refused { reason: e.to_string() })?;
-        if let Turn::Connects { .. } = turn {
-            peer.keep(&open);
+        if let Turn::Connect(attempt) = turn {
+            attempt.succeeds(&open);
         }
         Ok((load, begun.elapsed()))
     }
@@ -181,9 +206,8 @@ impl Pool {
         let peer = Arc::new(Peer {
             identity: Identity::new(&secret)?,
             key: secret.public(),
-            link: Mutex::default(),
-            connecting: tokio::sync::Mutex::default(),
-            again: tokio::sync::Mutex::default(),
+            link: watch::Sender::default(),
+            connecting: Mutex::default(),
             used: Mutex::new(Instant::now()),
         });
         peers.insert(kept, peer.clone());

@@ -9,11 +9,14 @@ use ainonymous_e2e::{
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The tiny model tells several hundred tokens to that.
 const STORY: &str = "Tell me a long story.";
 const SOON: Duration = Duration::from_secs(60);
+/// A link of which nothing is heard is given up after 15 seconds, by whoever has said something since up to two later.
+const OUTAGES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(17)];
+const AFTER_OUTAGE: Duration = Duration::from_millis(700);
 /// From a provider's death to the next word, in mid-answer.
 const RESUMED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -166,6 +169,35 @@ async fn an_answer_survives_bad_weather_and_a_new_address() {
         assert!(changed && path.forwarded() > before);
     }
     drop(slow);
+}
+
+/// The provider has given the link up, the asker not yet: the question finds that out and goes by a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_after_an_outage_is_answered_at_once() {
+    let mut bootstrap = Bootstrap::start();
+    let url = bootstrap.url();
+    let port = free_port();
+    let path = NetworkPath::to((Ipv4Addr::LOCALHOST, port).into(), Weather::default()).await;
+    let (listens, told) = (format!("127.0.0.1:{port}"), format!("quic://{}", path.address()));
+    let spec = NodeSpec::new(&url).serving(&tiny_model()).with(&["--quic", &listens, "--quic-address", &told]);
+    let (mut provider, mut asker) = (Node::start(spec), Node::start(NodeSpec::new(&url)));
+    provider.wait_ready();
+    asker.wait_ready();
+    let here = asker.client();
+    here.wait_for_providers(1, SOON).await;
+    let mut body = Client::body("Say a word.");
+    body["ainonymous"] = json!({ "route": "direct" });
+    body["max_tokens"] = json!(2);
+    for outage in OUTAGES {
+        here.ask(body.clone()).await.expect("an answer before it");
+        path.becomes(Weather { lost_per_mille: 1_000, ..Weather::default() });
+        tokio::time::sleep(outage).await;
+        path.becomes(Weather::default());
+        let begun = Instant::now();
+        here.ask(body.clone()).await.expect("an answer after it");
+        println!("after an outage of {outage:?}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < AFTER_OUTAGE, "{:?} after {outage:?}; {}", begun.elapsed(), asker.log_tail());
+    }
 }
 
 /// Through a router the provider learns neither the asker's address nor who asks, and nothing goes another way instead.
