@@ -41,9 +41,10 @@ const KNOWN_MAX: usize = 1_024;
 /// What this node remembers of its duty; what it has said stands on the DHT besides.
 #[derive(Debug, Default)]
 struct Duty {
-    /// Accusations of which there is nothing more to do here.
+    /// Accusations that led to a conviction.
     done: HashSet<ActionHash>,
-    /// Those on which this node has said its word.
+    /// Those on which this node has said its word, or has none to say. It still reads what others say: whoever sees that it is enough
+    /// convicts.
     said: HashSet<ActionHash>,
     /// How often it could not.
     tries: HashMap<ActionHash, u32>,
@@ -128,12 +129,11 @@ async fn look_into(
     let tries = duty.tries.entry(accusation.clone()).or_default();
     *tries += 1;
     if *tries > TRIES_MAX {
-        duty.done.insert(accusation.clone());
+        duty.said.insert(accusation.clone());
         return Ok(());
     }
     match judge(node, conductor, accused, &mut duty.left).await? {
-        Word::Said => drop(duty.said.insert(accusation.clone())),
-        Word::None => drop(duty.done.insert(accusation.clone())),
+        Word::Said | Word::None => drop(duty.said.insert(accusation.clone())),
         Word::Later(why) => tracing::debug!(why, "a jury has to wait for this node"),
     }
     Ok(())
