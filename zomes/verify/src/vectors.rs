@@ -4,6 +4,7 @@
 //! fields and all; byte strings are written in hexadecimal after `0x`.
 
 pub mod audit;
+pub mod joining;
 
 use crate::audit::grant;
 use crate::canonical::Encoder;
@@ -342,7 +343,7 @@ fn run_rule(operation: &str, with: &Value, records: &Value) -> Result<Value, Str
         "rules.entry_encoding" => {
             from_json(with).map(|c: EncodingCase| verdict(rules::entry_encoding(&c.bytes, &c.again)))
         }
-        _ => audit::run(operation, with),
+        _ => joining::run(operation, with).unwrap_or_else(|| audit::run(operation, with)),
     }
 }
 

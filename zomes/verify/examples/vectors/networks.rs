@@ -5,6 +5,7 @@
 use super::fixtures::{agent, b32, with, ALICE, BOB, MALLORY, NOW};
 use super::{computed, stated};
 use ainonymous_types::*;
+use ainonymous_verify::vectors::joining::{InviteCase, PassCase};
 use ainonymous_verify::vectors::{
     Case, DnaCase, File, JoiningCase, LinkClaimCase, LinkProofCase, MembershipCase, NetworkCase, RevocationCase,
 };
@@ -63,6 +64,7 @@ fn proof(terms: InviteTerms, joiner: &AgentPubKey) -> MembershipProof {
 
 pub(crate) fn cases() -> File {
     let mut cases = identities();
+    cases.extend(invites());
     cases.extend(joining());
     cases.extend(revoking());
     cases.extend(being_known());
@@ -119,6 +121,28 @@ fn identities() -> Vec<Case> {
         computed("what a founder signs", "invite.terms", &terms()),
         computed("the same for one agent", "invite.terms", &with(terms(), |t| t.agent = Some(agent(BOB)))),
         computed("what the invite's key signs", "invite.joining", &JoiningCase { terms: terms(), agent: agent(BOB) }),
+    ]
+}
+
+/// Invites as texts: those of before must be read for ever.
+fn invites() -> Vec<Case> {
+    let (seed, bootstrap) = (SEED.to_owned(), "https://b.example".to_owned());
+    let public = InviteCase { properties: network::public("Everybody"), seed, bootstrap, relay: None, pass: None };
+    let pass = PassCase {
+        founder_signature: sign(0x71, &invite::terms(&terms())),
+        terms: terms(),
+        secret: Bytes32(secret(0x73).to_bytes()),
+    };
+    let private = |kind| {
+        let properties = with(properties(), |p| p.kind = kind);
+        let terms = with(terms(), |t| t.network = network::id(&properties, SEED));
+        let pass = Some(PassCase { terms, ..pass.clone() });
+        InviteCase { properties, relay: Some("https://r.example".into()), pass, ..public.clone() }
+    };
+    vec![
+        computed("an invite to a private network", "invite.text", &private(NetworkKind::Private)),
+        computed("an invite to a network on a LAN", "invite.text", &private(NetworkKind::Lan)),
+        computed("where a public network is", "invite.text", &public),
     ]
 }
 
