@@ -368,7 +368,7 @@ pub fn receipt_place(leaf: &Bytes32) -> EntryHash {
 pub fn private_network() -> Network {
     let founders = vec![AgentPubKey::from_raw_36(vec![1; 36])];
     let (name, kind) = ("vectors".to_owned(), NetworkKind::Private);
-    let properties = NetworkProperties { version: NETWORK_VERSION, name, kind, founders };
+    let properties = NetworkProperties { version: NETWORK_VERSION, name, kind, founders, work_bits: 0 };
     Network { id: network::id(&properties, ""), properties }
 }
 

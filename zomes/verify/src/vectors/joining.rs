@@ -1,8 +1,9 @@
-//! The vectors about what travels before somebody joins: invites as texts.
+//! The vectors about what somebody has before it joins: an invite as a text, or a proof of work.
 
 use super::{from_json, to_json, verdict};
 use crate::invite::{Invite, Pass};
-use ainonymous_types::{Bytes32, Bytes64, InviteTerms, NetworkProperties};
+use crate::work::Work;
+use ainonymous_types::{AgentPubKey, Bytes32, Bytes64, InviteTerms, NetworkProperties};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -26,10 +27,30 @@ pub struct PassCase {
     pub secret: Bytes32,
 }
 
+/// `work.find`: the first good number, and what it is hashed to. `work.hash`: what one number is hashed to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct WorkCase {
+    pub network: Bytes32,
+    pub agent: AgentPubKey,
+    pub bits: u8,
+    pub nonce: u64,
+}
+
+/// Numbers that `work.find` tries at most.
+const TRIES_MAX: u64 = 1 << 24;
+
 /// Does what a case says; none if it is about something else.
 pub(super) fn run(operation: &str, with: &Value) -> Option<Result<Value, String>> {
     Some(match operation {
         "invite.text" => from_json(with).and_then(|case: InviteCase| invite_text(case)),
+        "work.find" => from_json(with).and_then(|case: WorkCase| {
+            let work = Work::new(&case.network, &case.agent, case.bits);
+            let end = case.nonce.saturating_add(TRIES_MAX);
+            to_json(&work.find(case.nonce..end).map(|found| (found.nonce, work.hash(found.nonce))))
+        }),
+        "work.hash" => from_json(with)
+            .and_then(|case: WorkCase| to_json(&Work::new(&case.network, &case.agent, case.bits).hash(case.nonce))),
         _ => return None,
     })
 }
