@@ -5,7 +5,7 @@
 //!
 //! The hash is SHA-256, which is here already and costs nothing in wasm. It needs no memory: a graphics card tries some thousand
 //! times as many numbers a second as one thread does, machines made for it a thousand times more than that. So it makes crowds of
-//! agents dearer and keeps nobody out who has such machines (`docs/concepts/networks.md` says what follows).
+//! agents dearer and keeps nobody out who has such machines (`docs/guides/networks.md` says what follows).
 //!
 //! Time, threads and giving up are for whoever searches.
 

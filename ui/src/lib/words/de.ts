@@ -451,6 +451,7 @@ export const de: Catalogue = {
   networkNameExample: "Lesekreis",
   networkKind: "Wer beitritt, und wo man sich trifft",
   kinds: { public: "Öffentlich", private: "Auf Einladung", lan: "Auf Einladung, lokales Netz" },
+  asksForWork: (bits: number) => `Wer neu ist, rechnet einmal, für ${bits} Bit: Der erste Start dauert länger.`,
   kindDetail: { private: "Die Knoten treffen sich an dem Server, den dieser Knoten benutzt.", lan: "Die Knoten finden sich im lokalen Netz; es geht ohne Internet." },
   isFounder: "du bist Gründer",
   isMember: "du bist Mitglied",

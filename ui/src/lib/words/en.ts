@@ -496,6 +496,7 @@ export const en = {
   networkNameExample: "Reading circle",
   networkKind: "Who joins, and where they meet",
   kinds: { public: "Public", private: "By invitation", lan: "By invitation, local network" } satisfies Record<NetworkEntry["kind"], string> as Record<NetworkEntry["kind"], string>,
+  asksForWork: (bits: number) => `Whoever is new computes once, for ${bits} bits: the first start takes longer.`,
   kindDetail: { private: "Nodes meet at the server that this node uses.", lan: "Nodes find each other on the local network; no Internet is needed." } as { readonly private: string; readonly lan: string },
   isFounder: "you are its founder",
   isMember: "you are a member",

@@ -77,8 +77,9 @@ pub(crate) fn cases() -> File {
     cases.extend(revoking());
     cases.extend(being_known());
     File {
-        about: "Networks and invites: identities, what is signed, what is worked, who may join, who may revoke, who asks."
-            .into(),
+        about:
+            "Networks and invites: identities, what is signed, what is worked, who may join, who may revoke, who asks."
+                .into(),
         records: serde_json::Value::Null,
         cases,
     }
@@ -161,7 +162,11 @@ fn invites() -> Vec<Case> {
         computed("an invite to a private network", "invite.text", &private(NetworkKind::Private)),
         computed("an invite to a network on a LAN", "invite.text", &private(NetworkKind::Lan)),
         computed("where a public network is", "invite.text", &public),
-        computed("where one is that asks for work", "invite.text", &InviteCase { properties: dear(20), ..public.clone() }),
+        computed(
+            "where one is that asks for work",
+            "invite.text",
+            &InviteCase { properties: dear(20), ..public.clone() },
+        ),
         stated(
             "to a private network that asks for work",
             "invite.text",
@@ -266,12 +271,7 @@ fn working() -> Vec<Case> {
         joins("work with another field", BITS, Some(encode(&two_fields).unwrap()), "not_canonical"),
         joins("an invite instead of work", BITS, Some(encode(&proof(terms(), &bob)).unwrap()), "undecodable"),
         joins("work of no bytes", BITS, Some(vec![]), "undecodable"),
-        joins(
-            "nonsense instead of work",
-            BITS,
-            Some(vec![0; limits::MEMBERSHIP_PROOF_BYTES_MAX + 1]),
-            "too_long",
-        ),
+        joins("nonsense instead of work", BITS, Some(vec![0; limits::MEMBERSHIP_PROOF_BYTES_MAX + 1]), "too_long"),
         joins("anything where no work is asked for", 0, Some(vec![0xc0]), "ok"),
     ]
 }
