@@ -141,7 +141,7 @@ pub const NETWORK_NAME_BYTES_MAX: usize = 48;
 pub const NETWORK_SEED_BYTES_MAX: usize = 64;
 /// Most founders of a network.
 pub const FOUNDERS_MAX: usize = 8;
-/// Most zero bits that a network can ask a proof of work to begin with: days on one thread.
+/// Most zero bits that a network can ask a proof of work to begin with: a day or more on one thread.
 pub const WORK_BITS_MAX: u8 = 40;
 /// Most agents whose joining is fetched from others for one list of providers; the others are passed over that time.
 pub const JOININGS_FETCHED_MAX: usize = 32;

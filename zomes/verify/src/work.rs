@@ -3,9 +3,9 @@
 //! Whoever joins looks for a number whose hash, together with network and agent, begins with enough zero bits. Nobody can find it
 //! but by trying; to check it is one hash. It is good for one agent in one network and for ever, however the rules change.
 //!
-//! The hash is SHA-256, which is here already and costs nothing in wasm. It needs no memory: a graphics card tries some thousand
-//! times as many numbers a second as one thread does, machines made for it a thousand times more than that. So it makes crowds of
-//! agents dearer and keeps nobody out who has such machines (`docs/guides/networks.md` says what follows).
+//! The hash is SHA-256, which is here already and costs nothing in wasm. It needs no memory: a graphics card tries about a thousand
+//! times as many numbers a second as one thread does, hardware made for it more than that. So it makes crowds of agents dearer
+//! and keeps nobody out who has such machines (`docs/guides/networks.md` says what follows).
 //!
 //! Time, threads and giving up are for whoever searches.
 

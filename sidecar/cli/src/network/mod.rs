@@ -125,7 +125,7 @@ impl Home<'_> {
         }
         match is_secret {
             true => self.out.talk("whoever has this text can join: send it on a way that only its receiver reads"),
-            false => self.out.talk("the network is public: this says where it is, and admits everybody"),
+            false => self.out.talk("the network is public: this says where it is, and is no secret"),
         }
     }
 

@@ -468,7 +468,7 @@ export const de: Catalogue = {
   copyInvite: "Einladung kopieren",
   inviteSecret: (expiresAtUs) =>
     `Wer diesen Text oder Code hat, kann bis ${new Date(expiresAtUs / 1_000).toLocaleString("de", { dateStyle: "medium", timeStyle: "short" })} beitreten. Auf einem Weg schicken, den nur der Empfänger liest; noch einmal gezeigt wird er nicht.`,
-  invitePublic: "Das Netz ist öffentlich: Dies sagt, wo es ist, und lässt alle ein.",
+  invitePublic: "Das Netz ist öffentlich: Dies sagt, wo es ist, und ist kein Geheimnis.",
   membersOf: (name) => `Mitglieder von ${name}`,
   standingName: "Stand",
   standing: { founder: "Gründer", member: "Mitglied", unknown: "noch unbekannt", revoked: "ausgeschlossen" },

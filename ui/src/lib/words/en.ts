@@ -513,7 +513,7 @@ export const en = {
   copyInvite: "Copy the invite",
   inviteSecret: (expiresAtUs: number) =>
     `Whoever has this text or code can join until ${new Date(expiresAtUs / 1_000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })}. Send it on a way that only its receiver reads; it is not shown again.`,
-  invitePublic: "The network is public: this says where it is, and admits everybody.",
+  invitePublic: "The network is public: this says where it is, and is no secret.",
   membersOf: (name: string) => `Members of ${name}`,
   standingName: "Standing",
   standing: { founder: "founder", member: "member", unknown: "not known yet", revoked: "shut out" } satisfies Record<Standing, string> as Record<Standing, string>,

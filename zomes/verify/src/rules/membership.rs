@@ -81,3 +81,40 @@ where
     let again = encode(&proof).map_err(|_| Breach::Undecodable { what })?;
     (again == bytes).then_some(proof).ok_or(Breach::NotCanonical { what })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network;
+    use ainonymous_types::NetworkProperties;
+    use proptest::prelude::*;
+
+    const BITS: u8 = 6;
+
+    fn dear() -> Network {
+        Network::new(NetworkProperties { work_bits: BITS, ..network::public("n") }, "seed").unwrap()
+    }
+
+    fn agent(n: u8) -> AgentPubKey {
+        AgentPubKey::from_raw_36(vec![n; 36])
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_good_work_admits(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert!(membership(&dear(), &agent(1), None, Some(&bytes)).is_err());
+            prop_assert!(membership(&dear(), &agent(1), Some(0), None).is_err());
+        }
+
+        #[test]
+        fn work_admits_whoever_has_done_it_whenever_it_joins(who: u8, joined_at: Option<i64>, nonce: u64) {
+            let proof = WorkProof { nonce };
+            let shown = |network: &Network| membership(network, &agent(who), joined_at, Some(&encode(&proof).unwrap()));
+            let is_done = dear().work(&agent(who)).unwrap().is_done(&proof);
+            let expected = if is_done { Ok(None) } else { Err(Breach::WorkTooLittle { bits: BITS }) };
+            prop_assert_eq!(shown(&dear()), expected);
+            let open = Network::new(network::public("n"), "seed").unwrap();
+            prop_assert_eq!(shown(&open), Ok(None), "where no work is asked for, nothing is judged");
+        }
+    }
+}
