@@ -8,7 +8,7 @@ use crate::manage::admitted;
 use crate::router::Api;
 use crate::{body, question, ApiError};
 use ainonymous_node::Roster;
-use ainonymous_types::limits::{INVITE_TEXT_BYTES_MAX, NETWORK_NAME_BYTES_MAX, SERVER_URL_BYTES_MAX};
+use ainonymous_types::limits::{INVITE_TEXT_BYTES_MAX, NETWORK_NAME_BYTES_MAX, SERVER_URL_BYTES_MAX, WORK_BITS_MAX};
 use ainonymous_types::NetworkKind;
 use async_trait::async_trait;
 use axum::body::Body;
@@ -59,6 +59,8 @@ pub struct NetworkView {
     pub name: String,
     /// `public`, `private` or `lan`.
     pub kind: NetworkKind,
+    /// Zero bits of the proof of work that every new agent has to do once; 0 where none is asked for.
+    pub work_bits: u8,
     /// Its identity, in hexadecimal.
     pub id: String,
     /// Who this node is in it, as `uhCAk…`.
@@ -106,6 +108,8 @@ pub struct NewNetwork {
     pub name: String,
     /// Who may join, and where nodes look for each other.
     pub kind: NetworkKind,
+    /// Work of every new agent, in zero bits; only in a public network.
+    pub work_bits: u8,
     /// Where nodes find each other; by default where this node does, or on the LAN.
     pub bootstrap: Option<String>,
 }
@@ -183,9 +187,12 @@ pub(crate) async fn create(
         Some("public") => NetworkKind::Public,
         Some(_) => return Err(ApiError::invalid("kind", "must be private, lan or public")),
     };
+    let work_bits = fields.integer("work_bits", 0, WORK_BITS_MAX.into())?.unwrap_or(0);
+    let work_bits = u8::try_from(work_bits).ok().filter(|bits| *bits == 0 || kind == NetworkKind::Public);
+    let work_bits = work_bits.ok_or_else(|| ApiError::invalid("work_bits", "is for public networks only"))?;
     let bootstrap = fields.string("bootstrap")?.filter(|text| !text.is_empty());
     let bootstrap = bootstrap.map(|text| bounded("bootstrap", text, SERVER_URL_BYTES_MAX)).transpose()?;
-    Ok(Json(networks(&api)?.create(NewNetwork { name, kind, bootstrap }).await?))
+    Ok(Json(networks(&api)?.create(NewNetwork { name, kind, work_bits, bootstrap }).await?))
 }
 
 /// `POST /ainonymous/v1/networks/invite`.

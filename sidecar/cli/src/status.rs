@@ -117,6 +117,9 @@ fn status_lines(status: &Value) -> Vec<String> {
         lines.push(format!("         hint: {}", text(&phase["hint"])));
     }
     lines.push(format!("network  {}", network(&status["network"])));
+    if let Some(bits) = status["work_bits"].as_u64().filter(|bits| *bits > 0) {
+        lines.push(format!("work     {bits} bits from every new agent"));
+    }
     lines.push(format!("dna      {}", status["dna_hash"].as_str().unwrap_or("not known yet")));
     lines.push(format!("agent    {}", status["agent"].as_str().unwrap_or("not known yet")));
     if let Some(quic) = status["quic"].as_object() {
@@ -206,7 +209,7 @@ mod tests {
         let lines = status_lines(&json!({
             "version": "0.1.0", "share": true, "uptime_s": 1, "rss_bytes": 200 << 20, "agent": "uhCAkX", "dna_hash": "uhC0kX",
             "phase": { "phase": "degraded", "problem": "the file is not a GGUF", "hint": "give a GGUF file" },
-            "network": { "state": "ready", "peers": 2 },
+            "network": { "state": "ready", "peers": 2 }, "work_bits": 24,
             "models": [{ "id": "tiny-gemma:q8_0", "state": "ready", "info": { "sandbox":
                 { "network": true, "files": false, "privileges": true, "detail": "seccomp; not enforced: files (no Landlock)" } } }, { "id": "x", "state": "failed", "problem": "p", "hint": "h" }],
             "counters": { "asked": 1234 },
@@ -217,6 +220,7 @@ mod tests {
         for wanted in [
             "phase    degraded\n         the file is not a GGUF\n         hint: give a GGUF file",
             "network  ready, 2 peers",
+            "work     24 bits from every new agent",
             "dna      uhC0kX",
             "model    tiny-gemma:q8_0 ready, shared\n         worker cannot use network, privileges; could use files (seccomp; not \
              enforced: files (no Landlock))",

@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::happ::{self, Bundle};
 use crate::key_file::KeyFile;
-use crate::network::{Member, PageNetworks};
+use crate::network::{work, Member, PageNetworks};
 use crate::out::Out;
 use crate::settings::{Network, Settings};
 use crate::{passphrase, signals};
@@ -45,6 +45,9 @@ pub(crate) async fn run(settings: Settings, out: &Out) -> Result<Exit, CliError>
         return Err(CliError::NoBootstrap);
     }
     settings.member.as_ref().map_or(Ok(()), Member::may_start)?;
+    if let Some(bits) = settings.member.as_ref().and_then(Member::work_ahead) {
+        out.talk(&format!("this network asks for work before it lets in somebody new: {}", work(bits)));
+    }
     let Bundle { happ, site } = happ::load(settings.happ.as_deref())?;
     let must_serve = settings.must_serve;
     let access = access(&settings, keys, has_keys, out);

@@ -2,11 +2,13 @@
 
 use crate::calls::essence;
 use crate::link::{wire_text, AdminLink, LinkError, ADMIN_TIMEOUT};
-use crate::{pack, ConductorError, FoundedNetwork};
-use ainonymous_types::{DnaHash, ROLE_NAME};
+use crate::{pack, work, ConductorError, FoundedNetwork};
+use ainonymous_types::{AgentPubKey, DnaHash, NetworkProperties, ROLE_NAME};
+use ainonymous_verify::network::Network;
 use holochain_conductor_api::{AdminRequest, AdminResponse, AppInfo, CellInfo};
 use holochain_types::app::{AppBundleSource, AppStatus, InstallAppPayload, RoleSettings};
 use holochain_types::prelude::{CellId, SerializedBytes};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How Holochain calls the failure of an agent's first actions.
@@ -20,6 +22,10 @@ pub(crate) struct AppSpec {
     pub(crate) network_seed: Option<String>,
     pub(crate) network: Option<FoundedNetwork>,
     pub(crate) dna: DnaHash,
+    /// The network, as its zomes see it.
+    pub(crate) identity: Network,
+    /// Where the work is kept that a new agent has done; a conductor elsewhere has no such place.
+    pub(crate) work_file: Option<PathBuf>,
 }
 
 /// Makes sure that the app is there and runs.
@@ -53,13 +59,16 @@ async fn find(admin: &AdminLink, spec: &AppSpec) -> Result<Option<AppInfo>, Cond
 
 /// Installs it under the agent key that the network knows us by, or a new one.
 async fn install(admin: &AdminLink, spec: &AppSpec) -> Result<AppInfo, ConductorError> {
-    let role = spec.network.as_ref().map(role_settings).transpose()?;
+    let (agent_key, proof) = admission(admin, spec).await?;
+    let properties = spec.network.as_ref().map(|network| &network.properties);
+    let is_plain = properties.is_none() && proof.is_none();
+    let role = role_settings(properties, proof)?;
     let request = AdminRequest::InstallApp(Box::new(InstallAppPayload {
         source: AppBundleSource::Bytes(spec.happ.clone().into()),
-        agent_key: spec.network.as_ref().and_then(|network| network.agent.clone()),
+        agent_key,
         installed_app_id: Some(spec.app_id.clone()),
         network_seed: spec.network_seed.clone(),
-        roles_settings: role.map(|role| [(ROLE_NAME.to_string(), role)].into()),
+        roles_settings: (!is_plain).then(|| [(ROLE_NAME.to_string(), role)].into()),
         ignore_genesis_failure: false,
         restore_from_dht: false,
     }));
@@ -72,14 +81,50 @@ async fn install(admin: &AdminLink, spec: &AppSpec) -> Result<AppInfo, Conductor
     }
 }
 
-/// Properties and membrane proof.
-fn role_settings(network: &FoundedNetwork) -> Result<RoleSettings, ConductorError> {
-    let FoundedNetwork { properties, agent: _, proof } = network;
+/// The agent to be, if it is not for the conductor to make one, and what it shows: its invite; or the work that the network asks
+/// for, which is done now.
+async fn admission(
+    admin: &AdminLink,
+    spec: &AppSpec,
+) -> Result<(Option<AgentPubKey>, Option<SerializedBytes>), ConductorError> {
+    let (agent, invite) = match &spec.network {
+        Some(FoundedNetwork { properties: _, agent, proof }) => (agent.clone(), proof.as_ref()),
+        None => (None, None),
+    };
     let invalid = |problem: String| ConductorError::InvalidHapp { problem };
-    let proof = proof.as_ref().map(SerializedBytes::try_from).transpose().map_err(|e| invalid(e.to_string()))?;
+    if spec.identity.properties.work_bits == 0 {
+        let proof = invite.map(SerializedBytes::try_from).transpose().map_err(|e| invalid(e.to_string()))?;
+        return Ok((agent, proof));
+    }
+    let agent = match agent {
+        Some(agent) => agent,
+        None => new_agent(admin).await?,
+    };
+    let proof = match spec.identity.work(&agent) {
+        Some(asked) => Some(work::done(asked, spec.work_file.as_deref()).await?),
+        None => None,
+    };
+    let proof = proof.map(SerializedBytes::try_from).transpose().map_err(|e| invalid(e.to_string()))?;
+    Ok((Some(agent), proof))
+}
+
+/// A key of the conductor's own keystore: the work is good for one agent, so the agent comes first.
+async fn new_agent(admin: &AdminLink) -> Result<AgentPubKey, ConductorError> {
+    const NAME: &str = "generate agent key";
+    match admin.request(AdminRequest::GenerateAgentPubKey, ADMIN_TIMEOUT).await.map_err(|e| e.into_admin(NAME))? {
+        AdminResponse::AgentPubKeyGenerated(agent) => Ok(agent),
+        _ => Err(ConductorError::ConductorTooOld { request: NAME }),
+    }
+}
+
+/// Properties, if they are not the hApp's own, and membrane proof.
+fn role_settings(
+    properties: Option<&NetworkProperties>,
+    proof: Option<SerializedBytes>,
+) -> Result<RoleSettings, ConductorError> {
     Ok(RoleSettings::Provisioned {
         membrane_proof: proof.map(Arc::new),
-        modifiers: Some(pack::modifiers(properties)?),
+        modifiers: properties.map(pack::modifiers).transpose()?,
         init_properties: None,
     })
 }

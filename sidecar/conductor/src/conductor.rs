@@ -61,13 +61,17 @@ impl Conductor {
     pub async fn start(options: ConductorOptions) -> Result<Self, ConductorError> {
         let ConductorOptions { mode, happ, network_seed, network, app_id, call_timeout } = options;
         let properties = network.as_ref().map(|network| &network.properties);
-        let dna = pack::dna_hash_of(&happ, network_seed.as_deref(), properties).await?;
+        let (dna, identity) = pack::network_of(&happ, network_seed.as_deref(), properties).await?;
         #[cfg(feature = "embedded")]
         if let (Mode::Embedded(embedded), Some(NetworkKind::Lan)) = (&mode, properties.map(|p| p.kind)) {
             crate::lan::check_server("bootstrap", &embedded.bootstrap_url)?;
             crate::lan::check_server("relay", &embedded.relay_url)?;
         }
-        let spec = AppSpec { app_id, happ, network_seed, network, dna };
+        let work_file = match &mode {
+            Mode::Embedded(embedded) => Some(embedded.data_dir.join(crate::work::FILE)),
+            Mode::Attach(_) => None,
+        };
+        let spec = AppSpec { app_id, happ, network_seed, network, dna, identity, work_file };
         let host = match mode {
             #[cfg(feature = "embedded")]
             Mode::Embedded(options) => {

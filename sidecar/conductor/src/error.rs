@@ -28,7 +28,7 @@ pub enum ConductorError {
         /// What it says.
         problem: String,
     },
-    /// The network is by invitation, and what we have to show does not admit us.
+    /// What we have to show does not admit us: no invite or a bad one, or too little work.
     #[error("this network does not admit us: {problem}")]
     NotAdmitted {
         /// The rule that was broken.
@@ -278,7 +278,9 @@ impl ConductorError {
             }
             Self::KeystoreFailed { .. } => "try again; if it stays so, restore the keystore from a backup".into(),
             Self::NotAdmitted { .. } => {
-                "ask a founder for a new invite and take it up with `ainonymous network join`".into()
+                "ask a founder for a new invite and take it up with `ainonymous network join`; where the network asks for \
+                 work, delete the file `work` in its folder and start again"
+                    .into()
             }
             Self::DataDirOfAnotherNetwork { .. } => {
                 "choose another folder with --data-dir, or use the hApp and network seed that it was made with".into()

@@ -137,6 +137,7 @@ mod tests {
             name: "n".into(),
             kind: NetworkKind::Private,
             founders: vec![founder.clone()],
+            work_bits: 0,
         };
         let network = Network::new(properties, "seed").unwrap();
         let wish = |agent| InviteWish { network: network.id, founder: founder.clone(), expires_at: NOW, agent };

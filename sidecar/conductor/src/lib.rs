@@ -41,6 +41,7 @@ mod spec;
 mod state;
 mod stats;
 mod supervisor;
+pub mod work;
 
 pub use conductor::Conductor;
 pub use credentials::{UiCredentials, UiKeyPair, UI_FUNCTIONS};

@@ -34,7 +34,7 @@ pub struct FoundedNetwork {
     pub properties: NetworkProperties,
     /// The agent to be, whose key the keystore has; without, a new one is made.
     pub agent: Option<AgentPubKey>,
-    /// What admits that agent.
+    /// The invite that admits that agent; none in a public network, where the work that it may ask for is done at the start.
     pub proof: Option<MembershipProof>,
 }
 

@@ -2,9 +2,10 @@
 
 use crate::ConductorError;
 use ainonymous_types::{DnaHash, NetworkKind, NetworkProperties, ROLE_NAME};
+use ainonymous_verify::network::Network;
 use fs_err as fs;
 use holochain_types::app::{AppBundle, AppManifest};
-use holochain_types::dna::{DnaBundle, ValidatedDnaManifest};
+use holochain_types::dna::{DnaBundle, DnaFile, ValidatedDnaManifest};
 use holochain_types::prelude::{DnaModifiersOpt, YamlProperties};
 use holochain_types::web_app::{AppManifestLocation, WebAppManifest, WebAppManifestV0, WebUI};
 use mr_bundle::{Bundle, FileSystemBundler};
@@ -67,6 +68,27 @@ pub async fn dna_hash_of(
     network_seed: Option<&str>,
     properties: Option<&NetworkProperties>,
 ) -> Result<DnaHash, ConductorError> {
+    Ok(dna_of(happ, network_seed, properties).await?.dna_hash().clone())
+}
+
+/// The same, and the network as its zomes see it: wherever seed and properties come from.
+pub(crate) async fn network_of(
+    happ: &[u8],
+    network_seed: Option<&str>,
+    properties: Option<&NetworkProperties>,
+) -> Result<(DnaHash, Network), ConductorError> {
+    let dna = dna_of(happ, network_seed, properties).await?;
+    let modifiers = &dna.dna_def().modifiers;
+    let network = Network::of_dna(modifiers.properties.bytes(), &modifiers.network_seed);
+    let network = network.map_err(|breach| ConductorError::InvalidHapp { problem: breach.to_string() })?;
+    Ok((dna.dna_hash().clone(), network))
+}
+
+async fn dna_of(
+    happ: &[u8],
+    network_seed: Option<&str>,
+    properties: Option<&NetworkProperties>,
+) -> Result<DnaFile, ConductorError> {
     let invalid = |e: &dyn std::fmt::Display| ConductorError::InvalidHapp { problem: e.to_string() };
     let bundle = AppBundle::unpack(happ).map_err(|e| invalid(&e))?;
     let mut manifest = bundle.manifest().clone();
@@ -81,7 +103,7 @@ pub async fn dna_hash_of(
     let cells =
         Box::pin(bundle.resolve_cells(Default::default(), Default::default())).await.map_err(|e| invalid(&e))?;
     match cells.dnas_to_register.as_slice() {
-        [(dna, _)] => Ok(dna.dna_hash().clone()),
+        [(dna, _)] => Ok(dna.clone()),
         dnas => Err(invalid(&format!("it has {} DNAs where one is expected", dnas.len()))),
     }
 }
@@ -94,10 +116,14 @@ pub(crate) fn modifiers(properties: &NetworkProperties) -> Result<DnaModifiersOp
         name: &'a str,
         kind: NetworkKind,
         founders: Vec<String>,
+        // Networks without work have the hash that they had before there was any.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        work_bits: Option<u8>,
     }
-    let NetworkProperties { version, name, kind, founders } = properties;
+    let NetworkProperties { version, name, kind, founders, work_bits } = properties;
     let founders = founders.iter().map(ToString::to_string).collect();
-    let yaml = yaml_serde::to_value(Manifest { version: *version, name, kind: *kind, founders });
+    let work_bits = Some(*work_bits).filter(|bits| *bits > 0);
+    let yaml = yaml_serde::to_value(Manifest { version: *version, name, kind: *kind, founders, work_bits });
     let yaml = yaml.map_err(|e| ConductorError::InvalidHapp { problem: e.to_string() })?;
     Ok(DnaModifiersOpt { network_seed: None, properties: Some(YamlProperties::new(yaml)) })
 }

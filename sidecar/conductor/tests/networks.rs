@@ -56,7 +56,7 @@ struct Circle {
 impl Circle {
     async fn of(founder: &Person, kind: NetworkKind) -> Self {
         let (name, founders, seed) = ("Circle".to_owned(), vec![founder.agent.clone()], new_seed());
-        let properties = NetworkProperties { version: NETWORK_VERSION, name, kind, founders };
+        let properties = NetworkProperties { version: NETWORK_VERSION, name, kind, founders, work_bits: 0 };
         Self { happ: happ().await, network: Network::new(properties, &seed).unwrap(), seed }
     }
 

@@ -72,6 +72,8 @@ pub(crate) struct Inner {
     pub(crate) engines: Engines,
     pub(crate) directory: Directory,
     pub(crate) members: Members,
+    /// What the network asks of every new agent, in zero bits.
+    work_bits: u8,
     pub(crate) revocations: Revocations,
     pub(crate) routing: routing::Questions,
     pub(crate) serving: Serving,
@@ -130,8 +132,9 @@ impl Node {
         let NodeOptions { data_dir, hashes, conductor, models, worker, habits, quic, router } = options;
         create_private_dir(&data_dir)?;
         let store = Store::open(&data_dir.join("node.redb"))?;
-        let kind = conductor.network.as_ref().map(|network| network.properties.kind);
-        let by_invitation = kind.is_some_and(|kind| kind != NetworkKind::Public);
+        let properties = conductor.network.as_ref().map(|network| &network.properties);
+        let by_invitation = properties.is_some_and(|properties| properties.kind != NetworkKind::Public);
+        let work_bits = properties.map_or(0, |properties| properties.work_bits);
         let finds_routers = quic.as_ref().is_some_and(|quic| quic.find_routers);
         let router = router.map(|options| OwnRouter::open(options, &store)).transpose()?;
         let plane = quic.map(|options| DataPlane::open(options, &store)).transpose()?;
@@ -154,6 +157,7 @@ impl Node {
             engines: Engines::new(worker, hashes, models),
             directory: Directory::default(),
             members: Members::new(by_invitation),
+            work_bits,
             revocations: Revocations::of(&data_dir),
             routing: routing::Questions::default(),
             serving: Serving::default(),
@@ -225,6 +229,7 @@ impl Node {
             network: conductor.as_ref().map(|c| c.state().borrow().clone()),
             agent: conductor.as_ref().map(|c| c.agent().to_string()),
             dna_hash: conductor.as_ref().map(|c| c.dna_hash().to_string()),
+            work_bits: inner.work_bits,
             share: inner.habits.share,
             paused: inner.paused.load(Ordering::Relaxed),
             quic: inner.plane.as_ref().map(DataPlane::status),

@@ -19,6 +19,8 @@ pub struct Status {
     pub agent: Option<String>,
     /// DNA hash of the network, as `uhC0k…`, once the conductor runs.
     pub dna_hash: Option<String>,
+    /// Zero bits of the proof of work that the network asks of every new agent; 0 where it asks for none.
+    pub work_bits: u8,
     /// Whether other peers may use the models here.
     pub share: bool,
     /// Questions of peers are refused for now, by the owner's wish.

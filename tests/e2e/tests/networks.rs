@@ -67,6 +67,54 @@ async fn known_by(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_public_network_asks_newcomers_for_work_once() {
+    let mut server = Bootstrap::start();
+    let url = server.url();
+    let [alice, bob] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let create = |args: &[&str]| network(&alice, &[&["create", "Circle", "--bootstrap", &url], args].concat());
+    for wrong in [&["--work-bits", "12"][..], &["--lan", "--work-bits", "12"], &["--public", "--work-bits", "41"]] {
+        assert_eq!(create(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    let cheap = network(&bob, &["create", "Circle", "--public", "--bootstrap", &url]);
+    let cheap: Value = serde_json::from_slice(&cheap.stdout).expect("one object");
+    assert_eq!(cheap["work_bits"], 0);
+
+    // Made, shown, and said in the invite; nothing is worked before a node starts.
+    let made = done(&alice, &["create", "Circle", "--public", "--work-bits", "12", "--bootstrap", &url]);
+    assert_eq!((text(&made, "kind"), &made["work_bits"], &made["is_founder"]), ("public", &12.into(), &false.into()));
+    let shown = Command::new(binary())
+        .args(["network", "show", "--data-dir"])
+        .arg(alice.path().join("data"))
+        .env("AINONYMOUS_CONFIG", alice.path().join("no-config.toml"))
+        .output()
+        .expect("the executable starts");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("work      12 bits from every new agent, once: less than a second"), "{shown}");
+    let invite = done(&alice, &["invite"]);
+    let joined = done(&bob, &["join", text(&invite, "invite")]);
+    assert_eq!((text(&joined, "id"), &joined["work_bits"]), (text(&made, "id"), &12.into()));
+    assert_ne!(joined["id"], cheap["id"], "another network than the one of the same name");
+    let folder = |home: &TempDir, label: &str| home.path().join("data/networks").join(label);
+    assert!(!folder(&alice, "circle").join("work").exists());
+
+    // Worked for: both find each other, and one asks the other.
+    let (alices, bobs) = (folder(&alice, "circle"), folder(&bob, text(&joined, "network")));
+    let spec = |label: &str| NodeSpec { network: Some(label.into()), ..NodeSpec::default() };
+    let mut provider = Node::start_in(alice, spec("circle").serving(&tiny_model()));
+    let mut member = Node::start_in(bob, spec(text(&joined, "network")));
+    provider.wait_ready();
+    member.wait_ready();
+    assert_eq!(member.agent(), text(&joined, "agent"));
+    let work = [alices, bobs].map(|folder| std::fs::read_to_string(folder.join("work")).expect("what was found"));
+    assert_ne!(work[0], work[1], "each for its own agent");
+    let client = member.client();
+    known_by(&client).await;
+    let answer = client.ask(Client::body("What is the capital of France?")).await.expect("an answer");
+    assert!(answer.text.contains("Paris"), "{answer:?}");
+    assert_eq!(client.get("/ainonymous/v1/status").await.1["work_bits"], 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_circle_of_friends_is_made_joined_asked_in_and_left() {
     let mut server = Bootstrap::start();
     let url = server.url();

@@ -6,12 +6,13 @@ use crate::invite_text;
 use ainonymous_models::Header as ModelHeader;
 use ainonymous_transport::{fuzzing, Address, Frame};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Bytes32, ChatInput, EntryHash, MembershipProof, PeerSignal, Place, Topic,
+    ActionHash, AgentPubKey, Bytes32, ChatInput, EntryHash, MembershipProof, NetworkProperties, PeerSignal, Place,
+    Topic,
 };
 use ainonymous_verify::audit::fingerprint as prints;
 use ainonymous_verify::invite::Invite;
 use ainonymous_verify::judge::{self, Header, NewLink, Records, Refusal};
-use ainonymous_verify::network::Network;
+use ainonymous_verify::network::{self as network_rules, Network};
 use ainonymous_verify::rules::{self, Anchor, Known};
 use ainonymous_verify::vectors::{self, EntryCase, File, LinkCase};
 use ainonymous_verify::{chat, signal as signals};
@@ -114,12 +115,16 @@ pub fn link(bytes: &[u8]) {
     judged(rules::link_tag(kind, &tag));
 }
 
-/// How somebody says that it was invited: the proof with which it joined. To a network that it does not name, and to the one that it names, so
-/// that signatures and times are judged as well.
+/// How somebody says that it was invited, or has worked: the proof with which it joined. To a network that it does not name, and to the one
+/// that it names, so that signatures and times are judged as well; and to a public one that asks for work.
 pub fn membership(proof: &[u8]) {
     let joined_at = Some(1_760_000_000_000_000);
     let someone = AgentPubKey::from_raw_36(vec![9; 36]);
     judged(rules::membership(&vectors::private_network(), &someone, joined_at, Some(proof)));
+    let dear = NetworkProperties { work_bits: 1, ..network_rules::public("fuzz") };
+    judged(
+        Network::new(dear, "").and_then(|dear| rules::membership(&dear, &someone, joined_at, Some(proof)).map(drop)),
+    );
     let Ok(MembershipProof { terms, .. }) = decode::<_, MembershipProof>(proof) else { return };
     let Network { mut properties, .. } = vectors::private_network();
     properties.founders = vec![terms.founder];

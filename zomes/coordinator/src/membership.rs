@@ -1,7 +1,9 @@
 //! Who is in this network: how agents joined it, whom its founders have shut out, and being known on direct connections.
 
 use crate::find::{anchor, links, me, refuse, valid_known};
-use ainonymous_types::{AgentPubKey, Bytes64, LinkClaim, LinkProof, Membership, Revocation, RevocationRecord, Revoked};
+use ainonymous_types::{
+    limits, AgentPubKey, Bytes64, LinkClaim, LinkProof, Membership, Revocation, RevocationRecord, Revoked,
+};
 use ainonymous_verify::link;
 use ainonymous_verify::network::Network;
 use ainonymous_verify::rules::{self, Anchor};
@@ -40,25 +42,36 @@ pub fn create_revocation(revocation: Revocation) -> ExternResult<ActionHash> {
     Ok(action)
 }
 
-/// Who may be shown to others. In a public network everybody, and nothing is fetched for it.
+/// Who may be shown to others. In a public network that asks for nothing everybody, and nothing is fetched for it.
 pub(crate) struct Gate {
     network: Network,
     revoked: HashSet<Revoked>,
+    /// Agents that may still be asked for elsewhere.
+    elsewhere: usize,
 }
 
 impl Gate {
     pub(crate) fn open() -> ExternResult<Self> {
         let network = own_network()?;
         let revoked = revocations(&network)?.into_iter().map(|record| record.target).collect();
-        Ok(Self { network, revoked })
+        Ok(Self { network, revoked, elsewhere: limits::JOININGS_FETCHED_MAX })
     }
 
-    /// Whether an agent joined with a good invite and was not shut out. Whose chain has not arrived is not let in yet.
-    pub(crate) fn admits(&self, agent: &AgentPubKey) -> ExternResult<bool> {
-        if self.network.is_open() {
-            return Ok(true);
+    /// Whether an agent joined with a good invite or the work that is asked for, and was not shut out. Whose chain has not arrived
+    /// is not let in yet; nor, for now, who would have to be asked for elsewhere after too many others.
+    pub(crate) fn admits(&mut self, agent: &AgentPubKey) -> ExternResult<bool> {
+        if shows_nothing(&self.network, agent) {
+            return Ok(!self.revoked.contains(&Revoked::Agent(agent.clone())));
         }
-        Ok(match membership(&self.network, agent)? {
+        let here = joined(&self.network, agent, GetOptions::local())?;
+        let membership = match here {
+            Membership::Unknown if self.elsewhere > 0 => {
+                self.elsewhere -= 1;
+                joined(&self.network, agent, GetOptions::network())?
+            }
+            here => here,
+        };
+        Ok(match membership {
             Membership::Member { invite } => {
                 let by_invite = invite.is_some_and(|key| self.revoked.contains(&Revoked::Invite(key)));
                 !by_invite && !self.revoked.contains(&Revoked::Agent(agent.clone()))
@@ -91,12 +104,25 @@ fn revocations(network: &Network) -> ExternResult<Vec<RevocationRecord>> {
     Ok(found)
 }
 
-/// The rule is asked once more, here: whether the action was validated already plays no part.
+/// How an agent joined: as it is known here, else as others know it.
 fn membership(network: &Network, agent: &AgentPubKey) -> ExternResult<Membership> {
-    if network.is_open() || network.is_founder(agent) {
+    if shows_nothing(network, agent) {
         return Ok(Membership::Member { invite: None });
     }
-    let Some(record) = joining_record(agent)? else { return Ok(Membership::Unknown) };
+    match joined(network, agent, GetOptions::local())? {
+        Membership::Unknown => joined(network, agent, GetOptions::network()),
+        known => Ok(known),
+    }
+}
+
+/// Whether an agent is in the network whatever it has shown.
+fn shows_nothing(network: &Network, agent: &AgentPubKey) -> bool {
+    network.admits_all() || network.is_founder(agent)
+}
+
+/// The rule is asked once more, here: whether the action was validated already plays no part.
+fn joined(network: &Network, agent: &AgentPubKey, options: GetOptions) -> ExternResult<Membership> {
+    let Some(record) = joining_record(agent, options) else { return Ok(Membership::Unknown) };
     let action = record.action();
     let ActionData::AgentValidationPkg(joining) = &action.data else { return Ok(Membership::Unknown) };
     let proof = joining.membrane_proof.as_ref().map(|proof| proof.bytes().as_slice());
@@ -106,21 +132,15 @@ fn membership(network: &Network, agent: &AgentPubKey) -> ExternResult<Membership
     })
 }
 
-/// The action with which an agent joined: as it is known here, else as others know it.
-fn joining_record(agent: &AgentPubKey) -> ExternResult<Option<Record>> {
-    for options in [GetOptions::local(), GetOptions::network()] {
-        let range = ChainQueryFilterRange::ActionSeqRange(MEMBERSHIP_SEQ, MEMBERSHIP_SEQ);
-        let filter = ChainQueryFilter::new().sequence_range(range);
-        let activity = get_agent_activity(agent.clone(), filter, ActivityRequest::Full, options.clone());
-        // A network that cannot be asked says nothing.
-        let Ok(activity) = activity else { continue };
-        let actions = activity.valid_activity.iter().chain(&activity.rejected_activity);
-        for (_, action) in actions.filter(|(seq, _)| *seq == MEMBERSHIP_SEQ) {
-            let record = get(action.clone(), options.clone()).ok().flatten();
-            if let Some(record) = record.filter(|record| record.action().author() == agent) {
-                return Ok(Some(record));
-            }
-        }
-    }
-    Ok(None)
+/// The action with which an agent joined. A network that cannot be asked says nothing.
+fn joining_record(agent: &AgentPubKey, options: GetOptions) -> Option<Record> {
+    let range = ChainQueryFilterRange::ActionSeqRange(MEMBERSHIP_SEQ, MEMBERSHIP_SEQ);
+    let filter = ChainQueryFilter::new().sequence_range(range);
+    let activity = get_agent_activity(agent.clone(), filter, ActivityRequest::Full, options.clone()).ok()?;
+    let actions = activity.valid_activity.iter().chain(&activity.rejected_activity);
+    let mut actions = actions.filter(|(seq, _)| *seq == MEMBERSHIP_SEQ);
+    actions.find_map(|(_, action)| {
+        let record = get(action.clone(), options.clone()).ok().flatten();
+        record.filter(|record| record.action().author() == agent)
+    })
 }

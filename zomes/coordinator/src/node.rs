@@ -127,7 +127,7 @@ fn written_spec(base: &EntryHash, entry: &EntryHash) -> ExternResult<Option<Acti
 }
 
 fn providers(versions: &[ActionHash]) -> ExternResult<Vec<ProviderRecord>> {
-    let gate = Gate::open()?;
+    let mut gate = Gate::open()?;
     let mut roots: Vec<(AgentPubKey, ActionHash)> = Vec::new();
     for record in versions.iter().filter_map(valid) {
         let agent = record.action().author().clone();

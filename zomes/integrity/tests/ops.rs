@@ -12,6 +12,7 @@ use ainonymous_types::{
     Request, Revocation, Revoked, Role, RouterOffer, ServedModel, SpecRef, Topic, NETWORK_VERSION,
 };
 use ainonymous_verify::buckets;
+use ainonymous_verify::network::{self, Network};
 use hdi::prelude::*;
 use inference_integrity::{genesis_self_check, validate, EntryTypes, LinkTypes};
 use std::collections::HashMap;
@@ -208,7 +209,12 @@ impl World {
 /// A network that Alice founded, or a public one.
 fn properties(kind: NetworkKind) -> SerializedBytes {
     let founders = if kind == NetworkKind::Public { vec![] } else { vec![agent(ALICE)] };
-    NetworkProperties { version: NETWORK_VERSION, name: "ops".into(), kind, founders }.try_into().unwrap()
+    NetworkProperties { version: NETWORK_VERSION, name: "ops".into(), kind, founders, work_bits: 0 }.try_into().unwrap()
+}
+
+/// A public network that asks every new agent for so much work.
+fn dear(work_bits: u8) -> NetworkProperties {
+    NetworkProperties { work_bits, ..network::public("ops") }
 }
 
 fn made(author: u8, entry: EntryTypes) -> Record {
@@ -527,15 +533,17 @@ fn what_has_not_arrived_is_asked_for_again() {
     }
 }
 
+/// The action with which an agent joins, and what its own conductor says before it is written.
+fn joined(author: u8, proof: Option<&[u8]>) -> (Record, String) {
+    let membrane_proof = proof.map(|p| std::sync::Arc::new(SerializedBytes::from(UnsafeBytes::from(p.to_vec()))));
+    let data = AgentValidationPkgData { membrane_proof: membrane_proof.clone() };
+    let record = Record::new(signed(author, ActionData::AgentValidationPkg(data)), RecordEntry::NA);
+    let check = genesis_self_check(GenesisSelfCheckData { membrane_proof, agent_key: agent(author) });
+    (record, in_short(check))
+}
+
 #[test]
 fn joining_is_judged_before_and_after_it_is_written() {
-    let joined = |author: u8, proof: Option<&[u8]>| {
-        let membrane_proof = proof.map(|p| std::sync::Arc::new(SerializedBytes::from(UnsafeBytes::from(p.to_vec()))));
-        let data = AgentValidationPkgData { membrane_proof: membrane_proof.clone() };
-        let record = Record::new(signed(author, ActionData::AgentValidationPkg(data)), RecordEntry::NA);
-        let check = genesis_self_check(GenesisSelfCheckData { membrane_proof, agent_key: agent(author) });
-        (record, in_short(check))
-    };
     let cases: [(NetworkKind, u8, Option<&[u8]>, &str); 5] = [
         (NetworkKind::Public, BOB, None, "ok"),
         (NetworkKind::Private, ALICE, None, "ok"),
@@ -554,6 +562,34 @@ fn joining_is_judged_before_and_after_it_is_written() {
     let (record, check) = joined(ALICE, None);
     assert_eq!(check, "undecodable");
     judged(&record, "undecodable", &[]);
+}
+
+#[test]
+fn work_is_judged_before_and_after_joining_is_written() {
+    const BITS: u8 = 10;
+    let of = |author, bits| Network::new(dear(bits), "").unwrap().work(&agent(author)).unwrap();
+    let found = |author, bits| encode(&of(author, bits).find(0..1 << 20).unwrap()).unwrap();
+    let good = found(BOB, BITS);
+    for (proof, expected) in [
+        (Some(good.clone()), "ok"),
+        (None, "work_missing"),
+        (Some(found(ALICE, BITS)), "work_too_little"),
+        (Some(found(BOB, BITS + 1)), "work_too_little"),
+        (Some([good.clone(), vec![0]].concat()), "not_canonical"),
+        (Some(vec![0xc0]), "undecodable"),
+    ] {
+        set_hdi(Host(HashMap::new(), dear(BITS).try_into().unwrap()));
+        let (record, check) = joined(BOB, proof.as_deref());
+        assert_eq!(check, expected);
+        judged(&record, expected, &[]);
+    }
+    // A network that asks for more than there is admits nobody.
+    set_hdi(Host(HashMap::new(), dear(41).try_into().unwrap()));
+    assert_eq!(joined(BOB, Some(&good)).1, "out_of_range");
+    // Nor is anybody shut out where everybody can come.
+    set_hdi(Host(HashMap::new(), dear(BITS).try_into().unwrap()));
+    let alone = Revocation { target: Revoked::Invite(Bytes32([1; 32])) };
+    judged(&made(ALICE, EntryTypes::Revocation(alone)), "unsupported", &["AgentActivity"]);
 }
 
 #[test]

@@ -141,6 +141,10 @@ pub const NETWORK_NAME_BYTES_MAX: usize = 48;
 pub const NETWORK_SEED_BYTES_MAX: usize = 64;
 /// Most founders of a network.
 pub const FOUNDERS_MAX: usize = 8;
+/// Most zero bits that a network can ask a proof of work to begin with: a day or more on one thread.
+pub const WORK_BITS_MAX: u8 = 40;
+/// Most agents whose joining is fetched from others for one list of providers; the others are passed over that time.
+pub const JOININGS_FETCHED_MAX: usize = 32;
 /// Longest membrane proof, encoded.
 pub const MEMBERSHIP_PROOF_BYTES_MAX: usize = 1_024;
 /// Longest address of a bootstrap or relay server in an invite.

@@ -16,6 +16,15 @@ pub struct NetworkProperties {
     pub kind: NetworkKind,
     /// Agents who invite and revoke; none in a public network.
     pub founders: Vec<AgentPubKey>,
+    /// Zero bits that the proof of work of every new agent begins with; 0 asks for none. Only public networks ask: elsewhere
+    /// an invite is what an agent costs. It is left out where it is 0, as in properties that were written before it was there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub work_bits: u8,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+fn is_zero(bits: &u8) -> bool {
+    *bits == 0
 }
 
 /// Who may join a network, and where its nodes look for each other.
@@ -56,6 +65,13 @@ pub struct MembershipProof {
     pub joiner_signature: Bytes64,
 }
 
+/// What an agent shows when it joins a public network that asks for work: its membrane proof there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+pub struct WorkProof {
+    /// The number that was looked for (`verify::work`): good for one agent in one network.
+    pub nonce: u64,
+}
+
 /// Whom a revocation shuts out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,7 +91,7 @@ pub enum Membership {
         /// The invite that it joined with; none for founders and in public networks.
         invite: Option<Bytes32>,
     },
-    /// It joined without a good invite.
+    /// It joined without a good invite, or without the work that the network asks for.
     Stranger {
         /// The breach: its code, then its text.
         reason: String,

@@ -216,6 +216,18 @@ pub enum Breach {
     /// An invite that ended before it was used.
     #[error("the invite had expired when the agent joined")]
     InviteExpired,
+    /// Joining a network that asks for work without having done any.
+    #[error("this network asks for {bits} bits of work from every new agent, and none was shown")]
+    WorkMissing {
+        /// Zero bits that are asked for.
+        bits: u8,
+    },
+    /// Work that is less than what is asked for, or was done for another agent or network.
+    #[error("the proof of work does not begin with {bits} zero bits for this agent in this network")]
+    WorkTooLittle {
+        /// Zero bits that are asked for.
+        bits: u8,
+    },
     /// Only founders can do that.
     #[error("{what} is not by a founder of this network")]
     NotFounder {
@@ -298,6 +310,8 @@ impl Breach {
             Self::OtherNetwork => "other_network",
             Self::InvitedOther => "invited_other",
             Self::InviteExpired => "invite_expired",
+            Self::WorkMissing { .. } => "work_missing",
+            Self::WorkTooLittle { .. } => "work_too_little",
             Self::NotFounder { .. } => "not_founder",
             Self::FounderRevoked => "founder_revoked",
             Self::ProofMismatch => "proof_mismatch",
@@ -338,6 +352,7 @@ impl Breach {
             Self::OtherNetwork => "use the invite to this network, or join the network that it is for",
             Self::InvitedOther => "ask the founder for an invite for your own agent, or for one that names nobody",
             Self::InviteExpired => "ask the founder for a new invite, and use it before it ends",
+            Self::WorkMissing { .. } | Self::WorkTooLittle { .. } => "do the work for this agent in this network",
             Self::NotFounder { .. } => "ask a founder of the network to do it",
             Self::FounderRevoked => "make a new network without that founder, and invite the others to it",
             Self::ProofMismatch => "ask the provider for the proof again",

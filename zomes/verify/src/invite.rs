@@ -21,6 +21,9 @@ use std::fmt;
 
 /// What the text of an invite begins with.
 pub const PREFIX: &str = "ainonymous-invite:";
+/// Version of a text that says how much work the network asks for. Texts to other networks have the version that they always had,
+/// so older programs go on reading them, and say of these that they have to be updated.
+const VERSION_WITH_WORK: u16 = 2;
 /// Bytes of the checksum at the end.
 const CHECKSUM_BYTES: usize = 4;
 
@@ -88,7 +91,7 @@ pub enum InviteTextError {
     #[error("the invite is damaged: its checksum does not fit")]
     Damaged,
     /// It was made by another generation of the program.
-    #[error("the invite has version {found}; this program understands version {NETWORK_VERSION}")]
+    #[error("the invite has version {found}; this program understands versions up to {VERSION_WITH_WORK}")]
     Version {
         /// As found.
         found: u16,
@@ -145,10 +148,12 @@ impl Invite {
         }
         let mut reader = Reader::new(fields);
         let version = u16::from(reader.u8()?);
-        if version != NETWORK_VERSION {
-            return Err(InviteTextError::Version { found: version });
-        }
-        let invite = Self::read(&mut reader)?;
+        let has_work = match version {
+            NETWORK_VERSION => false,
+            VERSION_WITH_WORK => true,
+            found => return Err(InviteTextError::Version { found }),
+        };
+        let invite = Self::read(&mut reader, has_work)?;
         reader.end()?;
         invite.bounds()?;
         Ok(invite)
@@ -186,9 +191,10 @@ impl Invite {
 
     fn fields(&self) -> Vec<u8> {
         let Self { properties, seed, bootstrap, relay, pass } = self;
-        let NetworkProperties { version, name, kind, founders } = properties;
+        let NetworkProperties { version, name, kind, founders, work_bits } = properties;
+        let version = if *work_bits == 0 { *version } else { VERSION_WITH_WORK };
         // The bounds were checked: every length and the version fit into a byte.
-        let mut bytes = vec![*version as u8, kind_byte(*kind)];
+        let mut bytes = vec![version as u8, kind_byte(*kind)];
         let mut put = |text: &str| {
             bytes.push(text.len() as u8);
             bytes.extend(text.as_bytes());
@@ -199,6 +205,9 @@ impl Invite {
         bytes.push(founders.len() as u8);
         for founder in founders {
             bytes.extend(founder.get_raw_36());
+        }
+        if *work_bits > 0 {
+            bytes.push(*work_bits);
         }
         let Some(Pass { terms, founder_signature, secret }) = pass else { return bytes };
         let InviteTerms { network: _, founder, key, expires_at, agent } = terms;
@@ -213,7 +222,7 @@ impl Invite {
         bytes
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, InviteTextError> {
+    fn read(reader: &mut Reader<'_>, has_work: bool) -> Result<Self, InviteTextError> {
         let kind = match reader.u8()? {
             0 => NetworkKind::Public,
             1 => NetworkKind::Private,
@@ -223,7 +232,13 @@ impl Invite {
         let (name, seed, bootstrap, relay) = (reader.text()?, reader.text()?, reader.text()?, reader.text()?);
         let count = reader.u8()?;
         let founders = (0..count).map(|_| reader.agent()).collect::<Result<Vec<_>, _>>()?;
-        let properties = NetworkProperties { version: NETWORK_VERSION, name, kind, founders };
+        let work_bits = match has_work.then(|| reader.u8()).transpose()? {
+            None => 0,
+            // There is one text for each invite.
+            Some(0) => return Err(Breach::NotCanonical { what: "the invite" }.into()),
+            Some(bits) => bits,
+        };
+        let properties = NetworkProperties { version: NETWORK_VERSION, name, kind, founders, work_bits };
         let relay = Some(relay).filter(|relay| !relay.is_empty());
         let pass = match kind {
             NetworkKind::Public => None,
@@ -277,6 +292,7 @@ mod tests {
             name: "Reading circle".into(),
             kind: NetworkKind::Private,
             founders: vec![agent(1), agent(2)],
+            work_bits: 0,
         };
         let seed = "00112233".to_owned();
         let terms = InviteTerms {
@@ -300,6 +316,9 @@ mod tests {
         let public =
             Invite { properties: network::public("All"), pass: None, relay: Some("https://r".into()), ..invite };
         assert_eq!(Invite::from_text(&public.to_text().unwrap()).unwrap(), public);
+        let mut dear = public;
+        dear.properties.work_bits = limits::WORK_BITS_MAX;
+        assert_eq!(Invite::from_text(&dear.to_text().unwrap()).unwrap(), dear);
     }
 
     #[test]
@@ -324,13 +343,26 @@ mod tests {
         assert_eq!(code(&"a".repeat(limits::INVITE_TEXT_BYTES_MAX + 1)), "invite_too_long");
         assert_eq!(code("ainonymous-invite:é"), "invite_damaged");
         let mut newer = invite().fields();
-        newer[0] = 2;
+        newer[0] = 3;
         newer.extend(checksum(&newer));
         assert_eq!(code(&format!("{PREFIX}{}", to_base32(&newer))), "invite_version");
         let mut longer = invite().fields();
         longer.push(0);
         longer.extend(checksum(&longer));
         assert_eq!(code(&format!("{PREFIX}{}", to_base32(&longer))), "invite_invalid");
+        // Work of no bits, or in a network by invitation, is what no program writes.
+        for (kind, bits) in [(NetworkKind::Public, 0), (NetworkKind::Public, 41), (NetworkKind::Private, 20)] {
+            let mut properties = NetworkProperties { kind, work_bits: 1, ..network::public("n") };
+            properties.founders.extend((kind != NetworkKind::Public).then(|| agent(2)));
+            let pass = invite().pass.filter(|_| kind != NetworkKind::Public);
+            let seed = String::new();
+            let mut fields = Invite { properties, seed: seed.clone(), bootstrap: seed, relay: None, pass }.fields();
+            let at = 2 + 5 + 1 + 36 * usize::from(kind != NetworkKind::Public);
+            assert_eq!(fields[at], 1, "the byte of work");
+            fields[at] = bits;
+            fields.extend(checksum(&fields));
+            assert_eq!(code(&format!("{PREFIX}{}", to_base32(&fields))), "invite_invalid", "{kind:?} {bits}");
+        }
     }
 
     #[test]
@@ -348,6 +380,7 @@ mod tests {
         assert_eq!(made(&|i| i.pass = None), Err("not_invited"));
         assert_eq!(made(&|i| i.properties = network::public("x")), Err("unsupported"));
         assert_eq!(made(&|i| i.properties.founders = vec![agent(9)]), Err("not_founder"));
+        assert_eq!(made(&|i| i.properties.work_bits = 1), Err("out_of_range"));
     }
 
     #[test]

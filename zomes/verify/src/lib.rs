@@ -26,5 +26,6 @@ pub mod signature;
 pub mod text;
 #[cfg(feature = "vectors")]
 pub mod vectors;
+pub mod work;
 
 pub use breach::Breach;

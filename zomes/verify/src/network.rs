@@ -4,6 +4,7 @@
 
 use crate::canonical::Encoder;
 use crate::rules::bounds::{at_most, not_empty, range, unique};
+use crate::work::Work;
 use crate::{text, Breach};
 use ainonymous_types::{limits, AgentPubKey, Bytes32, NetworkKind, NetworkProperties, NETWORK_VERSION};
 
@@ -39,9 +40,20 @@ impl Network {
         Self::new(properties, seed)
     }
 
-    /// Whether everybody may join.
+    /// Whether nobody has to be invited.
     pub fn is_open(&self) -> bool {
         self.properties.kind == NetworkKind::Public
+    }
+
+    /// Whether nothing at all has to be shown: every agent is in it.
+    pub fn admits_all(&self) -> bool {
+        self.is_open() && self.properties.work_bits == 0
+    }
+
+    /// The work that a new agent of this network has to do; none where none is asked for.
+    pub fn work(&self, agent: &AgentPubKey) -> Option<Work> {
+        let bits = self.properties.work_bits;
+        (self.is_open() && bits > 0).then(|| Work::new(&self.id, agent, bits))
     }
 
     /// Whether an agent invites and revokes.
@@ -50,19 +62,21 @@ impl Network {
     }
 }
 
-/// Properties of a public network.
+/// Properties of a public network that asks for nothing.
 pub fn public(name: &str) -> NetworkProperties {
     NetworkProperties {
         version: NETWORK_VERSION,
         name: name.to_owned(),
         kind: NetworkKind::Public,
         founders: Vec::new(),
+        work_bits: 0,
     }
 }
 
-/// The identity of a network: a hash over everything that its founders decided, and the seed.
+/// The identity of a network: a hash over everything that its founders decided, and the seed. Networks without work have the
+/// identity that they had before there was any.
 pub fn id(properties: &NetworkProperties, seed: &str) -> Bytes32 {
-    let NetworkProperties { version, name, kind, founders } = properties;
+    let NetworkProperties { version, name, kind, founders, work_bits } = properties;
     let kind = match kind {
         NetworkKind::Public => 0,
         NetworkKind::Private => 1,
@@ -72,17 +86,25 @@ pub fn id(properties: &NetworkProperties, seed: &str) -> Bytes32 {
     for founder in founders {
         e = e.holo(founder);
     }
-    e.text(seed).finish()
+    let e = e.text(seed);
+    match work_bits {
+        0 => e.finish(),
+        bits => e.u8(*bits).finish(),
+    }
 }
 
-/// Whether properties are within bounds: founders where there are invites, none where there are not.
+/// Whether properties are within bounds: founders where there are invites, none where there are not; work the other way round.
 pub fn bounds(properties: &NetworkProperties) -> Result<(), Breach> {
-    let NetworkProperties { version, name, kind, founders } = properties;
+    let NetworkProperties { version, name, kind, founders, work_bits } = properties;
     range("version", (*version).into(), NETWORK_VERSION.into(), NETWORK_VERSION.into(), "of this build")?;
     text::name("name", name, limits::NETWORK_NAME_BYTES_MAX)?;
     match kind {
-        NetworkKind::Public => at_most("founders of a public network", founders.len(), 0),
+        NetworkKind::Public => {
+            at_most("founders of a public network", founders.len(), 0)?;
+            range("work_bits", (*work_bits).into(), 0, limits::WORK_BITS_MAX.into(), "bits")
+        }
         NetworkKind::Private | NetworkKind::Lan => {
+            range("work_bits", (*work_bits).into(), 0, 0, "bits where members are invited")?;
             not_empty("founders", founders.len())?;
             at_most("founders", founders.len(), limits::FOUNDERS_MAX)?;
             unique("founders", founders)

@@ -34,6 +34,11 @@ const NETWORK: &[Field] = &[
     ("network", "string", "its name here: `ainonymous up --network` takes it"),
     ("name", "string", "its name as people write it"),
     ("kind", "string", "public, private or lan"),
+    (
+        "work_bits",
+        "integer",
+        "zero bits of the proof of work that every new agent has to do once; 0 where none is asked for",
+    ),
     ("id", "string", "its identity, in hexadecimal"),
     ("agent", "string", "who this node is in it"),
     ("is_founder", "boolean", "whether this node invites and revokes there"),
@@ -343,6 +348,11 @@ pub(super) const ALL: &[(&str, Body)] = &[
                 &[&[
                     ("name", "string", "as people write it; every member sees it"),
                     ("kind", "string", "private (by invitation), lan or public; private if it is left out"),
+                    (
+                        "work_bits",
+                        "integer",
+                        "zero bits of the proof of work that every new agent has to do once; public networks only",
+                    ),
                     ("bootstrap", "string", "where its nodes find each other; where this node does if it is left out"),
                 ]],
             ),

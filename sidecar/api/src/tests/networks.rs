@@ -36,7 +36,7 @@ async fn whoever_does_not_have_the_token_of_the_page_neither_sees_nor_changes_ne
         let answer = send(&api, request.body(Body::from(body)).unwrap()).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     }
-    let done = ["create Circle Private ", "invite circle 3600 ", "join 20 bytes", "revoke circle uhCAk"];
+    let done = ["create Circle Private 0 ", "invite circle 3600 ", "join 20 bytes", "revoke circle uhCAk"];
     assert_eq!(*node.done.lock().unwrap(), done);
 }
 
@@ -69,6 +69,8 @@ async fn what_makes_no_sense_is_refused_at_the_door() {
         ("", json!({ "name": "x".repeat(49) }), "invalid_value"),
         ("", json!({ "name": "x", "kind": "secret" }), "invalid_value"),
         ("", json!({ "name": "x", "bootstrap": "x".repeat(5_000) }), "invalid_value"),
+        ("", json!({ "name": "x", "kind": "public", "work_bits": 41 }), "invalid_value"),
+        ("", json!({ "name": "x", "kind": "lan", "work_bits": 1 }), "invalid_value"),
         ("/invite", json!({ "network": "circle" }), "missing_field"),
         ("/invite", json!({ "network": "circle", "expires_s": 59 }), "invalid_value"),
         ("/invite", json!({ "network": "circle", "expires_s": 315_360_001 }), "invalid_value"),
@@ -90,6 +92,9 @@ async fn what_makes_no_sense_is_refused_at_the_door() {
     {
         assert_eq!(order(&node, "/ainonymous/v1/networks/invite", body).await.status, 200, "at the bound");
     }
+    let dear = json!({ "name": "All", "kind": "public", "work_bits": 40 });
+    assert_eq!(order(&node, "/ainonymous/v1/networks", dear).await.status, 200, "at the bound");
+    assert_eq!(node.done.lock().unwrap().last().map(String::as_str), Some("create All Public 40 "));
 }
 
 #[tokio::test]

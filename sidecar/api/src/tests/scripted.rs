@@ -188,6 +188,7 @@ pub(super) fn status(phase: Phase) -> Status {
         network: Some(NetworkState::Ready { peers: 1 }),
         agent: Some(provider().to_string()),
         dna_hash: None,
+        work_bits: 0,
         share: true,
         audits: AuditStatus::default(),
         paused: false,
@@ -535,6 +536,7 @@ pub(super) fn circle() -> NetworkView {
         network: "circle".into(),
         name: "Circle".into(),
         kind: NetworkKind::Private,
+        work_bits: 0,
         id: "0f".repeat(32),
         agent: provider().to_string(),
         is_founder: true,
@@ -554,8 +556,8 @@ impl Networks for Scripted {
     }
 
     async fn create(&self, wish: NewNetwork) -> Result<NetworkView, NetworkRefused> {
-        let NewNetwork { name, kind, bootstrap } = wish;
-        self.note(format!("create {name} {kind:?} {}", bootstrap.unwrap_or_default()));
+        let NewNetwork { name, kind, work_bits, bootstrap } = wish;
+        self.note(format!("create {name} {kind:?} {work_bits} {}", bootstrap.unwrap_or_default()));
         Ok(circle())
     }
 

@@ -1,5 +1,6 @@
 //! Flags of `network`.
 
+use ainonymous_types::limits::WORK_BITS_MAX;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -59,6 +60,10 @@ pub(crate) struct Create {
     /// For everybody who knows of it.
     #[arg(long)]
     pub(crate) public: bool,
+    /// Proof of work that every new agent has to do once, in zero bits: what a new name costs there. Each bit doubles it.
+    #[arg(long, value_name = "BITS", default_value_t = 0, requires = "public",
+          value_parser = clap::value_parser!(u8).range(0..=i64::from(WORK_BITS_MAX)))]
+    pub(crate) work_bits: u8,
     /// Server where its nodes find each other [default with --lan: none; they find each other on the local network].
     #[arg(long, env = "AINONYMOUS_BOOTSTRAP", value_name = "URL")]
     pub(crate) bootstrap: Option<String>,

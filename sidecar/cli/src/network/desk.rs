@@ -26,6 +26,8 @@ pub(super) struct Desk<'a> {
 pub(super) struct Plan {
     pub(super) name: String,
     pub(super) kind: NetworkKind,
+    /// Work of every new agent, in a public network.
+    pub(super) work_bits: u8,
     pub(super) bootstrap: String,
     pub(super) relay: Option<String>,
     /// Besides this node.
@@ -44,7 +46,7 @@ pub(super) struct Made {
 impl Desk<'_> {
     /// Makes a network, whose founder this node is.
     pub(super) async fn create(&self, plan: Plan) -> Result<Member, CliError> {
-        let Plan { name, kind, bootstrap, relay, founders } = plan;
+        let Plan { name, kind, work_bits, bootstrap, relay, founders } = plan;
         if kind == NetworkKind::Lan {
             check_lan(&bootstrap, relay.as_deref())?;
         }
@@ -59,7 +61,8 @@ impl Desk<'_> {
             NetworkKind::Private | NetworkKind::Lan => std::iter::once(agent.clone()).chain(founders).collect(),
         };
         let seed = keyring::new_seed();
-        let network = Network::new(NetworkProperties { version: NETWORK_VERSION, name, kind, founders }, &seed)?;
+        let properties = NetworkProperties { version: NETWORK_VERSION, name, kind, founders, work_bits };
+        let network = Network::new(properties, &seed)?;
         let (label, folder) = Member::place(self.data_dir, &network)?;
         let (proof, issued) = (None, Vec::new());
         let member = Member { label, folder, network, seed, bootstrap, relay, agent, proof, issued };

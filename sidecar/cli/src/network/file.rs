@@ -72,6 +72,9 @@ struct Stored {
     proof: Option<String>,
     #[serde(default)]
     issued: Vec<Issued>,
+    /// Left out where it is 0: older programs then go on reading the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    work_bits: Option<u8>,
 }
 
 impl Member {
@@ -117,7 +120,7 @@ impl Member {
     /// Writes it down.
     pub(crate) fn save(&self) -> Result<(), CliError> {
         let Self { label: _, folder, network, seed, bootstrap, relay, agent, proof, issued } = self;
-        let NetworkProperties { version, name, kind, founders } = &network.properties;
+        let NetworkProperties { version, name, kind, founders, work_bits } = &network.properties;
         let stored = Stored {
             version: *version,
             name: name.clone(),
@@ -129,6 +132,7 @@ impl Member {
             agent: agent.to_string(),
             proof: proof.as_ref().map(keyring::proof_to_text),
             issued: issued[issued.len().saturating_sub(ISSUED_MAX)..].to_vec(),
+            work_bits: Some(*work_bits).filter(|bits| *bits > 0),
         };
         let path = folder.join(FILE);
         let text = serde_json::to_vec_pretty(&stored).unwrap_or_default();
@@ -142,6 +146,12 @@ impl Member {
             true => Err(Breach::InviteExpired.into()),
             false => Ok(()),
         }
+    }
+
+    /// Zero bits of the work that the first start will take; none if there is none to do, or it was done.
+    pub(crate) fn work_ahead(&self) -> Option<u8> {
+        let asked = Some(self.network.properties.work_bits).filter(|bits| *bits > 0);
+        asked.filter(|_| !self.folder.join(JOINED).exists())
     }
 
     /// Whether this node invites and revokes there.
@@ -175,10 +185,11 @@ impl Member {
         }
         let text = fs_err::read(&path).map_err(file)?;
         let stored: Stored = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
-        let Stored { version, name, kind, founders, seed, bootstrap, relay, agent, proof, issued } = stored;
+        let Stored { version, name, kind, founders, seed, bootstrap, relay, agent, proof, issued, work_bits } = stored;
         let agent_of = |text: &str| AgentPubKey::try_from(text).map_err(|_| damaged(format!("'{text}' is no agent")));
         let founders = founders.iter().map(|text| agent_of(text)).collect::<Result<_, _>>()?;
-        let network = Network::new(NetworkProperties { version, name, kind, founders }, &seed)
+        let work_bits = work_bits.unwrap_or(0);
+        let network = Network::new(NetworkProperties { version, name, kind, founders, work_bits }, &seed)
             .map_err(|breach| damaged(breach.to_string()))?;
         let agent = agent_of(&agent)?;
         let proof = proof.map(|text| keyring::proof_from_text(&text).ok_or_else(|| damaged("the proof".into())));
@@ -220,7 +231,8 @@ mod tests {
     fn member(data_dir: &Path, name: &str, seed: &str) -> Result<Member, CliError> {
         let agent = AgentPubKey::try_from(AGENT).unwrap();
         let (kind, founders) = (NetworkKind::Private, vec![agent.clone()]);
-        let properties = NetworkProperties { version: NETWORK_VERSION, name: name.into(), kind, founders };
+        let properties =
+            NetworkProperties { version: NETWORK_VERSION, name: name.into(), kind, founders, work_bits: 0 };
         let network = Network::new(properties, seed).unwrap();
         let (label, folder) = Member::place(data_dir, &network)?;
         let issued = vec![Issued { key: "ab".into(), expires_at: 7, agent: None }];
@@ -270,6 +282,31 @@ mod tests {
         assert_eq!(code(None), "network_unsaid", "there are two");
         assert_eq!(code(Some("other")), "network_unknown");
         assert_eq!(Member::all(dir.path()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_work_that_a_network_asks_for_is_kept_and_files_without_it_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut member = member(dir.path(), "Everybody", "1").unwrap();
+        let properties = NetworkProperties { work_bits: 20, ..ainonymous_verify::network::public("Everybody") };
+        member.network = Network::new(properties, "1").unwrap();
+        member.save().unwrap();
+        let found = Member::find(dir.path(), None).unwrap();
+        assert_eq!((&found.network, found.work_ahead()), (&member.network, Some(20)));
+        std::fs::write(found.folder.join(JOINED), "").unwrap();
+        assert_eq!(found.work_ahead(), None, "it was done");
+
+        let path = found.folder.join(FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let without = text.replace(",\n  \"work_bits\": 20", "");
+        assert_ne!(without, text);
+        std::fs::write(&path, without).unwrap();
+        let cheap = Member::find(dir.path(), None).unwrap();
+        assert_eq!(cheap.network.properties, ainonymous_verify::network::public("Everybody"));
+        cheap.save().unwrap();
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("work_bits"), "as older programs write it");
+        std::fs::write(&path, text.replace("20", "41")).unwrap();
+        assert_eq!(Member::find(dir.path(), None).unwrap_err().code(), "network_damaged");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod words;
 pub(crate) use error::NetworkError;
 pub(crate) use file::Member;
 pub(crate) use page::PageNetworks;
+pub(crate) use words::work;
 
 use crate::config::Config;
 use crate::error::CliError;
@@ -62,7 +63,7 @@ struct Home<'a> {
 
 impl Home<'_> {
     async fn create(&self, flags: args::Create, config: &Config) -> Result<(), CliError> {
-        let args::Create { name, private: _, lan, public, bootstrap, relay, founder } = flags;
+        let args::Create { name, private: _, lan, public, work_bits, bootstrap, relay, founder } = flags;
         let kind = match (lan, public) {
             (true, _) => NetworkKind::Lan,
             (_, true) => NetworkKind::Public,
@@ -71,7 +72,7 @@ impl Home<'_> {
         let usual = (config.bootstrap.as_deref(), config.relay.as_deref());
         let (bootstrap, relay) = desk::servers(kind, (bootstrap, relay), usual)?;
         let founders = founder.iter().map(|text| parse_agent(text, "--founder")).collect::<Result<Vec<_>, _>>()?;
-        let plan = Plan { name, kind, bootstrap, relay, founders };
+        let plan = Plan { name, kind, work_bits, bootstrap, relay, founders };
         let member = self.desk(&self.ask_passphrase()).create(plan).await?;
         self.shown(&member)?;
         self.out.talk(&format!(
@@ -124,7 +125,7 @@ impl Home<'_> {
         }
         match is_secret {
             true => self.out.talk("whoever has this text can join: send it on a way that only its receiver reads"),
-            false => self.out.talk("the network is public: this says where it is, and admits everybody"),
+            false => self.out.talk("the network is public: this says where it is, and is no secret"),
         }
     }
 

@@ -37,11 +37,11 @@ impl PageNetworks {
     }
 
     async fn created(&self, wish: NewNetwork) -> Result<NetworkView, CliError> {
-        let NewNetwork { name, kind, bootstrap } = wish;
+        let NewNetwork { name, kind, work_bits, bootstrap } = wish;
         let (keys, _one) = (self.keys()?, self.changing.lock().await);
         let usual = (self.servers.0.as_deref(), self.servers.1.as_deref());
         let (bootstrap, relay) = desk::servers(kind, (bootstrap, None), usual)?;
-        let plan = Plan { name, kind, bootstrap, relay, founders: Vec::new() };
+        let plan = Plan { name, kind, work_bits, bootstrap, relay, founders: Vec::new() };
         words::view(&Desk { data_dir: &self.data_dir, passphrase: &keys }.create(plan).await?)
     }
 
@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn circle() -> NewNetwork {
-        NewNetwork { name: "Reading circle".into(), kind: NetworkKind::Private, bootstrap: None }
+        NewNetwork { name: "Reading circle".into(), kind: NetworkKind::Private, work_bits: 0, bootstrap: None }
     }
 
     #[tokio::test(flavor = "multi_thread")]

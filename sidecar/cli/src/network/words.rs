@@ -24,7 +24,11 @@ pub(super) fn sample(member: &Member) -> Invite {
 /// A network on one line.
 pub(super) fn line(member: &Member) -> String {
     let founder = if member.is_founder() { "  founder" } else { "" };
-    format!("{:<32} {:<8} {}{founder}", member.label, kind(member), member.bootstrap)
+    let work = match member.network.properties.work_bits {
+        0 => String::new(),
+        bits => format!("  {bits} bits of work"),
+    };
+    format!("{:<32} {:<8} {}{founder}{work}", member.label, kind(member), member.bootstrap)
 }
 
 /// A network on several.
@@ -36,6 +40,9 @@ pub(super) fn lines(member: &Member) -> Result<Vec<String>, CliError> {
         format!("agent     {}{}", member.agent, if member.is_founder() { "  founder" } else { "" }),
         format!("bootstrap {}", member.bootstrap),
     ];
+    if member.network.properties.work_bits > 0 {
+        lines.push(format!("work      {}", work(member.network.properties.work_bits)));
+    }
     lines.extend(member.relay.iter().map(|relay| format!("relay     {relay}")));
     lines.extend(member.network.properties.founders.iter().map(|founder| format!("founder   {founder}")));
     if let Some(proof) = &member.proof {
@@ -64,6 +71,7 @@ pub(super) fn view(member: &Member) -> Result<NetworkView, CliError> {
         network: member.label.clone(),
         name: member.network.properties.name.clone(),
         kind: member.network.properties.kind,
+        work_bits: member.network.properties.work_bits,
         id: member.network.id.to_hex(),
         agent: member.agent.to_string(),
         is_founder: member.is_founder(),
@@ -74,6 +82,19 @@ pub(super) fn view(member: &Member) -> Result<NetworkView, CliError> {
         issued: issued.collect(),
         revoked: revoked.collect(),
     })
+}
+
+/// The work of a new agent, and what it comes to here.
+pub(crate) fn work(bits: u8) -> String {
+    let expected_s = ainonymous_conductor::work::expected(bits).as_secs();
+    let takes = match expected_s {
+        0 => "less than a second".to_owned(),
+        s if s < 120 => format!("about {s} s"),
+        s if s < 120 * 60 => format!("about {} min", s / 60),
+        s if s < 48 * 3_600 => format!("about {} h", s / 3_600),
+        s => format!("about {} d", s / 86_400),
+    };
+    format!("{bits} bits from every new agent, once: {takes} on one thread of this machine")
 }
 
 /// The same for scripts.

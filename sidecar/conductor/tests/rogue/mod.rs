@@ -10,11 +10,14 @@ use crate::common::repository;
 use ainonymous_conductor::pack;
 use ainonymous_types::*;
 use holochain::conductor::api::AdminInterfaceApi;
+use holochain::conductor::space::Spaces;
 use holochain::conductor::{Conductor as Holochain, ConductorHandle};
 use holochain_conductor_api::conductor::{ConductorConfig, ConductorTuningParams, KeystoreConfig, NetworkConfig};
 use holochain_conductor_api::{AdminRequest, AdminResponse, CellInfo};
-use holochain_types::app::{AppBundleSource, InstallAppPayload};
-use holochain_types::prelude::{CellId, ExternIO, Nonce256Bits, Timestamp, ZomeCallParams, ZomeCallResponse};
+use holochain_types::app::{AppBundleSource, InstallAppPayload, RoleSettings};
+use holochain_types::prelude::{
+    CellId, DnaModifiersOpt, ExternIO, Nonce256Bits, Timestamp, YamlProperties, ZomeCallParams, ZomeCallResponse,
+};
 use payload::Act;
 use serde::de::DeserializeOwned;
 use serde::Serialize;
@@ -39,53 +42,72 @@ pub struct RogueAgent {
 impl Rogue {
     pub async fn start(dir: &Path, url: &str, self_validation: bool) -> Self {
         ainonymous_conductor::install_crypto_provider();
-        let config = ConductorConfig {
-            data_root_path: Some(dir.to_path_buf().into()),
-            keystore: KeystoreConfig::LairServerInProc { lair_root: None },
-            network: NetworkConfig {
-                bootstrap_url: url2::Url2::parse(url),
-                relay_url: url2::Url2::parse(url),
-                // Peers that are gone are asked too; do not wait for them.
-                request_timeout_s: 5,
-                advanced: Some(serde_json::json!({
-                    "irohTransport": { "relayAllowPlainText": true },
-                    "k2Gossip": { "initialInitiateIntervalMs": 500, "initiateIntervalMs": 1_000,
-                        "minInitiateIntervalMs": 900, "initiateJitterMs": 100, "roundTimeoutMs": 10_000 },
-                    "coreBootstrap": { "backoffMinMs": 500, "backoffMaxMs": 3_000 },
-                })),
-                ..NetworkConfig::default()
-            },
-            tuning_params: Some(ConductorTuningParams {
-                disable_self_validation: !self_validation,
-                sys_validation_retry_delay: Some(Duration::from_secs(1)),
-                ..ConductorTuningParams::new()
-            }),
-            ..ConductorConfig::default()
-        };
-        let passphrase = Arc::new(Mutex::new(sodoken::LockedArray::from(b"rogue".to_vec())));
-        let builder = Holochain::builder().config(config).passphrase(Some(passphrase)).no_print_setup();
+        let builder = Holochain::builder().config(config(dir, url, self_validation));
+        let builder = builder.passphrase(Some(passphrase())).no_print_setup();
         Self { conductor: Box::pin(builder.build()).await.unwrap(), happ: rogue_happ().await }
     }
 
     /// A new agent.
     pub async fn agent(&self, name: &str) -> RogueAgent {
+        self.join(name, None, None, None).await.unwrap()
+    }
+
+    /// A new agent key.
+    pub async fn key(&self) -> AgentPubKey {
+        self.conductor.keystore().new_sign_keypair_random().await.unwrap()
+    }
+
+    /// An agent in a public network that asks for work, with what it shows; or why its own conductor does not let it.
+    pub async fn join(
+        &self,
+        name: &str,
+        network: Option<(&NetworkProperties, &str)>,
+        agent_key: Option<AgentPubKey>,
+        proof: Option<WorkProof>,
+    ) -> Result<RogueAgent, String> {
+        let role = network.map(|(properties, _)| {
+            let NetworkProperties { version, name, kind, founders: _, work_bits } = properties;
+            let manifest = Manifest { version: *version, name, kind: *kind, founders: [], work_bits: *work_bits };
+            let properties = Some(YamlProperties::new(yaml_serde::to_value(manifest).unwrap()));
+            RoleSettings::Provisioned {
+                membrane_proof: proof.map(|proof| Arc::new(proof.try_into().unwrap())),
+                modifiers: Some(DnaModifiersOpt { network_seed: None, properties }),
+                init_properties: None,
+            }
+        });
         let api = AdminInterfaceApi::new(self.conductor.clone());
         let install = AdminRequest::InstallApp(Box::new(InstallAppPayload {
             source: AppBundleSource::Bytes(self.happ.clone().into()),
-            agent_key: None,
+            agent_key,
             installed_app_id: Some(name.into()),
-            network_seed: None,
-            roles_settings: None,
+            network_seed: network.map(|(_, seed)| seed.to_owned()),
+            roles_settings: role.map(|role| [(ROLE_NAME.to_string(), role)].into()),
             ignore_genesis_failure: false,
             restore_from_dht: false,
         }));
-        let AdminResponse::AppInstalled(info) = Box::pin(api.handle_request(Ok(install))).await.unwrap() else {
-            panic!("not installed")
+        let info = match Box::pin(api.handle_request(Ok(install))).await.unwrap() {
+            AdminResponse::AppInstalled(info) => info,
+            refused => return Err(format!("{refused:?}")),
         };
         let enable = AdminRequest::EnableApp { installed_app_id: name.into() };
         Box::pin(api.handle_request(Ok(enable))).await.unwrap();
         let CellInfo::Provisioned(cell) = &info.cell_info[ROLE_NAME][0] else { panic!("no cell") };
-        RogueAgent { conductor: self.conductor.clone(), cell: cell.cell_id.clone() }
+        Ok(RogueAgent { conductor: self.conductor.clone(), cell: cell.cell_id.clone() })
+    }
+
+    /// Begins a chain as a conductor would that asks its zomes for nothing: joining afterwards finds it there.
+    pub async fn begin_unasked(
+        &self,
+        dir: &Path,
+        url: &str,
+        dna: &DnaHash,
+        agent: &AgentPubKey,
+        proof: Option<WorkProof>,
+    ) {
+        let spaces = Spaces::new(Arc::new(config(dir, url, false)), passphrase()).await.unwrap();
+        let (store, keystore) = (spaces.dht_store(dna).unwrap(), self.conductor.keystore().clone());
+        let proof = proof.map(|proof| Arc::new(proof.try_into().unwrap()));
+        holochain_state::source_chain::genesis(store, keystore, dna.clone(), agent.clone(), proof).await.unwrap();
     }
 
     pub async fn stop(self) {
@@ -128,6 +150,46 @@ impl RogueAgent {
     pub async fn act(&self, acts: Vec<Act>) -> Result<Vec<ActionHash>, String> {
         self.call("rogue", "act", acts).await
     }
+}
+
+fn config(dir: &Path, url: &str, self_validation: bool) -> ConductorConfig {
+    ConductorConfig {
+        data_root_path: Some(dir.to_path_buf().into()),
+        keystore: KeystoreConfig::LairServerInProc { lair_root: None },
+        network: NetworkConfig {
+            bootstrap_url: url2::Url2::parse(url),
+            relay_url: url2::Url2::parse(url),
+            // Peers that are gone are asked too; do not wait for them.
+            request_timeout_s: 5,
+            advanced: Some(serde_json::json!({
+                "irohTransport": { "relayAllowPlainText": true },
+                "k2Gossip": { "initialInitiateIntervalMs": 500, "initiateIntervalMs": 1_000,
+                    "minInitiateIntervalMs": 900, "initiateJitterMs": 100, "roundTimeoutMs": 10_000 },
+                "coreBootstrap": { "backoffMinMs": 500, "backoffMaxMs": 3_000 },
+            })),
+            ..NetworkConfig::default()
+        },
+        tuning_params: Some(ConductorTuningParams {
+            disable_self_validation: !self_validation,
+            sys_validation_retry_delay: Some(Duration::from_secs(1)),
+            ..ConductorTuningParams::new()
+        }),
+        ..ConductorConfig::default()
+    }
+}
+
+fn passphrase() -> Arc<Mutex<sodoken::LockedArray>> {
+    Arc::new(Mutex::new(sodoken::LockedArray::from(b"rogue".to_vec())))
+}
+
+/// Properties of a public network as they stand in a manifest. Their order is part of the DNA hash.
+#[derive(Serialize)]
+struct Manifest<'a> {
+    version: u16,
+    name: &'a str,
+    kind: NetworkKind,
+    founders: [String; 0],
+    work_bits: u8,
 }
 
 /// The app with the rogue coordinator beside ours.

@@ -129,12 +129,14 @@ fn vectors(seeds: &mut Seeds, path: &Path) {
 
 fn invites(seeds: &mut Seeds) {
     let agent = |n| AgentPubKey::from_raw_36(vec![n; 36]);
-    for (kind, founders, bound) in [
-        (NetworkKind::Public, vec![], None),
-        (NetworkKind::Private, vec![agent(1), agent(2)], Some(agent(4))),
-        (NetworkKind::Lan, vec![agent(2)], None),
+    for (kind, founders, work_bits, bound) in [
+        (NetworkKind::Public, vec![], 0, None),
+        (NetworkKind::Public, vec![], 20, None),
+        (NetworkKind::Private, vec![agent(1), agent(2)], 0, Some(agent(4))),
+        (NetworkKind::Lan, vec![agent(2)], 0, None),
     ] {
-        let properties = NetworkProperties { version: NETWORK_VERSION, name: "Reading circle".into(), kind, founders };
+        let (version, name) = (NETWORK_VERSION, "Reading circle".to_owned());
+        let properties = NetworkProperties { version, name, kind, founders, work_bits };
         let seed = "00112233".to_owned();
         let pass = (kind != NetworkKind::Public).then(|| Pass {
             terms: InviteTerms {

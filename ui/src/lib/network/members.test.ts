@@ -3,7 +3,7 @@ import type { MemberEntry, NetworkEntry } from "../sidecar/types";
 import { invitesOf, membersOf } from "./members";
 
 const network: NetworkEntry = {
-  ...{ network: "circle", name: "Circle", kind: "private", id: "0f", agent: "me", is_founder: true, founders: ["me", "co"], bootstrap: "http://b", invite: null },
+  ...{ network: "circle", name: "Circle", kind: "private", work_bits: 0, id: "0f", agent: "me", is_founder: true, founders: ["me", "co"], bootstrap: "http://b", invite: null },
   issued: [
     { key: "old", expires_at: 1_000_000, agent: null },
     { key: "new", expires_at: 90_000_000, agent: "ann" },

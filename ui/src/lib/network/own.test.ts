@@ -9,7 +9,7 @@ import { words } from "../words/words.svelte";
 import OwnNetworks from "./OwnNetworks.svelte";
 
 const circle: NetworkEntry = {
-  ...{ network: "circle", name: "Circle", kind: "private", id: "0f", agent: "uhCAkME", is_founder: true, founders: ["uhCAkME"], bootstrap: "http://b", invite: null },
+  ...{ network: "circle", name: "Circle", kind: "private", work_bits: 0, id: "0f", agent: "uhCAkME", is_founder: true, founders: ["uhCAkME"], bootstrap: "http://b", invite: null },
   issued: [{ key: "0e".repeat(32), expires_at: (Date.now() + 3_600_000) * 1_000, agent: null }],
   revoked: [],
 };
@@ -98,6 +98,15 @@ describe("networks of one's own", () => {
     expect([...document.querySelectorAll("tbody tr")].map((row) => row.textContent?.replace(/\s+/g, " ").trim())).toEqual(["You onlinefounderno invite needed", "uhCAkANN onlinemember0e0e0e0e…Shut out"]);
     expect(text()).toContain("1 member came with it");
     expect([...document.querySelectorAll("button")].filter((one) => one.textContent === "Invite"), "only founders invite").toHaveLength(1);
+  });
+
+  it("says what a public network asks of newcomers", async () => {
+    await open();
+    expect(text(), "nothing of those by invitation").not.toContain("Whoever is new");
+    node.list = { ...node.list, networks: [circle, { ...circle, network: "all", name: "All", kind: "public", work_bits: 24, is_founder: false }] };
+    if (shown !== null) await unmount(shown);
+    await open();
+    expect(text()).toContain("Whoever is new computes once, for 24 bits");
   });
 
   it("invites with a code to scan and a text to send", async () => {

@@ -153,6 +153,8 @@ export interface NetworkEntry {
   readonly network: string;
   readonly name: string;
   readonly kind: "public" | "private" | "lan";
+  /** Zero bits of the proof of work that every new agent has to do once; 0 where none is asked for. */
+  readonly work_bits: number;
   readonly id: string;
   readonly agent: string;
   readonly is_founder: boolean;

@@ -451,6 +451,7 @@ export const de: Catalogue = {
   networkNameExample: "Lesekreis",
   networkKind: "Wer beitritt, und wo man sich trifft",
   kinds: { public: "Öffentlich", private: "Auf Einladung", lan: "Auf Einladung, lokales Netz" },
+  asksForWork: (bits: number) => `Wer neu ist, rechnet einmal, für ${bits} Bit: Der erste Start dauert länger.`,
   kindDetail: { private: "Die Knoten treffen sich an dem Server, den dieser Knoten benutzt.", lan: "Die Knoten finden sich im lokalen Netz; es geht ohne Internet." },
   isFounder: "du bist Gründer",
   isMember: "du bist Mitglied",
@@ -467,7 +468,7 @@ export const de: Catalogue = {
   copyInvite: "Einladung kopieren",
   inviteSecret: (expiresAtUs) =>
     `Wer diesen Text oder Code hat, kann bis ${new Date(expiresAtUs / 1_000).toLocaleString("de", { dateStyle: "medium", timeStyle: "short" })} beitreten. Auf einem Weg schicken, den nur der Empfänger liest; noch einmal gezeigt wird er nicht.`,
-  invitePublic: "Das Netz ist öffentlich: Dies sagt, wo es ist, und lässt alle ein.",
+  invitePublic: "Das Netz ist öffentlich: Dies sagt, wo es ist, und ist kein Geheimnis.",
   membersOf: (name) => `Mitglieder von ${name}`,
   standingName: "Stand",
   standing: { founder: "Gründer", member: "Mitglied", unknown: "noch unbekannt", revoked: "ausgeschlossen" },

@@ -496,6 +496,7 @@ export const en = {
   networkNameExample: "Reading circle",
   networkKind: "Who joins, and where they meet",
   kinds: { public: "Public", private: "By invitation", lan: "By invitation, local network" } satisfies Record<NetworkEntry["kind"], string> as Record<NetworkEntry["kind"], string>,
+  asksForWork: (bits: number) => `Whoever is new computes once, for ${bits} bits: the first start takes longer.`,
   kindDetail: { private: "Nodes meet at the server that this node uses.", lan: "Nodes find each other on the local network; no Internet is needed." } as { readonly private: string; readonly lan: string },
   isFounder: "you are its founder",
   isMember: "you are a member",
@@ -512,7 +513,7 @@ export const en = {
   copyInvite: "Copy the invite",
   inviteSecret: (expiresAtUs: number) =>
     `Whoever has this text or code can join until ${new Date(expiresAtUs / 1_000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })}. Send it on a way that only its receiver reads; it is not shown again.`,
-  invitePublic: "The network is public: this says where it is, and admits everybody.",
+  invitePublic: "The network is public: this says where it is, and is no secret.",
   membersOf: (name: string) => `Members of ${name}`,
   standingName: "Standing",
   standing: { founder: "founder", member: "member", unknown: "not known yet", revoked: "shut out" } satisfies Record<Standing, string> as Record<Standing, string>,

@@ -5,9 +5,11 @@
 use super::fixtures::{agent, b32, with, ALICE, BOB, MALLORY, NOW};
 use super::{computed, stated};
 use ainonymous_types::*;
+use ainonymous_verify::vectors::joining::{InviteCase, PassCase, WorkCase};
 use ainonymous_verify::vectors::{
     Case, DnaCase, File, JoiningCase, LinkClaimCase, LinkProofCase, MembershipCase, NetworkCase, RevocationCase,
 };
+use ainonymous_verify::work::Work;
 use ainonymous_verify::{invite, link, network};
 use ed25519_dalek::{Signer, SigningKey};
 use holochain_serialized_bytes::encode;
@@ -39,7 +41,8 @@ fn founder() -> AgentPubKey {
 
 fn properties() -> NetworkProperties {
     let founders = vec![founder(), person(0x72)];
-    NetworkProperties { version: NETWORK_VERSION, name: "Reading circle".into(), kind: NetworkKind::Private, founders }
+    let (version, name, kind) = (NETWORK_VERSION, "Reading circle".to_owned(), NetworkKind::Private);
+    NetworkProperties { version, name, kind, founders, work_bits: 0 }
 }
 
 fn terms() -> InviteTerms {
@@ -50,6 +53,11 @@ fn terms() -> InviteTerms {
         expires_at: NOW + 1,
         agent: None,
     }
+}
+
+/// A public network where every new agent costs some work.
+fn dear(bits: u8) -> NetworkProperties {
+    NetworkProperties { work_bits: bits, ..network::public("Everybody") }
 }
 
 /// What an invited agent shows, as the founder signed these terms.
@@ -63,11 +71,15 @@ fn proof(terms: InviteTerms, joiner: &AgentPubKey) -> MembershipProof {
 
 pub(crate) fn cases() -> File {
     let mut cases = identities();
+    cases.extend(invites());
     cases.extend(joining());
+    cases.extend(working());
     cases.extend(revoking());
     cases.extend(being_known());
     File {
-        about: "Networks and invites: identities, what is signed, who may join, who may revoke, who asks.".into(),
+        about:
+            "Networks and invites: identities, what is signed, what is worked, who may join, who may revoke, who asks."
+                .into(),
         records: serde_json::Value::Null,
         cases,
     }
@@ -98,6 +110,8 @@ fn identities() -> Vec<Case> {
         id("another founder", with(properties(), |p| p.founders[1] = agent(ALICE)), SEED),
         id("founders in another order", with(properties(), |p| p.founders.reverse()), SEED),
         id("a public network", network::public("Everybody"), SEED),
+        id("a public network that asks for work", dear(20), SEED),
+        id("one that asks for a bit more", dear(21), SEED),
         bounds("a private network", &|_| (), "ok"),
         bounds("a network on a LAN", &|p| p.kind = NetworkKind::Lan, "ok"),
         bounds("longest name", &|p| p.name = "n".repeat(limits::NETWORK_NAME_BYTES_MAX), "ok"),
@@ -110,15 +124,55 @@ fn identities() -> Vec<Case> {
         bounds("one founder past", &|p| p.founders = many(limits::FOUNDERS_MAX + 1), "too_many"),
         bounds("a founder twice", &|p| p.founders = vec![founder(); 2], "repeated"),
         bounds("a founder of a public network", &|p| p.kind = NetworkKind::Public, "too_many"),
+        bounds("a public network that asks for work", &|p| *p = dear(1), "ok"),
+        bounds("most work", &|p| *p = dear(limits::WORK_BITS_MAX), "ok"),
+        bounds("a bit past most work", &|p| *p = dear(limits::WORK_BITS_MAX + 1), "out_of_range"),
+        bounds("work where members are invited", &|p| p.work_bits = 1, "out_of_range"),
+        bounds("work on a LAN", &|p| (p.kind, p.work_bits) = (NetworkKind::Lan, 1), "out_of_range"),
         of_dna("properties that nobody set", vec![0xc0], "ok"),
         of_dna("properties of ours", encode(&properties()).unwrap(), "ok"),
         of_dna("properties of a manifest", encode(&manifest).unwrap(), "ok"),
+        of_dna("properties that ask for work", encode(&dear(20)).unwrap(), "ok"),
+        of_dna("properties that ask for too much work", encode(&dear(41)).unwrap(), "out_of_range"),
         of_dna("properties of a later version", encode(&newer).unwrap(), "out_of_range"),
         of_dna("properties of something else", encode(&7u8).unwrap(), "undecodable"),
         of_dna("no properties at all", vec![], "undecodable"),
         computed("what a founder signs", "invite.terms", &terms()),
         computed("the same for one agent", "invite.terms", &with(terms(), |t| t.agent = Some(agent(BOB)))),
         computed("what the invite's key signs", "invite.joining", &JoiningCase { terms: terms(), agent: agent(BOB) }),
+    ]
+}
+
+/// Invites as texts: those of before must be read for ever.
+fn invites() -> Vec<Case> {
+    let (seed, bootstrap) = (SEED.to_owned(), "https://b.example".to_owned());
+    let public = InviteCase { properties: network::public("Everybody"), seed, bootstrap, relay: None, pass: None };
+    let pass = PassCase {
+        founder_signature: sign(0x71, &invite::terms(&terms())),
+        terms: terms(),
+        secret: Bytes32(secret(0x73).to_bytes()),
+    };
+    let private = |kind| {
+        let properties = with(properties(), |p| p.kind = kind);
+        let terms = with(terms(), |t| t.network = network::id(&properties, SEED));
+        let pass = Some(PassCase { terms, ..pass.clone() });
+        InviteCase { properties, relay: Some("https://r.example".into()), pass, ..public.clone() }
+    };
+    vec![
+        computed("an invite to a private network", "invite.text", &private(NetworkKind::Private)),
+        computed("an invite to a network on a LAN", "invite.text", &private(NetworkKind::Lan)),
+        computed("where a public network is", "invite.text", &public),
+        computed(
+            "where one is that asks for work",
+            "invite.text",
+            &InviteCase { properties: dear(20), ..public.clone() },
+        ),
+        stated(
+            "to a private network that asks for work",
+            "invite.text",
+            &with(private(NetworkKind::Private), |i| i.properties.work_bits = 20),
+            "out_of_range",
+        ),
     ]
 }
 
@@ -180,6 +234,45 @@ fn joining() -> Vec<Case> {
             Some(vec![0; limits::MEMBERSHIP_PROOF_BYTES_MAX + 1]),
             "too_long",
         ),
+    ]
+}
+
+fn working() -> Vec<Case> {
+    const BITS: u8 = 12;
+    let (bob, id) = (agent(BOB), |bits| network::id(&dear(bits), SEED));
+    let case = |bits, agent: &AgentPubKey, nonce| WorkCase { network: id(bits), agent: agent.clone(), bits, nonce };
+    let found = |bits, agent: &AgentPubKey| Work::new(&id(bits), agent, bits).find(0..1 << 24).unwrap();
+    let joins = |name: &str, bits, proof: Option<Vec<u8>>, expected: &str| {
+        let (properties, seed, agent, joined_at) = (dear(bits), SEED.to_owned(), bob.clone(), Some(NOW));
+        let case = MembershipCase { properties, seed, agent, joined_at, proof: proof.map(Into::into) };
+        stated(name, "rules.membership", &case, expected)
+    };
+    let good = || encode(&found(BITS, &bob)).unwrap();
+    // One that is good for a bit less, and for no bit more.
+    let weak = (0..).map(|nonce| WorkProof { nonce }).find(|proof| {
+        let done = |bits| Work::new(&id(BITS), &bob, bits).is_done(proof);
+        done(BITS - 1) && !done(BITS)
+    });
+    let two_fields = std::collections::BTreeMap::from([("also", 1u64), ("nonce", found(BITS, &bob).nonce)]);
+    vec![
+        computed("what a number is hashed to", "work.hash", &case(BITS, &bob, 0)),
+        computed("the largest number", "work.hash", &case(BITS, &bob, u64::MAX)),
+        computed("the same for another agent", "work.hash", &case(BITS, &agent(ALICE), 0)),
+        computed("in another network", "work.hash", &case(BITS + 1, &bob, 0)),
+        computed("the first good number of one bit", "work.find", &case(1, &bob, 0)),
+        computed("the first good number", "work.find", &case(BITS, &bob, 0)),
+        computed("the next one", "work.find", &case(BITS, &bob, found(BITS, &bob).nonce + 1)),
+        joins("with the work done", BITS, Some(good()), "ok"),
+        joins("without it", BITS, None, "work_missing"),
+        joins("with nearly enough", BITS, Some(encode(&weak.unwrap()).unwrap()), "work_too_little"),
+        joins("with another's work", BITS, Some(encode(&found(BITS, &agent(ALICE))).unwrap()), "work_too_little"),
+        joins("with another network's work", BITS, Some(encode(&found(BITS + 1, &bob)).unwrap()), "work_too_little"),
+        joins("work with a stowaway", BITS, Some([good(), vec![0]].concat()), "not_canonical"),
+        joins("work with another field", BITS, Some(encode(&two_fields).unwrap()), "not_canonical"),
+        joins("an invite instead of work", BITS, Some(encode(&proof(terms(), &bob)).unwrap()), "undecodable"),
+        joins("work of no bytes", BITS, Some(vec![]), "undecodable"),
+        joins("nonsense instead of work", BITS, Some(vec![0; limits::MEMBERSHIP_PROOF_BYTES_MAX + 1]), "too_long"),
+        joins("anything where no work is asked for", 0, Some(vec![0xc0]), "ok"),
     ]
 }
 
