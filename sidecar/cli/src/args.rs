@@ -1,6 +1,7 @@
 //! Flags and subcommands. Values that a configuration file can give are optional here; `config` fills them in.
 
 use crate::credits::Credits;
+use ainonymous_node::ShowAuditors;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -218,6 +219,10 @@ pub(crate) struct Up {
     /// which is all].
     #[arg(long, env = "AINONYMOUS_AUDITORS_DRAWN", value_name = "PPM", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) auditors_drawn: Option<u32>,
+    /// Which auditors may see question and answer, if the dice draw them, unless a question says otherwise. They do not learn who asks; what
+    /// they find everybody can read, without question and answer [default: none].
+    #[arg(long, env = "AINONYMOUS_SHOW_AUDITORS", value_name = "WHICH")]
+    pub(crate) show_auditors: Option<ShownAuditors>,
     /// Do not keep what was asked and answered. Otherwise it is kept for a week, sealed, so that answers can be checked.
     #[arg(long)]
     pub(crate) forget_answers: bool,
@@ -374,6 +379,9 @@ pub(crate) struct Whom {
     /// members always know.
     #[arg(long, conflicts_with = "hide")]
     pub(crate) known: bool,
+    /// Which auditors may see this question and its answer, if the dice draw them [default: as the node was started].
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) show_auditors: Option<ShownAuditors>,
     /// Only peers that want no more than so many credits for a million parameter-tokens.
     #[arg(long, value_name = "CREDITS")]
     pub(crate) max_price: Option<Credits>,
@@ -612,6 +620,39 @@ impl Only {
             Self::Own => "own",
             Self::Friends => "friends",
             Self::Lan => "lan",
+        }
+    }
+}
+
+/// Auditors that may see a question and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ShownAuditors {
+    /// None.
+    None,
+    /// Those of friends (`up --friend`), and one's own (`up --own`).
+    Friends,
+    /// Anybody's.
+    All,
+}
+
+impl ShownAuditors {
+    /// As the API spells it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Friends => "friends",
+            Self::All => "all",
+        }
+    }
+}
+
+impl From<ShownAuditors> for ShowAuditors {
+    fn from(which: ShownAuditors) -> Self {
+        match which {
+            ShownAuditors::None => Self::None,
+            ShownAuditors::Friends => Self::Friends,
+            ShownAuditors::All => Self::All,
         }
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn body(whom: &Whom, posted: bool, config: &Config, messages: Value) 
         "stream_options": { "include_usage": true },
         "ainonymous": { "route": if posted { "posted" } else { route }, "provider": whom.provider,
             "only": whom.only.map(|only| only.name()), "no_routers": whom.no_routers,
-            "hide": whom.hide.unwrap_or(0), "region": whom.region, "known": whom.known,
+            "hide": whom.hide.unwrap_or(0), "region": whom.region, "known": whom.known, "show_auditors": whom.show_auditors.map(|which| which.name()),
             "max_price": whom.max_price.map(Credits::number) },
     });
     let optional = [

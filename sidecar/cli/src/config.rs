@@ -1,6 +1,6 @@
 //! The configuration file: what a user would otherwise say with every flag. Unknown keys are errors, not silence.
 
-use crate::args::{Layers, PortMapping, Route, Tuning};
+use crate::args::{Layers, PortMapping, Route, ShownAuditors, Tuning};
 use crate::credits::Credits;
 use crate::error::CliError;
 use crate::paths;
@@ -66,6 +66,7 @@ pub(crate) struct Config {
     pub(crate) calibration: Vec<PathBuf>,
     pub(crate) audit_rate: Option<u32>,
     pub(crate) auditors_drawn: Option<u32>,
+    pub(crate) show_auditors: Option<ShownAuditors>,
     pub(crate) forget_answers: Option<bool>,
     pub(crate) threads: Option<u32>,
     pub(crate) gpu_layers: Option<Layers>,
@@ -190,7 +191,7 @@ mod tests {
         // An unknown key makes the parser list the known ones.
         let known = parse("no_such_key = 1").unwrap_err().to_string();
         let known: Vec<&str> = known.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 54);
+        assert_eq!(known.len(), 55);
         for key in &known {
             assert!(reference.contains(&format!("\n| `{key}`")), "{key}");
         }

@@ -128,7 +128,9 @@ impl Settings {
             loaded_max: flags.models_max.or(config.models_max).unwrap_or(MODELS_MAX_DEFAULT) as usize,
         };
         let models: Vec<ServeOptions> = files.into_iter().map(of_model).collect();
-        let quic = quic(&flags, config, &network, !no_share && !models.is_empty())?;
+        // Whoever shows an auditor an answer must reach it.
+        let audits = flags.audit || config.audit.unwrap_or(false);
+        let quic = quic(&flags, config, &network, audits || (!no_share && !models.is_empty()))?;
         let receipt_interval_ms = flags.receipt_interval_ms.or(config.receipt_interval_ms).unwrap_or(5_000);
         Ok(Self {
             data_dir,
@@ -155,13 +157,14 @@ impl Settings {
                 tell_reports: flags.tell_reports || config.tell_reports.unwrap_or(false),
                 audit: AuditHabits {
                     not_own: flags.no_self_audit || config.no_self_audit.unwrap_or(false),
-                    role: flags.audit || config.audit.unwrap_or(false),
+                    role: audits,
                     every: flags.audit_every_s.or(config.audit_every_s).map(Duration::from_secs),
                     tables: if flags.calibration.is_empty() { config.calibration.clone() } else { flags.calibration },
                 },
                 audits_wished: Audits {
                     rate_ppm: flags.audit_rate.or(config.audit_rate).unwrap_or(0),
                     auditors_ppm: flags.auditors_drawn.or(config.auditors_drawn).unwrap_or(limits::PPM_MAX),
+                    show_auditors: flags.show_auditors.or(config.show_auditors).map(Into::into).unwrap_or_default(),
                     keep: !(flags.forget_answers || config.forget_answers.unwrap_or(false)),
                 },
             },

@@ -172,6 +172,11 @@ fn audit_lines(audits: &Value) -> Vec<String> {
         let tables = audits["tables"].as_array().map_or(0, Vec::len) as u64;
         lines.push(format!("auditor  asks and checks by {}", count(tables, "calibration")));
     }
+    match audits["show_auditors"].as_str() {
+        Some("friends") => lines.push("shows    answers to auditors of friends, if dice draw them".into()),
+        Some("all") => lines.push("shows    answers to auditors, if dice draw them".into()),
+        Some(_) | None => {}
+    }
     for of in audits["providers"].as_array().into_iter().flatten() {
         let number = |name: &str| of[name].as_u64().unwrap_or_default();
         let short: String = text(&of["provider"]).chars().take(12).collect();
@@ -213,7 +218,7 @@ mod tests {
             "models": [{ "id": "tiny-gemma:q8_0", "state": "ready", "info": { "sandbox":
                 { "network": true, "files": false, "privileges": true, "detail": "seccomp; not enforced: files (no Landlock)" } } }, { "id": "x", "state": "failed", "problem": "p", "hint": "h" }],
             "counters": { "asked": 1234 },
-            "audits": { "role": true, "tables": ["a"], "providers": [{ "provider": "uhCAk0123456789", "passed": 3, "failed": 1,
+            "audits": { "role": true, "show_auditors": "friends", "tables": ["a"], "providers": [{ "provider": "uhCAk0123456789", "passed": 3, "failed": 1,
                 "inconclusive": 2, "convicted": true, "rate_percent": 41.5 }] },
         }));
         let all = lines.join("\n");
@@ -226,6 +231,7 @@ mod tests {
              enforced: files (no Landlock))",
             "asked    1,234",
             "auditor  asks and checks by 1 calibration",
+            "shows    answers to auditors of friends, if dice draw them",
             "audits   uhCAk0123456…  3 passed, 1 failed, 2 inconclusive; 42 % of its answers are audited, convicted",
             "1 second, 200 MiB memory",
         ] {

@@ -1,6 +1,6 @@
 //! A question and its answer as the node's callers see them, whichever way they travel.
 
-use crate::{Agreed, AskError, Demands, Reason};
+use crate::{Agreed, AskError, Demands, Kinship, Reason};
 use ainonymous_engine::{More, Question};
 use ainonymous_protocol::HandedPart;
 use ainonymous_types::{ActionHash, AgentPubKey, FinishReason, RequestId, SignedReceipt, SpecRef};
@@ -43,6 +43,42 @@ pub struct AskRequest {
     pub hide: Hiding,
     /// Providers may know which agent asks. In a network by invitation they always do.
     pub known: bool,
+    /// Which auditors may see question and answer, if the dice draw them; none is as the node is used to.
+    pub show_auditors: Option<ShowAuditors>,
+}
+
+/// Which auditors may see a question and its answer, if the dice draw them. They do not learn who asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShowAuditors {
+    /// None.
+    #[default]
+    None,
+    /// Those of friends, and one's own.
+    Friends,
+    /// Anybody's.
+    All,
+}
+
+impl ShowAuditors {
+    /// The one that people spell like that.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "none" => Some(Self::None),
+            "friends" => Some(Self::Friends),
+            "all" => Some(Self::All),
+            _ => None,
+        }
+    }
+
+    /// How close an auditor must be; nothing if none is shown anything.
+    pub(crate) fn no_further_than(self) -> Option<Kinship> {
+        match self {
+            Self::None => None,
+            Self::Friends => Some(Kinship::Friend),
+            Self::All => Some(Kinship::Public),
+        }
+    }
 }
 
 /// How many routers stand between whoever asks and whoever answers, at the least.

@@ -3,7 +3,7 @@
 //! Over a link where there is one, else by signals. The next provider is given the tokens that are there and goes on behind
 //! them (docs/adr/0017); the asker notices a change of provider by who signs the receipt, and by whom it says has begun.
 
-use crate::auditing;
+use crate::auditing::{self, Consent};
 use crate::choosing::{self, Chosen};
 use crate::direct::{DirectWay, NoWay};
 use crate::directory::Candidate;
@@ -96,6 +96,10 @@ async fn ask_for(node: &Node, request: AskRequest, purpose: Purpose) -> Result<A
         conductor,
         input,
         hide: request.hide,
+        consent: Consent {
+            show_auditors: request.show_auditors.unwrap_or(node.inner.habits.audits_wished.show_auditors),
+            demands: request.demands,
+        },
         purpose,
         started: Instant::now(),
         first_text: None,
@@ -156,6 +160,7 @@ pub(crate) struct Asker {
     conductor: Conductor,
     input: ChatInput,
     hide: Hiding,
+    consent: Consent,
     purpose: Purpose,
     started: Instant,
     first_text: Option<Duration>,
@@ -450,6 +455,9 @@ impl Run<'_> {
                 node.inner.chooser.answered(candidate, outcome, &input.messages, handed.text(), tokens);
                 node.inner.chooser.save(&node.inner.store, false);
                 node.inner.receipts.keep(id, told_id, answered.receipt);
+                if is_own {
+                    auditing::show(node, &self.opened.kept, self.asker.consent);
+                }
                 node.spawn(receipts::remind(node.clone(), conductor.clone(), id, told.clone()));
                 self.emit(AnswerEvent::Done(Box::new(done))).await;
                 return Some(Ended::Answered);

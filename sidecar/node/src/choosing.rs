@@ -433,7 +433,8 @@ pub(crate) fn asks(node: &Node, candidate: &Candidate) {
     known.breakers.try_pass(&candidate.agent, micros_now());
 }
 
-fn kinship(peers: &Peers, candidate: &Candidate) -> Kinship {
+/// How close whoever is behind a candidate is.
+pub(crate) fn kinship(peers: &Peers, candidate: &Candidate) -> Kinship {
     let near = |address: &Address| match address {
         Address::Direct(at) => is_local(at.ip()),
         Address::Routed { .. } => false,

@@ -164,6 +164,18 @@ pub(crate) async fn begin(node: &Node, to: &LinkAddress, frame: &Frame) -> Resul
     tokio::time::timeout(CONNECT_ROUTED_MAX + KNOWN_MAX, begun).await.unwrap_or_else(|_| late())
 }
 
+/// The same on a link of its own, by a key that is shown nowhere else. The link is to be held as long as the stream.
+pub(crate) async fn begin_apart(node: &Node, to: &LinkAddress, frame: &Frame) -> Result<(Link, Stream), NoWay> {
+    let plane = node.inner.plane.as_ref().ok_or_else(|| no_way("direct connections are off"))?;
+    let begun = async {
+        let secret = TransportSecret::from_bytes(rand::random());
+        let link = plane.pool.link_apart(&to.key, &to.way(), &secret).await.map_err(|e| no_way(&e.to_string()))?;
+        let stream = begin_with(node, to, &link, frame).await?;
+        Ok((link, stream))
+    };
+    tokio::time::timeout(CONNECT_ROUTED_MAX + KNOWN_MAX, begun).await.unwrap_or_else(|_| late())
+}
+
 /// Waits with a provider, over a link, for the place of a receipt; none if it cannot say or has waited enough.
 pub(crate) async fn published(node: &Node, to: &LinkAddress, id: RequestId) -> Option<BatchProof> {
     let asked = async {

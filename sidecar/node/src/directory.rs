@@ -155,6 +155,18 @@ impl Directory {
         lock(&self.seen).models.get(spec).cloned()
     }
 
+    /// Auditors, as far as they were read: those who serve this model spec themselves, and this node's own people.
+    pub(crate) async fn auditors(&self, node: &Node, conductor: &Conductor, spec: &EntryHash) -> Vec<ProviderRecord> {
+        let mut found = self.kin(node, conductor).await;
+        let oldest = not_before(node.inner.habits.link_age);
+        if let Some(shelf) = lock(&self.seen).shelves.get(spec) {
+            let linked = shelf.providers.values().filter(|known| known.linked_at >= oldest);
+            found.extend(linked.map(|known| known.record.clone()));
+        }
+        found.retain(|record| record.capability.roles.contains(&Role::Auditor));
+        found
+    }
+
     /// Own models first, then those of peers.
     pub(crate) fn merge(&self, node: &Node, mut entries: Vec<ModelEntry>) -> Vec<ModelEntry> {
         let own = node.conductor().map(|c| c.agent());

@@ -49,7 +49,9 @@ mod timeline;
 
 pub use ainonymous_protocol::choosing::{Demands, Estimate, Kinship, Price, Reason, Region};
 pub use ainonymous_protocol::HandedPart;
-pub use ask::{AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route};
+pub use ask::{
+    AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route, ShowAuditors,
+};
 pub use auditing::{AccusationFound, AuditHabits, AuditRefused, ConvictionFound, Findings, Published, ReportFound};
 pub use critical::{Agreed, Voice};
 pub use error::{AskError, ErrorClass, NodeError};

@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) signal_work: Arc<Semaphore>,
     /// Fingerprints that are being shown.
     pub(crate) showing: Arc<Semaphore>,
+    /// Auditors whose commitments are waited for, before they are shown one.
+    pub(crate) awaited: opening::Awaited,
     /// Held while receipts become a batch, so that none stands in two.
     pub(crate) publishing: tokio::sync::Mutex<()>,
     /// Counts batches of receipts, for whoever waits for one.
@@ -150,6 +152,7 @@ impl Node {
             answers: TaskTracker::new(),
             signal_work: Arc::new(Semaphore::new(SIGNAL_WORK_MAX)),
             showing: Arc::new(Semaphore::new(opening::SHOWING_MAX)),
+            awaited: opening::Awaited::default(),
             publishing: tokio::sync::Mutex::default(),
             batches: watch::Sender::new(0),
             conductor: watch::Sender::new(ConductorSlot::Starting),

@@ -1,7 +1,11 @@
 //! Opening a receipt: the provider shows the fingerprint that its receipt names to whoever the requester lets see it, over a link.
 //!
-//! Who may is decided by `verify::audit::grant`, before anything is read from disk. What is shown is checked against the receipt by
-//! whoever asked for it; what the fingerprint is worth is not decided here.
+//! Who may is decided by `verify::audit::grant`, before anything is read from disk; an auditor must have promised its own replay before
+//! ([`committed`]). What is shown is checked against the receipt by whoever asked for it; what the fingerprint is worth is not decided here.
+
+mod committed;
+
+pub(crate) use committed::{audits_at, Awaited};
 
 use crate::direct::{self, LinkAddress, NoWay};
 use crate::evidence::{Answered, Asked};
@@ -17,6 +21,7 @@ use ainonymous_verify::audit::{grant, leaf};
 use ainonymous_verify::receipt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Fingerprints that are shown at once.
 pub(crate) const SHOWING_MAX: usize = 8;
@@ -80,7 +85,9 @@ impl OpenError {
     pub fn hint(&self) -> String {
         match self {
             Self::Way(e) => e.hint(),
-            Self::Refused(OpenRefusal::Busy) | Self::Silent => "Try again in a moment.".into(),
+            Self::Refused(OpenRefusal::Busy | OpenRefusal::NotCommitted) | Self::Silent => {
+                "Try again in a moment.".into()
+            }
             Self::Refused(OpenRefusal::WindowClosed) => {
                 "Providers keep fingerprints for two days after the answer.".into()
             }
@@ -104,15 +111,13 @@ fn refusal_in_words(refusal: OpenRefusal) -> &'static str {
         OpenRefusal::WindowClosed => "the time in which it must be kept is over",
         OpenRefusal::NotKept => "it has not kept it",
         OpenRefusal::Busy => "it is busy",
+        OpenRefusal::NotCommitted => "it finds no promise of this node to have computed the answer again",
     }
 }
 
 /// A peer wants to see the fingerprint of an answer of this node. `known`: whoever has shown itself on the link.
 pub(crate) async fn show(node: &Node, known: Option<AgentPubKey>, open: Open, mut sender: FrameSender) {
-    // Of its own, so that whoever reads slowly holds up nothing else.
-    let permit = Arc::clone(&node.inner.showing).try_acquire_owned().map_err(|_| OpenRefusal::Busy);
-    let found = permit.and_then(|permit| Ok((permit, find(node, known.as_ref(), &open)?)));
-    let (_permit, shown) = match found {
+    let (_permit, shown) = match find(node, known.as_ref(), &open).await {
         Ok(found) => found,
         Err(refusal) => {
             if sender.send(&Frame::NotOpened(refusal)).await.is_ok() {
@@ -132,12 +137,25 @@ pub(crate) async fn show(node: &Node, known: Option<AgentPubKey>, open: Open, mu
     sender.finish();
 }
 
-fn find(node: &Node, known: Option<&AgentPubKey>, open: &Open) -> Result<Vec<OpenedLeaf>, OpenRefusal> {
+/// What is shown, with one of the places for showing: of its own, so that whoever reads slowly holds up nothing else. An auditor has none
+/// while its promise is waited for.
+async fn find(
+    node: &Node,
+    known: Option<&AgentPubKey>,
+    open: &Open,
+) -> Result<(OwnedSemaphorePermit, Vec<OpenedLeaf>), OpenRefusal> {
     let Open { receipt: signed, grant } = open;
-    let own = node.conductor().ok_or(OpenRefusal::Busy)?.agent();
-    grant::judge(signed, grant, &own, known, now_us())?;
+    let place = || Arc::clone(&node.inner.showing).try_acquire_owned().map_err(|_| OpenRefusal::Busy);
+    let conductor = node.conductor().ok_or(OpenRefusal::Busy)?;
+    let mut permit = place()?;
+    grant::judge(signed, grant, &conductor.agent(), known, now_us())?;
+    if let Some(auditor) = &grant.auditor {
+        drop(permit);
+        committed::wait(&node.inner.awaited, &conductor, auditor, signed).await?;
+        permit = place()?;
+    }
     match node.inner.store.answer(&receipt::leaf(signed)) {
-        Ok(Some(kept)) => Ok(kept.leaves),
+        Ok(Some(kept)) => Ok((permit, kept.leaves)),
         Ok(None) => Err(OpenRefusal::NotKept),
         Err(e) => {
             tracing::error!(error = %e, hint = e.hint(), "what opens a receipt cannot be read");

@@ -1,6 +1,6 @@
 //! What a node is started with. Parsing and defaults for people live in the command line.
 
-use crate::AuditHabits;
+use crate::{AuditHabits, ShowAuditors};
 use ainonymous_conductor::ConductorOptions;
 use ainonymous_engine::{DraftOptions, EngineOptions, GpuLayers, ProjectorOptions, WorkerCommand};
 use ainonymous_models::{projector_beside, Store};
@@ -85,11 +85,13 @@ pub struct Audits {
     pub auditors_ppm: u32,
     /// Whether what was asked and answered is kept for a week, sealed, so that it can be checked or handed to an auditor.
     pub keep: bool,
+    /// Which auditors may see question and answer, unless a question says otherwise.
+    pub show_auditors: ShowAuditors,
 }
 
 impl Default for Audits {
     fn default() -> Self {
-        Self { rate_ppm: 0, auditors_ppm: limits::PPM_MAX, keep: true }
+        Self { rate_ppm: 0, auditors_ppm: limits::PPM_MAX, keep: true, show_auditors: ShowAuditors::None }
     }
 }
 

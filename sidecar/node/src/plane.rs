@@ -2,13 +2,12 @@
 
 use crate::known::{Asker, Outcome};
 use crate::node::{lock, Node};
-use crate::opening;
 use crate::options::QuicOptions;
 use crate::places::Places;
 use crate::requester::{Reply, Requester};
 use crate::serving::{self, Order};
 use crate::store::{Store, TransportRecord};
-use crate::{NodeError, QuicStatus};
+use crate::{auditing, opening, NodeError, QuicStatus};
 use ainonymous_transport::{
     is_behind_nat, Address, Arriving, CloseReason, Endpoint, EndpointCounts, EndpointOptions, Frame, FrameReceiver,
     FrameSender, Link, LinkError, Load, Pool, PortMapping, Stream, TransportSecret,
@@ -246,6 +245,7 @@ async fn on_stream(node: Node, link: Link, asker: Arc<Asker>, stream: Stream) {
             return say(&link, sender, outcome).await;
         }
         Frame::Open(open) => return opening::show(&node, from.agent().cloned(), *open, sender).await,
+        Frame::Audit(order) => return auditing::on_order(&node, from, *order, sender).await,
         Frame::Ask(ask) => {
             let id = ask.id;
             let reply = Reply::Stream(Some(sender));
@@ -286,7 +286,10 @@ async fn on_stream(node: Node, link: Link, asker: Arc<Asker>, stream: Stream) {
         | Frame::Known
         | Frame::Told(_)
         | Frame::Opened { .. }
-        | Frame::NotOpened(_) => return link.close(CloseReason::Protocol),
+        | Frame::NotOpened(_)
+        | Frame::AuditTaken
+        | Frame::NotAudited(_)
+        | Frame::Audited { .. } => return link.close(CloseReason::Protocol),
     };
     until_left(&node, &from, id, receiver).await;
 }

@@ -59,6 +59,8 @@ struct Entry {
     receipt: SignedReceipt,
     state: watch::Sender<ReceiptState>,
     checking: bool,
+    /// Where it stands, once that was checked.
+    proof: Option<BatchProof>,
 }
 
 impl Receipts {
@@ -66,7 +68,7 @@ impl Receipts {
     pub(crate) fn keep(&self, id: RequestId, told: RequestId, receipt: SignedReceipt) {
         let state = watch::Sender::new(ReceiptState { id, batch: None, checked: false, problem: None });
         let mut kept = lock(&self.kept);
-        if kept.by_id.insert(id, Entry { receipt, state, checking: false }).is_none() {
+        if kept.by_id.insert(id, Entry { receipt, state, checking: false, proof: None }).is_none() {
             kept.order.push_back(id);
         }
         if told != id {
@@ -97,6 +99,13 @@ impl Receipts {
         Some(now)
     }
 
+    /// Where a receipt stands, as soon as that was checked; none if it was not within `wait`.
+    pub(crate) async fn proof(&self, id: RequestId, wait: Duration) -> Option<BatchProof> {
+        self.wait_for(id, wait).await.filter(|state| state.checked)?;
+        let kept = lock(&self.kept);
+        kept.by_id.get(kept.told.get(&id).unwrap_or(&id))?.proof.clone()
+    }
+
     /// Whether a receipt waits for its batch, and from whom.
     pub(crate) fn awaited(&self, id: RequestId) -> Option<AgentPubKey> {
         let kept = lock(&self.kept);
@@ -121,8 +130,9 @@ impl Receipts {
         }
     }
 
-    fn settle(&self, state: ReceiptState) {
-        if let Some(entry) = lock(&self.kept).by_id.get(&state.id) {
+    fn settle(&self, state: ReceiptState, proof: BatchProof) {
+        if let Some(entry) = lock(&self.kept).by_id.get_mut(&state.id) {
+            entry.proof = state.checked.then_some(proof);
             entry.state.send_replace(state);
         }
     }
@@ -137,7 +147,7 @@ pub(crate) async fn on_published(
     proof: BatchProof,
 ) {
     let Some(signed) = node.inner.receipts.take_for_check(&from, id) else { return };
-    let problem = match check(&conductor, &signed, &proof).await {
+    let problem = match check(&conductor, &signed, &proof, FETCH_MAX).await {
         Ok(batch) => {
             opening::note_batch(&node, node.inner.receipts.told(id), &proof, &batch);
             None
@@ -151,8 +161,8 @@ pub(crate) async fn on_published(
     if problem.is_none() {
         node.inner.counts.receipts_checked.fetch_add(1, Ordering::Relaxed);
     }
-    let state = ReceiptState { id, batch: Some(proof.batch), checked: problem.is_none(), problem };
-    node.inner.receipts.settle(state);
+    let state = ReceiptState { id, batch: Some(proof.batch.clone()), checked: problem.is_none(), problem };
+    node.inner.receipts.settle(state, proof);
 }
 
 /// How a provider tells where a receipt stands.
@@ -196,20 +206,26 @@ async fn wait_by_link(node: Node, conductor: Conductor, id: RequestId, link: Lin
 }
 
 /// Why a receipt is not checked.
-enum Unchecked {
+#[derive(Debug)]
+pub(crate) enum Unchecked {
     /// The batch says something else.
     DoesNotFit(String),
     /// The batch is not there, or cannot be read now.
     NotReadable(String),
 }
 
-/// The batch in which the receipt stands.
-async fn check(conductor: &Conductor, signed: &SignedReceipt, proof: &BatchProof) -> Result<ReceiptBatch, Unchecked> {
+/// The batch in which the receipt stands; waits so long for it to be readable.
+pub(crate) async fn check(
+    conductor: &Conductor,
+    signed: &SignedReceipt,
+    proof: &BatchProof,
+    wait: Duration,
+) -> Result<ReceiptBatch, Unchecked> {
     let started = Instant::now();
     let record = loop {
         match conductor.get_receipt_batch(proof.batch.clone()).await {
             Ok(Some(record)) => break record,
-            Ok(None) | Err(_) if started.elapsed() < FETCH_MAX => tokio::time::sleep(FETCH_PAUSE).await,
+            Ok(None) | Err(_) if started.elapsed() < wait => tokio::time::sleep(FETCH_PAUSE).await,
             Ok(None) => return Err(Unchecked::NotReadable("the batch is not on the DHT".into())),
             Err(e) => return Err(Unchecked::NotReadable(format!("the batch cannot be read: {e}"))),
         }

@@ -67,7 +67,7 @@ impl Prepared {
     pub(crate) fn new(input: ChatInput, audits: &Audits) -> Self {
         let salt = Bytes32(rand::random());
         let secrets = Secrets { session: Bytes32(rand::random()), audit: Bytes32(rand::random()) };
-        let Audits { rate_ppm, auditors_ppm, keep: _ } = *audits;
+        let Audits { rate_ppm, auditors_ppm, keep: _, show_auditors: _ } = *audits;
         Self {
             id: RequestId(rand::random()),
             commitment: commit::input(&salt, &input),

@@ -1,5 +1,6 @@
 //! What a node says about itself. Everything here is safe to show: no prompt, no answer, no secret.
 
+use crate::ShowAuditors;
 use ainonymous_conductor::NetworkState;
 use ainonymous_engine::{EngineStatus, ModelInfo};
 use ainonymous_types::{RequestId, Statistics, Verdict};
@@ -54,6 +55,8 @@ pub struct AuditStatus {
     pub own: bool,
     /// This node has taken the auditor's role.
     pub role: bool,
+    /// Which auditors may see answers to own questions, unless a question says otherwise.
+    pub show_auditors: ShowAuditors,
     /// Calibrations that it judges by: model, who answers, who checks.
     pub tables: Vec<String>,
     /// By provider, of whom something was heard longest ago first.
@@ -86,8 +89,11 @@ pub struct AuditMade {
     pub provider: String,
     /// `name:quantisation`.
     pub model: String,
-    /// `own`: a question of this node's people; `canary`: one of its own making; `jury`: somebody else's canary, that fell to it.
+    /// `own`: a question of this node's people; `canary`: one of its own making; `jury`: somebody else's canary, that fell to it; `drawn`:
+    /// a question that one node has shown another, whom the dice had drawn.
     pub mode: &'static str,
+    /// Who has computed it again, as `uhCAk…`; none for this node.
+    pub auditor: Option<String>,
     /// What follows.
     pub verdict: Verdict,
     /// What it follows from.

@@ -200,6 +200,18 @@ impl Reputations {
         }
     }
 
+    /// This node deals with a provider, and does not audit it itself: what others say of it is to be read.
+    pub fn on_met(&mut self, provider: &AgentPubKey) {
+        self.providers.touch(provider, Provider::default);
+    }
+
+    /// An audit has ended that somebody else ordered here. Who asks and who answers may have arranged it, so a pass earns nothing.
+    pub fn on_ordered_audit(&mut self, provider: &AgentPubKey, found: Found, now_us: u64) {
+        if found == Found::Failed {
+            self.on_own_audit(provider, found, now_us);
+        }
+    }
+
     /// Somebody has published what it found, then. Returns whether that was new: each report counts once, and older ones after newer
     /// ones do not count.
     pub fn on_report(
@@ -344,6 +356,20 @@ mod tests {
         let mut convicted = after(&[(Found::Passed, 400)]);
         convicted.on_convicted(&agent(1));
         assert_eq!(convicted.of(&agent(1), nobody, 0).rate_ppm(), 1_000_000);
+    }
+
+    #[test]
+    fn an_audit_that_others_have_arranged_earns_nobody_anything() {
+        let mut arranged = Reputations::default();
+        arranged.on_met(&agent(1));
+        for found in [Found::Passed, Found::Inconclusive] {
+            (0..100).for_each(|_| arranged.on_ordered_audit(&agent(1), found, 0));
+        }
+        assert_eq!(arranged.of(&agent(1), nobody, 0), Reputation::default());
+        assert_eq!(arranged.counts(&agent(1)), Counts::default());
+        assert_eq!(arranged.providers(), [agent(1)], "but what others say of it is read");
+        arranged.on_ordered_audit(&agent(1), Found::Failed, 0);
+        assert_eq!(arranged.of(&agent(1), nobody, 0).bad_milli, 1_000, "and nobody arranges a fail of its own");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The protocol and its version: another version is another name, and refused in the handshake.
-pub(crate) const ALPN: &[u8] = b"ainonymous/3";
+pub(crate) const ALPN: &[u8] = b"ainonymous/4";
 /// Longest handshake.
 pub(crate) const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Handshakes that wait to be looked at; more are dropped.

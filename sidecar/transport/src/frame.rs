@@ -5,10 +5,10 @@
 //! stream begins.
 
 use ainonymous_types::{
-    limits, AgentPubKey, Ask, BatchProof, ChunkMore, Done, EntryHash, LinkProof, OpenGrant, OpenRefusal, OpenedLeaf,
-    PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
+    limits, ActionHash, AgentPubKey, Ask, AuditOrder, AuditRefusal, BatchProof, ChunkMore, Done, EntryHash, LinkProof,
+    OpenGrant, OpenRefusal, OpenedLeaf, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
 };
-use ainonymous_verify::audit::leaf;
+use ainonymous_verify::audit::{leaf, order};
 use ainonymous_verify::{link, signal};
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
@@ -120,6 +120,17 @@ pub enum Frame {
     },
     /// Provider, last on its stream: it does not show it.
     NotOpened(OpenRefusal),
+    /// Requester, first and only on its stream: compute this answer again, and say what you find.
+    Audit(Box<AuditOrder>),
+    /// Auditor: it will; what it finds, or that it could not, comes later on the same stream.
+    AuditTaken,
+    /// Auditor, last on its stream: it did not.
+    NotAudited(AuditRefusal),
+    /// Auditor, last on its stream: what it has found stands on the DHT.
+    Audited {
+        /// Where.
+        report: ActionHash,
+    },
 }
 
 /// Takes the first frame off what has arrived of a stream; none while it is not all there. A length over the bound is refused before
@@ -137,11 +148,14 @@ pub(crate) fn split(buffer: &mut BytesMut, body_max: usize) -> Result<Option<Fra
     Frame::decode(&frame[HEADER_BYTES..]).map(Some)
 }
 
-/// Whether a body that begins with this byte wants what only whoever may ask is told: [`Frame::Ask`], [`Frame::Resend`] or
-/// [`Frame::Open`].
+/// Whether a body that begins with this byte wants what only whoever may ask is told: [`Frame::Ask`], [`Frame::Resend`],
+/// [`Frame::Open`] or [`Frame::Audit`].
 pub(crate) fn is_question(kind: u8) -> bool {
-    matches!(kind, 0 | 6 | 14)
+    matches!(kind, 0 | 6 | 14 | AUDIT)
 }
+
+/// What the body of [`Frame::Audit`] begins with.
+const AUDIT: u8 = 17;
 
 /// Which fingerprint shall be shown, and who lets it be seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,6 +232,9 @@ impl Frame {
 
     /// Reads a body. All of it must be the frame, and the frame within its bounds.
     pub fn decode(body: &[u8]) -> Result<Self, FrameError> {
+        if body.first() == Some(&AUDIT) && body.len() > limits::ORDER_BYTES_MAX {
+            return Err(FrameError::TooLong { len: body.len(), max: limits::ORDER_BYTES_MAX });
+        }
         let (frame, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| FrameError::Malformed)?;
         if !rest.is_empty() {
             return Err(FrameError::Malformed);
@@ -269,7 +286,11 @@ impl Frame {
             | Self::Told(_)
             | Self::Open(_)
             | Self::Opened { .. }
-            | Self::NotOpened(_) => return None,
+            | Self::NotOpened(_)
+            | Self::Audit(_)
+            | Self::AuditTaken
+            | Self::NotAudited(_)
+            | Self::Audited { .. } => return None,
         })
     }
 
@@ -280,7 +301,18 @@ impl Frame {
             Self::Told(ref seen) if seen.len() > Seen::TOLD_MAX => Err(FrameError::Bounds("told_many")),
             Self::Told(ref seen) => seen.iter().try_for_each(Seen::check).map(|()| self),
             // All fields of these are of fixed length.
-            Self::Probe { .. } | Self::Prove { .. } | Self::Known | Self::Tell { .. } | Self::NotOpened(_) => Ok(self),
+            Self::Probe { .. }
+            | Self::Prove { .. }
+            | Self::Known
+            | Self::Tell { .. }
+            | Self::NotOpened(_)
+            | Self::AuditTaken
+            | Self::NotAudited(_)
+            | Self::Audited { .. } => Ok(self),
+            Self::Audit(ref shown) => {
+                order::bounds(shown).map_err(|breach| FrameError::Bounds(breach.code()))?;
+                Ok(self)
+            }
             Self::Open(ref open) => {
                 signal::receipt(&open.receipt).map_err(|breach| FrameError::Bounds(breach.code()))?;
                 Ok(self)

@@ -135,6 +135,17 @@ impl Pool {
         Ok(new)
     }
 
+    /// A link that is nobody else's: not kept for later, and by a key that is shown nowhere else.
+    pub async fn link_apart(
+        &self,
+        key: &Bytes32,
+        way: &Way<'_>,
+        secret: &TransportSecret,
+    ) -> Result<Link, ConnectError> {
+        let link = self.endpoint.connect(&Identity::new(secret)?, key, way).await?;
+        Ok(link.showing(secret.public()))
+    }
+
     /// Asks a peer how busy it is, on the open link, else on a new one. If this node has been there before, the question goes
     /// with the first packet and costs one round trip: repeated by somebody who recorded it, it does no harm.
     pub async fn probe(

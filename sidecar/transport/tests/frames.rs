@@ -98,6 +98,18 @@ fn open(auditor: Option<AgentPubKey>) -> Frame {
     Frame::Open(Box::new(Open { receipt: receipt(), grant }))
 }
 
+fn order() -> AuditOrder {
+    let Frame::Open(open) = open(Some(AgentPubKey::from_raw_36(vec![8; 36]))) else { panic!() };
+    let Ask { input, salt, .. } = ask("What is the capital of France?".into());
+    let proof = BatchProof { batch: ActionHash::from_raw_36(vec![8; 36]), index: 5, path: vec![Bytes32([1; 32])] };
+    let (tokens, text) = (vec![9_079, 236_761], "é".to_owned());
+    AuditOrder { receipt: open.receipt, proof, input, salt, tokens, text, more: None, grant: open.grant }
+}
+
+fn audit(order: AuditOrder) -> Frame {
+    Frame::Audit(Box::new(order))
+}
+
 fn examples() -> BTreeMap<&'static str, Frame> {
     let proof = BatchProof { batch: ActionHash::from_raw_36(vec![8; 36]), index: 5, path: vec![Bytes32([1; 32])] };
     let load = Load {
@@ -151,6 +163,19 @@ fn examples() -> BTreeMap<&'static str, Frame> {
         ("17_open_by_an_auditor", open(Some(AgentPubKey::from_raw_36(vec![9; 36])))),
         ("18_opened", Frame::Opened { first: 300, leaves: vec![opened_leaf(1, 3), opened_leaf(2, 0)] }),
         ("19_not_opened", Frame::NotOpened(OpenRefusal::WindowClosed)),
+        ("20_not_opened_before_a_commitment", Frame::NotOpened(OpenRefusal::NotCommitted)),
+        ("21_audit", audit(order())),
+        (
+            "22_audit_with_everything",
+            audit(AuditOrder {
+                input: everything(),
+                more: Some(Box::new(ChunkMore { logprobs: vec![], ..besides() })),
+                ..order()
+            }),
+        ),
+        ("23_audit_taken", Frame::AuditTaken),
+        ("24_not_audited", Frame::NotAudited(AuditRefusal::Failed)),
+        ("25_audited", Frame::Audited { report: ActionHash::from_raw_36(vec![8; 36]) }),
     ])
 }
 
@@ -268,6 +293,24 @@ fn leaves_are_bounded_and_a_full_frame_of_them_is_taken() {
 }
 
 #[test]
+fn an_order_is_small_and_tells_the_auditor_nothing_in_a_log() {
+    let body = |order: AuditOrder| audit(order).encode().unwrap()[4..].to_vec();
+    assert!(Frame::decode(&body(AuditOrder { tokens: vec![1; limits::ORDER_TOKENS_MAX], ..order() })).is_ok());
+    let many = body(AuditOrder { tokens: vec![1; limits::ORDER_TOKENS_MAX + 1], ..order() });
+    assert_eq!(Frame::decode(&many), Err(FrameError::Bounds("too_many")));
+    let beside = body(AuditOrder { text: String::new(), ..order() }).len() + 2;
+    let text = |len: usize| body(AuditOrder { text: "x".repeat(len), ..order() });
+    assert_eq!(text(limits::ORDER_BYTES_MAX - beside).len(), limits::ORDER_BYTES_MAX);
+    assert!(Frame::decode(&text(limits::ORDER_BYTES_MAX - beside)).is_ok());
+    let too_long = FrameError::TooLong { len: limits::ORDER_BYTES_MAX + 1, max: limits::ORDER_BYTES_MAX };
+    assert_eq!(Frame::decode(&text(limits::ORDER_BYTES_MAX - beside + 1)), Err(too_long));
+    let likely = AuditOrder { more: Some(Box::new(besides())), ..order() };
+    assert_eq!(Frame::decode(&body(likely)), Err(FrameError::Bounds("too_many")), "no receipt speaks of them");
+    let shown = format!("{:?}", audit(order()));
+    assert!(!shown.contains("France") && !shown.contains('é') && !shown.contains("secret"), "{shown}");
+}
+
+#[test]
 fn a_proof_of_another_version_is_refused() {
     let body = |version| Frame::Prove { version, proof: Box::new(proof_of(9)) }.encode().unwrap()[4..].to_vec();
     assert!(Frame::decode(&body(1)).is_ok());
@@ -299,7 +342,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..20, at in any::<prop::sample::Index>(), bit in 0u8..8) {
+    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..26, at in any::<prop::sample::Index>(), bit in 0u8..8) {
         let frame = examples().into_values().nth(which).unwrap();
         let mut body = frame.encode().unwrap()[4..].to_vec();
         let at = at.index(body.len());

@@ -4,7 +4,7 @@
 mod common;
 
 use ainonymous_transport::{
-    Address, CloseReason, ConnectError, Frame, FrameError, Hide, LinkError, Load, Pool, REPLY_BYTES_MAX,
+    Address, CloseReason, ConnectError, Frame, FrameError, Hide, LinkError, Load, Pool, Way, REPLY_BYTES_MAX,
 };
 use ainonymous_types::*;
 use common::*;
@@ -24,6 +24,23 @@ async fn both_ends_prove_their_keys_and_a_link_is_used_again() {
     assert_eq!(keys.recv().await.unwrap(), secret(99).public(), "the key made for this peer, not the endpoint's");
     assert!(keys.try_recv().is_err(), "one link for both");
     assert_eq!(pool.shown_to(&provider.key(), Hide::No), Some(secret(99).public()));
+}
+
+#[tokio::test]
+async fn a_link_apart_shows_a_key_of_its_own_and_is_not_used_again() {
+    let (provider, asker) = (endpoint(1), endpoint(2));
+    let (mut keys, _) = serve(&provider, 3, Duration::ZERO);
+    let pool = Pool::new(asker);
+    link(&pool, &provider).await.unwrap();
+    assert_eq!(keys.recv().await.unwrap(), secret(99).public());
+    let addresses = at(&provider);
+    let way = Way { addresses: &addresses, ..Way::default() };
+    for seed in [50, 51] {
+        let apart = pool.link_apart(&provider.key(), &way, &secret(seed)).await.unwrap();
+        assert_eq!(read_all(&apart, "hello").await.unwrap(), [0, 1, 2]);
+        assert_eq!(keys.recv().await.unwrap(), secret(seed).public());
+    }
+    assert_eq!(pool.shown_to(&provider.key(), Hide::No), Some(secret(99).public()), "the pool knows nothing of it");
 }
 
 #[tokio::test]

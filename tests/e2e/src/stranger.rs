@@ -1,14 +1,16 @@
 //! Somebody who is no member, and has all that a member could have given away: the provider's key and address, and the protocol.
 
 use crate::Client;
+use ainonymous_protocol::sign_ask;
 use ainonymous_transport::{
-    Address, Endpoint, EndpointOptions, Frame, KnownError, Link, LinkError, Open, Pool, TransportSecret, Way,
+    Address, Endpoint, EndpointOptions, Frame, KnownError, Link, LinkError, Open, Pool, Stream, TransportSecret, Way,
 };
 use ainonymous_types::{
-    AgentPubKey, Ask, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole, DnaHash, EntryHash, LinkClaim,
-    LinkProof, OpenGrant, OpenRefusal, RefuseReason, RequestId, Sampling, SignedReceipt,
+    AgentPubKey, Ask, AuditOrder, AuditRefusal, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole,
+    DnaHash, EntryHash, LinkClaim, LinkProof, OpenGrant, OpenRefusal, RefuseReason, RequestId, Sampling, SignedReceipt,
 };
-use ainonymous_verify::link;
+use ainonymous_verify::audit::draw;
+use ainonymous_verify::{commit, link};
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::Value;
 use std::net::Ipv4Addr;
@@ -61,20 +63,56 @@ impl Stranger {
         turned(stream.receiver.recv().await)
     }
 
+    /// Its own agent, which is no member.
+    pub fn agent(&self) -> AgentPubKey {
+        AgentPubKey::from_raw_32(self.key.verifying_key().to_bytes().to_vec())
+    }
+
+    /// Asks as it is done and waits for the answer: returns its receipt, the key that asked and the secret behind the challenge.
+    pub async fn is_answered(&self, spec: EntryHash) -> (SignedReceipt, [u8; 32], Bytes32) {
+        let (session, secret, mut ask) = (rand::random(), Bytes32(rand::random()), question());
+        let terms = AuditTerms { challenge: draw::challenge(&secret), rate_ppm: 1_000_000, auditors_ppm: 1_000_000 };
+        let commitment = commit::input(&ask.salt, &ask.input);
+        (ask.spec, ask.audit) = (spec, terms);
+        (ask.session_key, ask.signature) = sign_ask(&session, &ask.id, &ask.spec, &commitment, &ask.audit);
+        let mut stream = self.link(false).await.open().await.expect("a stream");
+        stream.sender.send(&Frame::Ask(Box::new(ask))).await.expect("it is sent");
+        loop {
+            match stream.receiver.recv().await {
+                Ok(Some(Frame::Done { receipt, .. })) => return (*receipt, session, secret),
+                Ok(Some(Frame::Accepted { .. } | Frame::Tokens { .. })) => {}
+                other => panic!("no answer: {other:?}"),
+            }
+        }
+    }
+
     /// Wants to see a fingerprint; none if it is shown, else why not.
     pub async fn opens(&self, receipt: SignedReceipt, grant: OpenGrant) -> Option<OpenRefusal> {
+        let stream = self.link(false).await.open().await.expect("a stream");
+        opens(stream, receipt, grant).await
+    }
+
+    /// The same, and shows its own agent before.
+    pub async fn shows_itself_and_opens(&self, receipt: SignedReceipt, grant: OpenGrant) -> Option<OpenRefusal> {
+        let link = self.link(true).await;
+        let stream = link.open_known(|claim| async move { Some(self.sign(self.agent(), &claim)) }).await;
+        opens(stream.expect("it is known"), receipt, grant).await
+    }
+
+    /// Shows an answer to whoever is at the other end, as to an auditor; none if it is taken, else why not.
+    pub async fn orders(&self, order: AuditOrder) -> Option<AuditRefusal> {
         let mut stream = self.link(false).await.open().await.expect("a stream");
-        let _ = stream.sender.send(&Frame::Open(Box::new(Open { receipt, grant }))).await;
+        stream.sender.send(&Frame::Audit(Box::new(order))).await.expect("it is sent");
         match stream.receiver.recv().await {
-            Ok(Some(Frame::NotOpened(refusal))) => Some(refusal),
-            Ok(Some(Frame::Opened { .. })) => None,
-            other => panic!("neither shown nor refused: {other:?}"),
+            Ok(Some(Frame::NotAudited(refusal))) => Some(refusal),
+            Ok(Some(Frame::AuditTaken)) => None,
+            other => panic!("neither taken nor refused: {other:?}"),
         }
     }
 
     /// Shows its own agent, signed as it must be, and asks.
     pub async fn shows_itself_and_asks(&self) -> Turned {
-        let agent = AgentPubKey::from_raw_32(self.key.verifying_key().to_bytes().to_vec());
+        let agent = self.agent();
         match self.link(true).await.open_known(|claim| async move { Some(self.sign(agent, &claim)) }).await {
             Ok(mut stream) => {
                 let _ = stream.sender.send(&Frame::Ask(Box::new(question()))).await;
@@ -105,6 +143,15 @@ impl Stranger {
         let way = Way { addresses: &self.addresses, known, ..Way::default() };
         let fresh = || TransportSecret::from_bytes(rand::random());
         self.pool.link_by(&self.provider, &way, fresh).await.expect("whoever knocks is let in")
+    }
+}
+
+async fn opens(mut stream: Stream, receipt: SignedReceipt, grant: OpenGrant) -> Option<OpenRefusal> {
+    let _ = stream.sender.send(&Frame::Open(Box::new(Open { receipt, grant }))).await;
+    match stream.receiver.recv().await {
+        Ok(Some(Frame::NotOpened(refusal))) => Some(refusal),
+        Ok(Some(Frame::Opened { .. })) => None,
+        other => panic!("neither shown nor refused: {other:?}"),
     }
 }
 

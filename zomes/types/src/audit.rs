@@ -62,6 +62,8 @@ pub enum OpenRefusal {
     NotKept,
     /// Too much at once; later it may.
     Busy,
+    /// The auditor that the grant names has not committed to a replay of this answer, as far as the DHT shows here.
+    NotCommitted,
 }
 
 impl OpenRefusal {
@@ -74,6 +76,7 @@ impl OpenRefusal {
             Self::WindowClosed => "audit_window_closed",
             Self::NotKept => "fingerprint_not_kept",
             Self::Busy => "provider_busy",
+            Self::NotCommitted => "not_committed",
         }
     }
 }

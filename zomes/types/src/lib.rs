@@ -14,6 +14,7 @@ mod findings;
 pub mod limits;
 mod link;
 mod network;
+mod order;
 mod receipt;
 mod signal;
 
@@ -26,6 +27,7 @@ pub use entries::*;
 pub use findings::*;
 pub use link::*;
 pub use network::*;
+pub use order::*;
 pub use receipt::*;
 pub use signal::*;
 

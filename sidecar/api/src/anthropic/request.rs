@@ -40,11 +40,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, ApiError> {
     };
     let question = question::sampled(&mut fields, question)?;
     let stream = fields.boolean("stream")?.unwrap_or(false);
-    let question::Wanted { route, provider, demands, hide, known } = question::extension(&mut fields)?;
+    let question::Wanted { route, provider, demands, hide, known, show_auditors } = question::extension(&mut fields)?;
     unsupported::refuse(&mut fields, UNSUPPORTED)?;
     unsupported::refuse(&mut fields, SAMPLERS)?;
     let ignored = fields.leftovers();
-    Ok(Parsed { ask: AskRequest { model, question, route, provider, demands, hide, known }, stream, ignored })
+    Ok(Parsed {
+        ask: AskRequest { model, question, route, provider, demands, hide, known, show_auditors },
+        stream,
+        ignored,
+    })
 }
 
 /// Reads a body whose tokens are to be counted: the model and what it would be asked. The rest says nothing about tokens.

@@ -92,13 +92,13 @@ fn finish(mut fields: Fields, prompt: Prompt, nothing_asked: bool) -> Result<Par
     let logprobs = sampling::logprobs(&mut fields)?;
     let stream = fields.boolean("stream")?.unwrap_or(true);
     let keep = keep_alive(&mut fields)?;
-    let question::Wanted { route, provider, demands, hide, known } = question::extension(&mut fields)?;
+    let question::Wanted { route, provider, demands, hide, known, show_auditors } = question::extension(&mut fields)?;
     let (mut question, mut ignored) = options(&mut fields, Question::new(prompt))?;
     question.constraint = constraint;
     question.logprobs = logprobs;
     ignored.extend(fields.leftovers());
     Ok(Parsed {
-        ask: AskRequest { model, question, route, provider, demands, hide, known },
+        ask: AskRequest { model, question, route, provider, demands, hide, known, show_auditors },
         nothing_asked,
         keep,
         stream,

@@ -85,12 +85,12 @@ fn parse(bytes: &[u8]) -> Result<Parsed, ApiError> {
     let n = fields.integer("n", 1, i64::from(CHOICES_MAX))?.unwrap_or(1) as u32;
     let stream = fields.boolean("stream")?.unwrap_or(false);
     let (include_usage, mut ignored) = question::stream_options(&mut fields)?;
-    let question::Wanted { route, provider, demands, hide, known } = question::extension(&mut fields)?;
+    let question::Wanted { route, provider, demands, hide, known, show_auditors } = question::extension(&mut fields)?;
     unsupported::refuse(&mut fields, unsupported::SAMPLERS)?;
     unsupported::refuse(&mut fields, unsupported::CHAT)?;
     ignored.extend(fields.leftovers());
     Ok(Parsed {
-        ask: AskRequest { model, question, route, provider, demands, hide, known },
+        ask: AskRequest { model, question, route, provider, demands, hide, known, show_auditors },
         n,
         stream,
         include_usage,

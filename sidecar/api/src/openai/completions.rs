@@ -76,12 +76,21 @@ fn parse(bytes: &[u8]) -> Result<Parsed, ApiError> {
     let question = question::sampled(&mut fields, question)?;
     let stream = fields.boolean("stream")?.unwrap_or(false);
     let (include_usage, mut ignored) = question::stream_options(&mut fields)?;
-    let question::Wanted { route, provider, demands, hide, known } = question::extension(&mut fields)?;
+    let question::Wanted { route, provider, demands, hide, known, show_auditors } = question::extension(&mut fields)?;
     refuse(&mut fields, n)?;
     ignored.extend(fields.leftovers());
     let ask = |prompt| {
         let question = Question { prompt, ..question.clone() };
-        AskRequest { model: model.clone(), question, route, provider: provider.clone(), demands, hide, known }
+        AskRequest {
+            model: model.clone(),
+            question,
+            route,
+            provider: provider.clone(),
+            demands,
+            hide,
+            known,
+            show_auditors,
+        }
     };
     let asks = prompts.into_iter().map(ask).collect();
     Ok(Parsed { asks, n, echo, stream, include_usage, ignored })

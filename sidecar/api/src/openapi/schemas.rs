@@ -20,7 +20,7 @@ const LINES: Option<&str> = Some("application/x-ndjson");
 
 const OWN: &[Field] = &[
     ("model", "string", "`name` or `name:quantisation`; whatever there is if it is left out"),
-    ("ainonymous", "object", "`route`: auto, local, direct, signals or posted; `provider`: an agent key; `only`: own, friends or lan; `no_routers`: a boolean; `hide` (through routers only): a boolean, or 1 or 2 for how many; `region`: where the provider says it stands; `known` (providers may know which agent asks): a boolean; `max_price`: credits for a million parameter-tokens; `critical`: so many providers of one model answer with the same seed, and their answers are compared, at most 16"),
+    ("ainonymous", "object", "`route`: auto, local, direct, signals or posted; `provider`: an agent key; `only`: own, friends or lan; `no_routers`: a boolean; `hide` (through routers only): a boolean, or 1 or 2 for how many; `region`: where the provider says it stands; `known` (providers may know which agent asks): a boolean; `show_auditors` (which auditors may see question and answer, if they are drawn): none, friends or all; `max_price`: credits for a million parameter-tokens; `critical`: so many providers of one model answer with the same seed, and their answers are compared, at most 16"),
 ];
 const PULL: &[Field] = &[
     ("id", "integer", "names it until the node stops"),

@@ -11,7 +11,7 @@ pub(crate) mod unsupported;
 use crate::fields::{kind, Fields};
 use crate::ApiError;
 use ainonymous_node::request::{Adjust, Message, Role};
-use ainonymous_node::{Demands, Hiding, Kinship, Price, Question, Region, Route};
+use ainonymous_node::{Demands, Hiding, Kinship, Price, Question, Region, Route, ShowAuditors};
 use ainonymous_types::limits::{
     AGREEMENT_ANSWERS_MAX, ANSWER_TOKENS_MAX, CHAT_MESSAGES_MAX, MODEL_NAME_BYTES_MAX, PROMPT_BYTES_MAX,
     QUANTIZATION_BYTES_MAX, STOP_BYTES_MAX, STOP_STRINGS_MAX,
@@ -67,11 +67,20 @@ pub(crate) struct Wanted {
     pub(crate) hide: Hiding,
     /// Providers may know which agent asks.
     pub(crate) known: bool,
+    /// Which auditors may see it, if the question says so.
+    pub(crate) show_auditors: Option<ShowAuditors>,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { route: Route::Auto, provider: None, demands: Demands::NONE, hide: Hiding::No, known: false }
+        Self {
+            route: Route::Auto,
+            provider: None,
+            demands: Demands::NONE,
+            hide: Hiding::No,
+            known: false,
+            show_auditors: None,
+        }
     }
 }
 
@@ -118,19 +127,32 @@ pub(crate) fn extension(fields: &mut Fields) -> Result<Wanted, ApiError> {
     if known && hide != Hiding::No {
         return Err(ApiError::invalid("ainonymous.known", "contradicts hide: who hides is not known"));
     }
+    let show_auditors = match own.string("show_auditors")? {
+        None => None,
+        Some(text) => Some(
+            ShowAuditors::named(&text)
+                .ok_or_else(|| ApiError::invalid("ainonymous.show_auditors", "must be none, friends or all"))?,
+        ),
+    };
+    if route == Route::Posted && show_auditors.is_some_and(|some| some != ShowAuditors::None) {
+        return Err(ApiError::invalid(
+            "ainonymous.show_auditors",
+            "contradicts the route posted: such answers are not shown",
+        ));
+    }
     // Credits for a million parameter-tokens; counted in thousandths.
     let max_price = own.number("max_price", 0.0, Price::MAX.0 as f64 / 1e3)?;
     let price_max = max_price.map(|credits| Price((f64::from(credits) * 1e3).round() as u64));
     let most = i64::try_from(AGREEMENT_ANSWERS_MAX).unwrap_or(i64::MAX);
     let critical = own.integer("critical", 1, most)?;
-    own.none_left("route, provider, only, no_routers, hide, region, known, max_price, critical")?;
+    own.none_left("route, provider, only, no_routers, hide, region, known, show_auditors, max_price, critical")?;
     let answers = critical.and_then(|answers| u32::try_from(answers).ok()).unwrap_or(1);
     if answers > 1 && (provider.is_some() || matches!(route, Route::Local | Route::Posted)) {
         let contradicts = "asks several providers at once: it contradicts provider, and the routes local and posted";
         return Err(ApiError::invalid("ainonymous.critical", contradicts));
     }
     let demands = Demands { no_further_than, no_routers, region, price_max, answers };
-    Ok(Wanted { route, provider, demands, hide, known })
+    Ok(Wanted { route, provider, demands, hide, known, show_auditors })
 }
 
 /// Through how many routers: a number, or true for one.

@@ -74,6 +74,12 @@ async fn what_is_missing_or_of_the_wrong_kind_is_named() {
         (question(json!({ "max_tokens": 5, "max_completion_tokens": 6 })), "invalid_value", "max_tokens"),
         (question(json!({ "ainonymous": { "route": "pigeon" } })), "invalid_value", "ainonymous.route"),
         (question(json!({ "ainonymous": { "provider": "bob" } })), "invalid_value", "ainonymous.provider"),
+        (question(json!({ "ainonymous": { "show_auditors": "some" } })), "invalid_value", "ainonymous.show_auditors"),
+        (
+            question(json!({ "ainonymous": { "show_auditors": "all", "route": "posted" } })),
+            "invalid_value",
+            "ainonymous.show_auditors",
+        ),
         (question(json!({ "ainonymous": { "hide": 3 } })), "invalid_value", "ainonymous.hide"),
         (question(json!({ "ainonymous": { "hide": "two" } })), "invalid_value", "ainonymous.hide"),
         (question(json!({ "ainonymous": { "hide": 2, "no_routers": true } })), "invalid_value", "ainonymous.hide"),

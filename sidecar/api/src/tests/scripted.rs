@@ -398,6 +398,7 @@ impl Backend for Scripted {
             provider: provider().to_string(),
             model: "tiny:q8_0".into(),
             mode: "own",
+            auditor: None,
             verdict: Verdict::Fail,
             why: AuditWhy::CutOff,
             tokens: 3,

@@ -5,20 +5,19 @@
 //! who has the model the replay.
 
 use super::own::{self, Case, Judged, Opening};
-use super::tables::Table;
-use super::{jury, replay, words};
+use super::{replay, reporting, words};
 use crate::asking;
 use crate::directory::Candidate;
 use crate::evidence::Answered;
 use crate::node::{lock, Node};
-use crate::{AnswerEvent, AskRequest, Demands, Hiding, Route};
+use crate::{AnswerEvent, AskRequest, Demands, Hiding, Route, ShowAuditors};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_engine::Question;
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditQuery, AuditReport, AuditSubject, BatchProof,
-    Bytes32, Calibration, Evidence, Outcome, ProviderRecord, ReplayLeaf, RequestId, Role, SpecRef, Standing,
+    limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, Evidence, Outcome, ProviderRecord, ReplayLeaf,
+    RequestId, Role,
 };
-use ainonymous_verify::audit::{calibration, evidence, leaf};
+use ainonymous_verify::audit::leaf;
 use std::time::Duration;
 
 /// How often a canary is asked unless it is said otherwise.
@@ -119,6 +118,7 @@ async fn ask(node: &Node, candidate: &Candidate) -> Result<RequestId, Nothing> {
         demands: Demands::NONE,
         hide: Hiding::No,
         known: false,
+        show_auditors: Some(ShowAuditors::None),
     };
     let stream = asking::ask_canary(node, request)
         .await
@@ -152,68 +152,36 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     let computed = computed.map_err(|_| Nothing::ToAudit("the answer cannot be computed again now"))?;
     let proof = published(node, id).await.ok_or(Nothing::ToAudit("the receipt has not been published"))?;
 
-    // Everything is promised before anything is shown.
-    let about = AuditQuery { subject: AuditSubject::Provider(case.provider().clone()), before: None };
-    let latest = conductor.get_audit_reports(about).await?.found.into_iter().next();
-    let before = latest.as_ref().map(|found| found.entry.report.standing.clone()).unwrap_or_default();
-    let commit = AuditCommit {
+    let promise = |previous| AuditCommit {
         capability: offer.action.clone(),
         receipt: signed.clone(),
         proof,
         secret: case.asked.secrets.audit,
         mode: AuditMode::Canary,
-        previous: latest.map(|found| found.action),
+        previous,
         replay: leaf::replay(&computed.leaves),
     };
-    let commit = conductor.create_audit_commit(commit).await?;
+    let promised = reporting::promise(conductor, case.provider(), promise).await?;
     let opening = own::open(node, &case).await;
-
-    let own_table = own::table(node, &case).await;
-    let table = match &own_table {
-        Some(table) => Some(published_table(conductor, &case.asked.spec, table).await?),
-        None => None,
-    };
-    let judged = own::judge(case.root(), &computed, &opening, own_table.as_ref());
-    let report =
-        report(&case, &judged, opening, computed.leaves, Promised { commit, table, before }, &conductor.agent());
-    let standing = report.standing.clone();
-    let action = conductor.create_audit_report(report).await?;
-    let made = own::made(&case, &judged, "canary", Some(&action));
+    let table = own::table(node, &case).await;
+    let judged = own::judge(case.root(), &computed, &opening, table.as_ref());
+    let table = reporting::calibration(conductor, &case.asked.spec, table).await?;
+    let evidence = shown(&case, &judged, opening, computed.leaves);
+    let reported = reporting::report(conductor, promised, table, judged.outcome, evidence).await?;
+    let made = own::made(&case, &judged, "canary", Some(&reported.action));
     node.inner.auditing.record(node, case.provider(), case.leaf(), made);
-    if evidence::is_enough(&standing) {
-        jury::accuse(conductor, case.provider(), action).await?;
-    }
-    Ok(())
+    Ok(reported.accuse(conductor, case.provider()).await?)
 }
 
 /// Where the receipt stands, as soon as that was checked.
 async fn published(node: &Node, id: RequestId) -> Option<BatchProof> {
-    node.inner.receipts.wait_for(id, PUBLISHED_MAX).await.filter(|state| state.checked)?;
-    Some(node.inner.store.asked(id).ok().flatten()?.answer?.batch?.proof())
-}
-
-/// What a report is bound to.
-struct Promised {
-    commit: ActionHash,
-    table: Option<(ActionHash, Calibration)>,
-    before: Standing,
+    node.inner.receipts.proof(id, PUBLISHED_MAX).await
 }
 
 /// What everybody can check: what was not opened as it was signed counts as not opened, and nothing is said of how the answer ended.
-fn report(
-    case: &Case,
-    judged: &Judged,
-    opening: Opening,
-    replay: Vec<ReplayLeaf>,
-    promised: Promised,
-    me: &AgentPubKey,
-) -> AuditReport {
-    let Promised { commit, table, before } = promised;
-    let (action, table) = table.unzip();
-    let outcome = judged.outcome;
-    let (verdict, llr) = calibration::judge(table.as_ref(), &outcome);
-    let shown = match opening {
-        Opening::Opened(opened) if outcome != Outcome::NotOpened => Some(Evidence {
+fn shown(case: &Case, judged: &Judged, opening: Opening, replay: Vec<ReplayLeaf>) -> Option<Evidence> {
+    match opening {
+        Opening::Opened(opened) if judged.outcome != Outcome::NotOpened => Some(Evidence {
             input: case.asked.input.clone(),
             salt: case.asked.salt,
             tokens: case.answered.said.tokens.clone(),
@@ -222,30 +190,7 @@ fn report(
             replay,
         }),
         Opening::Opened(_) | Opening::DoesNotFit | Opening::Silent => None,
-    };
-    let standing = evidence::add(&before, me, llr);
-    AuditReport { commit, calibration: action, outcome, verdict, llr, standing, evidence: shown }
-}
-
-/// This node's own table as the network knows it; written down once for each spec and pair of machines.
-pub(super) async fn published_table(
-    conductor: &Conductor,
-    spec: &SpecRef,
-    table: &Table,
-) -> Result<(ActionHash, Calibration), ConductorError> {
-    let entry = table.entry(spec.clone());
-    let mut query = AuditQuery { subject: AuditSubject::Spec(spec.entry.clone()), before: None };
-    loop {
-        let page = conductor.get_calibrations(query.clone()).await?;
-        let own = page.found.into_iter().find(|found| found.author == conductor.agent() && found.entry == entry);
-        match (own, page.next) {
-            (Some(found), _) => return Ok((found.action, entry)),
-            (None, Some(next)) => query.before = Some(next),
-            (None, None) => break,
-        }
     }
-    let action = conductor.create_calibration(entry.clone()).await?;
-    Ok((action, entry))
 }
 
 #[cfg(test)]

@@ -3,9 +3,7 @@
 //! Who is drawn and which answer falls to whom follows from hashes; validation judges both by the rule that is used here. Jurors look at
 //! what canaries have shown: no other question is ever seen by them. A verdict of one's own model is all that a juror adds.
 
-use super::canary::{self, published_table};
-use super::own;
-use super::replay;
+use super::{canary, own, replay, reporting};
 use crate::directory::Candidate;
 use crate::engines::model_id;
 use crate::node::{lock, Node};
@@ -210,7 +208,7 @@ async fn judge(
     let Some(batch) = conductor.get_receipt_batch(commit.proof.batch.clone()).await? else {
         return Ok(Word::Later("the batch of the receipt is not here"));
     };
-    let (calibration, table) = published_table(conductor, &batch.batch.spec, &table).await?;
+    let (calibration, table) = reporting::published(conductor, &batch.batch.spec, &table).await?;
     *left = left.saturating_sub(1);
     let turn = node.inner.auditing.turn.lock().await;
     let salt = Bytes32(rand::random());
@@ -238,6 +236,7 @@ async fn judge(
         provider: statement.provider.to_string(),
         model: model_id(&spec),
         mode: "jury",
+        auditor: None,
         verdict,
         why: own::why(&outcome, verdict),
         tokens: statement.completion_tokens,

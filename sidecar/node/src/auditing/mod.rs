@@ -1,22 +1,28 @@
 //! Checking answers of others: computing them again with a model of one's own, and remembering what that says of who gave them.
 //!
-//! Own questions are checked wherever this node has the model ([`own`]): nobody else sees them. With the auditor's role, which is off
-//! unless it is asked for, the node also asks questions of its own making and publishes what it finds ([`canary`]), and sits in juries
-//! ([`jury`]). What is compared and what follows is `verify::audit`'s; whom that makes trustworthy is `protocol::reputation`'s. This module must not judge.
+//! Own questions are checked wherever this node has the model ([`own`]): nobody else sees them, unless a person lets auditors whom the dice
+//! draw see some ([`consent`]). With the auditor's role, which is off unless it is asked for, the node also asks questions of its own making
+//! and publishes what it finds ([`canary`]), looks at what others show it ([`ordered`]), and sits in juries ([`jury`]). What is compared and what follows is `verify::audit`'s; whom that makes trustworthy is `protocol::reputation`'s. This module must not judge.
 
 mod canary;
+mod consent;
+mod desk;
 mod findings;
 mod jury;
+mod ordered;
 mod own;
 mod reading;
 mod replay;
+mod reporting;
 mod tables;
 mod words;
 
 pub(crate) use canary::run as play;
+pub(crate) use consent::{show, Consent};
 pub(crate) use findings::findings;
 pub use findings::{AccusationFound, ConvictionFound, Findings, Published, ReportFound};
 pub(crate) use jury::run as sit;
+pub(crate) use ordered::on_order;
 pub use own::AuditRefused;
 pub(crate) use own::{on_answered, state, verify};
 pub(crate) use reading::run as read;
@@ -27,6 +33,7 @@ use crate::store::Store;
 use crate::{AuditMade, AuditStatus, Audits, NodeError, ProviderAudits};
 use ainonymous_protocol::reputation::{Found, Reputation, Reputations};
 use ainonymous_types::{AgentPubKey, Bytes32, ChatInput, Verdict};
+use desk::Desk;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -66,6 +73,11 @@ pub(crate) struct Auditing {
     found: Mutex<HashMap<Bytes32, AuditMade>>,
     /// Answers that are being computed again, by the same.
     running: Mutex<HashSet<Bytes32>>,
+    /// Answers that this node has shown to auditors, by the same.
+    shown: Mutex<HashSet<Bytes32>>,
+    showing: Arc<Semaphore>,
+    /// Answers of others that this node was shown.
+    desk: Desk,
     shapes: Mutex<Shapes>,
     waiting: Arc<Semaphore>,
     /// Replays share the engine with questions: one at a time.
@@ -83,6 +95,9 @@ impl Auditing {
             made: Mutex::default(),
             found: Mutex::default(),
             running: Mutex::default(),
+            shown: Mutex::default(),
+            showing: Arc::new(Semaphore::new(consent::SHOWING_MAX)),
+            desk: Desk::default(),
             shapes: Mutex::default(),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             turn: tokio::sync::Mutex::default(),
@@ -139,7 +154,7 @@ impl Auditing {
     /// An own audit has ended. The same answer counts once, however often somebody looks.
     fn record(&self, node: &Node, provider: &AgentPubKey, leaf: Bytes32, made: AuditMade) {
         let mut found = lock(&self.found);
-        let before = found.get(&leaf).map(|before| before.verdict);
+        let before = found.get(&leaf).filter(|before| before.auditor.is_none()).map(|before| before.verdict);
         if found.len() >= FOUND_MAX {
             found.clear();
         }
@@ -154,6 +169,38 @@ impl Auditing {
             Verdict::Inconclusive => Found::Inconclusive,
         };
         lock(&self.reputations).on_own_audit(provider, counted, micros_now());
+        self.note(node, provider, made);
+    }
+
+    /// An audit that somebody else has ordered here has ended.
+    fn record_ordered(&self, node: &Node, provider: &AgentPubKey, made: AuditMade) {
+        let found = match made.verdict {
+            Verdict::Pass => Found::Passed,
+            Verdict::Fail => Found::Failed,
+            Verdict::Inconclusive => Found::Inconclusive,
+        };
+        lock(&self.reputations).on_ordered_audit(provider, found, micros_now());
+        self.note(node, provider, made);
+    }
+
+    /// An auditor to whom this node has shown an answer has published what it found: what that is worth is decided where reports are read.
+    /// Of two the worse is shown with the answer, and what this node has found itself before both.
+    fn hear(&self, node: &Node, provider: &AgentPubKey, leaf: Bytes32, made: AuditMade) {
+        let mut found = lock(&self.found);
+        let stays = |known: &AuditMade| known.auditor.is_none() || known.verdict == Verdict::Fail;
+        if !found.get(&leaf).is_some_and(stays) {
+            if found.len() >= FOUND_MAX {
+                found.clear();
+            }
+            found.insert(leaf, made.clone());
+        }
+        drop(found);
+        lock(&self.reputations).on_met(provider);
+        self.note(node, provider, made);
+    }
+
+    /// Notes an audit for people, and writes down what follows.
+    fn note(&self, node: &Node, provider: &AgentPubKey, made: AuditMade) {
         if made.verdict == Verdict::Fail {
             tracing::warn!(%provider, model = made.model, why = ?made.why, "an answer of a provider is not what it promised");
         }
@@ -164,6 +211,20 @@ impl Auditing {
         }
         drop(all);
         self.save(&node.inner.store);
+    }
+
+    /// Whether this node has shown an answer to an auditor since its start.
+    fn has_shown(&self, leaf: &Bytes32) -> bool {
+        lock(&self.shown).contains(leaf)
+    }
+
+    /// This node shows an answer to an auditor.
+    fn shows(&self, leaf: Bytes32) {
+        let mut shown = lock(&self.shown);
+        if shown.len() >= FOUND_MAX {
+            shown.clear();
+        }
+        shown.insert(leaf);
     }
 
     fn save(&self, store: &Store) {
@@ -191,6 +252,7 @@ impl Auditing {
         AuditStatus {
             own: !self.habits.not_own,
             role: self.habits.role,
+            show_auditors: node.inner.habits.audits_wished.show_auditors,
             tables: self.tables.names(),
             providers: providers.iter().map(of).collect(),
             last: lock(&self.made).iter().cloned().collect(),

@@ -161,7 +161,8 @@ pub(crate) async fn verify(node: &Node, id: RequestId) -> Result<AuditMade, Audi
     let auditing = &node.inner.auditing;
     let _waits = Arc::clone(&auditing.waiting).try_acquire_owned().map_err(|_| AuditRefused::Busy)?;
     let case = Case::of(node, id)?;
-    match auditing.found(&case.leaf()).filter(|made| made.verdict != Verdict::Inconclusive) {
+    let decided = |made: &AuditMade| made.auditor.is_none() && made.verdict != Verdict::Inconclusive;
+    match auditing.found(&case.leaf()).filter(decided) {
         Some(made) => Ok(made),
         None => Ok(run(node, &case).await?),
     }
@@ -280,6 +281,7 @@ pub(super) fn made(case: &Case, judged: &Judged, mode: &'static str, report: Opt
         provider: case.provider().to_string(),
         model: model_id(&case.spec),
         mode,
+        auditor: None,
         verdict: judged.verdict,
         why: judged.why,
         tokens: case.answered.receipt.receipt.completion_tokens,

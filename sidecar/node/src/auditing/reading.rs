@@ -8,7 +8,7 @@ use super::jury::{self, Heard};
 use crate::node::{lock, Node};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_protocol::reputation::Found;
-use ainonymous_types::{AgentPubKey, AuditQuery, AuditSubject, Conviction, Verdict};
+use ainonymous_types::{AgentPubKey, AuditMode, AuditQuery, AuditSubject, Conviction, Verdict};
 use ainonymous_verify::receipt;
 use ainonymous_verify::rules::CONFIRMATIONS_MIN;
 use std::time::Duration;
@@ -49,7 +49,11 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
     reports.reverse();
     for found in reports.into_iter().filter(|found| found.author != me) {
         let verdict = found.entry.report.verdict;
+        let leaf = receipt::leaf(&found.entry.commit.receipt);
+        let arranged = found.entry.commit.mode == AuditMode::Drawn;
         let counts = match verdict {
+            // Whoever asks and whoever answers can choose the dice together: that earns nothing, unless this node was the one that asked.
+            Verdict::Pass if arranged && !auditing.has_shown(&leaf) => Found::Inconclusive,
             Verdict::Pass => Found::Passed,
             Verdict::Fail => Found::Failed,
             Verdict::Inconclusive => Found::Inconclusive,
@@ -57,11 +61,16 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
         let is_new = lock(&auditing.reputations).on_report(provider, &found.author, counts, found.linked_at, now_us);
         // Of an answer that was audited here too it is known who was right.
         // What a jury has looked at was shown by whoever accused, who might cheat to be found right.
-        let own = auditing.found(&receipt::leaf(&found.entry.commit.receipt)).filter(|made| made.mode != "jury");
+        let own = auditing.found(&leaf).filter(|made| made.auditor.is_none() && made.mode != "jury");
         let own = own.map(|made| made.verdict);
         let decided = |verdict| verdict != Verdict::Inconclusive;
         if let Some(own) = own.filter(|own| is_new && decided(*own) && decided(verdict)) {
-            lock(&auditing.reputations).on_checked(&found.author, own == verdict, now_us);
+            // That an honest answer is honest needs no replay to be said, and an auditor may run the cheat that it finds. Nobody becomes a
+            // juror to be believed by that; being wrong counts.
+            let confirmed = own == verdict;
+            if !(arranged && confirmed) {
+                lock(&auditing.reputations).on_checked(&found.author, confirmed, now_us);
+            }
         }
     }
     let equivocated = !conductor.get_equivocations(about.clone()).await?.found.is_empty();

@@ -251,8 +251,13 @@ export interface Outlook {
   readonly waiting: number | null;
   /** From the least to the most that somebody wants who may answer; null if one of them did not say. */
   readonly milliPrice: readonly [number, number] | null;
+  /** Which auditors may read the answer afterwards. */
+  readonly auditors: ShownAuditors;
   readonly hurdle: Hurdle | null;
 }
+
+/** Auditors who may see questions and answers, if dice draw them. */
+export type ShownAuditors = "none" | "friends" | "all";
 
 /** What the asker wishes for a question that is not sent yet. */
 export interface Wish {
@@ -274,13 +279,14 @@ export function outlookOf(readers: Readers, likely: readonly Provider[]): Outloo
     readers,
     waiting: waits.length === 0 ? null : Math.min(...waits),
     milliPrice: isTold ? [Math.min(...prices), Math.max(...prices)] : null,
+    auditors: "none",
     hurdle: null,
   };
 }
 
 /** The outlook where one's own policy refuses. */
 export function refusedBy(hurdle: Hurdle): Outlook {
-  return { readers: null, waiting: null, milliPrice: null, hurdle };
+  return { readers: null, waiting: null, milliPrice: null, auditors: "none", hurdle };
 }
 
 /** A node of the network, as far as it is known. */
@@ -328,6 +334,8 @@ export interface AuditFacts {
 export interface AuditRecord extends Audit, AuditFacts {
   readonly provider: string;
   readonly model: string;
+  /** Who has computed it again, as `uhCAk…`; null for one's own node. */
+  readonly auditor: string | null;
   /** The published report, as `uhCkk…`. */
   readonly report: string | null;
 }

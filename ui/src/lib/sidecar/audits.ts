@@ -24,9 +24,9 @@ export function auditsOf({ providers, last }: AuditStatus): AuditPicture {
       ...{ provider, passed, failed, undecided: inconclusive, isConvicted: convicted, ratePercent: rate_percent },
     })),
     last: last.toReversed().map((made) => {
-      const { provider, model, mode, tokens, statistics, report } = made;
+      const { provider, model, mode, auditor, tokens, statistics, report } = made;
       return {
-        ...{ ...foundBy(made), provider, model, isCanary: mode === "canary", tokens, report },
+        ...{ ...foundBy(made), provider, model, isCanary: mode === "canary", tokens, auditor, report },
         distance: statistics === null ? null : distanceOf(statistics),
         impossible: statistics?.impossible ?? null,
       };

@@ -21,7 +21,7 @@ beforeEach(() => {
   network = { state: "ready", peers: 1 };
   models = [entry];
   peers = [peer];
-  audits = { providers: [], last: [] };
+  audits = { show_auditors: "all", providers: [], last: [] };
   requests = [];
   backend = null;
   reply = () => json({}, 404);
@@ -117,7 +117,7 @@ describe("what is shown before asking", () => {
     const { backend, model } = await connect();
     expect(model.providers).toMatchObject([{ key: "uhCAkPEER", tokensPerS: 120.5, kinship: "friend", waiting: 1 }]);
     const wish = { prefer: null, only: null, hides: false, answers: 1, dice: 0 } as const;
-    expect(backend.outlook(model, wish)).toMatchObject({ readers: { by: "one", others: 0 }, waiting: 1, milliPrice: [0, 0], hurdle: null });
+    expect(backend.outlook(model, wish)).toMatchObject({ readers: { by: "one", others: 0 }, waiting: 1, milliPrice: [0, 0], auditors: "all", hurdle: null });
     expect(backend.outlook(model, { ...wish, only: "friends" })).toMatchObject({ readers: { by: "one" } });
     expect(backend.outlook(model, { ...wish, only: "own" })).toMatchObject({ readers: null, hurdle: "nobody_allowed" });
     models = [{ ...entry, providers: ["uhCAkPEER", "uhCAkOTHER"] }];
@@ -127,7 +127,7 @@ describe("what is shown before asking", () => {
     expect(backend.outlook(model, { ...wish, prefer: "uhCAkOTHER", hides: true })?.readers).toMatchObject({ by: "one_of" });
     models = [{ ...entry, local: true }];
     await vi.advanceTimersByTimeAsync(6_000);
-    expect(backend.outlook(model, wish)).toMatchObject({ readers: { by: "self" }, milliPrice: [0, 0] });
+    expect(backend.outlook(model, wish)).toMatchObject({ readers: { by: "self" }, milliPrice: [0, 0], auditors: "none" });
   });
 
   it("leaves out what cannot chat", async () => {
@@ -138,14 +138,14 @@ describe("what is shown before asking", () => {
 
   it("is the network with what is known of it", async () => {
     const { backend } = await connect();
-    const made = { provider: "uhCAkPEER", model: "tiny:q8_0", mode: "canary", verdict: "fail", why: "cut_off", tokens: 64, statistics: { tokens: 64, delta_sum: 1_024, impossible: 2 }, report: "uhCkk" };
-    audits = { providers: [{ provider: "uhCAkPEER", passed: 1, failed: 2, inconclusive: 3, convicted: false, rate_percent: 100 }], last: [{ ...made, mode: "own", verdict: "inconclusive", why: "not_opened", statistics: null, report: null }, made] };
+    const made = { provider: "uhCAkPEER", model: "tiny:q8_0", mode: "canary", auditor: null, verdict: "fail", why: "cut_off", tokens: 64, statistics: { tokens: 64, delta_sum: 1_024, impossible: 2 }, report: "uhCkk" };
+    audits = { show_auditors: "none", providers: [{ provider: "uhCAkPEER", passed: 1, failed: 2, inconclusive: 3, convicted: false, rate_percent: 100 }], last: [{ ...made, mode: "drawn", auditor: "uhCAkAUDITOR", verdict: "inconclusive", why: "not_opened", statistics: null, report: null }, made] };
     await vi.advanceTimersByTimeAsync(6_000);
     const seen = await backend.network();
     expect(seen.audits?.providers).toEqual([{ provider: "uhCAkPEER", passed: 1, failed: 2, undecided: 3, isConvicted: false, ratePercent: 100 }]);
     expect(seen.audits?.last).toMatchObject([
-      { audit: "disputed", why: "cut_off", isCanary: true, distance: 0.125, impossible: 2, report: "uhCkk" },
-      { audit: "inconclusive", why: "not_opened", isCanary: false, distance: null, impossible: null, report: null },
+      { audit: "disputed", why: "cut_off", isCanary: true, distance: 0.125, impossible: 2, auditor: null, report: "uhCkk" },
+      { audit: "inconclusive", why: "not_opened", isCanary: false, distance: null, impossible: null, auditor: "uhCAkAUDITOR", report: null },
     ]);
     expect(seen).toMatchObject({ self: "uhCAkSELF", network: "uhC0k", online: 1 });
     expect(seen.peers).toMatchObject([{ kinship: "self" }, { key: "uhCAkPEER", roundTripMs: 2.5, freeSlots: 0, models: [{ label: "tiny q8_0", isMeasured: true }] }]);

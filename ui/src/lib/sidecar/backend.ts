@@ -56,7 +56,14 @@ export class SidecarBackend implements ChatBackend {
     return () => this.#listeners.delete(listener);
   }
 
-  outlook(model: Model, { prefer, only, hides, answers }: Wish): Outlook | null {
+  outlook(model: Model, wish: Wish): Outlook | null {
+    const outlook = this.#outlook(model, wish);
+    // What one's own node answers itself is shown to nobody.
+    if (outlook === null || outlook.readers === null || outlook.readers.by === "self") return outlook;
+    return { ...outlook, auditors: this.#seen?.status.audits.show_auditors ?? "none" };
+  }
+
+  #outlook(model: Model, { prefer, only, hides, answers }: Wish): Outlook | null {
     const known = this.#connection.at === "ready" ? this.#connection.models.find(({ id }) => id === model.id) : undefined;
     if (known === undefined) return null;
     const allowed = known.providers.filter(({ kinship }) => isAllowed(kinship, only));

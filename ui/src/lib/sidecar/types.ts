@@ -55,6 +55,7 @@ export interface Status {
 
 /** What audits have found, the last ones oldest first. */
 export interface AuditStatus {
+  readonly show_auditors: "none" | "friends" | "all";
   readonly providers: readonly {
     readonly provider: string;
     readonly passed: number;
@@ -217,7 +218,9 @@ export interface Receipt {
 export interface AuditMade {
   readonly provider: string;
   readonly model: string;
-  readonly mode: "own" | "canary" | "jury";
+  readonly mode: "own" | "canary" | "jury" | "drawn";
+  /** Who has computed it again, if not this node. */
+  readonly auditor: string | null;
   readonly verdict: Verdict;
   readonly why: string;
   readonly tokens: number;

@@ -182,6 +182,10 @@ export const de: Catalogue = {
     const terms = [...wait, milliPrice === null ? "Preis nicht genannt" : price(milliPrice)].join(" · ");
     return `${terms.slice(0, 1).toUpperCase()}${terms.slice(1)}.`;
   },
+  auditorsRead: {
+    friends: "Prüfer von Freunden können es danach lesen.",
+    all: "Ausgeloste Prüfer können es danach lesen.",
+  },
   hurdle: {
     nobody_allowed: "Von denen, die antworten dürfen, hat keiner dieses Modell. Mehr zulassen oder ein anderes Modell wählen.",
     too_few: "Hier dürfen weniger dieses Modell beantworten, als verglichen werden sollen. Weniger vergleichen, oder mehr zulassen.",
@@ -311,7 +315,7 @@ export const de: Catalogue = {
     uncalibrated: "Wie weit sich zwei ehrliche Rechner dieser Art unterscheiden, wurde nicht gemessen, oder die Antwort ist zu kurz, um es zu sagen.",
   },
   audits: "Prüfungen",
-  auditsDetail: "Der eigene Knoten rechnet Antworten auf eigene Fragen nach, wo er das Modell hat, das geantwortet hat. Niemand sonst sieht davon etwas, außer er hat die Rolle des Prüfers.",
+  auditsDetail: "Der eigene Knoten rechnet Antworten auf eigene Fragen nach, wo er das Modell hat, das geantwortet hat. Niemand sonst sieht davon etwas, außer er hat die Rolle des Prüfers oder zeigt Prüfern Antworten.",
   auditsNone: "Er hat noch niemanden geprüft.",
   auditsOf: ({ passed, failed, undecided, isConvicted, ratePercent }) => {
     const counts = `${number(passed)} bestanden · ${number(failed)} nicht bestanden · ${number(undecided)} offen`;
@@ -324,6 +328,7 @@ export const de: Catalogue = {
       ...(impossible === null ? [] : [counted(impossible, "unmögliches Token", "unmögliche Token")]),
       ...(isCanary ? ["eine zum Prüfen ausgedachte Frage"] : []),
     ].join(" · "),
+  auditedBy: (name) => `vom Prüfer ${name} festgestellt`,
   lastAudits: "Letzte Prüfungen",
   findings: "Was veröffentlicht ist",
   findingsAbout: (name) => `Was über ${name} veröffentlicht ist`,

@@ -1,7 +1,7 @@
 // Every text of the page in English, in one place: what happened, and what the reader can do. The shape of every other
 // catalogue. Must not decide when it is shown.
 import type { Answer } from "../chat/answer";
-import type { Agreement, AuditFacts, AuditReason, AuditState, BackendState, Blocked, FailureCode, Findings, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, ProviderAudits, Readers, Reason, ReceiptState, Route, Stage, Statement, Voice } from "../chat/backend";
+import type { Agreement, AuditFacts, AuditReason, AuditState, BackendState, Blocked, FailureCode, Findings, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, ProviderAudits, Readers, Reason, ReceiptState, Route, ShownAuditors, Stage, Statement, Voice } from "../chat/backend";
 import type { Unfit } from "../chat/files";
 import type { FinishReason } from "../generated/types";
 import type { IssuedInvite, Standing } from "../network/members";
@@ -203,6 +203,11 @@ export const en = {
     }
   },
 
+  auditorsRead: {
+    friends: "Auditors of friends may read it afterwards.",
+    all: "Auditors whom dice draw may read it afterwards.",
+  } satisfies Record<Exclude<ShownAuditors, "none">, string> as Record<Exclude<ShownAuditors, "none">, string>,
+
   /** How long it waits and what it costs, after who reads it. */
   terms({ waiting, milliPrice }: Outlook): string {
     const wait = waiting === null ? [] : [waiting === 0 ? "No wait" : `${counted(waiting, "question waits", "questions wait")} there`];
@@ -354,7 +359,7 @@ export const en = {
     uncalibrated: "How far honest machines like these two differ has not been measured, or the answer is too short to tell.",
   } satisfies Record<AuditReason, string> as Record<AuditReason, string>,
   audits: "Audits",
-  auditsDetail: "Your node computes answers to your own questions again where it has the model that answered. Nobody else sees anything of it, unless it has the auditor’s role.",
+  auditsDetail: "Your node computes answers to your own questions again where it has the model that answered. Nobody else sees anything of it, unless it has the auditor’s role or lets auditors see answers.",
   auditsNone: "It has audited nobody yet.",
   auditsOf: ({ passed, failed, undecided, isConvicted, ratePercent }: ProviderAudits) => {
     const counts = `${number(passed)} passed · ${number(failed)} failed · ${number(undecided)} undecided`;
@@ -367,6 +372,7 @@ export const en = {
       ...(impossible === null ? [] : [counted(impossible, "impossible token", "impossible tokens")]),
       ...(isCanary ? ["a question made up to audit"] : []),
     ].join(" · "),
+  auditedBy: (name: string) => `found by the auditor ${name}`,
   lastAudits: "Last audits",
   findings: "What is published",
   findingsAbout: (name: string) => `What is published about ${name}`,

@@ -7,6 +7,7 @@ export const reasonsDe: Reasons = {
   fingerprint_not_kept: ["Der Anbieter hat seine Belege nicht aufgehoben, obwohl er es müsste.", "Nächstes Mal jemand anderen fragen."],
   fingerprint_not_recorded: ["Die Quittung nennt keine Belege.", "Noch einmal fragen; Anbieter dieser Version zeichnen sie auf."],
   not_granted: ["Der Anbieter zeigt diesem Knoten seine Belege nicht.", "Nur wer gefragt hat, darf sie sehen."],
+  not_committed: ["Der Anbieter findet keine Zusage dieses Knotens, die Antwort nachgerechnet zu haben.", "Gleich noch einmal versuchen."],
   model_not_here: ["Der eigene Knoten hat dieses Modell nicht geladen und kann die Antwort nicht nachrechnen.", "Dieselbe Datei hier laden, oder den Beleg speichern und dort prüfen, wo das Modell ist."],
   not_replayable: ["Antworten dieser Art werden nicht nachgerechnet.", "Unterschrift und Bindung wurden trotzdem geprüft."],
   too_many_audits: ["Der eigene Knoten hat viele Antworten zu prüfen.", "Gleich noch einmal versuchen."],

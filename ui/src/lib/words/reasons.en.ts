@@ -8,6 +8,7 @@ export const reasonsEn = {
   fingerprint_not_kept: ["The provider has not kept its evidence, though it should have.", "Ask somebody else next time."],
   fingerprint_not_recorded: ["The receipt names no evidence.", "Ask again; providers of this version record it."],
   not_granted: ["The provider does not show its evidence to this node.", "Only whoever asked may see it."],
+  not_committed: ["The provider finds no promise of this node to have computed the answer again.", "Try again in a moment."],
   model_not_here: ["Your node does not have this model loaded, so it cannot compute the answer again.", "Load the same file here, or save the receipt and check it where the model is."],
   not_replayable: ["Answers of this kind are not computed again.", "Signature and commitments were checked all the same."],
   too_many_audits: ["Your node has many answers to check.", "Try again in a moment."],

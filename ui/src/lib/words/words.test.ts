@@ -56,7 +56,7 @@ describe.each(Object.entries(catalogues))("the words in %s", (_, t) => {
   });
 
   it("say what a question waits for and costs", () => {
-    const terms = (change: Partial<Outlook>) => t.terms({ readers: null, waiting: 0, milliPrice: [0, 0], hurdle: null, ...change });
+    const terms = (change: Partial<Outlook>) => t.terms({ readers: null, waiting: 0, milliPrice: [0, 0], auditors: "none", hurdle: null, ...change });
     const lines = [{}, { waiting: 1 }, { waiting: 3 }, { waiting: null }, { milliPrice: [1_500, 1_500] as const }, { milliPrice: [0, 2_000] as const }, { milliPrice: null }].map(terms);
     expect(new Set(lines).size).toBe(lines.length);
     for (const line of lines) expect(line).toMatch(/^[\p{Lu}\d].*\.$/u);
@@ -136,9 +136,11 @@ describe.each(Object.entries(catalogues))("the words in %s", (_, t) => {
     const fared = { provider: "uhCAk1", passed: 3, failed: 1, undecided: 2, isConvicted: false, ratePercent: 0.2 };
     expect(t.auditsOf(fared)).toMatch(/3 .*1 .*2 .*1 %/);
     expect(t.auditsOf({ ...fared, isConvicted: true })).toMatch(/convicted|verurteilt/);
-    const record = { provider: "uhCAk1", model: "m", audit: "disputed", isCanary: true, tokens: 64, distance: 0.0178, impossible: 1, report: null } as const;
+    const record = { provider: "uhCAk1", model: "m", audit: "disputed", isCanary: true, tokens: 64, distance: 0.0178, impossible: 1, auditor: null, report: null } as const;
     expect(t.auditEvidence(record)).toMatch(/^64 .* 0[.,]018 .* 1 .*/);
     expect(t.auditEvidence({ ...record, distance: null, impossible: null, isCanary: false })).toMatch(/^64 \p{L}+$/u);
+    expect(t.auditedBy("uhCAk2")).toMatch(/\p{L}+ uhCAk2/u);
+    for (const line of Object.values(t.auditorsRead)) expect(line).toMatch(sentence);
   });
 
   it("count", () => {

@@ -62,12 +62,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, ApiError> {
     // Nothing is stored, whatever is wished; the answer says so.
     fields.boolean("store")?;
     fields.map("metadata")?;
-    let question::Wanted { route, provider, demands, hide, known } = question::extension(&mut fields)?;
+    let question::Wanted { route, provider, demands, hide, known, show_auditors } = question::extension(&mut fields)?;
     unsupported::refuse(&mut fields, UNSUPPORTED)?;
     unsupported::refuse(&mut fields, unsupported::SAMPLERS)?;
     ignored.extend(fields.leftovers());
     echo.insert("parallel_tool_calls".into(), parallel_tool_calls.into());
-    Ok(Parsed { ask: AskRequest { model, question, route, provider, demands, hide, known }, stream, echo, ignored })
+    Ok(Parsed {
+        ask: AskRequest { model, question, route, provider, demands, hide, known, show_auditors },
+        stream,
+        echo,
+        ignored,
+    })
 }
 
 /// An error about messages names the field that they came in.

@@ -1,0 +1,245 @@
+//! Answers that others show to this node as an auditor whom the dice have drawn: it computes them again and publishes what it finds.
+//!
+//! Everything is checked before anything is computed: what follows from the order by `verify::audit::order`, the rest against the DHT. The
+//! question and the answer are dropped with the order, and stand nowhere: not in a report, nor in a log. Who asked is not known here, and
+//! requester and provider may be one: so a pass earns the provider nothing, and no more than so much is done for anybody ([`super::desk`]).
+
+use super::desk::Place;
+use super::own::{self, Opening};
+use super::{replay, reporting};
+use crate::engines::{model_id, Loaded};
+use crate::node::Node;
+use crate::opening::{self, OpenError};
+use crate::receipts::{self, Unchecked};
+use crate::requester::Requester;
+use crate::serving::now_us;
+use crate::{AuditMade, Hiding};
+use ainonymous_conductor::{Conductor, ConductorError};
+use ainonymous_transport::{Frame, FrameSender};
+use ainonymous_types::{
+    limits, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditOrder, AuditRefusal, Bytes32, EntryHash, Found,
+    ModelSpec, OpenRefusal, Outcome, Role, SpecRef,
+};
+use ainonymous_verify::audit::{leaf, order as fits};
+use ainonymous_verify::receipt;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// Longest wait for the batch with the receipt: whoever asked has seen it.
+const BATCH_MAX: Duration = Duration::from_secs(5);
+/// How often a provider is asked to open that is busy, or does not see the commitment yet.
+const OPENS_MAX: u32 = 3;
+/// Pause before it is asked again.
+const OPEN_AGAIN: Duration = Duration::from_secs(3);
+
+/// An order that is taken.
+struct Taken<'a> {
+    conductor: Conductor,
+    /// This node's, as auditor.
+    capability: ActionHash,
+    model: ModelSpec,
+    loaded: Loaded,
+    /// As the provider's batch names it.
+    spec: SpecRef,
+    place: Place<'a>,
+}
+
+/// A peer shows an answer, and wants to know whether it is the promised model's.
+pub(crate) async fn on_order(node: &Node, from: Requester, order: AuditOrder, mut sender: FrameSender) {
+    let word = match take(node, &from, &order).await {
+        Ok(taken) => {
+            // Whoever has left already gets no work done.
+            if sender.send(&Frame::AuditTaken).await.is_err() {
+                return;
+            }
+            match audit(node, taken, order).await {
+                Ok(report) => Frame::Audited { report },
+                Err(e) => {
+                    tracing::warn!(error = %e, "an audit that was ordered here came to nothing");
+                    Frame::NotAudited(AuditRefusal::Failed)
+                }
+            }
+        }
+        Err(refusal) => {
+            tracing::debug!(code = refusal.code(), "an order to audit was refused");
+            Frame::NotAudited(refusal)
+        }
+    };
+    // An error means that nobody waits for it any more.
+    if sender.send(&word).await.is_ok() {
+        sender.finish();
+    }
+}
+
+/// Whether this node audits the answer: what costs nothing is looked at first.
+async fn take<'a>(node: &'a Node, from: &Requester, order: &AuditOrder) -> Result<Taken<'a>, AuditRefusal> {
+    if !node.inner.auditing.has_role() {
+        return Err(AuditRefusal::NoAuditor);
+    }
+    let conductor = node.conductor().filter(|_| !node.refuses_peers()).ok_or(AuditRefusal::Busy)?;
+    let me = conductor.agent();
+    fits::judge(order, &me, now_us())?;
+    if replay::obstacle(&order.input).is_some() {
+        return Err(AuditRefusal::NotReplayable);
+    }
+    let (statement, answer) = (&order.receipt.receipt, receipt::leaf(&order.receipt));
+    let place = node.inner.auditing.desk.take(from, &statement.provider, answer, Instant::now())?;
+    let (model, loaded) = model(node, &statement.spec).await.ok_or(AuditRefusal::NoModel)?;
+    let failed = |e: ConductorError| {
+        tracing::debug!(error = %e, "what an order rests on could not be looked up");
+        AuditRefusal::Failed
+    };
+    let offer = conductor.get_my_capability().await.map_err(failed)?;
+    let offer = offer.filter(|offer| offer.capability.roles.contains(&Role::Auditor)).ok_or(AuditRefusal::NoAuditor)?;
+    let batch = receipts::check(&conductor, &order.receipt, &order.proof, BATCH_MAX).await;
+    let batch = batch.map_err(|unchecked| match unchecked {
+        Unchecked::DoesNotFit(_) => AuditRefusal::DoesNotFit,
+        Unchecked::NotReadable(_) => AuditRefusal::NotPublished,
+    })?;
+    if is_enough(&opening::audits_at(&conductor, &answer).await.map_err(failed)?, &me) {
+        return Err(AuditRefusal::Repeated);
+    }
+    Ok(Taken { conductor, capability: offer.action, model, loaded, spec: batch.spec, place })
+}
+
+/// Whether no further look at an answer is wanted: this auditor has looked, or as many others as may be shown it.
+fn is_enough(commits: &[Found<AuditCommit>], me: &AgentPubKey) -> bool {
+    let drawn = commits.iter().filter(|found| found.entry.mode == AuditMode::Drawn);
+    let others: HashSet<&AgentPubKey> = drawn.map(|found| &found.author).collect();
+    others.len() >= limits::ORDER_AUDITORS_MAX || commits.iter().any(|found| found.author == *me)
+}
+
+/// What computes the same as a model spec promises.
+async fn model(node: &Node, spec: &EntryHash) -> Option<(ModelSpec, Loaded)> {
+    if node.inner.directory.model(spec).is_none() {
+        node.inner.directory.refresh_listing(node).await;
+    }
+    let model = node.inner.directory.model(spec)?;
+    let loaded = replay::own_model(node, &model)?;
+    Some((model, loaded))
+}
+
+/// Why nothing was published.
+#[derive(Debug, thiserror::Error)]
+enum NoReport {
+    #[error("the answer cannot be computed again: {0}")]
+    Engine(#[from] ainonymous_engine::EngineError),
+    #[error("the network did not take it: {0}")]
+    Conductor(#[from] ConductorError),
+}
+
+/// Replays, promises, has the provider open, and reports.
+async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder) -> Result<ActionHash, NoReport> {
+    let Taken { conductor, capability, model, loaded, spec, place } = taken;
+    let auditing = &node.inner.auditing;
+    let statement = order.receipt.receipt.clone();
+    let salt = Bytes32(rand::random());
+    let turn = auditing.turn.lock().await;
+    place.begins(&statement.provider, Instant::now());
+    let finish = statement.finish;
+    let computed = replay::replay(&loaded, &order.input, &order.tokens, finish, model.kv_type, &salt).await?;
+    drop(turn);
+
+    let promise = |previous| fits::commitment(&order, &capability, previous, leaf::replay(&computed.leaves));
+    let promised = reporting::promise(&conductor, &statement.provider, promise).await?;
+    let opening = open(node, &order).await;
+    drop(order);
+    let table = own::table_of(node, &statement.provider, &model, &loaded).await;
+    let judged = own::judge(&statement.fingerprint, &computed, &opening, table.as_ref());
+    let table = reporting::calibration(&conductor, &spec, table).await?;
+    let reported = reporting::report(&conductor, promised, table, judged.outcome, None).await?;
+    let action = reported.action.clone();
+    let made = AuditMade {
+        provider: statement.provider.to_string(),
+        model: model_id(&model),
+        mode: "drawn",
+        auditor: None,
+        // What everybody can check: not that an answer was cut off.
+        verdict: reported.verdict,
+        why: own::why(&judged.outcome, reported.verdict),
+        tokens: statement.completion_tokens,
+        statistics: match judged.outcome {
+            Outcome::Measured(found) => Some(found),
+            Outcome::Mismatch | Outcome::NotOpened => None,
+        },
+        report: Some(action.to_string()),
+    };
+    auditing.record_ordered(node, &statement.provider, made);
+    if let Err(e) = reported.accuse(&conductor, &statement.provider).await {
+        tracing::warn!(error = %e, hint = e.hint(), "an accusation could not be written down");
+    }
+    Ok(action)
+}
+
+/// What the provider opens, now that the replay is promised.
+async fn open(node: &Node, order: &AuditOrder) -> Opening {
+    for attempt in 0..OPENS_MAX {
+        if attempt > 0 {
+            tokio::time::sleep(OPEN_AGAIN).await;
+        }
+        match opening::ask(node, &order.receipt, &order.grant, Hiding::No, true).await {
+            Ok(opened) => return Opening::Opened(opened.leaves),
+            Err(OpenError::DoesNotFit) => return Opening::DoesNotFit,
+            Err(e) => {
+                tracing::debug!(code = e.code(), error = %e, "a provider did not open its fingerprint to an auditor");
+                let passes = |refusal| matches!(refusal, OpenRefusal::Busy | OpenRefusal::NotCommitted);
+                if matches!(e, OpenError::Refused(refusal) if !passes(refusal)) {
+                    return Opening::Silent;
+                }
+            }
+        }
+    }
+    Opening::Silent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ainonymous_types::{AuditTerms, BatchProof, Bytes64, FinishReason, Receipt, SignedReceipt};
+
+    fn agent(n: u8) -> AgentPubKey {
+        AgentPubKey::from_raw_36(vec![n; 36])
+    }
+
+    fn committed(author: u8, mode: AuditMode) -> Found<AuditCommit> {
+        let action = ActionHash::from_raw_36(vec![0; 36]);
+        let receipt = Receipt {
+            provider: agent(9),
+            spec: EntryHash::from_raw_36(vec![1; 36]),
+            session_key: Bytes32([1; 32]),
+            audit: AuditTerms::default(),
+            input: Bytes32([1; 32]),
+            output: Bytes32([1; 32]),
+            fingerprint: Bytes32([1; 32]),
+            prompt_tokens: 8,
+            completion_tokens: 64,
+            finish: FinishReason::Stop,
+            finished_at: 0,
+        };
+        let entry = AuditCommit {
+            capability: action.clone(),
+            receipt: SignedReceipt { receipt, signature: Bytes64([0; 64]) },
+            proof: BatchProof { batch: action.clone(), index: 0, path: vec![] },
+            secret: Bytes32([1; 32]),
+            mode,
+            previous: None,
+            replay: Bytes32([1; 32]),
+        };
+        Found { action, author: agent(author), linked_at: 0, entry }
+    }
+
+    /// Else one unlucky answer, shown to everybody, would be evidence as often as there are auditors.
+    #[test]
+    fn one_answer_is_evidence_twice_at_most_and_once_for_each_auditor() {
+        let of = |commits: &[(u8, AuditMode)]| {
+            let commits: Vec<_> = commits.iter().map(|(author, mode)| committed(*author, mode.clone())).collect();
+            is_enough(&commits, &agent(1))
+        };
+        let jury = || AuditMode::Jury(ActionHash::from_raw_36(vec![3; 36]));
+        assert!(!of(&[]) && !of(&[(2, AuditMode::Drawn)]));
+        assert!(!of(&[(2, AuditMode::Drawn), (2, AuditMode::Drawn)]), "one auditor is one");
+        assert!(!of(&[(2, AuditMode::Drawn), (3, jury()), (4, AuditMode::Canary)]));
+        assert!(of(&[(2, AuditMode::Drawn), (3, AuditMode::Drawn)]));
+        assert!(of(&[(1, AuditMode::Drawn)]) && of(&[(1, jury())]) && of(&[(1, AuditMode::Canary)]), "its own");
+    }
+}

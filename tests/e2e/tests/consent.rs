@@ -1,0 +1,239 @@
+//! Auditors who are shown answers: only with consent, only who is drawn, and a provider opens to nobody who has promised nothing.
+
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::panic)] // A test may fail by panicking.
+
+use ainonymous_e2e::{root, tiny_model, Bootstrap, Client, Node, NodeSpec, Stranger};
+use ainonymous_node::receipt_file::ReceiptFile;
+use ainonymous_protocol::sign_grant;
+use ainonymous_types::{
+    ActionHash, AgentPubKey, AuditOrder, AuditRefusal, BatchProof, Bytes32, EntryHash, OpenRefusal,
+};
+use serde_json::{json, Value};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(60);
+/// Answers that are asked until one is long enough to decide.
+const ANSWERS: usize = 8;
+/// What a node of these tests serves in place of the file that it names: builds for release do not know the variable.
+const INSTEAD: &str = "AINONYMOUS_TEST_SERVES_INSTEAD";
+
+async fn status(client: &Client) -> Value {
+    client.get("/ainonymous/v1/status").await.1
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The table of the tiny model, for the class of machine that this one is: all sides of these tests run here.
+async fn calibration(client: &Client, dir: &Path) -> PathBuf {
+    let folder = root().join("docs/reference/calibration");
+    let is_table = |path: &PathBuf| path.to_string_lossy().ends_with(".table.json");
+    let files = std::fs::read_dir(folder).expect("calibrations").map(|entry| entry.expect("a file").path());
+    let path = files.filter(is_table).min().expect("a table");
+    let mut table: Value = serde_json::from_slice(&std::fs::read(path).expect("a table")).expect("JSON");
+    let info = &status(client).await["models"][0]["info"];
+    let detail = text(&info["backend_detail"]).split(',').next().unwrap_or_default().trim().to_lowercase();
+    let class = format!("{}-{detail}", text(&info["backend"]));
+    (table["prover"], table["verifier"]) = (json!(class), json!(class));
+    let own = dir.join("here.table.json");
+    std::fs::write(&own, table.to_string()).expect("a file");
+    own
+}
+
+/// A provider that serves q4_0 and says that it is q8_0, by the hash of another file.
+fn cheat(url: &str) -> NodeSpec {
+    let cheaper = root().join("tests/models/tiny-gemma-q4_0.gguf");
+    let mut spec = NodeSpec::new(url).serving(&tiny_model());
+    spec.env.push((INSTEAD.into(), cheaper.to_string_lossy().into_owned()));
+    spec
+}
+
+/// An auditor that asks nobody anything of its own accord while a test runs.
+fn auditor(url: &str, table: &Path) -> NodeSpec {
+    let flags = ["--no-share", "--audit", "--audit-every-s", "604800", "--calibration"];
+    NodeSpec::new(url).serving(&tiny_model()).with(&flags).with(&[&table.to_string_lossy()])
+}
+
+fn question(n: usize, provider: &str, show_auditors: &str) -> Value {
+    let prompts = ["Tell me a story about a fox.", "Tell me about a fox.", "Write about the sea and a fox."];
+    let mut body = Client::body(prompts[n % prompts.len()]);
+    (body["max_tokens"], body["seed"]) = (64.into(), (100 + n).into());
+    (body["temperature"], body["top_p"]) = (1.into(), 1.into());
+    body["ainonymous"] = json!({ "route": "direct", "provider": provider, "show_auditors": show_auditors });
+    body
+}
+
+/// Audits that a node shows, with this mode.
+async fn audits(client: &Client, mode: &str) -> Vec<Value> {
+    let last = status(client).await["audits"]["last"].as_array().cloned().unwrap_or_default();
+    last.into_iter().filter(|made| made["mode"] == mode).collect()
+}
+
+/// Asks until an auditor's verdict on the answer is not undecided; returns the state of the answer and the audit.
+async fn decided(client: &Client, provider: &str) -> (Value, Value) {
+    for n in 0..ANSWERS {
+        let before = audits(client, "drawn").await.len();
+        let answer = client.stream(question(n, provider, "friends")).await.expect("an answer");
+        let deadline = Instant::now() + SOON;
+        let made = loop {
+            let now = audits(client, "drawn").await;
+            if let Some(made) = now.get(before) {
+                break made.clone();
+            }
+            assert!(Instant::now() < deadline, "no auditor has said anything");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
+        let (_, state) = client.get(&text(&answer.last["ainonymous"]["receipt_path"])).await;
+        if made["verdict"] != "inconclusive" {
+            return (state, made);
+        }
+    }
+    panic!("no answer was long enough to decide")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_sees_what_a_person_shows_it_and_reports_what_it_finds() {
+    let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
+    let url = bootstrap.url();
+    let (mut honest, mut cheater) = (Node::start(NodeSpec::new(&url).serving(&tiny_model())), Node::start(cheat(&url)));
+    honest.wait_ready();
+    cheater.wait_ready();
+    let table = calibration(&honest.client(), dir.path()).await;
+    let mut auditor = Node::ready(auditor(&url, &table));
+    let (there, friend) = (auditor.client(), auditor.agent());
+    // Whoever asks has no model, and so cannot check anything itself.
+    let mut asker = Node::ready(NodeSpec::new(&url).with(&["--friend", &friend]));
+    let here = asker.client();
+    here.wait_for_providers(2, SOON).await;
+    let (good, bad) = (honest.agent(), cheater.agent());
+
+    // Nobody is shown anything who was not let.
+    for (n, show) in [(0, json!(null)), (1, json!("none"))] {
+        let mut body = question(n, &bad, "none");
+        body["ainonymous"]["show_auditors"] = show;
+        let answer = here.stream(body).await.expect("an answer");
+        here.receipt(&text(&answer.last["ainonymous"]["id"]), SOON).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(audits(&here, "drawn").await, Vec::<Value>::new());
+    let calls = status(&there).await["zome_calls"].clone();
+    assert!(calls["create_audit_commit"].as_u64().is_none_or(|n| n == 0), "{calls}");
+    assert!(calls["get_audit_commits"].as_u64().is_none_or(|n| n == 0), "it has not even been asked: {calls}");
+
+    for (provider, verdict, state) in [(&bad, "fail", "disputed"), (&good, "pass", "audited")] {
+        let (shown, made) = decided(&here, provider).await;
+        println!("{made}");
+        assert_eq!((text(&made["verdict"]), text(&made["provider"])), (verdict.into(), provider.to_string()));
+        assert_eq!(text(&made["auditor"]), friend, "{made}");
+        assert_eq!(text(&shown["audit"]), state, "{shown}");
+        // Everybody reads the same, the provider too; question and answer are nowhere.
+        for reader in [&here, &cheater.client()] {
+            let deadline = Instant::now() + SOON;
+            loop {
+                let (_, findings) = reader.get(&format!("/ainonymous/v1/findings/{provider}")).await;
+                let mut reports = findings["reports"].as_array().into_iter().flatten();
+                if let Some(read) = reports.find(|read| read["action"] == made["report"]) {
+                    let facts = (text(&read["verdict"]), read["canary"].clone(), text(&read["author"]));
+                    assert_eq!(facts, (verdict.into(), json!(false), friend.clone()));
+                    assert_eq!(read["statistics"], made["statistics"]);
+                    break;
+                }
+                assert!(Instant::now() < deadline, "{findings}");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+    // Who asks and who answers might be one: a pass earns nothing at the auditor, a fail counts.
+    let known = status(&there).await["audits"]["providers"].as_array().cloned().unwrap_or_default();
+    assert!(known.iter().all(|of| of["provider"] != good.as_str() || of["passed"] == 0), "{known:?}");
+    assert!(known.iter().any(|of| of["provider"] == bad.as_str() && of["failed"] == 1), "{known:?}");
+    assert!(!auditor.log().contains("fox") && !asker.log().contains("fox"), "no word of it in a log");
+    let shown = [status(&there).await["audits"].to_string(), status(&here).await["audits"].to_string()];
+    assert!(shown.iter().all(|shown| !shown.contains("fox")), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_opens_to_no_auditor_who_has_promised_nothing() {
+    let mut bootstrap = Bootstrap::start();
+    let url = bootstrap.url();
+    let mut provider = Node::ready(NodeSpec::new(&url).serving(&tiny_model()));
+    let mut asker = Node::ready(NodeSpec::new(&url));
+    let here = asker.client();
+    here.wait_for_providers(1, SOON).await;
+    let answer = here.stream(question(0, &provider.agent(), "none")).await.expect("an answer");
+    let spec = EntryHash::try_from(text(&answer.last["ainonymous"]["model_spec"]).as_str()).expect("a spec");
+    let dna = text(&asker.wait_ready()["dna_hash"]);
+    let stranger = Stranger::of(&provider.client(), &dna).await;
+    let (receipt, session, secret) = stranger.is_answered(spec).await;
+    let grant = |auditor| sign_grant(&session, secret, &receipt, auditor, i64::MAX);
+
+    // Whoever asked is shown it, and as an auditor nobody is before a commitment stands on the DHT.
+    assert_eq!(stranger.opens(receipt.clone(), grant(None)).await, None);
+    let begun = Instant::now();
+    let named = grant(Some(stranger.agent()));
+    let refused = stranger.shows_itself_and_opens(receipt.clone(), named.clone()).await;
+    assert_eq!(refused, Some(OpenRefusal::NotCommitted));
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert_eq!(stranger.opens(receipt.clone(), named.clone()).await, Some(OpenRefusal::NotGranted), "unknown");
+    // A flood of them waits in bounded numbers, and everybody else is served meanwhile.
+    let flood = (0..20).map(|_| stranger.shows_itself_and_opens(receipt.clone(), named.clone()));
+    let (refused, own) = tokio::join!(futures::future::join_all(flood), stranger.opens(receipt.clone(), grant(None)),);
+    assert_eq!(own, None);
+    let busy = refused.iter().filter(|refusal| **refusal == Some(OpenRefusal::Busy)).count();
+    let waited = refused.iter().filter(|refusal| **refusal == Some(OpenRefusal::NotCommitted)).count();
+    assert!(waited <= 4 && busy + waited == 20, "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_does_not_fit_is_refused_by_name() {
+    let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
+    let url = bootstrap.url();
+    let mut provider = Node::ready(NodeSpec::new(&url).serving(&tiny_model()));
+    let table = calibration(&provider.client(), dir.path()).await;
+    let (mut auditor, mut asker) = (Node::ready(auditor(&url, &table)), Node::ready(NodeSpec::new(&url)));
+    let here = asker.client();
+    here.wait_for_providers(1, SOON).await;
+    let answer = here.stream(question(0, &provider.agent(), "none")).await.expect("an answer");
+    let id = text(&answer.last["ainonymous"]["id"]);
+    assert_eq!(here.receipt(&id, SOON).await["checked"], true);
+    let (_, file) = here.get(&format!("/ainonymous/v1/receipts/{id}/file")).await;
+    let file = ReceiptFile::parse(&serde_json::to_vec(&file).expect("JSON")).expect("a receipt file");
+    let dna = text(&asker.wait_ready()["dna_hash"]);
+    let stranger = Stranger::of(&auditor.client(), &dna).await;
+    let named = AgentPubKey::try_from(auditor.agent().as_str()).expect("an agent");
+
+    // Of somebody else's answer, by whoever has its whole receipt file: the key that asked has signed no grant.
+    let proof = file.batch.as_ref().expect("a batch").proof();
+    let order = |auditor: AgentPubKey, session: &[u8; 32]| AuditOrder {
+        receipt: file.receipt.clone(),
+        proof: proof.clone(),
+        input: file.question.clone(),
+        salt: file.salt,
+        tokens: file.tokens.clone(),
+        text: file.text.clone(),
+        more: file.more.clone(),
+        grant: sign_grant(session, file.secret, &file.receipt, Some(auditor), i64::MAX),
+    };
+    assert_eq!(stranger.orders(order(named.clone(), &[6; 32])).await, Some(AuditRefusal::NotGranted));
+
+    // Of an own one, whose receipt stands nowhere that it says.
+    let at_provider = Stranger::of(&provider.client(), &dna).await;
+    let (receipt, session, secret) = at_provider.is_answered(file.receipt.receipt.spec.clone()).await;
+    let proof = BatchProof { batch: ActionHash::from_raw_36(vec![7; 36]), index: 0, path: vec![] };
+    let grant = |auditor| sign_grant(&session, secret, &receipt, Some(auditor), i64::MAX);
+    let foreign =
+        AuditOrder { receipt: receipt.clone(), proof, grant: grant(named.clone()), ..order(named.clone(), &session) };
+    assert_eq!(stranger.orders(foreign.clone()).await, Some(AuditRefusal::DoesNotFit), "another answer's text");
+    let other = AuditOrder { grant: grant(stranger.agent()), ..foreign.clone() };
+    assert_eq!(stranger.orders(other).await, Some(AuditRefusal::NotGranted), "for another auditor");
+    let mut guessed = foreign;
+    guessed.grant.secret = Bytes32([9; 32]);
+    assert_eq!(stranger.orders(guessed).await, Some(AuditRefusal::NotGranted), "another secret");
+    // A node without the role takes none at all.
+    let no_auditor = AuditOrder { grant: grant(named.clone()), ..order(named, &session) };
+    assert_eq!(at_provider.orders(no_auditor).await, Some(AuditRefusal::NoAuditor));
+    let calls = status(&auditor.client()).await["zome_calls"].clone();
+    assert!(calls["create_audit_commit"].as_u64().is_none_or(|n| n == 0), "{calls}");
+}
