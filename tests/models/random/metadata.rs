@@ -91,7 +91,9 @@ fn length(kind: u32, bytes: &[u8]) -> usize {
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    bytes.try_into().expect("as many bytes as were cut")
+    let mut array = [0; N];
+    array.copy_from_slice(bytes);
+    array
 }
 
 pub(super) fn text(out: &mut Vec<u8>, text: &str) {

@@ -96,11 +96,11 @@ pub(crate) const AUDITED: Shape = Shape {
 const ALIGNMENT: u64 = 32;
 
 /// The model in the cache of this user, made once.
-pub(crate) fn cached(tiny: &Path, shape: &Shape) -> PathBuf {
+pub(crate) fn cached(tiny: &Path, shape: &Shape) -> Result<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     let folder = cache.unwrap_or_else(std::env::temp_dir).join("ainonymous/models");
-    made(&folder, tiny, shape, Format::Q8_0).expect("a model")
+    made(&folder, tiny, shape, Format::Q8_0)
 }
 
 /// The model in a folder, made once; the tiny one lends what is not weights.

@@ -139,7 +139,7 @@ fn model(options: &Options) -> PathBuf {
         return tiny_model();
     }
     let shape = if options.large { &LARGE } else { &random_model::MEDIUM };
-    random_model::cached(&tiny_model(), shape)
+    random_model::cached(&tiny_model(), shape).expect("a model")
 }
 
 /// Our node, and what is asked of it besides answers.

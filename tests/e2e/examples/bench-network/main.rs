@@ -64,7 +64,7 @@ impl Options {
         match &self.model {
             Some(model) => model.clone(),
             None if self.tiny => tiny_model(),
-            None => random_model::cached(&tiny_model(), &random_model::MEDIUM),
+            None => random_model::cached(&tiny_model(), &random_model::MEDIUM).expect("a model"),
         }
     }
 }
