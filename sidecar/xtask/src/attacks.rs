@@ -5,23 +5,43 @@ use crate::calibrate;
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::pack;
+use crate::pairs::{Pair, Which};
 use crate::run::{self, Output};
 use crate::setup::{self, For};
 use std::process::Command;
 
-/// Builds what is missing, then tries them all.
-pub(crate) fn run(layout: &Layout, quick: bool) -> Result<()> {
+/// How many are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All.
+    Full,
+    /// Fewer answers, and none of the goals.
+    Quick,
+    /// The goals alone: a few attacks, at exact lengths and temperatures.
+    Goals,
+}
+
+/// Builds what is missing, then tries them.
+pub(crate) fn run(layout: &Layout, which: Which, extent: Extent) -> Result<()> {
     let ready = setup::run(layout, For::Building, false)?;
     let log = layout.log("attacks");
     pack::pack(layout, &ready, false, Output::Log(&log))?;
     pack::binaries(layout, Output::Log(&log))?;
-    print!("{}", String::from_utf8_lossy(&run::capture("the attacks", &mut command(layout, quick))?));
+    let printed = run::capture("the attacks", &mut command(layout, which, extent)?)?;
+    print!("{}", String::from_utf8_lossy(&printed));
     Ok(())
 }
 
 /// The program, which fails if one that must be found is not.
-pub(crate) fn command(layout: &Layout, quick: bool) -> Command {
+pub(crate) fn command(layout: &Layout, which: Which, extent: Extent) -> Result<Command> {
+    let Pair { model, cheaper } = Pair::of(which, layout)?;
+    let table = calibrate::table(layout, &model);
     let mut program = run::command(layout, layout.binary("examples/attacks"));
-    program.arg(layout.root.join("tests/models")).arg(calibrate::table(layout)).args(quick.then_some("--quick"));
-    program
+    program.arg(model).arg(cheaper).arg(layout.root.join("tests/models/draft-gemma-q8_0.gguf")).arg(table);
+    program.args(match extent {
+        Extent::Full => None,
+        Extent::Quick => Some("--quick"),
+        Extent::Goals => Some("--goals"),
+    });
+    Ok(program)
 }

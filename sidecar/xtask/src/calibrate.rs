@@ -4,30 +4,45 @@
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::pack;
+use crate::pairs::{self, Pair, Which};
 use crate::run::{self, Output};
 use crate::setup::{self, For};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where tables and plots are kept.
 const FOLDER: &str = "docs/reference/calibration";
 
-/// The table of the tests' model that is there: of this kind of machine or another.
-pub(crate) fn table(layout: &Layout) -> PathBuf {
-    let folder = layout.root.join(FOLDER);
-    let names = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_table = |path: &PathBuf| path.to_string_lossy().ends_with(".table.json");
-    names.filter(is_table).min().unwrap_or_else(|| folder.join("tiny-gemma-q8_0.table.json"))
+/// What is measured, where it is not everything.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// How certain the model is, and how far from it the cheaper one.
+    Temper,
+    /// The table for audits.
+    Table,
+    /// Whole distributions, over all instruction sets, threads, batches, caches and cheats.
+    Cells,
 }
 
-/// Builds what is missing, measures with the models of the tests, and writes numbers and plots.
-pub(crate) fn run(layout: &Layout) -> Result<()> {
+/// The table of a model that is there: of this kind of machine or another.
+pub(crate) fn table(layout: &Layout, model: &Path) -> PathBuf {
+    pairs::table(&layout.root.join(FOLDER), model)
+}
+
+/// Builds what is missing, measures with one of the pairs, and writes numbers and plots.
+pub(crate) fn run(layout: &Layout, which: Which, part: Option<Part>) -> Result<()> {
     let ready = setup::run(layout, For::Building, false)?;
     let log = layout.log("calibrate");
     pack::pack(layout, &ready, false, Output::Log(&log))?;
     pack::binaries(layout, Output::Log(&log))?;
     let folder = layout.root.join(FOLDER);
     fs_err::create_dir_all(&folder)?;
+    let Pair { model, cheaper } = Pair::of(which, layout)?;
     let mut program = run::command(layout, layout.binary("examples/calibrate"));
-    program.arg(layout.tiny_model()).arg(layout.root.join("tests/models/tiny-gemma-q4_0.gguf")).arg(&folder);
+    program.arg(model).arg(cheaper).arg(&folder);
+    program.args(part.map(|part| match part {
+        Part::Temper => "temper",
+        Part::Table => "table",
+        Part::Cells => "cells",
+    }));
     run::run("the calibration", &mut program, Output::Shown)
 }

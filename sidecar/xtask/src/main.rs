@@ -14,6 +14,7 @@ mod gen;
 mod layout;
 mod lock;
 mod pack;
+mod pairs;
 mod run;
 mod setup;
 mod sim;
@@ -101,12 +102,25 @@ enum Task {
         arguments: Vec<String>,
     },
     /// Measure how much machines differ when they compute an answer again, and how much cheats do.
-    Calibrate,
+    Calibrate {
+        /// With which models.
+        #[arg(long, value_enum, default_value_t)]
+        model: pairs::Which,
+        /// Only a part of it.
+        #[arg(long, value_enum)]
+        only: Option<calibrate::Part>,
+    },
     /// Try attacks on audits with real engines; each line is one JSON object.
     Attacks {
+        /// With which models.
+        #[arg(long, value_enum, default_value_t)]
+        model: pairs::Which,
         /// Fewer answers: at most five minutes.
         #[arg(long)]
         quick: bool,
+        /// Only the goals: a few attacks, at exact lengths and temperatures.
+        #[arg(long, conflicts_with = "quick")]
+        goals: bool,
         /// Accepted for symmetry: every line is JSON anyway.
         #[arg(long)]
         json: bool,
@@ -172,8 +186,15 @@ fn dispatch(task: Task) -> Result<()> {
         Task::Bench { what, json: _, arguments } => bench::run(&layout, what, &arguments),
         Task::Screenshots { directory } => ui::screenshots(&layout, &directory),
         Task::Sim { what, json: _, arguments } => sim::run(&layout, what, &arguments),
-        Task::Calibrate => calibrate::run(&layout),
-        Task::Attacks { quick, json: _ } => attacks::run(&layout, quick),
+        Task::Calibrate { model, only } => calibrate::run(&layout, model, only),
+        Task::Attacks { model, quick, goals, json: _ } => {
+            let extent = match (quick, goals) {
+                (true, _) => attacks::Extent::Quick,
+                (_, true) => attacks::Extent::Goals,
+                (false, false) => attacks::Extent::Full,
+            };
+            attacks::run(&layout, model, extent)
+        }
         Task::Tidy => tidy::check(&layout),
     }
 }

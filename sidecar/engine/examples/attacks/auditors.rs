@@ -32,6 +32,8 @@ pub(crate) async fn rows(
     }
     let row = |attack, tried: usize, found, promised_percent, note| Row {
         attack,
+        answer_tokens: None,
+        temperature_milli: None,
         tried: tried as u64,
         found,
         tokens_median: None,

@@ -7,6 +7,7 @@
 mod auditors;
 #[path = "../calibrate/give.rs"]
 mod give;
+mod goals;
 mod providers;
 mod score;
 
@@ -18,40 +19,65 @@ use std::process::ExitCode;
 const ANSWERS: u64 = 400;
 const ANSWERS_QUICK: u64 = 64;
 
+/// What is tried.
+#[derive(Clone, Copy, PartialEq)]
+enum Extent {
+    Full,
+    Quick,
+    Goals,
+}
+
+/// Files of models, and the table of the first.
+struct Files<'a> {
+    model: &'a Path,
+    cheaper: &'a Path,
+    other: &'a Path,
+    table: &'a Path,
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words[..] {
-        ["worker"] => run_worker(),
-        [models, table] => run(Path::new(models), Path::new(table), ANSWERS),
-        [models, table, "--quick"] => run(Path::new(models), Path::new(table), ANSWERS_QUICK),
-        _ => {
-            eprintln!("usage: attacks MODELS TABLE [--quick]");
-            ExitCode::from(2)
-        }
-    }
+    let (files, extent) = match words[..] {
+        ["worker"] => return run_worker(),
+        [.., "--quick"] => (&words[..words.len() - 1], Extent::Quick),
+        [.., "--goals"] => (&words[..words.len() - 1], Extent::Goals),
+        _ => (&words[..], Extent::Full),
+    };
+    let [model, cheaper, other, table] = files else {
+        eprintln!("usage: attacks MODEL CHEAPER OTHER TABLE [--quick|--goals]");
+        return ExitCode::from(2);
+    };
+    let [model, cheaper, other, table] = [model, cheaper, other, table].map(Path::new);
+    run(&Files { model, cheaper, other, table }, extent)
 }
 
 /// Fails if something that was promised to be found was not, or if the honest were accused.
 #[tokio::main]
-async fn run(models: &Path, table: &Path, answers: u64) -> ExitCode {
-    let table = score::table(table, &models.join("tiny-gemma-q8_0.gguf"));
-    let lab = providers::Lab::open(models).await;
+async fn run(files: &Files<'_>, extent: Extent) -> ExitCode {
+    let table = score::table(files.table, files.model);
+    let lab = providers::Lab::open(files).await;
     if lab.class() != table.prover {
         eprintln!("the table was measured on {}, this machine is {}: both sides run here", table.prover, lab.class());
     }
-    let honest = lab.honest(answers).await;
-    let fair = score::Fair::of(&table, &honest);
-    let mut good = fair.is_fair();
-    for attack in providers::ATTACKS {
-        let outcomes = lab.attack(attack, answers).await;
-        let row = score::row(&attack, &table, &outcomes, &fair);
-        good &= row.keeps_promise();
-        println!("{}", serde_json::to_string(&row).unwrap());
+    let mut good = true;
+    if extent != Extent::Goals {
+        let answers = if extent == Extent::Quick { ANSWERS_QUICK } else { ANSWERS };
+        let honest = lab.honest(answers).await;
+        let fair = score::Fair::of(&table, &honest);
+        good &= fair.is_fair();
+        for attack in providers::ATTACKS {
+            let outcomes = lab.attack(attack, answers).await;
+            good &= told(&score::row(&attack, &table, &outcomes, &fair));
+        }
+        for row in auditors::rows(&lab, &table, &honest, &fair, answers).await {
+            good &= told(&row);
+        }
     }
-    for row in auditors::rows(&lab, &table, &honest, &fair, answers).await {
-        good &= row.keeps_promise();
-        println!("{}", serde_json::to_string(&row).unwrap());
+    if extent != Extent::Quick {
+        for row in goals::rows(&lab, &table).await {
+            good &= told(&row);
+        }
     }
     lab.close().await;
     if good {
@@ -60,4 +86,10 @@ async fn run(models: &Path, table: &Path, answers: u64) -> ExitCode {
         eprintln!("error: an attack that has to be found was not, or an honest provider was accused");
         ExitCode::FAILURE
     }
+}
+
+/// Prints a row; whether it keeps what it promises.
+fn told(row: &score::Row) -> bool {
+    println!("{}", serde_json::to_string(row).unwrap());
+    row.keeps_promise()
 }

@@ -1,12 +1,12 @@
 //! What providers do, and what an auditor finds who asked the question and computes the answer again.
 
 use crate::give::{compute_again, give, load, options, question, replayed, Given};
+use crate::Files;
 use ainonymous_engine::request::{Message, Role};
 use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, Prompt, Question};
 use ainonymous_types::{KvType, Outcome};
 use ainonymous_verify::audit::{calibration, statistics};
 use futures::stream::{self, StreamExt};
-use std::path::Path;
 
 /// Answers under way at a time.
 const AT_ONCE: usize = 32;
@@ -100,15 +100,14 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    pub(crate) async fn open(models: &Path) -> Self {
-        let model = models.join("tiny-gemma-q8_0.gguf");
-        let quantised = EngineOptions { kv_type: KvType::Q8_0, ..options(&model, 8) };
+    pub(crate) async fn open(Files { model, cheaper, other, table: _ }: &Files<'_>) -> Self {
+        let quantised = EngineOptions { kv_type: KvType::Q8_0, ..options(model, 8) };
         Self {
-            honest: load(None, options(&model, 16)).await.unwrap(),
-            cheaper: load(None, options(&models.join("tiny-gemma-q4_0.gguf"), 8)).await.unwrap(),
-            other: load(None, options(&models.join("draft-gemma-q8_0.gguf"), 8)).await.unwrap(),
+            honest: load(None, options(model, 16)).await.unwrap(),
+            cheaper: load(None, options(cheaper, 8)).await.unwrap(),
+            other: load(None, options(other, 8)).await.unwrap(),
             quantised: load(None, quantised).await.unwrap(),
-            checker: load(None, options(&model, 1)).await.unwrap(),
+            checker: load(None, options(model, 1)).await.unwrap(),
         }
     }
 
@@ -121,8 +120,13 @@ impl Lab {
     /// Answers by the rules, with what was given.
     pub(crate) async fn honest(&self, answers: u64) -> Vec<(Given, Audited)> {
         // Other questions than the attacks', and more of them: false alarms are rare.
-        let all = (1_000_000..1_000_000 + 4 * answers).map(|n| async move {
-            let given = give(&self.honest, asked(n)).await;
+        self.honest_to((1_000_000..1_000_000 + 4 * answers).map(asked)).await
+    }
+
+    /// The same to these questions.
+    pub(crate) async fn honest_to(&self, questions: impl Iterator<Item = Question>) -> Vec<(Given, Audited)> {
+        let all = questions.map(|question| async move {
+            let given = give(&self.honest, question).await;
             let audited = self.audit(&given, &given, &Finish::Said).await;
             (given, audited)
         });
@@ -131,12 +135,16 @@ impl Lab {
     }
 
     pub(crate) async fn attack(&self, attack: Attack, answers: u64) -> Vec<Audited> {
-        let all = (0..answers).map(|n| self.one(attack.deed, n));
+        self.attack_on(attack.deed, (0..answers).map(asked)).await
+    }
+
+    /// Something done to each of these questions.
+    pub(crate) async fn attack_on(&self, deed: Deed, questions: impl Iterator<Item = Question>) -> Vec<Audited> {
+        let all = questions.enumerate().map(|(n, question)| self.one(deed, n as u64, question));
         stream::iter(all).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
     }
 
-    async fn one(&self, deed: Deed, n: u64) -> Option<Audited> {
-        let question = asked(n);
+    async fn one(&self, deed: Deed, n: u64, question: Question) -> Option<Audited> {
         let given = match deed {
             Deed::CheaperQuantisation | Deed::CheaperLaundered => give(&self.cheaper, question.clone()).await,
             Deed::CheaperOneInTen if n.is_multiple_of(10) => give(&self.cheaper, question.clone()).await,

@@ -21,6 +21,12 @@ const RUNS: usize = 21;
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) attack: &'static str,
+    /// Exactly so many tokens in each answer, where not 16 to 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answer_tokens: Option<u32>,
+    /// Where answers are drawn at one temperature and from all tokens, in thousandths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) temperature_milli: Option<u32>,
     /// Answers, or reports where auditors cheat.
     pub(crate) tried: u64,
     /// Single audits that failed, or reports that were refused or refuted.
@@ -112,6 +118,8 @@ pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fa
     let weights: Vec<i16> = judged.iter().map(|(_, llr, _)| *llr).collect();
     Row {
         attack: attack.name,
+        answer_tokens: None,
+        temperature_milli: None,
         tried: judged.len() as u64,
         found: judged.iter().filter(|(verdict, ..)| *verdict == Verdict::Fail).count() as u64,
         tokens_median: median((0..RUNS).map(|run| tokens_until_found(&judged, run)).collect()),

@@ -20,6 +20,8 @@ const PROMPTS: [&str; 8] = [
 ];
 /// Answers to each of them.
 const SEEDS: u64 = 8;
+/// The same with a file of so many bytes or more: all are computed again by every instruction set.
+const SEEDS_LARGE: (u64, u64) = (2, 4 << 20);
 const ANSWER_TOKENS: u32 = 96;
 /// Tokens whose means are plotted: the leaves of a fingerprint's tree.
 pub(crate) const WINDOW_TOKENS: usize = 32;
@@ -33,6 +35,7 @@ const CLIP_MILLI: u32 = 2_000;
 /// Everything that was measured.
 pub(crate) struct Measured {
     model: String,
+    answers: u64,
     cells: Vec<Cell>,
 }
 
@@ -57,7 +60,7 @@ impl Measured {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "model": self.model,
-            "answers": PROMPTS.len() as u64 * SEEDS,
+            "answers": self.answers,
             "distance": "sum over 8 tokens of min(|difference of log-probabilities|, 2 nats), in sixteenths of a nat",
             "margin": "in thousandths of a nat, at most 2000",
             "cells": self.cells.iter().map(Cell::to_json).collect::<Vec<_>>(),
@@ -105,14 +108,16 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
     for variant in std::iter::once(None).chain(variants.iter().cloned().map(Some)) {
         checkers.push(load(variant.as_deref(), options(model, 1)).await.unwrap());
     }
+    let (few, large) = SEEDS_LARGE;
+    let seeds = if std::fs::metadata(model).unwrap().len() < large { SEEDS } else { few };
     let mut cells = vec![];
     for way in ways(model, cheaper, &variants) {
         let giver = load(way.variant.as_deref(), way.options.clone()).await.unwrap();
-        let questions = questions(way.temperature_milli, way.other_seed);
+        let questions = questions(way.temperature_milli, way.other_seed, seeds);
         // As many at a time as there are places.
         let given = questions.iter().map(|question| give(&giver, question.clone()));
         let given: Vec<Given> = futures::future::join_all(given).await;
-        let asked = self::questions(1_000, false);
+        let asked = self::questions(1_000, false, seeds);
         for checker in &checkers {
             let mut cell = Cell {
                 given: way.name.clone(),
@@ -159,7 +164,7 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
         giver.shutdown().await;
     }
     let model = model.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Measured { model, cells }
+    Measured { model, answers: PROMPTS.len() as u64 * seeds, cells }
 }
 
 /// All ways, the honest first.
@@ -232,9 +237,9 @@ async fn variants(model: &Path) -> Vec<PathBuf> {
     found.into_iter().step_by(step).collect()
 }
 
-fn questions(temperature_milli: u32, other_seed: bool) -> Vec<Question> {
+fn questions(temperature_milli: u32, other_seed: bool, seeds: u64) -> Vec<Question> {
     let of = |prompt: &'static str| {
-        (0..SEEDS).map(move |seed| {
+        (0..seeds).map(move |seed| {
             let seed = seed + if other_seed { 1_000 } else { 0 };
             let sampling = Sampling { temperature_milli, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed };
             let chat = Chat { messages: vec![Message::new(Role::User, prompt)], ..Chat::default() };

@@ -57,6 +57,16 @@ pub(crate) fn question(n: u64, tokens_max: u32, ignore_end: bool) -> Question {
         2 => Sampling { temperature_milli: 700, min_p_milli: 50, ..plain },
         _ => Sampling { temperature_milli: 1_000, top_k: 40, ..plain },
     };
+    drawn(n, tokens_max, ignore_end, sampling)
+}
+
+/// The n-th question at a temperature (in thousandths), drawn from all tokens.
+pub(crate) fn plain(n: u64, tokens_max: u32, ignore_end: bool, temperature_milli: u32) -> Question {
+    let sampling = Sampling { temperature_milli, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: n };
+    drawn(n, tokens_max, ignore_end, sampling)
+}
+
+fn drawn(n: u64, tokens_max: u32, ignore_end: bool, sampling: Sampling) -> Question {
     let prompt = PROMPTS[n as usize % PROMPTS.len()];
     let chat = Chat { messages: vec![Message::new(Role::User, prompt)], ..Chat::default() };
     Question { sampling, max_tokens: tokens_max, fingerprint: true, ignore_end, ..Question::new(Prompt::Chat(chat)) }

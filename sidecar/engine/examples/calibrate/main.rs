@@ -9,25 +9,26 @@ mod cells;
 mod give;
 mod plot;
 mod table;
+mod temper;
 
 use ainonymous_engine::run_worker;
 use std::path::Path;
 use std::process::ExitCode;
+
+/// What can be measured alone.
+const PARTS: [&str; 3] = ["temper", "table", "cells"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["worker"] => return run_worker(),
-        [model, cheaper, folder] => measure(Path::new(model), Path::new(cheaper), Path::new(folder), (true, true)),
-        [model, cheaper, folder, "table"] => {
-            measure(Path::new(model), Path::new(cheaper), Path::new(folder), (true, false))
-        }
-        [model, cheaper, folder, "cells"] => {
-            measure(Path::new(model), Path::new(cheaper), Path::new(folder), (false, true))
+        [model, cheaper, folder] => measure(Path::new(model), Path::new(cheaper), Path::new(folder), &PARTS),
+        [model, cheaper, folder, part] if PARTS.contains(&part) => {
+            measure(Path::new(model), Path::new(cheaper), Path::new(folder), &[part])
         }
         _ => {
-            eprintln!("usage: calibrate MODEL CHEAPER FOLDER [table|cells]");
+            eprintln!("usage: calibrate MODEL CHEAPER FOLDER [{}]", PARTS.join("|"));
             return ExitCode::from(2);
         }
     }
@@ -35,24 +36,25 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn measure(model: &Path, cheaper: &Path, folder: &Path, (table, cells): (bool, bool)) {
+async fn measure(model: &Path, cheaper: &Path, folder: &Path, parts: &[&str]) {
     let name = model.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     std::fs::create_dir_all(folder).unwrap();
     let write = |file: String, text: String| {
         std::fs::write(folder.join(&file), text).unwrap();
         println!("{}", folder.join(&file).display());
     };
-    if table {
-        let table = table::measure(model, cheaper).await;
-        let text = serde_json::to_string_pretty(&table).unwrap() + "\n";
-        write(format!("{name}.{}.table.json", table["prover"].as_str().unwrap_or_default()), text);
+    if parts.contains(&"temper") {
+        let temper = temper::measure(model, cheaper).await;
+        write(format!("{name}.temper.json"), serde_json::to_string_pretty(&temper).unwrap() + "\n");
     }
-    if !cells {
-        return;
+    if parts.contains(&"table") {
+        println!("{}", table::measure(model, cheaper, folder).await.display());
     }
-    let measured = cells::measure(model, cheaper).await;
-    for (statistic, of) in plot::STATISTICS {
-        write(format!("{name}.{statistic}.svg"), plot::draw(&measured, of));
+    if parts.contains(&"cells") {
+        let measured = cells::measure(model, cheaper).await;
+        for (statistic, of) in plot::STATISTICS {
+            write(format!("{name}.{statistic}.svg"), plot::draw(&measured, of));
+        }
+        write(format!("{name}.cells.json"), serde_json::to_string(&measured.to_json()).unwrap() + "\n");
     }
-    write(format!("{name}.cells.json"), serde_json::to_string(&measured.to_json()).unwrap() + "\n");
 }

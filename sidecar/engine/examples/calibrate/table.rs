@@ -3,7 +3,7 @@
 //! It is judged by the rules that everybody's tables are judged by, and tried on answers that it was not made from.
 
 use crate::give::{compute_again, give, hash_of, hex, load, options, question, replayed, Given};
-use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, Question, LLAMA_BUILD, SAMPLER_VERSION};
+use ainonymous_engine::{Engine, LlamaEngine, Question, LLAMA_BUILD, SAMPLER_VERSION};
 use ainonymous_types::{
     ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, Outcome, SpecRef, Statistics, Verdict,
 };
@@ -11,19 +11,21 @@ use ainonymous_verify::audit::{calibration, measure, statistics};
 use futures::stream::{self, StreamExt};
 use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Version of the file.
 const VERSION: u32 = 1;
 /// Lengths that are told apart: from, up to.
 const LENGTHS: [(u32, u32); 2] = [(4, 31), (32, 96)];
-/// Honest answers behind each row, a few more than the rules demand: some end too early to count.
-const HONEST: u64 = 3_600;
+/// Honest answers behind a row, a few more than the rules demand: some end too early to count.
+const HONEST: u64 = 3_100;
 /// Answers of each cheat behind each row.
-const CHEATING: u64 = 192;
-/// Honest answers that a row is tried on, and answers of each cheat.
+const CHEATING: u64 = 64;
+/// Honest answers that a row is tried on.
 const HELD_OUT: u64 = 256;
+/// Answers of each cheat that it is tried on.
+const HELD_OUT_CHEATING: u64 = 128;
 /// Answers that are under way at a time.
 const AT_ONCE: usize = 32;
 
@@ -49,30 +51,19 @@ struct Machines {
     checker: LlamaEngine,
 }
 
-/// The table as it is kept in a file.
-pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Value {
+/// Measures the rows that are missing from the table in this folder, and writes it after each of them: thousands of answers take
+/// minutes. A file of another model, build or machine is replaced. Returns the file's path.
+pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path) -> PathBuf {
     let machines = Machines {
         honest: load(None, options(model, 16)).await.unwrap(),
         cheaper: load(None, options(cheaper, 16)).await.unwrap(),
-        checker: load(None, EngineOptions { threads: Some(1), ..options(model, 1) }).await.unwrap(),
+        checker: load(None, options(model, 1)).await.unwrap(),
     };
     let info = machines.checker.info();
     let class = calibration::class_of(info.backend, &info.backend_detail);
-    let (mut rows, mut tried, mut data) = (Vec::new(), Vec::new(), Sha256::new());
-    for (from, to) in LENGTHS {
-        let began = Instant::now();
-        let honest = honest(&machines, 0, HONEST, (from, to)).await;
-        let mut cheats = Vec::new();
-        for (_, cheat) in CHEATS {
-            cheats.extend(cheating(&machines, cheat, 0, CHEATING, (from, to)).await);
-        }
-        data.update(serde_json::to_vec(&(from, &honest, &cheats)).unwrap());
-        let row = measure::row(from, &honest, &cheats).expect("enough answers, and weights within the budget");
-        eprintln!("answers from {from} tokens on: {} honest ones in {} s", honest.len(), began.elapsed().as_secs());
-        tried.push(try_out(&machines, &row, (from, to)).await);
-        rows.push(row);
-    }
-    json!({
+    let stem = model.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let path = folder.join(format!("{stem}.{class}.table.json"));
+    let about = json!({
         "version": VERSION,
         "model": model.file_name().map(|name| name.to_string_lossy().into_owned()),
         "gguf_hash": hash_of(model),
@@ -81,10 +72,47 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Value {
         "build": LLAMA_BUILD,
         "prover": class,
         "verifier": class,
-        "data": hex(&data.finalize()),
-        "rows": rows,
-        "tried": tried,
-    })
+    });
+    let mut file = begun(&path, about);
+    for (from, to) in LENGTHS {
+        if file["rows"].as_array().into_iter().flatten().any(|row| row["tokens_from"] == from) {
+            continue;
+        }
+        let began = Instant::now();
+        let honest = honest(&machines, 0, HONEST, (from, to)).await;
+        let mut cheats = Vec::new();
+        for (_, cheat) in CHEATS {
+            cheats.extend(cheating(&machines, cheat, 0, CHEATING, (from, to)).await);
+        }
+        let mut data = Sha256::new_with_prefix(file["data"].as_str().unwrap_or_default());
+        data.update(serde_json::to_vec(&(from, &honest, &cheats)).unwrap());
+        let row = measure::row(from, &honest, &cheats).expect("enough answers, and weights within the budget");
+        eprintln!("answers from {from} tokens on: {} honest ones in {} s", honest.len(), began.elapsed().as_secs());
+        let tried = try_out(&machines, &row, (from, to)).await;
+        file["data"] = hex(&data.finalize()).into();
+        add(&mut file, "rows", json!(row));
+        add(&mut file, "tried", tried);
+        std::fs::write(&path, serde_json::to_string_pretty(&file).unwrap() + "\n").unwrap();
+    }
+    for engine in [machines.honest, machines.cheaper, machines.checker] {
+        engine.shutdown().await;
+    }
+    path
+}
+
+/// What was measured already, if it is about the same.
+fn begun(path: &Path, about: Value) -> Value {
+    let found = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let same = |found: &Value| about.as_object().unwrap().iter().all(|(key, value)| found.get(key) == Some(value));
+    found.filter(same).unwrap_or(about)
+}
+
+/// Adds to a list, in the order of lengths.
+fn add(file: &mut Value, list: &str, item: Value) {
+    let mut items = file[list].as_array().cloned().unwrap_or_default();
+    items.push(item);
+    items.sort_by_key(|item| item["tokens_from"].as_u64());
+    file[list] = items.into();
 }
 
 /// How a row judges answers that it was not made from.
@@ -116,7 +144,7 @@ async fn try_out(machines: &Machines, row: &CalibrationRow, lengths: (u32, u32))
     tried.insert("tokens_from".into(), row.tokens_from.into());
     tried.insert("honest".into(), share(&honest(machines, HONEST, HELD_OUT, lengths).await));
     for (name, cheat) in CHEATS {
-        tried.insert(name.into(), share(&cheating(machines, cheat, CHEATING, HELD_OUT, lengths).await));
+        tried.insert(name.into(), share(&cheating(machines, cheat, CHEATING, HELD_OUT_CHEATING, lengths).await));
     }
     tried.into()
 }

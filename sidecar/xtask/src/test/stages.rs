@@ -8,7 +8,7 @@ use super::{locked, vulkan, Options, Run, Stage};
 use crate::error::{Error, Result};
 use crate::run::{self, Output};
 use crate::setup::{self, For};
-use crate::{attacks, clients, demo, gen, pack, tidy, ui, zomes};
+use crate::{attacks, clients, demo, gen, pack, pairs, tidy, ui, zomes};
 use std::process::Command;
 use std::time::Duration;
 
@@ -158,7 +158,7 @@ fn browser(run: &mut Run<'_>) -> Result<Count> {
 /// Fails if a cheat that has to be found was not, or if the honest were accused.
 fn tried_attacks(run: &mut Run<'_>) -> Result<Count> {
     let log = run.layout.log("attacks");
-    let mut program = attacks::command(run.layout, true);
+    let mut program = attacks::command(run.layout, pairs::Which::Tiny, attacks::Extent::Quick)?;
     let status = run::run_for("attacks", &mut program, Output::Log(&log), Some(ATTACKS_LIMIT))?;
     if !status.success() {
         return Err(Error::Failed { what: "attacks".into(), status: status.to_string(), log: Some(log) });

@@ -12,6 +12,8 @@ mod machine;
 mod measures;
 mod peer;
 mod prompts;
+#[allow(dead_code, reason = "one of its models is for audits")]
+#[path = "../../../models/random/mod.rs"]
 mod random_model;
 
 use ainonymous_e2e::{tiny_model, vanish, Client, Node, NodeSpec};
@@ -48,7 +50,8 @@ const LARGE: random_model::Shape = random_model::Shape {
     hidden: 10_240,
     window: 1_024,
     context: 8_192,
-    repeat: Some(1_048_573),
+    weights: random_model::Weights::Bytes { repeat: Some(1_048_573) },
+    temper: random_model::Temper::FLAT,
 };
 
 /// The figures that every report has.
@@ -136,7 +139,7 @@ fn model(options: &Options) -> PathBuf {
         return tiny_model();
     }
     let shape = if options.large { &LARGE } else { &random_model::MEDIUM };
-    random_model::cached(&tiny_model(), shape)
+    random_model::cached(&tiny_model(), shape).expect("a model")
 }
 
 /// Our node, and what is asked of it besides answers.
@@ -186,7 +189,7 @@ impl Ours {
 fn measure(options: &Options) -> Report {
     let mut report = Report::default();
     let path = model(options);
-    let context_trained = random_model::context_trained(&path);
+    let context_trained = peer::context_trained(&path);
     let settings = Settings {
         threads: options.threads,
         slots: options.slots,

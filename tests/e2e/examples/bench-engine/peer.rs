@@ -26,6 +26,16 @@ pub(crate) struct Settings {
     pub(crate) gpu: bool,
 }
 
+/// Context that a model was trained with.
+pub(crate) fn context_trained(path: &Path) -> u32 {
+    let header = ainonymous_models::Header::read(path).expect("a GGUF file");
+    let found = header.values.iter().find(|(key, _)| key.ends_with(".context_length"));
+    match found {
+        Some((_, ainonymous_models::Value::Unsigned(tokens))) => *tokens as u32,
+        _ => 8_192,
+    }
+}
+
 /// A running llama-server.
 pub(crate) struct Peer {
     pub(crate) server: Server,

@@ -5,9 +5,9 @@ use crate::figures::{Pair, Report};
 use crate::machine;
 use crate::measures::Bench;
 use crate::nodes::Two;
-use crate::peer::{Peer, Settings};
+use crate::peer::{self, Peer, Settings};
 use crate::prompts::Prompts;
-use crate::{random_model, Options};
+use crate::Options;
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
 use tokio::runtime::Runtime;
@@ -45,7 +45,7 @@ const ONCE_AN_ANSWER: &str = "sign_receipt";
 /// Measures all of it.
 pub(crate) fn measure(report: &mut Report, options: &Options, lab: &Runtime) -> Result<(), String> {
     let path = options.model();
-    let context = random_model::context_trained(&path).min(CONTEXT);
+    let context = peer::context_trained(&path).min(CONTEXT);
     let settings = Settings { threads: options.threads, slots: options.slots, context, gpu: false };
     let mut two = Two::start(lab, &path, settings, &[]);
     let peer = if options.peer { Peer::start(&path, settings) } else { Err("not wanted".into()) };

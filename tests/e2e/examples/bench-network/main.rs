@@ -30,7 +30,8 @@ mod measures;
 mod peer;
 #[path = "../bench-engine/prompts.rs"]
 mod prompts;
-#[path = "../bench-engine/random_model.rs"]
+#[allow(dead_code, reason = "one of its models is for audits")]
+#[path = "../../../models/random/mod.rs"]
 mod random_model;
 
 use ainonymous_e2e::tiny_model;
@@ -63,7 +64,7 @@ impl Options {
         match &self.model {
             Some(model) => model.clone(),
             None if self.tiny => tiny_model(),
-            None => random_model::cached(&tiny_model(), &random_model::MEDIUM),
+            None => random_model::cached(&tiny_model(), &random_model::MEDIUM).expect("a model"),
         }
     }
 }
