@@ -8,13 +8,17 @@ mod rogue;
 use ainonymous_conductor::keyring::{new_seed, Keyring};
 use ainonymous_conductor::{pack, Conductor, ConductorOptions, FoundedNetwork, Mode, NetworkState, Passphrase};
 use ainonymous_types::*;
+use ainonymous_verify::buckets;
 use ainonymous_verify::network::{self, Network};
 use common::{bootstrap, eventually, happ, options, run, until};
-use rogue::{model_spec, provider, Rogue, RogueAgent};
+use rogue::payload::{Act, AnyEntry, RawLink};
+use rogue::{model_spec, offered, provider, Rogue, RogueAgent};
 use std::path::Path;
 
 /// Some thousand tries: nothing for a machine, too much for luck.
 const BITS: u8 = 12;
+/// Position of that kind of link in the integrity zome.
+const BUCKET_TO_PROVIDER: u8 = 1;
 
 /// A network where every new agent costs a little.
 struct Dear {
@@ -49,19 +53,21 @@ impl Dear {
     }
 }
 
-async fn offer(node: &Conductor) {
+async fn offer(node: &Conductor) -> SpecRef {
     let spec = node.create_model_spec(model_spec("tiny-gemma")).await.unwrap();
     node.put_capability(provider(&spec, 1)).await.unwrap();
     common::place(node, &spec).await;
+    spec
 }
 
-/// The same by whoever has not worked: its coordinator is ours.
-async fn offer_unasked(rogue: &RogueAgent) {
-    let spec: SpecRef = rogue.call("inference", "create_model_spec", model_spec("tiny-gemma")).await.unwrap();
-    let _: ActionHash = rogue.call("inference", "put_capability", provider(&spec, 1)).await.unwrap();
-    let topics = vec![TopicDepth { topic: Topic::Providers(spec.entry), depth: 0 }];
-    let places = PlacesInput { topics, renew_before: 0, not_before: 0 };
-    let _: OwnPlaces = rogue.call("inference", "put_places", places).await.unwrap();
+/// The same by whoever has not worked. Nothing is asked of others: they may have stopped answering by now.
+async fn offer_unasked(rogue: &RogueAgent, spec: &SpecRef) {
+    let offer = Act::Entry(AnyEntry::Capability(offered(spec)));
+    let [capability] = rogue.act(vec![offer]).await.unwrap().try_into().unwrap();
+    let path = buckets::path(&Topic::Providers(spec.entry.clone()), Place::ROOT);
+    let bucket: EntryHash = rogue.call("rogue", "anchor_hash", path).await.unwrap();
+    let (base, target) = (bucket.into(), capability.into());
+    rogue.act(vec![Act::Link(RawLink { base, target, link_type: BUCKET_TO_PROVIDER, tag: vec![0] })]).await.unwrap();
 }
 
 async fn providers(node: &Conductor) -> Vec<AgentPubKey> {
@@ -95,7 +101,7 @@ fn who_has_worked_is_found_and_who_has_not_is_refused() {
 
         until(&alice, "ready", NetworkState::is_ready).await;
         until(&bob, "ready", NetworkState::is_ready).await;
-        offer(&bob).await;
+        let spec = offer(&bob).await;
         eventually("the provider", || async { providers(&alice).await.contains(&bob.agent()).then_some(()) }).await;
         for (asks, of) in [(&alice, bob.agent()), (&bob, alice.agent())] {
             eventually("how it joined", || async {
@@ -122,7 +128,7 @@ fn who_has_worked_is_found_and_who_has_not_is_refused() {
         // Whose conductor does not ask its zomes is refused by the others: nobody lists it, before the warrant and after.
         rogue.begin_unasked(&of("rogue"), url, &alice.dna_hash(), &mallory, Some(of_alice)).await;
         let mallory = rogue.join("unasked", network, Some(mallory), None).await.unwrap();
-        offer_unasked(&mallory).await;
+        offer_unasked(&mallory, &spec).await;
         let mut seen = Vec::new();
         let standing = eventually("a warrant", || async {
             assert_eq!(providers(&alice).await, [bob.agent()], "who has not worked is not listed");
