@@ -40,6 +40,7 @@ pub(crate) async fn rows(
         audits_median: None,
         false_alarms: fair.false_alarms,
         honest_tried: fair.honest_tried,
+        false_alarms_for: fair.reasons.clone(),
         note,
         promised_percent,
     };

@@ -23,9 +23,8 @@ const GOALS: [(&str, Deed, u32); 6] = [
     ("q4_0 served as q8_0, laundered", Deed::CheaperLaundered, 256),
 ];
 
-/// A row for each goal and temperature.
-pub(crate) async fn rows(lab: &Lab, table: &Calibration) -> Vec<Row> {
-    let mut rows = vec![];
+/// A row for each goal and temperature, told when it is measured.
+pub(crate) async fn rows(lab: &Lab, table: &Calibration, mut tell: impl FnMut(Row)) {
     for temperature in TEMPERATURES {
         let mut fair: Option<(u32, Fair)> = None;
         for (name, deed, tokens) in GOALS {
@@ -40,8 +39,7 @@ pub(crate) async fn rows(lab: &Lab, table: &Calibration) -> Vec<Row> {
             let attack = Attack { name, deed, promised_percent: 0, note: "" };
             let outcomes = lab.attack_on(deed, asked(FIRST_SEED)).await;
             let found = row(&attack, table, &outcomes, fair);
-            rows.push(Row { answer_tokens: Some(tokens), temperature_milli: Some(temperature), ..found });
+            tell(Row { answer_tokens: Some(tokens), temperature_milli: Some(temperature), ..found });
         }
     }
-    rows
 }

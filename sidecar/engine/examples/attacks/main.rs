@@ -75,9 +75,7 @@ async fn run(files: &Files<'_>, extent: Extent) -> ExitCode {
         }
     }
     if extent != Extent::Quick {
-        for row in goals::rows(&lab, &table).await {
-            good &= told(&row);
-        }
+        goals::rows(&lab, &table, |row| good &= told(&row)).await;
     }
     lab.close().await;
     if good {

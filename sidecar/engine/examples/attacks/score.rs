@@ -4,10 +4,13 @@ use crate::give::hash_of;
 use crate::give::Given;
 use crate::providers::{Attack, Audited};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationRow, EntryHash, Outcome, SpecRef, Standing, Verdict,
+    ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationRow, CalibrationTable, EntryHash, Outcome, SpecRef,
+    Standing, Verdict,
 };
-use ainonymous_verify::audit::{calibration, evidence};
+use ainonymous_verify::audit::calibration::{self, Statistic};
+use ainonymous_verify::audit::evidence;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Auditors that take turns.
@@ -37,6 +40,8 @@ pub(crate) struct Row {
     pub(crate) audits_median: Option<u64>,
     pub(crate) false_alarms: u64,
     pub(crate) honest_tried: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) false_alarms_for: BTreeMap<String, u64>,
     pub(crate) note: &'static str,
     #[serde(skip)]
     pub(crate) promised_percent: u64,
@@ -53,10 +58,12 @@ impl Row {
 }
 
 /// What becomes of the honest.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fair {
     pub(crate) false_alarms: u64,
     pub(crate) honest_tried: u64,
+    /// What the false alarms were for, by the name of the statistic; one may have several reasons.
+    pub(crate) reasons: BTreeMap<String, u64>,
     accused: bool,
 }
 
@@ -64,7 +71,12 @@ impl Fair {
     pub(crate) fn of(table: &Calibration, honest: &[(Given, Audited)]) -> Self {
         let judged: Vec<_> = honest.iter().map(|(_, audited)| judge(table, audited)).collect();
         let weights: Vec<i16> = judged.iter().map(|(_, llr)| *llr).collect();
+        let mut reasons = BTreeMap::new();
+        for reason in honest.iter().flat_map(|(_, audited)| beyond(table, &audited.outcome)) {
+            *reasons.entry(format!("{reason:?}")).or_default() += 1;
+        }
         Self {
+            reasons,
             false_alarms: judged.iter().filter(|(verdict, _)| *verdict == Verdict::Fail).count() as u64,
             honest_tried: judged.len() as u64,
             accused: (0..RUNS).any(|run| until_accused(&weights, run).is_some()),
@@ -99,6 +111,16 @@ pub(crate) fn table(path: &Path, model: &Path) -> Calibration {
     table
 }
 
+/// The statistics of an answer that lie where a table lets answers fail.
+fn beyond(table: &Calibration, outcome: &Outcome) -> Vec<Statistic> {
+    let Outcome::Measured(found) = outcome else { return vec![] };
+    let Some(row) = table.rows.iter().rfind(|row| row.tokens_from <= found.tokens) else { return vec![] };
+    let fails = |(statistic, table): &(Statistic, &CalibrationTable)| {
+        table.cuts.partition_point(|cut| *cut <= statistic.of(found)) >= table.fail_bin as usize
+    };
+    Statistic::ALL.into_iter().zip(&row.tables).filter(fails).map(|(statistic, _)| statistic).collect()
+}
+
 /// Verdict and weight of an audit. An answer that was cut off fails here; on the DHT nothing says so yet.
 pub(crate) fn judge(table: &Calibration, audited: &Audited) -> (Verdict, i16) {
     if audited.cut {
@@ -126,6 +148,7 @@ pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fa
         audits_median: median((0..RUNS).map(|run| until_accused(&weights, run)).collect()),
         false_alarms: fair.false_alarms,
         honest_tried: fair.honest_tried,
+        false_alarms_for: fair.reasons.clone(),
         note: attack.note,
         promised_percent: attack.promised_percent,
     }
