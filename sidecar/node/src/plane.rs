@@ -245,7 +245,10 @@ async fn on_stream(node: Node, link: Link, asker: Arc<Asker>, stream: Stream) {
             return say(&link, sender, outcome).await;
         }
         Frame::Open(open) => return opening::show(&node, from.agent().cloned(), *open, sender).await,
-        Frame::Audit(order) => return auditing::on_order(&node, from, *order, sender).await,
+        Frame::Audit(order) => {
+            let stream = Stream { sender, receiver };
+            return auditing::on_order(&node, from, *order, stream).await;
+        }
         Frame::Ask(ask) => {
             let id = ask.id;
             let reply = Reply::Stream(Some(sender));
@@ -288,6 +291,7 @@ async fn on_stream(node: Node, link: Link, asker: Arc<Asker>, stream: Stream) {
         | Frame::Opened { .. }
         | Frame::NotOpened(_)
         | Frame::AuditTaken
+        | Frame::AuditShown(_)
         | Frame::NotAudited(_)
         | Frame::Audited { .. } => return link.close(CloseReason::Protocol),
     };

@@ -5,8 +5,8 @@
 //! stream begins.
 
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, Ask, AuditOrder, AuditRefusal, BatchProof, ChunkMore, Done, EntryHash, LinkProof,
-    OpenGrant, OpenRefusal, OpenedLeaf, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
+    limits, ActionHash, AgentPubKey, Ask, AuditOrder, AuditRefusal, AuditShown, BatchProof, ChunkMore, Done, EntryHash,
+    LinkProof, OpenGrant, OpenRefusal, OpenedLeaf, PeerSignal, RefuseReason, RequestId, SignedReceipt, TokenChunk,
 };
 use ainonymous_verify::audit::{leaf, order};
 use ainonymous_verify::{link, signal};
@@ -120,10 +120,12 @@ pub enum Frame {
     },
     /// Provider, last on its stream: it does not show it.
     NotOpened(OpenRefusal),
-    /// Requester, first and only on its stream: compute this answer again, and say what you find.
+    /// Requester, first on its stream: compute this answer again, and say what you find.
     Audit(Box<AuditOrder>),
-    /// Auditor: it will; what it finds, or that it could not, comes later on the same stream.
+    /// Auditor: it will, if it is shown the answer.
     AuditTaken,
+    /// Requester: the answer, and what belongs to it.
+    AuditShown(Box<AuditShown>),
     /// Auditor, last on its stream: it did not.
     NotAudited(AuditRefusal),
     /// Auditor, last on its stream: what it has found stands on the DHT.
@@ -156,6 +158,8 @@ pub(crate) fn is_question(kind: u8) -> bool {
 
 /// What the body of [`Frame::Audit`] begins with.
 const AUDIT: u8 = 17;
+/// The same of [`Frame::AuditShown`].
+const SHOWN: u8 = 19;
 
 /// Which fingerprint shall be shown, and who lets it be seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,8 +236,8 @@ impl Frame {
 
     /// Reads a body. All of it must be the frame, and the frame within its bounds.
     pub fn decode(body: &[u8]) -> Result<Self, FrameError> {
-        if body.first() == Some(&AUDIT) && body.len() > limits::ORDER_BYTES_MAX {
-            return Err(FrameError::TooLong { len: body.len(), max: limits::ORDER_BYTES_MAX });
+        if body.first() == Some(&SHOWN) && order::shown_bytes(body.len()).is_err() {
+            return Err(FrameError::TooLong { len: body.len(), max: limits::SHOWN_BYTES_MAX });
         }
         let (frame, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| FrameError::Malformed)?;
         if !rest.is_empty() {
@@ -289,6 +293,7 @@ impl Frame {
             | Self::NotOpened(_)
             | Self::Audit(_)
             | Self::AuditTaken
+            | Self::AuditShown(_)
             | Self::NotAudited(_)
             | Self::Audited { .. } => return None,
         })
@@ -309,8 +314,12 @@ impl Frame {
             | Self::AuditTaken
             | Self::NotAudited(_)
             | Self::Audited { .. } => Ok(self),
-            Self::Audit(ref shown) => {
-                order::bounds(shown).map_err(|breach| FrameError::Bounds(breach.code()))?;
+            Self::Audit(ref ordered) => {
+                order::bounds(ordered).map_err(|breach| FrameError::Bounds(breach.code()))?;
+                Ok(self)
+            }
+            Self::AuditShown(ref shown) => {
+                order::shown_bounds(shown).map_err(|breach| FrameError::Bounds(breach.code()))?;
                 Ok(self)
             }
             Self::Open(ref open) => {

@@ -99,15 +99,18 @@ fn open(auditor: Option<AgentPubKey>) -> Frame {
 }
 
 fn order() -> AuditOrder {
-    let Frame::Open(open) = open(Some(AgentPubKey::from_raw_36(vec![8; 36]))) else { panic!() };
-    let Ask { input, salt, .. } = ask("What is the capital of France?".into());
     let proof = BatchProof { batch: ActionHash::from_raw_36(vec![8; 36]), index: 5, path: vec![Bytes32([1; 32])] };
-    let (tokens, text) = (vec![9_079, 236_761], "é".to_owned());
-    AuditOrder { receipt: open.receipt, proof, input, salt, tokens, text, more: None, grant: open.grant }
+    AuditOrder { receipt: receipt(), proof, secret: Bytes32([5; 32]) }
 }
 
-fn audit(order: AuditOrder) -> Frame {
-    Frame::Audit(Box::new(order))
+fn shown() -> AuditShown {
+    let Frame::Open(open) = open(Some(AgentPubKey::from_raw_36(vec![8; 36]))) else { panic!() };
+    let Ask { input, salt, .. } = ask("What is the capital of France?".into());
+    AuditShown { input, salt, tokens: vec![9_079, 236_761], text: "é".into(), more: None, grant: open.grant }
+}
+
+fn show(shown: AuditShown) -> Frame {
+    Frame::AuditShown(Box::new(shown))
 }
 
 fn examples() -> BTreeMap<&'static str, Frame> {
@@ -164,18 +167,19 @@ fn examples() -> BTreeMap<&'static str, Frame> {
         ("18_opened", Frame::Opened { first: 300, leaves: vec![opened_leaf(1, 3), opened_leaf(2, 0)] }),
         ("19_not_opened", Frame::NotOpened(OpenRefusal::WindowClosed)),
         ("20_not_opened_before_a_commitment", Frame::NotOpened(OpenRefusal::NotCommitted)),
-        ("21_audit", audit(order())),
+        ("21_audit", Frame::Audit(Box::new(order()))),
+        ("22_audit_taken", Frame::AuditTaken),
+        ("23_audit_shown", show(shown())),
         (
-            "22_audit_with_everything",
-            audit(AuditOrder {
+            "24_audit_shown_with_everything",
+            show(AuditShown {
                 input: everything(),
                 more: Some(Box::new(ChunkMore { logprobs: vec![], ..besides() })),
-                ..order()
+                ..shown()
             }),
         ),
-        ("23_audit_taken", Frame::AuditTaken),
-        ("24_not_audited", Frame::NotAudited(AuditRefusal::Failed)),
-        ("25_audited", Frame::Audited { report: ActionHash::from_raw_36(vec![8; 36]) }),
+        ("25_not_audited", Frame::NotAudited(AuditRefusal::Failed)),
+        ("26_audited", Frame::Audited { report: ActionHash::from_raw_36(vec![8; 36]) }),
     ])
 }
 
@@ -293,21 +297,26 @@ fn leaves_are_bounded_and_a_full_frame_of_them_is_taken() {
 }
 
 #[test]
-fn an_order_is_small_and_tells_the_auditor_nothing_in_a_log() {
-    let body = |order: AuditOrder| audit(order).encode().unwrap()[4..].to_vec();
-    assert!(Frame::decode(&body(AuditOrder { tokens: vec![1; limits::ORDER_TOKENS_MAX], ..order() })).is_ok());
-    let many = body(AuditOrder { tokens: vec![1; limits::ORDER_TOKENS_MAX + 1], ..order() });
+fn what_an_auditor_is_shown_is_bounded_and_tells_nothing_in_a_log() {
+    let body = |frame: Frame| frame.encode().unwrap()[4..].to_vec();
+    let body_of = |shown: AuditShown| body(show(shown));
+    let most = limits::SHOWN_TOKENS_MAX as usize;
+    assert!(Frame::decode(&body_of(AuditShown { tokens: vec![1; most], ..shown() })).is_ok());
+    let many = body_of(AuditShown { tokens: vec![1; most + 1], ..shown() });
     assert_eq!(Frame::decode(&many), Err(FrameError::Bounds("too_many")));
-    let beside = body(AuditOrder { text: String::new(), ..order() }).len() + 2;
-    let text = |len: usize| body(AuditOrder { text: "x".repeat(len), ..order() });
-    assert_eq!(text(limits::ORDER_BYTES_MAX - beside).len(), limits::ORDER_BYTES_MAX);
-    assert!(Frame::decode(&text(limits::ORDER_BYTES_MAX - beside)).is_ok());
-    let too_long = FrameError::TooLong { len: limits::ORDER_BYTES_MAX + 1, max: limits::ORDER_BYTES_MAX };
-    assert_eq!(Frame::decode(&text(limits::ORDER_BYTES_MAX - beside + 1)), Err(too_long));
-    let likely = AuditOrder { more: Some(Box::new(besides())), ..order() };
-    assert_eq!(Frame::decode(&body(likely)), Err(FrameError::Bounds("too_many")), "no receipt speaks of them");
-    let shown = format!("{:?}", audit(order()));
-    assert!(!shown.contains("France") && !shown.contains('é') && !shown.contains("secret"), "{shown}");
+    let beside = body_of(AuditShown { text: String::new(), ..shown() }).len() + 2;
+    let text = |len: usize| body_of(AuditShown { text: "x".repeat(len), ..shown() });
+    assert_eq!(text(limits::SHOWN_BYTES_MAX - beside).len(), limits::SHOWN_BYTES_MAX);
+    assert!(Frame::decode(&text(limits::SHOWN_BYTES_MAX - beside)).is_ok());
+    let too_long = FrameError::TooLong { len: limits::SHOWN_BYTES_MAX + 1, max: limits::SHOWN_BYTES_MAX };
+    assert_eq!(Frame::decode(&text(limits::SHOWN_BYTES_MAX - beside + 1)), Err(too_long));
+    let likely = AuditShown { more: Some(Box::new(besides())), ..shown() };
+    assert_eq!(Frame::decode(&body_of(likely)), Err(FrameError::Bounds("too_many")), "no receipt speaks of them");
+    let mut far = order();
+    far.proof.path = vec![Bytes32([1; 32]); limits::MERKLE_PATH_MAX + 1];
+    assert_eq!(Frame::decode(&body(Frame::Audit(Box::new(far)))), Err(FrameError::Bounds("too_many")));
+    let said = format!("{:?} {:?}", show(shown()), Frame::Audit(Box::new(order())));
+    assert!(!said.contains("France") && !said.contains('é') && !said.contains("secret"), "{said}");
 }
 
 #[test]
@@ -342,7 +351,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..26, at in any::<prop::sample::Index>(), bit in 0u8..8) {
+    fn a_damaged_frame_is_another_frame_or_none(which in 0usize..27, at in any::<prop::sample::Index>(), bit in 0u8..8) {
         let frame = examples().into_values().nth(which).unwrap();
         let mut body = frame.encode().unwrap()[4..].to_vec();
         let at = at.index(body.len());

@@ -28,7 +28,7 @@ pub use node::{Bootstrap, Node, NodeSpec, Router};
 pub use observer::{happ, run, Observer};
 pub use path::{Path as NetworkPath, Weather};
 pub use slow::{Held, Slow};
-pub use stranger::{Stranger, Turned};
+pub use stranger::{Stranger, Told, Turned};
 pub use vanish::vanish;
 
 use std::path::{Path, PathBuf};

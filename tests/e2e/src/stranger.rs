@@ -1,13 +1,14 @@
 //! Somebody who is no member, and has all that a member could have given away: the provider's key and address, and the protocol.
 
 use crate::Client;
-use ainonymous_protocol::sign_ask;
+use ainonymous_protocol::{sign_ask, sign_grant};
 use ainonymous_transport::{
     Address, Endpoint, EndpointOptions, Frame, KnownError, Link, LinkError, Open, Pool, Stream, TransportSecret, Way,
 };
 use ainonymous_types::{
-    AgentPubKey, Ask, AuditOrder, AuditRefusal, AuditTerms, Bytes32, Bytes64, ChatInput, ChatMessage, ChatRole,
-    DnaHash, EntryHash, LinkClaim, LinkProof, OpenGrant, OpenRefusal, RefuseReason, RequestId, Sampling, SignedReceipt,
+    limits, ActionHash, AgentPubKey, Ask, AuditOrder, AuditRefusal, AuditShown, AuditTerms, BatchProof, Bytes32,
+    Bytes64, ChatInput, ChatMessage, ChatRole, DnaHash, EntryHash, LinkClaim, LinkProof, OpenGrant, OpenRefusal,
+    RefuseReason, RequestId, Sampling, SignedReceipt,
 };
 use ainonymous_verify::audit::draw;
 use ainonymous_verify::{commit, link};
@@ -26,6 +27,45 @@ pub enum Turned {
     LinkClosed,
     /// It did not turn it away.
     Answered,
+}
+
+/// An answer to a stranger, and all that only whoever asked knows.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The question.
+    pub input: ChatInput,
+    /// Of the commitments.
+    pub salt: Bytes32,
+    /// The answer.
+    pub tokens: Vec<u32>,
+    /// The same as text.
+    pub text: String,
+    /// What the provider has signed.
+    pub receipt: SignedReceipt,
+    /// Where that stands.
+    pub proof: BatchProof,
+    /// The key that asked.
+    pub session: [u8; 32],
+    /// Behind the challenge.
+    pub secret: Bytes32,
+}
+
+impl Told {
+    /// Lets somebody see the fingerprint.
+    pub fn grant(&self, auditor: Option<AgentPubKey>) -> OpenGrant {
+        sign_grant(&self.session, self.secret, &self.receipt, auditor, i64::MAX)
+    }
+
+    /// What an auditor is sent.
+    pub fn order(&self) -> AuditOrder {
+        AuditOrder { receipt: self.receipt.clone(), proof: self.proof.clone(), secret: self.secret }
+    }
+
+    /// What it is shown.
+    pub fn shown_to(&self, auditor: &AgentPubKey) -> AuditShown {
+        let Self { input, salt, tokens, text, .. } = self.clone();
+        AuditShown { input, salt, tokens, text, more: None, grant: self.grant(Some(auditor.clone())) }
+    }
 }
 
 /// A stranger with a key of its own.
@@ -68,22 +108,36 @@ impl Stranger {
         AgentPubKey::from_raw_32(self.key.verifying_key().to_bytes().to_vec())
     }
 
-    /// Asks as it is done and waits for the answer: returns its receipt, the key that asked and the secret behind the challenge.
-    pub async fn is_answered(&self, spec: EntryHash) -> (SignedReceipt, [u8; 32], Bytes32) {
+    /// Asks as it is done, waits for the answer and for its receipt's place.
+    pub async fn is_answered(&self, spec: EntryHash) -> Told {
         let (session, secret, mut ask) = (rand::random(), Bytes32(rand::random()), question());
         let terms = AuditTerms { challenge: draw::challenge(&secret), rate_ppm: 1_000_000, auditors_ppm: 1_000_000 };
         let commitment = commit::input(&ask.salt, &ask.input);
         (ask.spec, ask.audit) = (spec, terms);
         (ask.session_key, ask.signature) = sign_ask(&session, &ask.id, &ask.spec, &commitment, &ask.audit);
-        let mut stream = self.link(false).await.open().await.expect("a stream");
-        stream.sender.send(&Frame::Ask(Box::new(ask))).await.expect("it is sent");
-        loop {
+        let link = self.link(false).await;
+        let mut stream = link.open().await.expect("a stream");
+        stream.sender.send(&Frame::Ask(Box::new(ask.clone()))).await.expect("it is sent");
+        let (mut tokens, mut text) = (Vec::new(), String::new());
+        let receipt = loop {
             match stream.receiver.recv().await {
-                Ok(Some(Frame::Done { receipt, .. })) => return (*receipt, session, secret),
-                Ok(Some(Frame::Accepted { .. } | Frame::Tokens { .. })) => {}
+                Ok(Some(Frame::Done { receipt, .. })) => break *receipt,
+                Ok(Some(Frame::Tokens { tokens: more, text: said, .. })) => {
+                    tokens.extend(more);
+                    text.push_str(&said);
+                }
+                Ok(Some(Frame::Accepted { .. })) => {}
                 other => panic!("no answer: {other:?}"),
             }
-        }
+        };
+        let mut stream = link.open().await.expect("a stream");
+        let whereto = Frame::Resend { id: ask.id, from_chunk: limits::ANSWER_CHUNKS_MAX };
+        stream.sender.send(&whereto).await.expect("it is sent");
+        let proof = match stream.receiver.recv().await {
+            Ok(Some(Frame::Published { proof })) => proof,
+            other => panic!("no place: {other:?}"),
+        };
+        Told { input: ask.input, salt: ask.salt, tokens, text, receipt, proof, session, secret }
     }
 
     /// Wants to see a fingerprint; none if it is shown, else why not.
@@ -99,14 +153,23 @@ impl Stranger {
         opens(stream.expect("it is known"), receipt, grant).await
     }
 
-    /// Shows an answer to whoever is at the other end, as to an auditor; none if it is taken, else why not.
-    pub async fn orders(&self, order: AuditOrder) -> Option<AuditRefusal> {
+    /// Orders an audit of whoever is at the other end, and shows it this if it takes the order. Says where the report stands, or why there is
+    /// none and whether the order was taken.
+    pub async fn orders(&self, order: AuditOrder, shown: AuditShown) -> Result<ActionHash, (bool, AuditRefusal)> {
         let mut stream = self.link(false).await.open().await.expect("a stream");
         stream.sender.send(&Frame::Audit(Box::new(order))).await.expect("it is sent");
-        match stream.receiver.recv().await {
-            Ok(Some(Frame::NotAudited(refusal))) => Some(refusal),
-            Ok(Some(Frame::AuditTaken)) => None,
-            other => panic!("neither taken nor refused: {other:?}"),
+        let mut taken = false;
+        loop {
+            match stream.receiver.recv().await {
+                Ok(Some(Frame::NotAudited(refusal))) => return Err((taken, refusal)),
+                Ok(Some(Frame::Audited { report })) => return Ok(report),
+                Ok(Some(Frame::AuditTaken)) => {
+                    taken = true;
+                    let shown = Frame::AuditShown(Box::new(shown.clone()));
+                    stream.sender.send(&shown).await.expect("it is sent");
+                }
+                other => panic!("neither taken nor refused: {other:?}"),
+            }
         }
     }
 

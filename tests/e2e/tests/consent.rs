@@ -2,11 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::panic)] // A test may fail by panicking.
 
-use ainonymous_e2e::{root, tiny_model, Bootstrap, Client, Node, NodeSpec, Stranger};
-use ainonymous_node::receipt_file::ReceiptFile;
+use ainonymous_e2e::{root, tiny_model, Bootstrap, Client, Node, NodeSpec, Router, Stranger};
 use ainonymous_protocol::sign_grant;
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AuditOrder, AuditRefusal, BatchProof, Bytes32, EntryHash, OpenRefusal,
+    ActionHash, AgentPubKey, AuditOrder, AuditRefusal, AuditShown, BatchProof, Bytes32, EntryHash, OpenRefusal,
 };
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
@@ -85,7 +84,14 @@ async fn decided(client: &Client, provider: &str) -> (Value, Value) {
             assert!(Instant::now() < deadline, "no auditor has said anything");
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
-        let (_, state) = client.get(&text(&answer.last["ainonymous"]["receipt_path"])).await;
+        let state = loop {
+            let (_, state) = client.get(&text(&answer.last["ainonymous"]["receipt_path"])).await;
+            if state["audit"] != "running" {
+                break state;
+            }
+            assert!(Instant::now() < deadline, "another auditor is still looked for");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
         if made["verdict"] != "inconclusive" {
             return (state, made);
         }
@@ -154,6 +160,52 @@ async fn an_auditor_sees_what_a_person_shows_it_and_reports_what_it_finds() {
     assert!(shown.iter().all(|shown| !shown.contains("fox")), "{shown:?}");
 }
 
+/// Waits until an auditor has said something of an answer of this node; returns who.
+async fn heard(client: &Client, count: usize) -> Vec<String> {
+    let deadline = Instant::now() + 2 * SOON;
+    loop {
+        let made = audits(client, "drawn").await;
+        if made.len() >= count {
+            return made.iter().map(|made| text(&made["auditor"])).collect();
+        }
+        assert!(Instant::now() < deadline, "no auditor has said anything");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// An auditor that can be reached openly only is not shown what was asked through a router.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hides_from_the_provider_hides_from_auditors() {
+    let (mut bootstrap, dir, mut router) =
+        (Bootstrap::start(), tempfile::tempdir().expect("a folder"), Router::start());
+    let (url, via) = (bootstrap.url(), router.address());
+    let mut provider = Node::ready(NodeSpec::new(&url).serving(&tiny_model()).with(&["--via", &via]));
+    let table = calibration(&provider.client(), dir.path()).await;
+    let mut open = Node::start(auditor(&url, &table));
+    let mut routed = Node::start(auditor(&url, &table).with(&["--via", &via]));
+    let (one, other) = (open.agent(), routed.agent());
+    let friends = ["--friend", one.as_str(), "--friend", other.as_str(), "--show-auditors", "friends"];
+    let mut asker = Node::ready(NodeSpec::new(&url).with(&friends));
+    let here = asker.client();
+    here.wait_for_providers(1, SOON).await;
+    for n in 0..2 {
+        let mut body = question(n, &provider.agent(), "friends");
+        body["ainonymous"] = json!({ "provider": provider.agent(), "hide": true });
+        let answer = here.stream(body).await.expect("an answer through the router");
+        assert_eq!(answer.last["ainonymous"]["route"], "routed");
+        assert_eq!(heard(&here, n + 1).await, vec![routed.agent(); n + 1], "and nobody else");
+    }
+    let calls = status(&open.client()).await["zome_calls"].clone();
+    assert!(calls["get_audit_commits"].as_u64().is_none_or(|n| n == 0), "it has not been asked: {calls}");
+    // Whoever does not hide shows it to both, one after the other.
+    here.stream(question(5, &provider.agent(), "friends")).await.expect("an answer");
+    let mut last = heard(&here, 4).await.split_off(2);
+    last.sort();
+    let mut both = vec![open.agent(), routed.agent()];
+    both.sort();
+    assert_eq!(last, both);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_opens_to_no_auditor_who_has_promised_nothing() {
     let mut bootstrap = Bootstrap::start();
@@ -166,8 +218,8 @@ async fn a_provider_opens_to_no_auditor_who_has_promised_nothing() {
     let spec = EntryHash::try_from(text(&answer.last["ainonymous"]["model_spec"]).as_str()).expect("a spec");
     let dna = text(&asker.wait_ready()["dna_hash"]);
     let stranger = Stranger::of(&provider.client(), &dna).await;
-    let (receipt, session, secret) = stranger.is_answered(spec).await;
-    let grant = |auditor| sign_grant(&session, secret, &receipt, auditor, i64::MAX);
+    let told = stranger.is_answered(spec).await;
+    let (receipt, grant) = (told.receipt.clone(), |auditor| told.grant(auditor));
 
     // Whoever asked is shown it, and as an auditor nobody is before a commitment stands on the DHT.
     assert_eq!(stranger.opens(receipt.clone(), grant(None)).await, None);
@@ -196,44 +248,42 @@ async fn an_order_that_does_not_fit_is_refused_by_name() {
     let here = asker.client();
     here.wait_for_providers(1, SOON).await;
     let answer = here.stream(question(0, &provider.agent(), "none")).await.expect("an answer");
-    let id = text(&answer.last["ainonymous"]["id"]);
-    assert_eq!(here.receipt(&id, SOON).await["checked"], true);
-    let (_, file) = here.get(&format!("/ainonymous/v1/receipts/{id}/file")).await;
-    let file = ReceiptFile::parse(&serde_json::to_vec(&file).expect("JSON")).expect("a receipt file");
+    let spec = EntryHash::try_from(text(&answer.last["ainonymous"]["model_spec"]).as_str()).expect("a spec");
     let dna = text(&asker.wait_ready()["dna_hash"]);
-    let stranger = Stranger::of(&auditor.client(), &dna).await;
+    let (at_provider, stranger) =
+        (Stranger::of(&provider.client(), &dna).await, Stranger::of(&auditor.client(), &dna).await);
     let named = AgentPubKey::try_from(auditor.agent().as_str()).expect("an agent");
+    let told = at_provider.is_answered(spec.clone()).await;
+    let (order, shown) = (told.order(), told.shown_to(&named));
 
-    // Of somebody else's answer, by whoever has its whole receipt file: the key that asked has signed no grant.
-    let proof = file.batch.as_ref().expect("a batch").proof();
-    let order = |auditor: AgentPubKey, session: &[u8; 32]| AuditOrder {
-        receipt: file.receipt.clone(),
-        proof: proof.clone(),
-        input: file.question.clone(),
-        salt: file.salt,
-        tokens: file.tokens.clone(),
-        text: file.text.clone(),
-        more: file.more.clone(),
-        grant: sign_grant(session, file.secret, &file.receipt, Some(auditor), i64::MAX),
-    };
-    assert_eq!(stranger.orders(order(named.clone(), &[6; 32])).await, Some(AuditRefusal::NotGranted));
-
-    // Of an own one, whose receipt stands nowhere that it says.
-    let at_provider = Stranger::of(&provider.client(), &dna).await;
-    let (receipt, session, secret) = at_provider.is_answered(file.receipt.receipt.spec.clone()).await;
+    // What the order itself says: nothing is shown to whoever refuses it.
+    let guessed = AuditOrder { secret: Bytes32([9; 32]), ..order.clone() };
+    assert_eq!(stranger.orders(guessed, shown.clone()).await, Err((false, AuditRefusal::DoesNotFit)), "another secret");
     let proof = BatchProof { batch: ActionHash::from_raw_36(vec![7; 36]), index: 0, path: vec![] };
-    let grant = |auditor| sign_grant(&session, secret, &receipt, Some(auditor), i64::MAX);
-    let foreign =
-        AuditOrder { receipt: receipt.clone(), proof, grant: grant(named.clone()), ..order(named.clone(), &session) };
-    assert_eq!(stranger.orders(foreign.clone()).await, Some(AuditRefusal::DoesNotFit), "another answer's text");
-    let other = AuditOrder { grant: grant(stranger.agent()), ..foreign.clone() };
-    assert_eq!(stranger.orders(other).await, Some(AuditRefusal::NotGranted), "for another auditor");
-    let mut guessed = foreign;
-    guessed.grant.secret = Bytes32([9; 32]);
-    assert_eq!(stranger.orders(guessed).await, Some(AuditRefusal::NotGranted), "another secret");
+    let nowhere = AuditOrder { proof, ..order.clone() };
+    assert_eq!(stranger.orders(nowhere, shown.clone()).await, Err((false, AuditRefusal::NotPublished)));
+    let moved = BatchProof { index: order.proof.index + 1, ..order.proof.clone() };
+    let moved = AuditOrder { proof: moved, ..order.clone() };
+    assert_eq!(stranger.orders(moved, shown.clone()).await, Err((false, AuditRefusal::DoesNotFit)));
     // A node without the role takes none at all.
-    let no_auditor = AuditOrder { grant: grant(named.clone()), ..order(named, &session) };
-    assert_eq!(at_provider.orders(no_auditor).await, Some(AuditRefusal::NoAuditor));
+    assert_eq!(at_provider.orders(order.clone(), shown.clone()).await, Err((false, AuditRefusal::NoAuditor)));
+
+    // What is shown.
+    let other = at_provider.is_answered(spec).await.shown_to(&named);
+    let foreign = AuditShown { grant: shown.grant.clone(), ..other };
+    assert_eq!(stranger.orders(order.clone(), foreign).await, Err((true, AuditRefusal::DoesNotFit)), "foreign text");
+    let for_another = told.shown_to(&stranger.agent());
+    assert_eq!(stranger.orders(order.clone(), for_another).await, Err((true, AuditRefusal::NotGranted)));
+    let forged = sign_grant(&[6; 32], told.secret, &told.receipt, Some(named), i64::MAX);
+    let forged = AuditShown { grant: forged, ..shown.clone() };
+    assert_eq!(stranger.orders(order.clone(), forged).await, Err((true, AuditRefusal::NotGranted)), "another's key");
     let calls = status(&auditor.client()).await["zome_calls"].clone();
-    assert!(calls["create_audit_commit"].as_u64().is_none_or(|n| n == 0), "{calls}");
+    assert!(calls["create_audit_commit"].as_u64().is_none_or(|n| n == 0), "nothing was promised: {calls}");
+
+    // What fits is audited whoever shows it, and once.
+    let report = stranger.orders(order.clone(), shown.clone()).await.expect("a report");
+    assert_eq!(text(&audits(&auditor.client(), "drawn").await[0]["report"]), report.to_string());
+    assert_eq!(stranger.orders(order, shown).await, Err((false, AuditRefusal::Repeated)));
+    let calls = status(&auditor.client()).await["zome_calls"].clone();
+    assert_eq!(calls["create_audit_commit"], 1, "{calls}");
 }

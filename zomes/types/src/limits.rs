@@ -170,12 +170,12 @@ pub const AUDIT_WINDOW_US: i64 = 2 * 24 * 3600 * 1_000_000;
 pub const EVIDENCE_TOKENS_MAX: usize = 256;
 /// Longest question and longest answer of a canary, in bytes each.
 pub const EVIDENCE_TEXT_BYTES_MAX: usize = 16 << 10;
-/// Largest order of an audit, encoded: question, answer and all that belongs to them.
-pub const ORDER_BYTES_MAX: usize = 128 << 10;
-/// Longest answer that an auditor can be shown, in tokens.
-pub const ORDER_TOKENS_MAX: usize = 4_096;
+/// Most that an auditor is shown, encoded: question, answer and what belongs to them.
+pub const SHOWN_BYTES_MAX: usize = 128 << 10;
+/// Longest answer that an auditor is shown, in tokens.
+pub const SHOWN_TOKENS_MAX: u32 = 4_096;
 /// Auditors who are shown one answer. One that finds as many others at it already leaves it alone.
-pub const ORDER_AUDITORS_MAX: usize = 2;
+pub const SHOWN_AUDITORS_MAX: usize = 2;
 /// Largest likelihood or probability, in millionths.
 pub const PPM_MAX: u32 = 1_000_000;
 /// Longest name of a class of machines.

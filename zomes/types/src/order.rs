@@ -1,17 +1,33 @@
 //! Showing an answer to an auditor whom the dice have drawn: what whoever asked sends, and why an auditor may leave it alone.
 //!
-//! Shapes only. What fits together is judged by `verify::audit::order`.
+//! In two steps: an order, which tells nothing of question and answer, and what is shown to an auditor that has taken it. Shapes only: what
+//! fits together is judged by `verify::audit::order`.
 
 use crate::{BatchProof, Bytes32, ChatInput, ChunkMore, OpenGrant, SignedReceipt};
 use holochain_serialized_bytes::prelude::*;
 
-/// An answer that an auditor shall compute again. It goes over a link of its own and is nowhere written down.
+/// An answer that an auditor shall compute again, without a word of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditOrder {
     /// What the provider has signed.
     pub receipt: SignedReceipt,
     /// Where that stands.
     pub proof: BatchProof,
+    /// The secret behind the receipt's challenge: it says whether the auditor is drawn.
+    pub secret: Bytes32,
+}
+
+impl std::fmt::Debug for AuditOrder {
+    /// Leaves the secret out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { receipt, proof, secret: _ } = self;
+        f.debug_struct("AuditOrder").field("receipt", receipt).field("proof", proof).finish_non_exhaustive()
+    }
+}
+
+/// What an auditor needs that has taken an order. It goes over a link and is nowhere written down.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditShown {
     /// The question.
     pub input: ChatInput,
     /// Salt of the commitments to question and answer.
@@ -22,14 +38,14 @@ pub struct AuditOrder {
     pub text: String,
     /// Thoughts and tool calls, which the receipt speaks of too; mostly nothing.
     pub more: Option<Box<ChunkMore>>,
-    /// Lets this auditor see the provider's fingerprint, and tells the secret behind the challenge.
+    /// Lets this auditor see the provider's fingerprint, which tells the answer too.
     pub grant: OpenGrant,
 }
 
-impl std::fmt::Debug for AuditOrder {
-    /// Leaves out what was asked and answered, and the secret.
+impl std::fmt::Debug for AuditShown {
+    /// Tells nothing of what was asked and answered.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AuditOrder").field("receipt", &self.receipt).field("proof", &self.proof).finish_non_exhaustive()
+        f.write_str("AuditShown(…)")
     }
 }
 
@@ -41,21 +57,21 @@ pub enum AuditRefusal {
     NoAuditor,
     /// The model is not loaded there.
     NoModel,
-    /// The dice have drawn neither this answer for this auditor nor anybody else.
+    /// The dice have not drawn this answer, or not this auditor.
     NotDrawn,
-    /// The grant does not let this auditor see the fingerprint, or does so no more.
+    /// The grant does not let this auditor see the fingerprint, or the time for that is over.
     NotGranted,
     /// Question or answer are not those of the receipt, or it is not signed, or it does not stand where it is said to.
     DoesNotFit,
     /// The batch with the receipt cannot be found.
     NotPublished,
-    /// Answers of this kind are not computed again: with images, begun by others, or without a fingerprint.
+    /// Answers of this kind are not computed again: with images, too long, begun by others, or without a fingerprint.
     NotReplayable,
     /// Enough auditors have committed to it already, or this one has.
     Repeated,
     /// Too much at once; later it may.
     Busy,
-    /// Engine or network have failed at it.
+    /// Engine or network have failed at it, or nothing was shown.
     Failed,
 }
 

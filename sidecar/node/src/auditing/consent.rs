@@ -15,8 +15,8 @@ use crate::{choosing, direct, routers, AuditMade, Demands, Hiding, Kinship, Regi
 use ainonymous_conductor::Conductor;
 use ainonymous_transport::{Frame, Hide};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AuditOrder, AuditQuery, AuditRefusal, AuditSubject, Audited, Bytes32, EntryHash,
-    Found, Outcome, ProviderRecord, RefuseReason, Role,
+    limits, ActionHash, AgentPubKey, AuditOrder, AuditQuery, AuditRefusal, AuditShown, AuditSubject, Audited, Bytes32,
+    EntryHash, Found, Outcome, ProviderRecord, RefuseReason, Role,
 };
 use ainonymous_verify::audit::{draw, order as fits};
 use ainonymous_verify::receipt;
@@ -88,12 +88,14 @@ pub(crate) fn show(node: &Node, asked: &Asked, consent: Consent) {
         tracing::debug!("too many answers are shown to auditors; this one is not");
         return;
     };
-    let (node2, asked) = (node.clone(), asked.clone());
+    let (node2, asked, leaf) = (node.clone(), asked.clone(), receipt::leaf(&answered.receipt));
     node.spawn(async move {
         let _place = place;
+        let running = node2.inner.auditing.begin(&leaf);
         if let Err(why) = show_to(&node2, &asked, &beacon, consent).await {
             tracing::debug!(why, "an answer was not shown to auditors");
         }
+        drop(running);
     });
 }
 
@@ -101,30 +103,33 @@ async fn show_to(node: &Node, asked: &Asked, beacon: &Bytes32, consent: Consent)
     let conductor = node.conductor().ok_or("there is no network")?;
     let answered = asked.answer.as_ref().ok_or("there is no answer")?;
     let proof = node.inner.receipts.proof(asked.id, PUBLISHED_MAX).await.ok_or("its receipt has not been published")?;
-    let order_for = |auditor: &AgentPubKey| {
-        Some(AuditOrder {
-            receipt: answered.receipt.clone(),
-            proof: proof.clone(),
+    let order = AuditOrder { receipt: answered.receipt.clone(), proof, secret: asked.secrets.audit };
+    let showing = |auditor: &AgentPubKey| {
+        let shown = AuditShown {
             input: asked.input.clone(),
             salt: asked.salt,
             tokens: answered.said.tokens.clone(),
             text: answered.said.text.clone(),
             more: answered.said.more.clone(),
             grant: asked.grant(Some(auditor.clone()))?,
-        })
+        };
+        let frame = Frame::AuditShown(Box::new(shown));
+        is_small(&frame).then_some(frame)
     };
     let mut waiting = whom(node, &conductor, asked, beacon, consent).await;
     let mut reports = 0;
+    // Whoever has been shown it has seen it, whatever comes of that.
+    let mut seen = 0;
     for again in [false, true] {
         if again && !waiting.is_empty() {
             tokio::time::sleep(AGAIN_AFTER).await;
         }
         for candidate in std::mem::take(&mut waiting) {
-            if reports == limits::ORDER_AUDITORS_MAX {
-                return Ok(());
+            if seen == limits::SHOWN_AUDITORS_MAX {
+                break;
             }
-            let order = order_for(&candidate.agent).filter(is_small).ok_or("it is too large")?;
-            match ask(node, &conductor, &candidate, order).await {
+            let shown = showing(&candidate.agent).ok_or("it is too large")?;
+            match ask(node, &conductor, &candidate, order.clone(), &shown, &mut seen).await {
                 Ok(found) => {
                     reports += 1;
                     hear(node, asked, &found);
@@ -139,10 +144,9 @@ async fn show_to(node: &Node, asked: &Asked, beacon: &Bytes32, consent: Consent)
     (reports > 0).then_some(()).ok_or("no auditor has looked at it")
 }
 
-/// Whether an auditor may take it at all.
-fn is_small(order: &AuditOrder) -> bool {
-    let frame = Frame::Audit(Box::new(order.clone())).encode();
-    frame.is_ok_and(|frame| Frame::decode(frame.get(4..).unwrap_or_default()).is_ok())
+/// Whether an auditor would read it at all.
+fn is_small(frame: &Frame) -> bool {
+    frame.encode().is_ok_and(|bytes| Frame::decode(bytes.get(4..).unwrap_or_default()).is_ok())
 }
 
 /// Auditors who are drawn and may see the answer, in the order in which they are asked.
@@ -233,31 +237,32 @@ async fn hidden(node: &Node, found: Vec<Candidate>, hide: Hiding, provider: &Age
     order(left)
 }
 
-/// Shows the answer to one auditor, and waits for what it publishes.
+/// Shows the answer to one auditor if it takes the order, and waits for what it publishes. `seen` counts those who were shown it.
 async fn ask(
     node: &Node,
     conductor: &Conductor,
     candidate: &Candidate,
     order: AuditOrder,
+    shown: &Frame,
+    seen: &mut usize,
 ) -> Result<Found<Audited>, Turned> {
     let link = candidate.link.as_ref().ok_or(Turned::Away("no_link"))?;
     let answer = receipt::leaf(&order.receipt);
-    node.inner.auditing.shows(answer);
     let begun = direct::begin_apart(node, link, &Frame::Audit(Box::new(order))).await;
     let (_link, mut stream) = begun.map_err(|no_way| {
         tracing::debug!(problem = no_way.problem, "an auditor cannot be reached");
         Turned::Away("no_link")
     })?;
     let mut word = tokio::time::timeout(TAKEN_MAX, stream.receiver.recv()).await;
-    let running = match &word {
-        Ok(Ok(Some(Frame::AuditTaken))) => Some(node.inner.auditing.begin(&answer)),
-        _ => None,
-    };
-    if running.is_some() {
+    let taken = matches!(word, Ok(Ok(Some(Frame::AuditTaken))));
+    if taken {
+        *seen += 1;
+        node.inner.auditing.shows(answer);
+        stream.sender.send(shown).await.map_err(|_| Turned::Away("auditor_silent"))?;
         word = tokio::time::timeout(AUDITED_MAX, stream.receiver.recv()).await;
     }
     let report = match word {
-        Ok(Ok(Some(Frame::Audited { report }))) if running.is_some() => report,
+        Ok(Ok(Some(Frame::Audited { report }))) if taken => report,
         Ok(Ok(Some(Frame::NotAudited(refusal)))) => return Err(turned(refusal)),
         Ok(Ok(Some(Frame::Refused { reason, detail: _ }))) => {
             return Err(if reason == RefuseReason::Busy {

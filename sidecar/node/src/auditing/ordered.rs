@@ -1,7 +1,7 @@
 //! Answers that others show to this node as an auditor whom the dice have drawn: it computes them again and publishes what it finds.
 //!
-//! Everything is checked before anything is computed: what follows from the order by `verify::audit::order`, the rest against the DHT. The
-//! question and the answer are dropped with the order, and stand nowhere: not in a report, nor in a log. Who asked is not known here, and
+//! Everything is checked before anything is computed: what follows from what is sent by `verify::audit::order`, the rest against the DHT.
+//! Question and answer come only after the order was taken; they are dropped with it, and stand nowhere: not in a report, nor in a log. Who asked is not known here, and
 //! requester and provider may be one: so a pass earns the provider nothing, and no more than so much is done for anybody ([`super::desk`]).
 
 use super::desk::Place;
@@ -15,18 +15,19 @@ use crate::requester::Requester;
 use crate::serving::now_us;
 use crate::{AuditMade, Hiding};
 use ainonymous_conductor::{Conductor, ConductorError};
-use ainonymous_transport::{Frame, FrameSender};
+use ainonymous_transport::{Frame, FrameReceiver, FrameSender, Stream};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditOrder, AuditRefusal, Bytes32, EntryHash, Found,
-    ModelSpec, OpenRefusal, Outcome, Role, SpecRef,
+    ActionHash, AuditOrder, AuditRefusal, AuditShown, Bytes32, EntryHash, ModelSpec, OpenGrant, OpenRefusal, Outcome,
+    Role, SignedReceipt, SpecRef,
 };
 use ainonymous_verify::audit::{leaf, order as fits};
 use ainonymous_verify::receipt;
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// Longest wait for the batch with the receipt: whoever asked has seen it.
 const BATCH_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for the answer, once the order is taken.
+const SHOWN_MAX: Duration = Duration::from_secs(20);
 /// How often a provider is asked to open that is busy, or does not see the commitment yet.
 const OPENS_MAX: u32 = 3;
 /// Pause before it is asked again.
@@ -45,21 +46,18 @@ struct Taken<'a> {
 }
 
 /// A peer shows an answer, and wants to know whether it is the promised model's.
-pub(crate) async fn on_order(node: &Node, from: Requester, order: AuditOrder, mut sender: FrameSender) {
-    let word = match take(node, &from, &order).await {
-        Ok(taken) => {
-            // Whoever has left already gets no work done.
-            if sender.send(&Frame::AuditTaken).await.is_err() {
-                return;
-            }
-            match audit(node, taken, order).await {
-                Ok(report) => Frame::Audited { report },
-                Err(e) => {
-                    tracing::warn!(error = %e, "an audit that was ordered here came to nothing");
-                    Frame::NotAudited(AuditRefusal::Failed)
-                }
-            }
-        }
+pub(crate) async fn on_order(node: &Node, from: Requester, order: AuditOrder, stream: Stream) {
+    let Stream { mut sender, mut receiver } = stream;
+    let audited = async {
+        let taken = take(node, &from, &order).await?;
+        let shown = see(&taken, &order, &mut sender, &mut receiver).await?;
+        audit(node, taken, order, shown).await.map_err(|e| {
+            tracing::warn!(error = %e, "an audit that was ordered here came to nothing");
+            AuditRefusal::Failed
+        })
+    };
+    let word = match audited.await {
+        Ok(report) => Frame::Audited { report },
         Err(refusal) => {
             tracing::debug!(code = refusal.code(), "an order to audit was refused");
             Frame::NotAudited(refusal)
@@ -71,6 +69,25 @@ pub(crate) async fn on_order(node: &Node, from: Requester, order: AuditOrder, mu
     }
 }
 
+/// Says that the order is taken, and waits for the answer: it is not sent to whoever takes no order.
+async fn see(
+    taken: &Taken<'_>,
+    order: &AuditOrder,
+    sender: &mut FrameSender,
+    receiver: &mut FrameReceiver,
+) -> Result<AuditShown, AuditRefusal> {
+    sender.send(&Frame::AuditTaken).await.map_err(|_| AuditRefusal::Failed)?;
+    let shown = match tokio::time::timeout(SHOWN_MAX, receiver.recv()).await {
+        Ok(Ok(Some(Frame::AuditShown(shown)))) => *shown,
+        _ => return Err(AuditRefusal::Failed),
+    };
+    fits::fits(order, &shown, &taken.conductor.agent(), now_us())?;
+    match replay::obstacle(&shown.input) {
+        Some(_) => Err(AuditRefusal::NotReplayable),
+        None => Ok(shown),
+    }
+}
+
 /// Whether this node audits the answer: what costs nothing is looked at first.
 async fn take<'a>(node: &'a Node, from: &Requester, order: &AuditOrder) -> Result<Taken<'a>, AuditRefusal> {
     if !node.inner.auditing.has_role() {
@@ -79,9 +96,6 @@ async fn take<'a>(node: &'a Node, from: &Requester, order: &AuditOrder) -> Resul
     let conductor = node.conductor().filter(|_| !node.refuses_peers()).ok_or(AuditRefusal::Busy)?;
     let me = conductor.agent();
     fits::judge(order, &me, now_us())?;
-    if replay::obstacle(&order.input).is_some() {
-        return Err(AuditRefusal::NotReplayable);
-    }
     let (statement, answer) = (&order.receipt.receipt, receipt::leaf(&order.receipt));
     let place = node.inner.auditing.desk.take(from, &statement.provider, answer, Instant::now())?;
     let (model, loaded) = model(node, &statement.spec).await.ok_or(AuditRefusal::NoModel)?;
@@ -96,17 +110,11 @@ async fn take<'a>(node: &'a Node, from: &Requester, order: &AuditOrder) -> Resul
         Unchecked::DoesNotFit(_) => AuditRefusal::DoesNotFit,
         Unchecked::NotReadable(_) => AuditRefusal::NotPublished,
     })?;
-    if is_enough(&opening::audits_at(&conductor, &answer).await.map_err(failed)?, &me) {
+    let commits = opening::audits_at(&conductor, &answer).await.map_err(failed)?;
+    if fits::is_enough(commits.iter().map(|found| (&found.author, &found.entry.mode)), &me) {
         return Err(AuditRefusal::Repeated);
     }
     Ok(Taken { conductor, capability: offer.action, model, loaded, spec: batch.spec, place })
-}
-
-/// Whether no further look at an answer is wanted: this auditor has looked, or as many others as may be shown it.
-fn is_enough(commits: &[Found<AuditCommit>], me: &AgentPubKey) -> bool {
-    let drawn = commits.iter().filter(|found| found.entry.mode == AuditMode::Drawn);
-    let others: HashSet<&AgentPubKey> = drawn.map(|found| &found.author).collect();
-    others.len() >= limits::ORDER_AUDITORS_MAX || commits.iter().any(|found| found.author == *me)
 }
 
 /// What computes the same as a model spec promises.
@@ -129,7 +137,7 @@ enum NoReport {
 }
 
 /// Replays, promises, has the provider open, and reports.
-async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder) -> Result<ActionHash, NoReport> {
+async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditShown) -> Result<ActionHash, NoReport> {
     let Taken { conductor, capability, model, loaded, spec, place } = taken;
     let auditing = &node.inner.auditing;
     let statement = order.receipt.receipt.clone();
@@ -137,13 +145,13 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder) -> Result<Actio
     let turn = auditing.turn.lock().await;
     place.begins(&statement.provider, Instant::now());
     let finish = statement.finish;
-    let computed = replay::replay(&loaded, &order.input, &order.tokens, finish, model.kv_type, &salt).await?;
-    drop(turn);
+    let AuditShown { input, tokens, grant, .. } = shown;
+    let computed = replay::replay(&loaded, &input, &tokens, finish, model.kv_type, &salt).await?;
+    drop((turn, input));
 
     let promise = |previous| fits::commitment(&order, &capability, previous, leaf::replay(&computed.leaves));
     let promised = reporting::promise(&conductor, &statement.provider, promise).await?;
-    let opening = open(node, &order).await;
-    drop(order);
+    let opening = open(node, &order.receipt, &grant).await;
     let table = own::table_of(node, &statement.provider, &model, &loaded).await;
     let judged = own::judge(&statement.fingerprint, &computed, &opening, table.as_ref());
     let table = reporting::calibration(&conductor, &spec, table).await?;
@@ -172,12 +180,12 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder) -> Result<Actio
 }
 
 /// What the provider opens, now that the replay is promised.
-async fn open(node: &Node, order: &AuditOrder) -> Opening {
+async fn open(node: &Node, signed: &SignedReceipt, grant: &OpenGrant) -> Opening {
     for attempt in 0..OPENS_MAX {
         if attempt > 0 {
             tokio::time::sleep(OPEN_AGAIN).await;
         }
-        match opening::ask(node, &order.receipt, &order.grant, Hiding::No, true).await {
+        match opening::ask(node, signed, grant, Hiding::No, true).await {
             Ok(opened) => return Opening::Opened(opened.leaves),
             Err(OpenError::DoesNotFit) => return Opening::DoesNotFit,
             Err(e) => {
@@ -190,56 +198,4 @@ async fn open(node: &Node, order: &AuditOrder) -> Opening {
         }
     }
     Opening::Silent
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ainonymous_types::{AuditTerms, BatchProof, Bytes64, FinishReason, Receipt, SignedReceipt};
-
-    fn agent(n: u8) -> AgentPubKey {
-        AgentPubKey::from_raw_36(vec![n; 36])
-    }
-
-    fn committed(author: u8, mode: AuditMode) -> Found<AuditCommit> {
-        let action = ActionHash::from_raw_36(vec![0; 36]);
-        let receipt = Receipt {
-            provider: agent(9),
-            spec: EntryHash::from_raw_36(vec![1; 36]),
-            session_key: Bytes32([1; 32]),
-            audit: AuditTerms::default(),
-            input: Bytes32([1; 32]),
-            output: Bytes32([1; 32]),
-            fingerprint: Bytes32([1; 32]),
-            prompt_tokens: 8,
-            completion_tokens: 64,
-            finish: FinishReason::Stop,
-            finished_at: 0,
-        };
-        let entry = AuditCommit {
-            capability: action.clone(),
-            receipt: SignedReceipt { receipt, signature: Bytes64([0; 64]) },
-            proof: BatchProof { batch: action.clone(), index: 0, path: vec![] },
-            secret: Bytes32([1; 32]),
-            mode,
-            previous: None,
-            replay: Bytes32([1; 32]),
-        };
-        Found { action, author: agent(author), linked_at: 0, entry }
-    }
-
-    /// Else one unlucky answer, shown to everybody, would be evidence as often as there are auditors.
-    #[test]
-    fn one_answer_is_evidence_twice_at_most_and_once_for_each_auditor() {
-        let of = |commits: &[(u8, AuditMode)]| {
-            let commits: Vec<_> = commits.iter().map(|(author, mode)| committed(*author, mode.clone())).collect();
-            is_enough(&commits, &agent(1))
-        };
-        let jury = || AuditMode::Jury(ActionHash::from_raw_36(vec![3; 36]));
-        assert!(!of(&[]) && !of(&[(2, AuditMode::Drawn)]));
-        assert!(!of(&[(2, AuditMode::Drawn), (2, AuditMode::Drawn)]), "one auditor is one");
-        assert!(!of(&[(2, AuditMode::Drawn), (3, jury()), (4, AuditMode::Canary)]));
-        assert!(of(&[(2, AuditMode::Drawn), (3, AuditMode::Drawn)]));
-        assert!(of(&[(1, AuditMode::Drawn)]) && of(&[(1, jury())]) && of(&[(1, AuditMode::Canary)]), "its own");
-    }
 }

@@ -161,20 +161,27 @@ pub(crate) async fn verify(node: &Node, id: RequestId) -> Result<AuditMade, Audi
     let auditing = &node.inner.auditing;
     let _waits = Arc::clone(&auditing.waiting).try_acquire_owned().map_err(|_| AuditRefused::Busy)?;
     let case = Case::of(node, id)?;
-    let decided = |made: &AuditMade| made.auditor.is_none() && made.verdict != Verdict::Inconclusive;
-    match auditing.found(&case.leaf()).filter(decided) {
+    match auditing.found(&case.leaf()).filter(is_settled) {
         Some(made) => Ok(made),
         None => Ok(run(node, &case).await?),
     }
+}
+
+/// Whether this node has computed it itself, and something followed.
+fn is_settled(made: &AuditMade) -> bool {
+    made.auditor.is_none() && made.verdict != Verdict::Inconclusive
 }
 
 /// Where an answer to a question of this node stands.
 pub(crate) fn state(node: &Node, id: RequestId) -> AnswerAudit {
     let auditing = &node.inner.auditing;
     let leaf = node.asked(id).and_then(|asked| asked.answer).map(|answered| receipt::leaf(&answered.receipt));
+    // What this node has decided itself stands, whoever else is still looking.
     match leaf.as_ref().map(|leaf| (auditing.is_running(leaf), auditing.found(leaf))) {
-        Some((true, _)) => AnswerAudit { state: AuditState::Running, why: None },
-        Some((false, Some(made))) => {
+        Some((true, made)) if !made.as_ref().is_some_and(is_settled) => {
+            AnswerAudit { state: AuditState::Running, why: None }
+        }
+        Some((_, Some(made))) => {
             let state = match made.verdict {
                 Verdict::Pass => AuditState::Audited,
                 Verdict::Fail => AuditState::Disputed,
@@ -182,7 +189,7 @@ pub(crate) fn state(node: &Node, id: RequestId) -> AnswerAudit {
             };
             AnswerAudit { state, why: Some(made.why) }
         }
-        Some((false, None)) | None => AnswerAudit { state: AuditState::Unaudited, why: None },
+        Some((_, None)) | None => AnswerAudit { state: AuditState::Unaudited, why: None },
     }
 }
 

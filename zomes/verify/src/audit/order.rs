@@ -1,54 +1,94 @@
-//! Whether an answer that an auditor is shown is one that it shall audit: as far as that follows from the order itself.
+//! Whether an answer that an auditor is shown is one that it shall audit: as far as that follows from what it is shown.
 //!
 //! Nothing here reads the network: that the batch stands there, and who else is at it, is for whoever can look. Validation judges the
 //! commitment that follows by the same rules.
 
 use super::{draw, grant};
-use crate::rules::{self, bounds::at_most};
+use crate::rules;
+use crate::rules::bounds::{at_most, bytes_at_most};
 use crate::{chat, commit, signal, Breach};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditOrder, AuditRefusal, AuditTerms, Bytes32, ChunkMore,
-    OpenRefusal, TimestampUs,
+    limits, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditOrder, AuditRefusal, AuditShown, AuditTerms, Bytes32,
+    ChunkMore, TimestampUs,
 };
+use std::collections::HashSet;
 
-/// Whether an order is within its bounds; how long it may be as a whole is asked before it is decoded.
+/// Whether an order is within its bounds.
 pub fn bounds(order: &AuditOrder) -> Result<(), Breach> {
-    let AuditOrder { receipt, proof, input, salt: _, tokens, text: _, more, grant: _ } = order;
+    let AuditOrder { receipt, proof, secret: _ } = order;
     signal::receipt(receipt)?;
-    signal::batch_proof(proof)?;
+    signal::batch_proof(proof)
+}
+
+/// Whether the encoded form of what is shown is within its bound. To be asked before decoding.
+pub fn shown_bytes(len: usize) -> Result<(), Breach> {
+    bytes_at_most("shown", len, limits::SHOWN_BYTES_MAX)
+}
+
+/// Whether what is shown is within its bounds; how long it may be as a whole is asked before ([`shown_bytes`]).
+pub fn shown_bounds(shown: &AuditShown) -> Result<(), Breach> {
+    let AuditShown { input, salt: _, tokens, text: _, more, grant: _ } = shown;
     chat::bounds(input)?;
-    at_most("tokens", tokens.len(), limits::ORDER_TOKENS_MAX)?;
+    at_most("tokens", tokens.len(), limits::SHOWN_TOKENS_MAX as usize)?;
     let Some(ChunkMore { reasoning: _, tool_calls, logprobs }) = more.as_deref() else { return Ok(()) };
     at_most("tool_calls", tool_calls.len(), limits::CHUNK_TOOL_CALLS_MAX)?;
     at_most("logprobs", logprobs.len(), 0)
 }
 
-/// Whether this auditor shall audit the answer at all: drawn, let in, and shown what the provider has signed.
+/// Whether this auditor shall audit the answer at all: drawn for what the provider has signed, while it must still be opened.
 pub fn judge(order: &AuditOrder, auditor: &AgentPubKey, now: TimestampUs) -> Result<(), AuditRefusal> {
-    let AuditOrder { receipt, proof: _, input, salt, tokens, text, more, grant: by_session } = order;
-    let said = &receipt.receipt;
-    if by_session.auditor.as_ref() != Some(auditor) {
+    let said = &order.receipt.receipt;
+    if said.fingerprint == Bytes32([0; 32]) || said.completion_tokens > limits::SHOWN_TOKENS_MAX {
+        return Err(AuditRefusal::NotReplayable);
+    }
+    if !grant::is_open(said.finished_at, now) {
         return Err(AuditRefusal::NotGranted);
     }
-    grant::judge(receipt, by_session, &said.provider, Some(auditor), now).map_err(|refusal| match refusal {
-        OpenRefusal::NotRecorded => AuditRefusal::NotReplayable,
-        OpenRefusal::NotGranted | OpenRefusal::WindowClosed => AuditRefusal::NotGranted,
-        OpenRefusal::UnknownReceipt | OpenRefusal::NotKept | OpenRefusal::Busy | OpenRefusal::NotCommitted => {
-            AuditRefusal::DoesNotFit
-        }
-    })?;
     // Any replay but none: what it gives is not known yet.
     let promised = commitment(order, &ActionHash::from_raw_36(vec![0; 36]), None, Bytes32([1; 32]));
     rules::audit_commit(&promised, auditor).map_err(|breach| match breach {
         Breach::NotDrawn { .. } | Breach::AuditsItself => AuditRefusal::NotDrawn,
         _ => AuditRefusal::DoesNotFit,
-    })?;
+    })
+}
+
+/// Whether what is shown is what the provider has signed, and lets this auditor see the fingerprint.
+pub fn fits(
+    order: &AuditOrder,
+    shown: &AuditShown,
+    auditor: &AgentPubKey,
+    now: TimestampUs,
+) -> Result<(), AuditRefusal> {
+    let AuditOrder { receipt, proof: _, secret } = order;
+    let AuditShown { input, salt, tokens, text, more, grant: by_session } = shown;
+    let said = &receipt.receipt;
+    let granted = by_session.secret == *secret
+        && by_session.auditor.as_ref() == Some(auditor)
+        && grant::judge(receipt, by_session, &said.provider, Some(auditor), now).is_ok();
+    if !granted {
+        return Err(AuditRefusal::NotGranted);
+    }
     let mut output = commit::Output::new(salt);
     output.push(tokens, text, more.as_deref());
     let fits = tokens.len() as u64 == u64::from(said.completion_tokens)
         && commit::input(salt, input) == said.input
         && output.finish() == said.output;
     fits.then_some(()).ok_or(AuditRefusal::DoesNotFit)
+}
+
+/// Whether no further look at an answer is wanted: `me` has committed to one, or as many other auditors as may be shown it. Else one unlucky
+/// answer, shown to everybody, would be evidence as often as there are auditors.
+pub fn is_enough<'a>(commits: impl IntoIterator<Item = (&'a AgentPubKey, &'a AuditMode)>, me: &AgentPubKey) -> bool {
+    let mut others = HashSet::new();
+    for (author, mode) in commits {
+        if author == me {
+            return true;
+        }
+        if *mode == AuditMode::Drawn {
+            others.insert(author);
+        }
+    }
+    others.len() >= limits::SHOWN_AUDITORS_MAX
 }
 
 /// What an auditor promises of an order.
@@ -62,7 +102,7 @@ pub fn commitment(
         capability: capability.clone(),
         receipt: order.receipt.clone(),
         proof: order.proof.clone(),
-        secret: order.grant.secret,
+        secret: order.secret,
         mode: AuditMode::Drawn,
         previous,
         replay,
@@ -129,71 +169,108 @@ mod tests {
         }
     }
 
-    fn order_of(receipt: Receipt, auditor: Option<AgentPubKey>) -> AuditOrder {
+    fn order_of(receipt: Receipt) -> AuditOrder {
         let signature = Bytes64(key(1).sign(&receipt::canonical(&receipt)).to_bytes());
-        let receipt = SignedReceipt { receipt, signature };
-        let until = NOW + 1;
-        let signature = Bytes64(key(2).sign(&grant::canonical(&receipt, auditor.as_ref(), until)).to_bytes());
-        let grant = OpenGrant { secret: SECRET, auditor, until, signature };
         let proof = BatchProof { batch: ActionHash::from_raw_36(vec![8; 36]), index: 0, path: vec![] };
+        AuditOrder { receipt: SignedReceipt { receipt, signature }, proof, secret: SECRET }
+    }
+
+    fn shown_with(order: &AuditOrder, auditor: Option<AgentPubKey>) -> AuditShown {
+        let until = NOW + 1;
+        let signature = Bytes64(key(2).sign(&grant::canonical(&order.receipt, auditor.as_ref(), until)).to_bytes());
+        let grant = OpenGrant { secret: SECRET, auditor, until, signature };
         let (input, tokens, text) = (question("Why?"), vec![4, 5], "So.".to_owned());
-        AuditOrder { receipt, proof, input, salt: SALT, tokens, text, more: None, grant }
+        AuditShown { input, salt: SALT, tokens, text, more: None, grant }
     }
 
-    fn order() -> AuditOrder {
-        order_of(receipt_of(limits::PPM_MAX, limits::PPM_MAX), Some(agent(8)))
-    }
-
-    fn judged(spoil: impl FnOnce(&mut AuditOrder)) -> Result<(), AuditRefusal> {
-        let mut order = order();
-        spoil(&mut order);
-        judge(&order, &agent(8), NOW)
+    fn all() -> Receipt {
+        receipt_of(limits::PPM_MAX, limits::PPM_MAX)
     }
 
     #[test]
-    fn an_order_is_for_whom_the_dice_and_the_requester_name() {
-        assert_eq!(judged(|_| {}), Ok(()));
-        assert_eq!(judge(&order(), &agent(9), NOW), Err(AuditRefusal::NotGranted), "another auditor's");
-        let open = order_of(receipt_of(limits::PPM_MAX, limits::PPM_MAX), None);
-        assert_eq!(judge(&open, &agent(8), NOW), Err(AuditRefusal::NotGranted), "nobody is named");
-        assert_eq!(judge(&order(), &agent(8), NOW + 1), Err(AuditRefusal::NotGranted), "too late");
+    fn an_order_is_for_whom_the_dice_have_drawn() {
+        use AuditRefusal::{DoesNotFit, NotDrawn, NotGranted, NotReplayable};
+        let judged = |order: &AuditOrder| judge(order, &agent(8), NOW);
+        assert_eq!(judged(&order_of(all())), Ok(()));
         for terms in [(0, limits::PPM_MAX), (limits::PPM_MAX, 0)] {
-            let order = order_of(receipt_of(terms.0, terms.1), Some(agent(8)));
-            assert_eq!(judge(&order, &agent(8), NOW), Err(AuditRefusal::NotDrawn));
+            assert_eq!(judged(&order_of(receipt_of(terms.0, terms.1))), Err(NotDrawn));
         }
-        let own = order_of(receipt_of(limits::PPM_MAX, limits::PPM_MAX), Some(agent(1)));
-        assert_eq!(judge(&own, &agent(1), NOW), Err(AuditRefusal::NotDrawn), "nobody audits itself");
+        assert_eq!(judge(&order_of(all()), &agent(1), NOW), Err(NotDrawn), "nobody audits itself");
+        let guessed = AuditOrder { secret: Bytes32([9; 32]), ..order_of(all()) };
+        assert_eq!(judged(&guessed), Err(DoesNotFit), "a secret that was chosen afterwards");
+        let mut forged = order_of(all());
+        forged.receipt.receipt.completion_tokens = 3;
+        assert_eq!(judged(&forged), Err(DoesNotFit), "not signed like that");
+        let (bare, long) = (
+            Receipt { fingerprint: Bytes32([0; 32]), ..all() },
+            Receipt { completion_tokens: limits::SHOWN_TOKENS_MAX + 1, ..all() },
+        );
+        assert_eq!((judged(&order_of(bare)), judged(&order_of(long))), (Err(NotReplayable), Err(NotReplayable)));
+        let late = 1 + limits::AUDIT_WINDOW_US;
+        assert_eq!(judge(&order_of(all()), &agent(8), late), Err(NotGranted), "nobody must open it any more");
+        assert_eq!(judge(&order_of(all()), &agent(8), late - 1), Ok(()));
     }
 
     #[test]
-    fn what_was_not_signed_is_not_audited() {
-        use AuditRefusal::{DoesNotFit, NotGranted, NotReplayable};
-        assert_eq!(judged(|o| o.grant.secret = Bytes32([9; 32])), Err(NotGranted), "another secret");
-        assert_eq!(judged(|o| o.receipt.receipt.completion_tokens = 3), Err(DoesNotFit), "another receipt");
-        assert_eq!(judged(|o| o.input = question("Who?")), Err(DoesNotFit), "another question");
-        assert_eq!(judged(|o| o.text = "No.".into()), Err(DoesNotFit), "foreign text");
-        assert_eq!(judged(|o| o.tokens = vec![4, 6]), Err(DoesNotFit), "foreign tokens");
-        assert_eq!(judged(|o| o.salt = Bytes32([8; 32])), Err(DoesNotFit));
-        let thought = ChunkMore { reasoning: "Hm.".into(), tool_calls: vec![], logprobs: vec![] };
-        assert_eq!(judged(|o| o.more = Some(Box::new(thought))), Err(DoesNotFit), "thoughts that it never had");
-        let longer = Receipt { completion_tokens: 3, ..receipt_of(limits::PPM_MAX, limits::PPM_MAX) };
-        assert_eq!(judge(&order_of(longer, Some(agent(8))), &agent(8), NOW), Err(DoesNotFit), "tokens are missing");
-        let bare = Receipt { fingerprint: Bytes32([0; 32]), ..receipt_of(limits::PPM_MAX, limits::PPM_MAX) };
-        assert_eq!(judge(&order_of(bare, Some(agent(8))), &agent(8), NOW), Err(NotReplayable));
-    }
-
-    #[test]
-    fn orders_are_bounded() {
-        let bounded = |spoil: &dyn Fn(&mut AuditOrder)| {
-            let mut order = order();
-            spoil(&mut order);
-            bounds(&order).is_ok()
+    fn what_was_not_signed_or_not_granted_is_not_audited() {
+        use AuditRefusal::{DoesNotFit, NotGranted};
+        let order = order_of(all());
+        let fitting = |auditor: Option<AgentPubKey>, spoil: &dyn Fn(&mut AuditShown)| {
+            let mut shown = shown_with(&order, auditor);
+            spoil(&mut shown);
+            fits(&order, &shown, &agent(8), NOW)
         };
-        assert!(bounded(&|o| o.tokens = vec![0; limits::ORDER_TOKENS_MAX]));
-        assert!(!bounded(&|o| o.tokens = vec![0; limits::ORDER_TOKENS_MAX + 1]));
-        assert!(!bounded(&|o| o.proof.path = vec![SALT; limits::MERKLE_PATH_MAX + 1]));
-        assert!(!bounded(&|o| o.receipt.receipt.audit.rate_ppm = limits::PPM_MAX + 1));
-        assert!(!bounded(&|o| o.input.messages.clear()));
+        let spoilt = |spoil: &dyn Fn(&mut AuditShown)| fitting(Some(agent(8)), spoil);
+        assert_eq!(spoilt(&|_| {}), Ok(()));
+        assert_eq!(fitting(Some(agent(9)), &|_| {}), Err(NotGranted), "another auditor's");
+        assert_eq!(fitting(None, &|_| {}), Err(NotGranted), "nobody is named");
+        assert_eq!(spoilt(&|s| s.grant.auditor = None), Err(NotGranted));
+        assert_eq!(spoilt(&|s| s.grant.secret = Bytes32([9; 32])), Err(NotGranted), "another secret");
+        let shown = shown_with(&order, Some(agent(8)));
+        assert_eq!(fits(&order, &shown, &agent(8), NOW + 1), Err(NotGranted), "too late");
+        assert_eq!(fits(&order, &shown, &agent(9), NOW), Err(NotGranted));
+        assert_eq!(spoilt(&|s| s.input = question("Who?")), Err(DoesNotFit), "another question");
+        assert_eq!(spoilt(&|s| s.text = "No.".into()), Err(DoesNotFit), "foreign text");
+        assert_eq!(spoilt(&|s| s.tokens = vec![4, 6]), Err(DoesNotFit), "foreign tokens");
+        assert_eq!(spoilt(&|s| s.salt = Bytes32([8; 32])), Err(DoesNotFit));
+        let thought = || ChunkMore { reasoning: "Hm.".into(), tool_calls: vec![], logprobs: vec![] };
+        assert_eq!(spoilt(&|s| s.more = Some(Box::new(thought()))), Err(DoesNotFit), "thoughts that it never had");
+        let longer = order_of(Receipt { completion_tokens: 3, ..all() });
+        let shown = shown_with(&longer, Some(agent(8)));
+        assert_eq!(fits(&longer, &shown, &agent(8), NOW), Err(DoesNotFit), "tokens are missing");
+    }
+
+    #[test]
+    fn orders_and_what_is_shown_are_bounded() {
+        let mut order = order_of(all());
+        assert!(bounds(&order).is_ok());
+        order.proof.path = vec![SALT; limits::MERKLE_PATH_MAX + 1];
+        assert!(bounds(&order).is_err());
+        let order = order_of(receipt_of(limits::PPM_MAX + 1, 0));
+        assert!(bounds(&order).is_err());
+        let bounded = |spoil: &dyn Fn(&mut AuditShown)| {
+            let mut shown = shown_with(&order, None);
+            spoil(&mut shown);
+            shown_bounds(&shown).is_ok()
+        };
+        assert!(bounded(&|s| s.tokens = vec![0; limits::SHOWN_TOKENS_MAX as usize]));
+        assert!(!bounded(&|s| s.tokens = vec![0; limits::SHOWN_TOKENS_MAX as usize + 1]));
+        assert!(!bounded(&|s| s.input.messages.clear()));
+        assert!(shown_bytes(limits::SHOWN_BYTES_MAX).is_ok() && shown_bytes(limits::SHOWN_BYTES_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn one_answer_is_evidence_twice_at_most_and_once_for_each_auditor() {
+        let of = |commits: &[(u8, AuditMode)]| {
+            let commits: Vec<_> = commits.iter().map(|(author, mode)| (agent(*author), mode)).collect();
+            is_enough(commits.iter().map(|(author, mode)| (author, *mode)), &agent(1))
+        };
+        let jury = || AuditMode::Jury(ActionHash::from_raw_36(vec![3; 36]));
+        assert!(!of(&[]) && !of(&[(2, AuditMode::Drawn)]));
+        assert!(!of(&[(2, AuditMode::Drawn), (2, AuditMode::Drawn)]), "one auditor is one");
+        assert!(!of(&[(2, AuditMode::Drawn), (3, jury()), (4, AuditMode::Canary)]));
+        assert!(of(&[(2, AuditMode::Drawn), (3, AuditMode::Drawn)]));
+        assert!(of(&[(1, AuditMode::Drawn)]) && of(&[(1, jury())]) && of(&[(1, AuditMode::Canary)]), "its own");
     }
 
     #[test]
