@@ -35,7 +35,8 @@ const HASHES: &str = "hashes.json";
 pub(crate) async fn run(flags: Verify, config: &Config, out: &Out) -> Result<Exit, CliError> {
     let Verify { file, model, no_model, calibration, models: folder } = flags;
     let read = ReceiptFile::parse(&read_file(&file, FILE_BYTES_MAX)?).map_err(|e| not_usable(&file, e.to_string()))?;
-    let table = calibration.as_deref().map(|path| table(path, &read.model)).transpose()?;
+    let tokens = read.receipt.receipt.completion_tokens;
+    let table = calibration.as_deref().map(|path| table(path, &read.model, tokens)).transpose()?;
     let findings = check(&read, spec_entry);
     let fits = all_fit(&findings);
     let store = models::store(&folder, config)?;
@@ -189,22 +190,25 @@ struct Table {
     kv_type: KvType,
     prover: String,
     verifier: String,
+    tokens_to: u32,
     rows: Vec<CalibrationRow>,
 }
 
-fn table(path: &Path, model: &ModelSpec) -> Result<Calibration, CliError> {
+fn table(path: &Path, model: &ModelSpec, tokens: u32) -> Result<Calibration, CliError> {
     let refused =
         |problem: String| CliError::Value { value: path.display().to_string(), what: "--calibration", problem };
     let bytes = read_file(path, TABLE_BYTES_MAX)?;
-    let Table { gguf_hash, kv_type, prover, verifier, rows } =
+    let Table { gguf_hash, kv_type, prover, verifier, tokens_to, rows } =
         serde_json::from_slice(&bytes).map_err(|e| refused(e.to_string()))?;
     if gguf_hash != model.gguf_hash.to_hex() || kv_type != model.kv_type {
         return Err(refused("it is of another model".into()));
     }
     // The rules look at rows and classes; which entry stands for the model they do not ask.
     let spec = SpecRef { entry: EntryHash::from_raw_36(vec![0; 36]), action: ActionHash::from_raw_36(vec![0; 36]) };
-    let table = Calibration { spec, prover, verifier, data: Bytes32([0; 32]), rows };
+    let mut table = Calibration { spec, prover, verifier, data: Bytes32([0; 32]), rows };
     calibration::rules(&table).map_err(|breach| refused(breach.to_string()))?;
+    // Of answers that are longer than those it was made from it says nothing.
+    table.rows.retain(|_| tokens <= tokens_to);
     Ok(table)
 }
 

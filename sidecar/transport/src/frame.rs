@@ -156,6 +156,8 @@ pub(crate) fn is_question(kind: u8) -> bool {
     matches!(kind, 0 | 6 | 14 | AUDIT)
 }
 
+/// The largest kind that is spelt in one byte.
+const KIND_MAX: u8 = 0x7f;
 /// What the body of [`Frame::Audit`] begins with.
 const AUDIT: u8 = 17;
 /// The same of [`Frame::AuditShown`].
@@ -238,6 +240,10 @@ impl Frame {
     pub fn decode(body: &[u8]) -> Result<Self, FrameError> {
         if body.first() == Some(&SHOWN) && order::shown_bytes(body.len()).is_err() {
             return Err(FrameError::TooLong { len: body.len(), max: limits::SHOWN_BYTES_MAX });
+        }
+        // There are fewer kinds than 128: whoever spells one in two bytes wants it not to be seen by its first (`is_question`).
+        if body.first().is_some_and(|kind| *kind > KIND_MAX) {
+            return Err(FrameError::Malformed);
         }
         let (frame, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| FrameError::Malformed)?;
         if !rest.is_empty() {

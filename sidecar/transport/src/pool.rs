@@ -88,8 +88,20 @@ impl Peer {
 }
 
 impl Attempt<'_> {
-    fn succeeds(self, link: &Link) {
-        self.peer.link.send_replace(Some(link.clone()));
+    /// Keeps the link, unless another attempt was quicker: its link is returned then.
+    fn succeeds(self, new: Link) -> Link {
+        let mut kept = new.clone();
+        self.peer.link.send_if_modified(|link| match link {
+            Some(open) if open.is_open() => {
+                kept = open.clone();
+                false
+            }
+            _ => {
+                *link = Some(new);
+                true
+            }
+        });
+        kept
     }
 }
 
@@ -131,8 +143,7 @@ impl Pool {
             Turn::Connect(attempt) => attempt,
         };
         let new = self.endpoint.connect(&peer.identity, key, way).await?.showing(peer.key);
-        attempt.succeeds(&new);
-        Ok(new)
+        Ok(attempt.succeeds(new))
     }
 
     /// A link that is nobody else's: not kept for later, and by a key that is shown nowhere else.
@@ -182,7 +193,7 @@ impl Pool {
         }
         let load = probed.map_err(|e| ConnectError::Refused { reason: e.to_string() })?;
         if let Turn::Connect(attempt) = turn {
-            attempt.succeeds(&open);
+            attempt.succeeds(open);
         }
         Ok((load, begun.elapsed()))
     }

@@ -340,6 +340,17 @@ fn what_follows_a_frame_is_refused() {
     assert_eq!(Frame::decode(&body), Err(FrameError::Malformed));
 }
 
+/// What a stream is about is seen by its first byte: nobody is told who may not be by spelling that otherwise.
+#[test]
+fn a_kind_is_spelt_in_one_byte() {
+    for frame in examples().into_values() {
+        let body = frame.encode().unwrap()[4..].to_vec();
+        assert_eq!(Frame::decode(&body).as_ref(), Ok(&frame));
+        let longer = [&[body[0] | 0x80, 0], &body[1..]].concat();
+        assert_eq!(Frame::decode(&longer), Err(FrameError::Malformed), "{frame:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {

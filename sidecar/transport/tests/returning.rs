@@ -26,7 +26,7 @@ async fn a_question_does_not_wait_for_a_probe_that_was_begun_while_everything_wa
     let pool = Arc::new(Pool::new(endpoint(2)));
     let (key, at) = (provider.key(), [Address::Direct(path.address())]);
     path.becomes(LOST);
-    let (probing, to) = (pool.clone(), at.clone());
+    let (probing, to) = (pool.clone(), at);
     let probe = tokio::spawn(async move {
         probing.probe(&key, &to, EntryHash::from_raw_36(vec![9; 36]), || secret(99)).await.map(drop)
     });

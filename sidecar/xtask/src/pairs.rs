@@ -18,7 +18,7 @@ pub(crate) enum Which {
     /// The tiny Gemma of the tests: trained, 1.5 million weights, certain of its short answers.
     #[default]
     Tiny,
-    /// 11 million random weights, as uncertain as models that chat are.
+    /// 11 million random weights, undecided at nearly every token.
     Random,
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout)] // And says what it could not do.
 #![allow(clippy::disallowed_methods)] // Processes are watched from plain threads, which may sleep.
 
+mod calibration;
 mod client;
 mod failover;
 mod hostile;
@@ -19,6 +20,7 @@ mod stranger;
 mod template;
 mod vanish;
 
+pub use calibration::calibration;
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use failover::{dies_before_the_first_word, dies_in_mid_answer, Providers};
 pub use hostile::{Harm, Hostile};

@@ -2,13 +2,13 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::panic)] // A test may fail by panicking.
 
-use ainonymous_e2e::{root, tiny_model, Bootstrap, Client, Node, NodeSpec, Router, Stranger};
+use ainonymous_e2e::{calibration, root, tiny_model, Bootstrap, Client, Node, NodeSpec, Router, Stranger};
 use ainonymous_protocol::sign_grant;
 use ainonymous_types::{
     ActionHash, AgentPubKey, AuditOrder, AuditRefusal, AuditShown, BatchProof, Bytes32, EntryHash, OpenRefusal,
 };
 use serde_json::{json, Value};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -23,22 +23,6 @@ async fn status(client: &Client) -> Value {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-/// The table of the tiny model, for the class of machine that this one is: all sides of these tests run here.
-async fn calibration(client: &Client, dir: &Path) -> PathBuf {
-    let folder = root().join("docs/reference/calibration");
-    let is_table = |path: &PathBuf| path.to_string_lossy().ends_with(".table.json");
-    let files = std::fs::read_dir(folder).expect("calibrations").map(|entry| entry.expect("a file").path());
-    let path = files.filter(is_table).min().expect("a table");
-    let mut table: Value = serde_json::from_slice(&std::fs::read(path).expect("a table")).expect("JSON");
-    let info = &status(client).await["models"][0]["info"];
-    let detail = text(&info["backend_detail"]).split(',').next().unwrap_or_default().trim().to_lowercase();
-    let class = format!("{}-{detail}", text(&info["backend"]));
-    (table["prover"], table["verifier"]) = (json!(class), json!(class));
-    let own = dir.join("here.table.json");
-    std::fs::write(&own, table.to_string()).expect("a file");
-    own
 }
 
 /// A provider that serves q4_0 and says that it is q8_0, by the hash of another file.

@@ -76,8 +76,8 @@ pub(crate) const MEDIUM: Shape = Shape {
     temper: Temper::FLAT,
 };
 
-/// 10.9 million weights with the tiny Gemma's vocabulary: for measuring audits with another model than it. As uncertain of the next
-/// token as models that chat are of theirs (docs/reference/calibration/README.md says how much, and how that was measured).
+/// 10.9 million weights with the tiny Gemma's vocabulary: for measuring audits with another model than it. Undecided at nearly every
+/// token, where the tiny one is certain of most (docs/reference/calibration/README.md says how much, and how that was measured).
 pub(crate) const AUDITED: Shape = Shape {
     label: "11m",
     vocabulary: 2_048,

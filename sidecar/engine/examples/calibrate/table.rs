@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Version of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Lengths that are told apart: from, up to.
 const LENGTHS: [(u32, u32); 2] = [(4, 31), (32, 96)];
 /// Honest answers behind a row, a few more than the rules demand: some end too early to count.
@@ -90,6 +90,8 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path) -> Path
         eprintln!("answers from {from} tokens on: {} honest ones in {} s", honest.len(), began.elapsed().as_secs());
         let tried = try_out(&machines, &row, (from, to)).await;
         file["data"] = hex(&data.finalize()).into();
+        let measured_to = file["tokens_to"].as_u64().unwrap_or_default().max(to.into());
+        file["tokens_to"] = measured_to.into();
         add(&mut file, "rows", json!(row));
         add(&mut file, "tried", tried);
         std::fs::write(&path, serde_json::to_string_pretty(&file).unwrap() + "\n").unwrap();

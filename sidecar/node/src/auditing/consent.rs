@@ -211,6 +211,7 @@ fn may_see(node: &Node, candidate: &Candidate, consent: Consent) -> bool {
     let peers = &node.inner.habits.peers;
     consent.lets(choosing::kinship(peers, candidate), candidate.region)
         && !peers.blocked.contains(&candidate.agent)
+        && !node.inner.auditing.is_convicted(&candidate.agent)
         && node.inner.members.verdict(&candidate.agent) != Membership::Refused
 }
 

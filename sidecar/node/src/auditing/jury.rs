@@ -202,7 +202,8 @@ async fn judge(
         return Ok(Word::None);
     }
     // A class that no table fits may be a class that the accused has changed since: then nothing is said rather than nothing found.
-    let Some(table) = own::table_of(node, &statement.provider, &spec, &loaded).await else {
+    let Some(table) = own::table_of(node, &statement.provider, &spec, statement.completion_tokens, &loaded).await
+    else {
         return Ok(Word::Later("no calibration fits this machine and the accused's"));
     };
     let Some(batch) = conductor.get_receipt_batch(commit.proof.batch.clone()).await? else {

@@ -152,7 +152,7 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let promise = |previous| fits::commitment(&order, &capability, previous, leaf::replay(&computed.leaves));
     let promised = reporting::promise(&conductor, &statement.provider, promise).await?;
     let opening = open(node, &order.receipt, &grant).await;
-    let table = own::table_of(node, &statement.provider, &model, &loaded).await;
+    let table = own::table_of(node, &statement.provider, &model, statement.completion_tokens, &loaded).await;
     let judged = own::judge(&statement.fingerprint, &computed, &opening, table.as_ref());
     let table = reporting::calibration(&conductor, &spec, table).await?;
     let reported = reporting::report(&conductor, promised, table, judged.outcome, None).await?;

@@ -230,16 +230,23 @@ pub(super) async fn open(node: &Node, case: &Case) -> Opening {
 
 /// The table for the model of an answer and this pair of machines.
 pub(super) async fn table(node: &Node, case: &Case) -> Option<Table> {
-    table_of(node, case.provider(), &case.spec, &case.loaded).await
+    let tokens = case.answered.receipt.receipt.completion_tokens;
+    table_of(node, case.provider(), &case.spec, tokens, &case.loaded).await
 }
 
 /// The same for any provider: its class by what it offers now.
-pub(super) async fn table_of(node: &Node, provider: &AgentPubKey, spec: &ModelSpec, loaded: &Loaded) -> Option<Table> {
+pub(super) async fn table_of(
+    node: &Node,
+    provider: &AgentPubKey,
+    spec: &ModelSpec,
+    tokens: u32,
+    loaded: &Loaded,
+) -> Option<Table> {
     let provider = node.conductor()?.get_provider(provider.clone()).await.ok().flatten()?;
     let info = loaded.engine.info();
     let (prover, verifier) =
         (calibration::class(&provider.capability), calibration::class_of(info.backend, &info.backend_detail));
-    node.inner.auditing.tables.of(spec, LLAMA_BUILD, &prover, &verifier).cloned()
+    node.inner.auditing.tables.of(spec, tokens, LLAMA_BUILD, &prover, &verifier).cloned()
 }
 
 /// What follows from what was opened; `root` is what the receipt names. A root that is not the signed one, and an answer that was cut off, fail here; where everybody must

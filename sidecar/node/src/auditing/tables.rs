@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// Version of the file that this build understands.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Longest file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -25,6 +25,8 @@ pub(crate) struct Table {
     prover: String,
     verifier: String,
     data: Bytes32,
+    /// The longest answers that it was made from: of longer ones it says nothing.
+    tokens_to: u32,
     rows: Vec<CalibrationRow>,
 }
 
@@ -43,6 +45,7 @@ struct File {
     prover: String,
     verifier: String,
     data: String,
+    tokens_to: u32,
     rows: Vec<CalibrationRow>,
 }
 
@@ -52,8 +55,15 @@ impl Tables {
         paths.iter().map(|path| read(path)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The table for this model, from one class of machines to another, as this build computes.
-    pub(crate) fn of(&self, model: &ModelSpec, build: &str, prover: &str, verifier: &str) -> Option<&Table> {
+    /// The table for answers of so many tokens by this model, from one class of machines to another, as this build computes.
+    pub(crate) fn of(
+        &self,
+        model: &ModelSpec,
+        tokens: u32,
+        build: &str,
+        prover: &str,
+        verifier: &str,
+    ) -> Option<&Table> {
         self.0.iter().find(|table| {
             table.gguf_hash == model.gguf_hash
                 && table.kv_type == model.kv_type
@@ -61,6 +71,7 @@ impl Tables {
                 && table.build == build
                 && table.prover == prover
                 && table.verifier == verifier
+                && tokens <= table.tokens_to
         })
     }
 
@@ -98,13 +109,14 @@ fn read(path: &Path) -> Result<Table, NodeError> {
 
 fn parse(text: &str) -> Result<Table, String> {
     let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let File { version, model, gguf_hash, kv_type, sampler_version, build, prover, verifier, data, rows } = file;
+    let File { version, model, gguf_hash, kv_type, sampler_version, build, prover, verifier, data, tokens_to, rows } =
+        file;
     if version != VERSION {
         return Err(format!("version {version} of such files is not known here"));
     }
     let hash = |what: &str, text: &str| hash_of(text).ok_or_else(|| format!("{what} is no SHA-256"));
     let (gguf_hash, data) = (hash("gguf_hash", &gguf_hash)?, hash("data", &data)?);
-    let table = Table { model, gguf_hash, kv_type, sampler_version, build, prover, verifier, data, rows };
+    let table = Table { model, gguf_hash, kv_type, sampler_version, build, prover, verifier, data, tokens_to, rows };
     let somewhere = || vec![0; 36];
     let spec = SpecRef { entry: EntryHash::from_raw_36(somewhere()), action: ActionHash::from_raw_36(somewhere()) };
     calibration::rules(&table.entry(spec)).map_err(|breach| breach.to_string())?;
@@ -142,7 +154,7 @@ mod tests {
             ((0..3_500).map(|n| found(n % 9)).collect(), (0..300).map(|n| found(100 + n % 90)).collect());
         json!({
             "version": VERSION, "model": "m.gguf", "gguf_hash": "11".repeat(32), "kv_type": "f16", "sampler_version": 2,
-            "build": "b1", "prover": "cpu-a", "verifier": "cpu-b", "data": "22".repeat(32),
+            "build": "b1", "prover": "cpu-a", "verifier": "cpu-b", "data": "22".repeat(32), "tokens_to": 96,
             "rows": [measure::row(8, &honest, &cheats).unwrap()], "tried": "whatever else it says",
         })
     }
@@ -166,13 +178,14 @@ mod tests {
     #[test]
     fn a_table_is_for_one_model_one_build_and_one_pair_of_machines() {
         let tables = Tables(vec![parse(&file().to_string()).unwrap()]);
-        assert!(tables.of(&model(), "b1", "cpu-a", "cpu-b").is_some());
-        assert!(tables.of(&model(), "b2", "cpu-a", "cpu-b").is_none());
-        assert!(tables.of(&model(), "b1", "cpu-b", "cpu-a").is_none());
+        assert!(tables.of(&model(), 96, "b1", "cpu-a", "cpu-b").is_some());
+        assert!(tables.of(&model(), 96, "b2", "cpu-a", "cpu-b").is_none());
+        assert!(tables.of(&model(), 96, "b1", "cpu-b", "cpu-a").is_none());
         let other = ModelSpec { gguf_hash: Bytes32([0x12; 32]), ..model() };
-        assert!(tables.of(&other, "b1", "cpu-a", "cpu-b").is_none());
+        assert!(tables.of(&other, 96, "b1", "cpu-a", "cpu-b").is_none());
         let coarser = ModelSpec { kv_type: KvType::Q8_0, ..model() };
-        assert!(tables.of(&coarser, "b1", "cpu-a", "cpu-b").is_none());
+        assert!(tables.of(&coarser, 96, "b1", "cpu-a", "cpu-b").is_none());
+        assert!(tables.of(&model(), 97, "b1", "cpu-a", "cpu-b").is_none(), "longer than what it was made from");
         assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"]);
     }
 
@@ -183,7 +196,7 @@ mod tests {
             spoil(&mut file);
             parse(&file.to_string()).unwrap_err()
         };
-        assert!(spoilt(|f| f["version"] = 2.into()).contains("version 2"));
+        assert!(spoilt(|f| f["version"] = 1.into()).contains("version 1"));
         assert!(spoilt(|f| f["gguf_hash"] = "xyz".into()).contains("gguf_hash"));
         assert!(spoilt(|f| f["rows"][0]["tables"][0]["llr"][0] = 768.into()).contains("order"));
         assert!(spoilt(|f| f["rows"] = json!([])).contains("empty"));
