@@ -5,7 +5,6 @@
 
 use ainonymous_e2e::{calibration, root, tiny_model, Bootstrap, Client, Node, NodeSpec};
 use serde_json::{json, Value};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(60);
