@@ -37,6 +37,7 @@ export function usualWorld() {
     ],
     pulls: [],
     audits: {
+      show_auditors: "friends",
       providers: [
         { provider: "uhCAkTvL2mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5ks", passed: 24, failed: 0, inconclusive: 1, convicted: false, rate_percent: 11.2 },
         { provider: "uhCAkRouted5mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVRt", passed: 1, failed: 7, inconclusive: 0, convicted: true, rate_percent: 100 },
@@ -45,6 +46,7 @@ export function usualWorld() {
         audit("uhCAkTvL2mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5ks", "gemma-4-e4b:q8_0", "own", "pass", "as_honest", 290),
         audit("uhCAkRouted5mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVRt", "qwen-3-8b:q5_k_m", "canary", "fail", "not_as_honest", 9_300),
         audit("uhCAkTvL2mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5ks", "gemma-4-e4b:q8_0", "own", "inconclusive", "not_opened", null),
+        audit("uhCAkTvL2mPq9xBn4KsWz7RyHcD1gJf8aEu3oXi6tMbQnCrVeY5ks", "gemma-4-e4b:q8_0", "drawn", "pass", "as_honest", 180, "uhCAkFriendQm3vB8nKx2TfWzLr7PyHcD4gJs9aEu6oXi1tMbF3nd"),
       ],
     },
     networks: { running: "reading-circle", can_change: true, networks: [network("reading-circle", "Reading circle", true), network("work", "Work", false)] },
@@ -62,9 +64,9 @@ export function usualWorld() {
   };
 }
 
-function audit(provider, model, mode, verdict, why, delta_sum) {
+function audit(provider, model, mode, verdict, why, delta_sum, auditor = null) {
   const statistics = delta_sum === null ? null : { tokens: 64, delta_sum, impossible: verdict === "fail" ? 2 : 0 };
-  return { provider, model, mode, verdict, why, tokens: 64, statistics, report: mode === "canary" ? "uhCkkReportReportReportReportReportReportReportRepo1" : null };
+  return { provider, model, mode, auditor, verdict, why, tokens: 64, statistics, report: mode === "canary" ? "uhCkkReportReportReportReportReportReportReportRepo1" : null };
 }
 
 /** A receipt that was checked, or what came of replaying its answer. */
@@ -101,7 +103,7 @@ function entry(id, change) {
 
 function network(label, name, is_founder) {
   const issued = is_founder ? [{ key: "0e".repeat(32), expires_at: (Date.now() + 6 * 24 * 3_600_000) * 1_000, agent: null }] : [];
-  return { network: label, name, kind: "private", id: "0f".repeat(32), agent: SELF, is_founder, founders: is_founder ? [SELF] : ["uhCAkBoss"], bootstrap: "http://b:4000", relay: null, invite: null, issued, revoked: [] };
+  return { network: label, name, kind: "private", work_bits: 0, id: "0f".repeat(32), agent: SELF, is_founder, founders: is_founder ? [SELF] : ["uhCAkBoss"], bootstrap: "http://b:4000", relay: null, invite: null, issued, revoked: [] };
 }
 
 /** As many modules as the code of an invite has; no camera reads it. */
