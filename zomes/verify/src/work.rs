@@ -25,7 +25,7 @@ pub struct Work {
 impl Work {
     /// The work of an agent, for as many zero bits as the network asks for.
     pub fn new(network: &Bytes32, agent: &AgentPubKey, bits: u8) -> Self {
-        Self { begun: Encoder::hash("ainonymous/work/v1").bytes32(network).holo(agent), bits }
+        Self { begun: Encoder::hash("ainonymous/proof-of-work/v1").bytes32(network).holo(agent), bits }
     }
 
     /// Zero bits that are asked for.
