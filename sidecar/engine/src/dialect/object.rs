@@ -262,6 +262,7 @@ mod tests {
             ("{\"a\":\"\n", 6),
             ("{\"a\":\"\\x", 7),
             ("{\"a\":\"\\udd80", 11),
+            ("{\"\\u\"", 4),
             ("{\"a\":\"\\ud83ex", 12),
             ("{\"a\":\"\\ud83e\\u0041", 17),
             ("{\"a\":- ", 6),
@@ -284,7 +285,11 @@ mod tests {
                 // A number that no float can hold is one all the same.
                 (_, Err(error)) if error.to_string().contains("out of range") => {}
                 ((Read::More, _), Err(error)) => prop_assert!(error.is_eof(), "{text}: {error}"),
-                ((Read::Invalid(_), _), Err(error)) => prop_assert!(!error.is_eof(), "{text}: {error}"),
+                // The parser takes four digits at once and calls fewer an end: it is given more to take.
+                ((Read::Invalid(_), _), Err(_)) => {
+                    let error = serde_json::from_str::<Value>(&format!("{text}0000")).unwrap_err();
+                    prop_assert!(!error.is_eof(), "{text}: {error}");
+                }
                 (ours, theirs) => prop_assert!(false, "{text}: {ours:?} {theirs:?}"),
             }
         }
