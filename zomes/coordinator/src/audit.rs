@@ -1,8 +1,8 @@
 //! What audits say: written down with the links by which it is found, and looked up page by page.
 
-use crate::find::{refuse, valid_known};
+use crate::find::{me, refuse, valid_known};
 use ainonymous_types::{
-    limits, Accusation, ActionHash, AgentPubKey, AnyLinkableHash, AuditCommit, AuditMode, AuditPage, AuditQuery,
+    limits, Accusation, ActionHash, AgentPubKey, AnyLinkableHash, Appeal, AuditCommit, AuditMode, AuditPage, AuditQuery,
     AuditReport, AuditSubject, Audited, Bytes32, Calibration, Conviction, EntryHash, Equivocation, Evidence, Found,
     SignedReceipt, TimestampUs,
 };
@@ -28,7 +28,7 @@ pub fn create_calibration(table: Calibration) -> ExternResult<ActionHash> {
 pub fn get_calibrations(query: AuditQuery) -> ExternResult<AuditPage<Calibration>> {
     let base: AnyLinkableHash = match &query.subject {
         AuditSubject::Spec(spec) => spec.clone().into(),
-        AuditSubject::Provider(_) | AuditSubject::Receipt(_) | AuditSubject::Accusation(_) => return Err(elsewhere()),
+        _ => return Err(elsewhere()),
     };
     page(base, LinkTypes::SpecToCalibration, query.before, |known| Ok(known.calibration().map(|(_, e)| e.clone())))
 }
@@ -47,12 +47,12 @@ pub fn create_audit_commit(commit: AuditCommit) -> ExternResult<ActionHash> {
 pub fn get_audit_commits(query: AuditQuery) -> ExternResult<AuditPage<AuditCommit>> {
     let base = match &query.subject {
         AuditSubject::Receipt(leaf) => place(leaf)?,
-        AuditSubject::Spec(_) | AuditSubject::Provider(_) | AuditSubject::Accusation(_) => return Err(elsewhere()),
+        _ => return Err(elsewhere()),
     };
     page(base, LinkTypes::ReceiptToAudit, query.before, |known| Ok(known.audit_commit().map(|(_, e)| e.clone())))
 }
 
-/// Says what an audit has found: of the provider, or in a jury of the accusation.
+/// Says what an audit has found: of the provider, or in a jury of the accusation or conviction.
 #[hdk_extern]
 pub fn create_audit_report(report: AuditReport) -> ExternResult<ActionHash> {
     let commit = commit_of(&report)?.ok_or_else(|| refuse(NO_COMMIT))?;
@@ -62,6 +62,9 @@ pub fn create_audit_report(report: AuditReport) -> ExternResult<ActionHash> {
     match commit.mode {
         AuditMode::Jury(accusation) => {
             create_link(accusation, action.clone(), LinkTypes::AccusationToReport, ())?;
+        }
+        AuditMode::Appeal(conviction) => {
+            create_link(conviction, action.clone(), LinkTypes::ConvictionToReport, ())?;
         }
         AuditMode::Drawn | AuditMode::Canary => {
             let provider = commit.receipt.receipt.provider;
@@ -78,6 +81,7 @@ pub fn get_audit_reports(query: AuditQuery) -> ExternResult<AuditPage<Audited>> 
         AuditSubject::Provider(agent) => (agent.clone().into(), LinkTypes::ProviderToReport),
         AuditSubject::Receipt(leaf) => (place(leaf)?.into(), LinkTypes::ReceiptToAudit),
         AuditSubject::Accusation(action) => (action.clone().into(), LinkTypes::AccusationToReport),
+        AuditSubject::Conviction(action) => (action.clone().into(), LinkTypes::ConvictionToReport),
         AuditSubject::Spec(_) => return Err(elsewhere()),
     };
     page(base, kind, query.before, |known| {
@@ -129,6 +133,21 @@ pub fn get_convictions(query: AuditQuery) -> ExternResult<AuditPage<Conviction>>
     page(base, LinkTypes::ProviderToConviction, query.before, |known| Ok(known.conviction().map(|(_, e)| e.clone())))
 }
 
+/// Asks for a second jury over this agent's conviction.
+#[hdk_extern]
+pub fn create_appeal(appeal: Appeal) -> ExternResult<ActionHash> {
+    let action = create_entry(EntryTypes::Appeal(appeal))?;
+    create_link(me()?, action.clone(), LinkTypes::ProviderToAppeal, ())?;
+    Ok(action)
+}
+
+/// Appeals of a provider.
+#[hdk_extern]
+pub fn get_appeals(query: AuditQuery) -> ExternResult<AuditPage<Appeal>> {
+    let base = provider(&query)?;
+    page(base, LinkTypes::ProviderToAppeal, query.before, |known| Ok(known.appeal().map(|(_, e)| e.clone())))
+}
+
 /// Shows that a provider has signed two receipts for one question.
 #[hdk_extern]
 pub fn create_equivocation(pair: Equivocation) -> ExternResult<ActionHash> {
@@ -148,7 +167,7 @@ pub fn get_equivocations(query: AuditQuery) -> ExternResult<AuditPage<Equivocati
     let (base, kind): (AnyLinkableHash, _) = match &query.subject {
         AuditSubject::Provider(agent) => (agent.clone().into(), LinkTypes::ProviderToEquivocation),
         AuditSubject::Receipt(leaf) => (place(leaf)?.into(), LinkTypes::ReceiptToAudit),
-        AuditSubject::Spec(_) | AuditSubject::Accusation(_) => return Err(elsewhere()),
+        _ => return Err(elsewhere()),
     };
     page(base, kind, query.before, |known| Ok(known.equivocation().map(|(_, e)| e.clone())))
 }
@@ -198,7 +217,7 @@ fn commit_of(report: &AuditReport) -> ExternResult<Option<AuditCommit>> {
 fn provider(query: &AuditQuery) -> ExternResult<AgentPubKey> {
     match &query.subject {
         AuditSubject::Provider(agent) => Ok(agent.clone()),
-        AuditSubject::Spec(_) | AuditSubject::Receipt(_) | AuditSubject::Accusation(_) => Err(elsewhere()),
+        _ => Err(elsewhere()),
     }
 }
 

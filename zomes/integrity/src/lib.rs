@@ -6,7 +6,7 @@
 #![allow(missing_docs)] // Holochain's macros write items that carry no documentation.
 
 use ainonymous_types::{
-    Accusation, Answer, AuditCommit, AuditReport, Calibration, Capability, Conviction, Equivocation, ModelSpec,
+    Accusation, Answer, Appeal, AuditCommit, AuditReport, Calibration, Capability, Conviction, Equivocation, ModelSpec,
     ReceiptBatch, Request, Revocation,
 };
 use ainonymous_verify::rules::{AppEntry, LinkKind};
@@ -37,6 +37,7 @@ pub enum EntryTypes {
     Accusation(Accusation),
     Conviction(Conviction),
     Equivocation(Equivocation),
+    Appeal(Appeal),
 }
 
 /// Links, in the order of [`LinkKind`]. All lead to actions; those from buckets carry their depth as a tag.
@@ -57,6 +58,8 @@ pub enum LinkTypes {
     AccusationToReport,
     ProviderToConviction,
     ProviderToEquivocation,
+    ProviderToAppeal,
+    ConvictionToReport,
 }
 
 impl From<EntryTypes> for AppEntry {
@@ -74,6 +77,7 @@ impl From<EntryTypes> for AppEntry {
             EntryTypes::Accusation(e) => Self::Accusation(e),
             EntryTypes::Conviction(e) => Self::Conviction(e),
             EntryTypes::Equivocation(e) => Self::Equivocation(e),
+            EntryTypes::Appeal(e) => Self::Appeal(e),
         }
     }
 }
@@ -95,6 +99,8 @@ impl From<LinkTypes> for LinkKind {
             LinkTypes::AccusationToReport => Self::AccusationToReport,
             LinkTypes::ProviderToConviction => Self::ProviderToConviction,
             LinkTypes::ProviderToEquivocation => Self::ProviderToEquivocation,
+            LinkTypes::ProviderToAppeal => Self::ProviderToAppeal,
+            LinkTypes::ConvictionToReport => Self::ConvictionToReport,
         }
     }
 }

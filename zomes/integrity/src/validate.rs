@@ -209,6 +209,7 @@ fn kind(unit: UnitEntryTypes) -> Kind {
         UnitEntryTypes::AuditReport => Kind::AuditReport,
         UnitEntryTypes::Accusation => Kind::Accusation,
         UnitEntryTypes::Conviction => Kind::Conviction,
+        UnitEntryTypes::Appeal => Kind::Appeal,
         UnitEntryTypes::Equivocation => Kind::Equivocation,
     }
 }

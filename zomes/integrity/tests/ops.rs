@@ -33,8 +33,8 @@ impl HdiT for Host {
             EntryDefs(vec![]),
             vec![],
             ScopedZomeTypesSet {
-                entries: ScopedZomeTypes(vec![(ZomeIndex(0), (0..12).map(EntryDefIndex).collect())]),
-                links: ScopedZomeTypes(vec![(ZomeIndex(0), (0..14).map(LinkType).collect())]),
+                entries: ScopedZomeTypes(vec![(ZomeIndex(0), (0..13).map(EntryDefIndex).collect())]),
+                links: ScopedZomeTypes(vec![(ZomeIndex(0), (0..16).map(LinkType).collect())]),
             },
         ))
     }
@@ -131,6 +131,7 @@ fn entry_of(entry: EntryTypes) -> (u8, Entry) {
         EntryTypes::Accusation(_) => 9,
         EntryTypes::Conviction(_) => 10,
         EntryTypes::Equivocation(_) => 11,
+        EntryTypes::Appeal(_) => 12,
     };
     (index, entry.try_into().unwrap())
 }
@@ -368,7 +369,7 @@ fn bytes_that_do_not_decode_are_invalid_and_final() {
     let mut stowaway = good.clone();
     stowaway.push(0xc0);
     let but = &["AgentActivity"];
-    for index in 0..12 {
+    for index in 0..13 {
         judged(&created(ALICE, index, raw(vec![])), "undecodable", but);
         judged(&created(ALICE, index, raw(vec![0xc1, 0xff])), "undecodable", but);
         judged(&created(ALICE, index, raw(vec![0xc0])), "undecodable", but);
@@ -376,7 +377,7 @@ fn bytes_that_do_not_decode_are_invalid_and_final() {
     judged(&created(ALICE, 0, raw(short_hash)), "undecodable", but);
     judged(&created(ALICE, 0, raw(stowaway)), "not_canonical", but);
     judged(&created(ALICE, 1, raw(good.clone())), "undecodable", but);
-    judged(&created(ALICE, 12, raw(good)), "undecodable", &[]);
+    judged(&created(ALICE, 13, raw(good)), "undecodable", &[]);
 }
 
 #[test]
@@ -624,7 +625,7 @@ fn made_by(author: AgentPubKey, entry: EntryTypes) -> Record {
 /// From a provider's batch to a conviction, each entry through every operation; then one of each that is not in order.
 #[test]
 fn audits_are_judged_alike_in_every_operation() {
-    use ainonymous_types::{Accusation, AuditMode, Conviction, Equivocation, Outcome, Standing, Verdict};
+    use ainonymous_types::{Accusation, Appeal, AuditMode, Conviction, Equivocation, Outcome, Standing, Verdict};
     use ainonymous_verify::audit::draw;
     use audited::*;
     let provider = Party::new(PROVIDER);
@@ -656,7 +657,7 @@ fn audits_are_judged_alike_in_every_operation() {
     };
 
     // A measured audit, and one whose verdict does not follow.
-    (0..6).for_each(|n| write(&capability(n)));
+    (0..7).for_each(|n| write(&capability(n)));
     let commit = made_by(auditor(0), EntryTypes::AuditCommit(promised(9, 0, AuditMode::Drawn)));
     write(&commit);
     judged(&commit, "ok", &[]);
@@ -712,8 +713,22 @@ fn audits_are_judged_alike_in_every_operation() {
         let accusation = accusation.action_address().clone();
         made_by(auditor(0), EntryTypes::Conviction(Conviction { accusation, confirmations }))
     };
-    judged(&convict(confirmations.clone()), "ok", &[]);
+    let convicted = convict(confirmations.clone());
+    write(&convicted);
+    judged(&convicted, "ok", &[]);
     judged(&convict(confirmations[1..].to_vec()), "not_enough", but);
+
+    // The convicted wants another jury, which is drawn without those who convicted.
+    let appeal = || EntryTypes::Appeal(Appeal { conviction: convicted.action_address().clone() });
+    judged(&made_by(provider.agent(), appeal()), "ok", &[]);
+    judged(&made_by(auditor(0), appeal()), "not_author", but);
+    let beacon = draw::appeal(&draw::beacon(&receipts[8].receipt, &SECRET));
+    for (n, word) in [(6u8, "ok"), (3, "not_drawn")] {
+        let dealt = 8 - draw::case(&beacon, &auditor(n), 9) as usize;
+        let mode = AuditMode::Appeal(convicted.action_address().clone());
+        let heard = made_by(auditor(n), EntryTypes::AuditCommit(promised(dealt, n, mode)));
+        judged(&heard, word, if word == "ok" { &[] } else { but });
+    }
 
     // What nobody may write.
     let own = made_by(provider.agent(), EntryTypes::AuditCommit(promised(9, 0, AuditMode::Drawn)));

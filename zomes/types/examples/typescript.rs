@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         Topic, Place, BucketQuery, BucketMember, PlacesInput, TopicDepth, OwnPlaces,
         // Audits.
         Statistics, Outcome, Verdict, AuditMode, AuditCommit, Share, Standing, OpenedLeaf, ReplayLeaf, Evidence,
-        AuditReport, Accusation, Conviction, Equivocation, AuditSubject, AuditQuery, Audited, Found<ts_rs::Dummy>,
+        AuditReport, Accusation, Conviction, Appeal, Equivocation, AuditSubject, AuditQuery, Audited, Found<ts_rs::Dummy>,
         AuditPage<ts_rs::Dummy>,
     };
     let limits = constants! {

@@ -152,6 +152,18 @@ pub enum AuditMode {
     Canary,
     /// The auditor was drawn into the jury over an accusation.
     Jury(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] ActionHash),
+    /// The auditor was drawn into the second jury, over a conviction.
+    Appeal(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] ActionHash),
+}
+
+impl AuditMode {
+    /// What the auditor was drawn to judge again: an accusation or a conviction. None outside juries.
+    pub fn case(&self) -> Option<&ActionHash> {
+        match self {
+            Self::Jury(case) | Self::Appeal(case) => Some(case),
+            Self::Drawn | Self::Canary => None,
+        }
+    }
 }
 
 /// An auditor's promise, before it is shown the provider's fingerprint: which answer, and what its own replay gave.
@@ -328,6 +340,16 @@ pub struct Conviction {
     pub confirmations: Vec<ActionHash>,
 }
 crate::entries::entry!(Conviction);
+
+/// The convicted wants another jury to look. There is one for each accusation, however often somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Appeal {
+    /// The conviction of this entry's author.
+    #[cfg_attr(feature = "ts", ts(type = "Uint8Array"))]
+    pub conviction: ActionHash,
+}
+crate::entries::entry!(Appeal);
 
 /// Two receipts by one provider for one question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]

@@ -12,12 +12,14 @@ use holochain_serialized_bytes::prelude::*;
 pub enum AuditSubject {
     /// A model spec: its calibrations.
     Spec(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] EntryHash),
-    /// A provider: reports, accusations, convictions, equivocations.
+    /// A provider: reports, accusations, convictions, appeals, equivocations.
     Provider(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] AgentPubKey),
     /// A receipt, by its leaf (`verify::receipt::leaf`): commitments, reports, equivocations.
     Receipt(Bytes32),
     /// An accusation: the reports of its jury.
     Accusation(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] ActionHash),
+    /// A conviction: the reports of the second jury.
+    Conviction(#[cfg_attr(feature = "ts", ts(type = "Uint8Array"))] ActionHash),
 }
 
 /// Which page, newest first.

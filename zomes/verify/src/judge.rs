@@ -100,6 +100,7 @@ pub fn entry<R: Records>(header: Header<'_>, entry: &AppEntry, records: &R) -> R
         AppEntry::Accusation(accusation) => audit::accusation(accusation, records),
         AppEntry::Conviction(conviction) => audit::conviction(conviction, records),
         AppEntry::Equivocation(equivocation) => Ok(rules::equivocation(equivocation)?),
+        AppEntry::Appeal(appeal) => audit::appeal(header, appeal, records),
     }
 }
 
@@ -154,6 +155,8 @@ pub fn link<R: Records>(author: &AgentPubKey, link: NewLink<'_>, records: &R) ->
         LinkKind::AccusationToReport => rules::accusation_to_report(author, base, &target, beside()?.as_ref())?,
         LinkKind::ProviderToConviction => rules::provider_to_conviction(author, base, &target, beside()?.as_ref())?,
         LinkKind::ProviderToEquivocation => rules::provider_to_equivocation(author, base, &target)?,
+        LinkKind::ProviderToAppeal => rules::provider_to_appeal(author, base, &target)?,
+        LinkKind::ConvictionToReport => rules::conviction_to_report(author, base, &target, beside()?.as_ref())?,
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ const REPORTS: u8 = 120;
 const ACCUSATION: u8 = 140;
 const JURORS: u8 = 150;
 const CONFIRMED: u8 = 170;
+const CONVICTION: u8 = 180;
 
 fn action(n: u8) -> ActionHash {
     ActionHash::from_raw_36(vec![n; 36])
@@ -128,6 +129,26 @@ impl Dht {
         dht.write_valid(&auditor(0), ACCUSATION, AppEntry::Accusation(accusation()));
         dht
     }
+
+    /// What a juror has found.
+    fn hear(&mut self, juror: u8) {
+        let who = auditor(juror);
+        let commit = promised(case(&who), juror, AuditMode::Jury(action(ACCUSATION)));
+        self.write_valid(&who, JURORS + juror, AppEntry::AuditCommit(commit));
+        let mut report = found(action(JURORS + juror), None, Outcome::Mismatch, &who, &Standing::default());
+        report.standing = Standing::default();
+        self.write_valid(&who, CONFIRMED + juror, AppEntry::AuditReport(report));
+    }
+
+    /// Jurors 3, 4 and 5 have convicted the provider.
+    fn convicted() -> Self {
+        let mut dht = Self::accused();
+        (3..6).for_each(|juror| dht.hear(juror));
+        let confirmations = (3..6).map(|n| action(CONFIRMED + n)).collect();
+        let conviction = Conviction { accusation: action(ACCUSATION), confirmations };
+        dht.write_valid(&auditor(0), CONVICTION, AppEntry::Conviction(conviction));
+        dht
+    }
 }
 
 fn receipts() -> Vec<SignedReceipt> {
@@ -155,8 +176,16 @@ fn accusation() -> Accusation {
 
 /// The answer that falls to a juror.
 fn case(juror: &AgentPubKey) -> usize {
-    let beacon = draw::jury(&draw::beacon(&receipts()[8].receipt, &SECRET));
-    8 - draw::case(&beacon, juror, 9) as usize
+    dealt(&draw::jury(&draw::beacon(&receipts()[8].receipt, &SECRET)), juror)
+}
+
+/// The answer that falls to one of the second jury.
+fn case_of_appeal(juror: &AgentPubKey) -> usize {
+    dealt(&draw::appeal(&draw::beacon(&receipts()[8].receipt, &SECRET)), juror)
+}
+
+fn dealt(beacon: &Bytes32, juror: &AgentPubKey) -> usize {
+    8 - draw::case(beacon, juror, 9) as usize
 }
 
 #[test]
@@ -322,13 +351,10 @@ fn nine_bad_reports_by_three_auditors_accuse_and_three_jurors_convict() {
     let mut dht = Dht::accused();
     let jurors: Vec<u8> = (3..8).collect();
     for juror in &jurors {
+        dht.hear(*juror);
         let who = auditor(*juror);
-        let commit = promised(case(&who), *juror, AuditMode::Jury(action(ACCUSATION)));
-        dht.write_valid(&who, JURORS + juror, AppEntry::AuditCommit(commit));
-        let mut report = found(action(JURORS + juror), None, Outcome::Mismatch, &who, &Standing::default());
-        assert_eq!(dht.code(&who, &AppEntry::AuditReport(report.clone())), "arithmetic", "juries add to no score");
-        report.standing = Standing::default();
-        dht.write_valid(&who, CONFIRMED + juror, AppEntry::AuditReport(report));
+        let scored = found(action(JURORS + juror), None, Outcome::Mismatch, &who, &Standing::default());
+        assert_eq!(dht.code(&who, &AppEntry::AuditReport(scored)), "arithmetic", "juries add to no score");
     }
     let code = |confirmations: &[u8]| {
         let confirmations = confirmations.iter().map(|n| action(CONFIRMED + n)).collect();
@@ -387,6 +413,57 @@ fn a_jury_is_drawn_and_no_party_to_it() {
     assert_eq!(code(3, dealt, &|c| c.previous = Some(action(REPORTS))), "unsupported");
     assert_eq!(code(3, dealt, &|c| c.mode = AuditMode::Jury(action(99))), "missing");
     assert_eq!(code(3, dealt, &|c| c.mode = AuditMode::Jury(action(BATCH))), "wrong_reference");
+}
+
+#[test]
+fn the_convicted_may_appeal_and_nobody_else() {
+    let dht = Dht::convicted();
+    let code = |author: &AgentPubKey, conviction: u8| {
+        dht.code(author, &AppEntry::Appeal(Appeal { conviction: action(conviction) }))
+    };
+    let provider = Party::new(PROVIDER).agent();
+    assert_eq!(code(&provider, CONVICTION), "ok");
+    assert_eq!(code(&auditor(0), CONVICTION), "not_author");
+    assert_eq!(code(&provider, ACCUSATION), "wrong_reference");
+    assert_eq!(code(&provider, 99), "missing");
+}
+
+#[test]
+fn a_second_jury_is_drawn_anew_without_those_who_convicted() {
+    let mut dht = Dht::convicted();
+    let code = |dht: &Dht, juror: u8, answer: usize, conviction: u8| {
+        let commit = promised(answer, juror, AuditMode::Appeal(action(conviction)));
+        dht.code(&auditor(juror), &AppEntry::AuditCommit(commit))
+    };
+    let at = |juror: u8| case_of_appeal(&auditor(juror));
+    assert_eq!(code(&dht, 8, at(8), CONVICTION), "ok");
+    assert_eq!(code(&dht, 8, (at(8) + 1) % 9, CONVICTION), "not_drawn", "another answer than the one dealt");
+    for party in [0, 1, 2, 3, 4, 5] {
+        assert_eq!(code(&dht, party, at(party), CONVICTION), "not_drawn", "the accuser, an auditor or who convicted");
+    }
+    assert_eq!(code(&dht, 8, at(8), ACCUSATION), "wrong_reference");
+    assert_eq!(code(&dht, 8, at(8), 99), "missing");
+    let dealt_anew = (6..15).filter(|juror| case(&auditor(*juror)) != at(*juror)).count();
+    assert!(dealt_anew > 3, "the dice are thrown again: {dealt_anew} of 9");
+    // Who convicts again, by other jurors, draws nobody else.
+    (6..9).for_each(|juror| dht.hear(juror));
+    let confirmations = (6..9).map(|n| action(CONFIRMED + n)).collect();
+    let again = Conviction { accusation: action(ACCUSATION), confirmations };
+    dht.write_valid(&auditor(0), CONVICTION + 1, AppEntry::Conviction(again));
+    assert_eq!(code(&dht, 9, at(9), CONVICTION + 1), "ok", "the same answer");
+    // What the second jury finds adds to no score, confirms nothing, and is no report to build on.
+    let commit = promised(at(8), 8, AuditMode::Appeal(action(CONVICTION)));
+    dht.write_valid(&auditor(8), 200, AppEntry::AuditCommit(commit));
+    let mut report = found(action(200), None, Outcome::Mismatch, &auditor(8), &Standing::default());
+    assert_eq!(dht.code(&auditor(8), &AppEntry::AuditReport(report.clone())), "arithmetic");
+    report.standing = Standing::default();
+    dht.write_valid(&auditor(8), 201, AppEntry::AuditReport(report));
+    let confirmations = vec![action(CONFIRMED + 3), action(CONFIRMED + 4), action(201)];
+    let mixed = Conviction { accusation: action(ACCUSATION), confirmations };
+    assert_eq!(dht.code(&auditor(0), &AppEntry::Conviction(mixed)), "hash_mismatch");
+    let mut built = promised(9, 9, AuditMode::Drawn);
+    built.previous = Some(action(201));
+    assert_eq!(dht.code(&auditor(9), &AppEntry::AuditCommit(built)), "hash_mismatch");
 }
 
 #[test]

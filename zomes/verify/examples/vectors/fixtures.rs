@@ -221,7 +221,7 @@ fn known(author: u8, n: u8, entry: AppEntry) -> (ActionHash, Known) {
 /// his batch (60), a grant of his (70), something else of his (80), Mallory's capability as auditor (90), Alice's
 /// revocation of Mallory (100): she founded the network; Mallory's capability as router (110), calibration (120), commitment to
 /// audit Bob (130), report (140) and accusation of Bob (150); Alice's commitment in the jury over it (160), her report (170), a
-/// conviction (180) and an equivocation (190) by her.
+/// conviction (180) and an equivocation (190) by her; Bob's appeal (200), Alice's commitment in the second jury (210) and her report (220).
 pub(crate) fn records() -> Vec<(ActionHash, Known)> {
     let auditor = with(capability(), |c| {
         c.roles = vec![Role::Auditor];
@@ -255,5 +255,8 @@ pub(crate) fn records() -> Vec<(ActionHash, Known)> {
             AppEntry::Conviction(Conviction { accusation: action(150), confirmations: vec![action(170)] }),
         ),
         known(ALICE, 190, AppEntry::Equivocation(Equivocation { first: receipt(1), second: receipt(2) })),
+        known(BOB, 200, AppEntry::Appeal(Appeal { conviction: action(180) })),
+        known(ALICE, 210, AppEntry::AuditCommit(promise(AuditMode::Appeal(action(180))))),
+        known(ALICE, 220, AppEntry::AuditReport(report(210))),
     ]
 }

@@ -28,6 +28,12 @@ pub fn jury(beacon: &Bytes32) -> Bytes32 {
     Encoder::hash("ainonymous/jury/v1").bytes32(beacon).finish()
 }
 
+/// The beacon of the second jury over the same accusation: made from the same answer, so that no conviction, written again and again,
+/// draws other jurors.
+pub fn appeal(beacon: &Bytes32) -> Bytes32 {
+    Encoder::hash("ainonymous/appeal/v1").bytes32(beacon).finish()
+}
+
 /// Whether the answer is audited at all.
 pub fn is_audited(beacon: &Bytes32, terms: &AuditTerms) -> bool {
     let hash = Encoder::hash("ainonymous/draw/v1").bytes32(beacon).finish();

@@ -4,7 +4,7 @@ use super::{spec_ref, valid, Header, Records, Refusal};
 use crate::rules::{self, Case, Known};
 use crate::Breach;
 use ainonymous_types::{
-    Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditReport, Calibration, Conviction, Standing,
+    Accusation, ActionHash, AgentPubKey, Appeal, AuditCommit, AuditMode, AuditReport, Calibration, Conviction, Standing,
 };
 
 pub(super) fn calibration<R: Records>(table: &Calibration, records: &R) -> Result<(), Refusal<R::Error>> {
@@ -24,19 +24,25 @@ pub(super) fn commit<R: Records>(
         let earlier = Audit::fetch("previous", previous, records)?;
         rules::audit_commit_previous(commit, &earlier.commit)?;
     }
-    if let AuditMode::Jury(action) = &commit.mode {
-        let known = valid(action, records)?;
-        let (_, accusation) =
-            known.accusation().ok_or(Breach::WrongReference { what: "mode.jury", expected: "accusation" })?;
-        let mut audits = Vec::with_capacity(accusation.reports.len());
-        for action in &accusation.reports {
-            let Audit { author, report, commit } = Audit::fetch("reports", action, records)?;
-            audits.push((author, report.llr, commit));
+    let (what, accusation, confirmations) = match &commit.mode {
+        AuditMode::Drawn | AuditMode::Canary => return Ok(()),
+        AuditMode::Jury(accusation) => ("mode.jury", accusation.clone(), Vec::new()),
+        AuditMode::Appeal(conviction) => {
+            let Conviction { accusation, confirmations } = convicted("mode.appeal", conviction, records)?;
+            ("accusation", accusation, confirmations)
         }
-        let case = Case { accuser: &known.author, accusation, audits: &audits };
-        rules::audit_commit_jury(commit, header.author, &case)?;
+    };
+    let known = valid(&accusation, records)?;
+    let (_, accusation) = known.accusation().ok_or(Breach::WrongReference { what, expected: "accusation" })?;
+    let mut audits = Vec::with_capacity(accusation.reports.len());
+    for action in &accusation.reports {
+        let Audit { author, report, commit } = Audit::fetch("reports", action, records)?;
+        audits.push((author, report.llr, commit));
     }
-    Ok(())
+    let jurors = confirmations.iter().map(|action| valid(action, records).map(|known| known.author));
+    let convicted_by = jurors.collect::<Result<Vec<_>, _>>()?;
+    let case = Case { accuser: &known.author, accusation, audits: &audits, convicted_by: &convicted_by };
+    Ok(rules::audit_commit_jury(commit, header.author, &case)?)
 }
 
 pub(super) fn report<R: Records>(
@@ -100,6 +106,24 @@ pub(super) fn conviction<R: Records>(conviction: &Conviction, records: &R) -> Re
     }
     let jurors: Vec<_> = confirmations.iter().map(|audit| &audit.author).collect();
     Ok(rules::bounds::unique("jurors", &jurors)?)
+}
+
+pub(super) fn appeal<R: Records>(header: Header<'_>, appeal: &Appeal, records: &R) -> Result<(), Refusal<R::Error>> {
+    let Conviction { accusation, .. } = convicted("conviction", &appeal.conviction, records)?;
+    let known = valid(&accusation, records)?;
+    let (_, accusation) =
+        known.accusation().ok_or(Breach::WrongReference { what: "accusation", expected: "accusation" })?;
+    Ok(rules::appeal(header.author, accusation)?)
+}
+
+fn convicted<R: Records>(
+    what: &'static str,
+    action: &ActionHash,
+    records: &R,
+) -> Result<Conviction, Refusal<R::Error>> {
+    let known = valid(action, records)?;
+    let (_, conviction) = known.conviction().ok_or(Breach::WrongReference { what, expected: "conviction" })?;
+    Ok(conviction.clone())
 }
 
 /// A report with the commitment that it belongs to.

@@ -39,10 +39,10 @@ pub fn audit_commit(commit: &AuditCommit, author: &AgentPubKey) -> Result<(), Br
         AuditMode::Canary => {
             range("completion_tokens", tokens, 1, limits::EVIDENCE_TOKENS_MAX as u64, "tokens of a canary")?;
         }
-        AuditMode::Jury(_) if previous.is_some() => {
+        AuditMode::Jury(_) | AuditMode::Appeal(_) if previous.is_some() => {
             return Err(Breach::Unsupported { what: "earlier reports in juries" });
         }
-        AuditMode::Jury(_) => {}
+        AuditMode::Jury(_) | AuditMode::Appeal(_) => {}
     }
     receipt::is_signed(signed).then_some(()).ok_or(Breach::Signature { what: "the receipt" })
 }
@@ -78,7 +78,7 @@ pub fn audit_commit_capability(author: &AgentPubKey, known: &Known) -> Result<()
 /// A commitment against the report that it builds on, by that report's own commitment: about the same provider, and no jury's.
 pub fn audit_commit_previous(commit: &AuditCommit, earlier: &AuditCommit) -> Result<(), Breach> {
     let same = earlier.receipt.receipt.provider == commit.receipt.receipt.provider;
-    if !same || matches!(earlier.mode, AuditMode::Jury(_)) {
+    if !same || earlier.mode.case().is_some() {
         return Err(Breach::HashMismatch { what: "previous" });
     }
     Ok(())
@@ -93,20 +93,27 @@ pub struct Case<'a> {
     pub accusation: &'a Accusation,
     /// For each listed report: its author, its weight, and its commitment.
     pub audits: &'a [(AgentPubKey, i16, AuditCommit)],
+    /// Who has convicted, where a second jury is drawn.
+    pub convicted_by: &'a [AgentPubKey],
 }
 
 /// A juror's commitment against the accusation: drawn into the jury, no party to it, and about the answer that fell to it, which is
-/// one of those that spoke against the provider.
+/// one of those that spoke against the provider. Who has convicted is a party in the second jury.
 pub fn audit_commit_jury(commit: &AuditCommit, author: &AgentPubKey, case: &Case<'_>) -> Result<(), Breach> {
-    let Case { accuser, accusation, audits } = case;
+    let Case { accuser, accusation, audits, convicted_by } = case;
     if accusation.provider != commit.receipt.receipt.provider {
         return Err(Breach::HashMismatch { what: "accusation.provider" });
     }
-    if *accuser == author || audits.iter().any(|(auditor, ..)| auditor == author) {
+    let is_auditor = audits.iter().any(|(auditor, ..)| auditor == author);
+    if *accuser == author || is_auditor || convicted_by.contains(author) {
         return Err(Breach::NotDrawn { what: "this juror, who is a party" });
     }
     let (_, _, newest) = audits.first().ok_or(Breach::Empty { what: "reports" })?;
-    let beacon = draw::jury(&draw::beacon(&newest.receipt.receipt, &newest.secret));
+    let answer = draw::beacon(&newest.receipt.receipt, &newest.secret);
+    let beacon = match commit.mode {
+        AuditMode::Appeal(_) => draw::appeal(&answer),
+        AuditMode::Jury(_) | AuditMode::Drawn | AuditMode::Canary => draw::jury(&answer),
+    };
     if !draw::is_juror(&beacon, &newest.receipt.receipt.audit, author) {
         return Err(Breach::NotDrawn { what: "the juror" });
     }
@@ -222,7 +229,7 @@ pub fn audit_report_arithmetic(
     }
     let standing = match commit.mode {
         AuditMode::Drawn | AuditMode::Canary => evidence::add(before, author, llr),
-        AuditMode::Jury(_) => Standing::default(),
+        AuditMode::Jury(_) | AuditMode::Appeal(_) => Standing::default(),
     };
     (report.standing == standing).then_some(()).ok_or(Breach::Arithmetic { what: "standing" })
 }
@@ -246,7 +253,7 @@ pub fn accusation_reports(
     let newest = audits.first().ok_or(Breach::Empty { what: "reports" })?;
     for (_, commit) in audits {
         let about = commit.receipt.receipt.provider == accusation.provider;
-        if !about || matches!(commit.mode, AuditMode::Jury(_)) {
+        if !about || commit.mode.case().is_some() {
             return Err(Breach::HashMismatch { what: "reports" });
         }
     }
@@ -278,6 +285,11 @@ pub fn confirmation(accusation: &ActionHash, report: &AuditReport, commit: &Audi
         return Err(Breach::HashMismatch { what: "confirmations" });
     }
     (report.verdict == Verdict::Fail).then_some(()).ok_or(Breach::NotEnough { what: "a juror's verdict" })
+}
+
+/// An appeal against the accusation behind the conviction: by the accused, whom somebody else cannot make look guilty twice.
+pub fn appeal(author: &AgentPubKey, accusation: &Accusation) -> Result<(), Breach> {
+    (accusation.provider == *author).then_some(()).ok_or(Breach::NotAuthor { what: "the convicted provider" })
 }
 
 /// Two receipts for one question: both signed by the provider, with the same session, question and challenge, and something else

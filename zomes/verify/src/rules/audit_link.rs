@@ -70,7 +70,7 @@ pub fn provider_to_report(
     let link = LinkKind::ProviderToReport.name();
     target.audit_report().ok_or(Breach::LinkTarget { link, expected: "an audit report" })?;
     let (_, commit) = beside.and_then(Known::audit_commit).ok_or(MISSING_COMMIT)?;
-    if matches!(commit.mode, AuditMode::Jury(_)) {
+    if commit.mode.case().is_some() {
         return Err(Breach::LinkTarget { link, expected: "a report outside juries" });
     }
     starts_at(link, base, &commit.receipt.receipt.provider, "the audited provider")?;
@@ -99,6 +99,31 @@ pub fn accusation_to_report(
         return Err(Breach::LinkTarget { link, expected: "a report of a jury" });
     };
     starts_at(link, base, accusation, "the accusation that the jury is about")?;
+    own(author, target)
+}
+
+/// A conviction → the author's own report in the second jury.
+pub fn conviction_to_report(
+    author: &AgentPubKey,
+    base: &AnyLinkableHash,
+    target: &Known,
+    beside: Option<&Known>,
+) -> Result<(), Breach> {
+    let link = LinkKind::ConvictionToReport.name();
+    target.audit_report().ok_or(Breach::LinkTarget { link, expected: "an audit report" })?;
+    let (_, commit) = beside.and_then(Known::audit_commit).ok_or(MISSING_COMMIT)?;
+    let AuditMode::Appeal(conviction) = &commit.mode else {
+        return Err(Breach::LinkTarget { link, expected: "a report of a second jury" });
+    };
+    starts_at(link, base, conviction, "the conviction that the jury is about")?;
+    own(author, target)
+}
+
+/// A provider → its own appeal.
+pub fn provider_to_appeal(author: &AgentPubKey, base: &AnyLinkableHash, target: &Known) -> Result<(), Breach> {
+    let link = LinkKind::ProviderToAppeal.name();
+    target.appeal().ok_or(Breach::LinkTarget { link, expected: "an appeal" })?;
+    starts_at(link, base, author, "the link's author")?;
     own(author, target)
 }
 

@@ -37,6 +37,10 @@ pub enum LinkKind {
     ProviderToConviction,
     /// From a provider to proofs that it signed two receipts for one question.
     ProviderToEquivocation,
+    /// From a provider to its appeals.
+    ProviderToAppeal,
+    /// From a conviction to the reports of the second jury.
+    ConvictionToReport,
 }
 
 impl LinkKind {
@@ -57,6 +61,8 @@ impl LinkKind {
             Self::AccusationToReport => "AccusationToReport",
             Self::ProviderToConviction => "ProviderToConviction",
             Self::ProviderToEquivocation => "ProviderToEquivocation",
+            Self::ProviderToAppeal => "ProviderToAppeal",
+            Self::ConvictionToReport => "ConvictionToReport",
         }
     }
 }
@@ -95,7 +101,9 @@ pub fn link_tag(kind: LinkKind, tag: &[u8]) -> Result<(), Breach> {
         | LinkKind::ProviderToAccusation
         | LinkKind::AccusationToReport
         | LinkKind::ProviderToConviction
-        | LinkKind::ProviderToEquivocation => 0,
+        | LinkKind::ProviderToEquivocation
+        | LinkKind::ProviderToAppeal
+        | LinkKind::ConvictionToReport => 0,
     };
     (tag.len() == bytes).then_some(()).ok_or(Breach::LinkTag { link: kind.name(), bytes: bytes as u64 })
 }

@@ -11,12 +11,12 @@ mod link;
 mod membership;
 
 pub use audit::{
-    accusation, accusation_reports, audit_commit, audit_commit_batch, audit_commit_capability, audit_commit_jury,
+    accusation, accusation_reports, appeal, audit_commit, audit_commit_batch, audit_commit_capability, audit_commit_jury,
     audit_commit_previous, audit_report, audit_report_arithmetic, audit_report_calibration, audit_report_commit,
     confirmation, conviction, equivocation, Case, CONFIRMATIONS_MIN,
 };
 pub use audit_link::{
-    accusation_to_report, beside, provider_to_accusation, provider_to_conviction, provider_to_equivocation,
+    accusation_to_report, beside, conviction_to_report, provider_to_appeal, provider_to_accusation, provider_to_conviction, provider_to_equivocation,
     provider_to_report, receipt_path, receipt_to_audit, receipts_of, spec_to_calibration,
 };
 pub use change::{delete, entry_encoding, update};
@@ -31,7 +31,7 @@ pub use link::{
 pub use membership::{membership, revocation};
 
 use ainonymous_types::{
-    Accusation, AgentPubKey, Answer, AuditCommit, AuditReport, Calibration, Capability, Conviction, EntryHash,
+    Accusation, AgentPubKey, Answer, Appeal, AuditCommit, AuditReport, Calibration, Capability, Conviction, EntryHash,
     Equivocation, ModelSpec, ReceiptBatch, Request, Revocation,
 };
 
@@ -63,6 +63,8 @@ pub enum Kind {
     Conviction,
     /// [`Equivocation`].
     Equivocation,
+    /// [`Appeal`].
+    Appeal,
 }
 
 impl Kind {
@@ -81,6 +83,7 @@ impl Kind {
             Self::Accusation => "accusation",
             Self::Conviction => "conviction",
             Self::Equivocation => "equivocation",
+            Self::Appeal => "appeal",
         }
     }
 }
@@ -113,6 +116,8 @@ pub enum AppEntry {
     Conviction(Conviction),
     /// See [`Equivocation`].
     Equivocation(Equivocation),
+    /// See [`Appeal`].
+    Appeal(Appeal),
 }
 
 impl AppEntry {
@@ -131,6 +136,7 @@ impl AppEntry {
             Self::Accusation(_) => Kind::Accusation,
             Self::Conviction(_) => Kind::Conviction,
             Self::Equivocation(_) => Kind::Equivocation,
+            Self::Appeal(_) => Kind::Appeal,
         }
     }
 }
@@ -183,4 +189,5 @@ impl Known {
     content!(accusation, Accusation, Accusation);
     content!(conviction, Conviction, Conviction);
     content!(equivocation, Equivocation, Equivocation);
+    content!(appeal, Appeal, Appeal);
 }
