@@ -3,7 +3,7 @@
 use crate::calls::{read, write, Function, SMALL_BYTES_MAX};
 use crate::{Conductor, ConductorError};
 use ainonymous_types::{
-    Accusation, ActionHash, AuditCommit, AuditPage, AuditQuery, AuditReport, Audited, Calibration, Conviction,
+    Accusation, ActionHash, Appeal, AuditCommit, AuditPage, AuditQuery, AuditReport, Audited, Calibration, Conviction,
     Equivocation, Evidence,
 };
 
@@ -21,11 +21,13 @@ const CREATE_ACCUSATION: Function = write("create_accusation", SMALL_BYTES_MAX);
 const GET_ACCUSATIONS: Function = read("get_accusations");
 const CREATE_CONVICTION: Function = write("create_conviction", SMALL_BYTES_MAX);
 const GET_CONVICTIONS: Function = read("get_convictions");
+const CREATE_APPEAL: Function = write("create_appeal", SMALL_BYTES_MAX);
+const GET_APPEALS: Function = read("get_appeals");
 const CREATE_EQUIVOCATION: Function = write("create_equivocation", SMALL_BYTES_MAX);
 const GET_EQUIVOCATIONS: Function = read("get_equivocations");
 
 /// All of them.
-pub(crate) const AUDIT_FUNCTIONS: [Function; 13] = [
+pub(crate) const AUDIT_FUNCTIONS: [Function; 15] = [
     CREATE_CALIBRATION,
     GET_CALIBRATIONS,
     CREATE_AUDIT_COMMIT,
@@ -37,6 +39,8 @@ pub(crate) const AUDIT_FUNCTIONS: [Function; 13] = [
     GET_ACCUSATIONS,
     CREATE_CONVICTION,
     GET_CONVICTIONS,
+    CREATE_APPEAL,
+    GET_APPEALS,
     CREATE_EQUIVOCATION,
     GET_EQUIVOCATIONS,
 ];
@@ -95,6 +99,16 @@ impl Conductor {
     /// Convictions of a provider, newest first.
     pub async fn get_convictions(&self, query: AuditQuery) -> Result<AuditPage<Conviction>, ConductorError> {
         self.call(GET_CONVICTIONS, &query).await
+    }
+
+    /// Asks for a second jury over this agent's conviction.
+    pub async fn create_appeal(&self, appeal: Appeal) -> Result<ActionHash, ConductorError> {
+        self.call(CREATE_APPEAL, &appeal).await
+    }
+
+    /// Appeals of a provider, newest first.
+    pub async fn get_appeals(&self, query: AuditQuery) -> Result<AuditPage<Appeal>, ConductorError> {
+        self.call(GET_APPEALS, &query).await
     }
 
     /// Publishes two receipts by one provider for one question.

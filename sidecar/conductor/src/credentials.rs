@@ -20,7 +20,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// What the web page may call: it reads, and it speaks to peers; it never writes to the chain.
-pub const UI_FUNCTIONS: [&str; 9] = [
+pub const UI_FUNCTIONS: [&str; 10] = [
     "get_all_model_specs",
     "get_providers_for_model_spec",
     "send_signal",
@@ -29,6 +29,7 @@ pub const UI_FUNCTIONS: [&str; 9] = [
     "get_audit_reports",
     "get_accusations",
     "get_convictions",
+    "get_appeals",
     "get_equivocations",
 ];
 

@@ -52,7 +52,9 @@ pub use ainonymous_protocol::HandedPart;
 pub use ask::{
     AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route, ShowAuditors,
 };
-pub use auditing::{AccusationFound, AuditHabits, AuditRefused, ConvictionFound, Findings, Published, ReportFound};
+pub use auditing::{
+    AccusationFound, AppealFound, AuditHabits, AuditRefused, ConvictionFound, Findings, Published, ReportFound,
+};
 pub use critical::{Agreed, Voice};
 pub use error::{AskError, ErrorClass, NodeError};
 pub use node::Node;

@@ -192,6 +192,7 @@ impl Node {
         if let Some(plane) = &node.inner.plane {
             node.spawn(plane::listen(node.clone(), plane.endpoint.clone()));
         }
+        node.spawn(auditing::appeal(node.clone()));
         if node.inner.auditing.has_role() {
             node.spawn(auditing::play(node.clone()));
             node.spawn(auditing::sit(node.clone()));

@@ -108,7 +108,7 @@ pub struct Reputation {
     pub ok_milli: u64,
     /// Fails, likewise.
     pub bad_milli: u64,
-    /// A jury has confirmed an accusation, or it has signed two receipts for one question.
+    /// A jury has confirmed an accusation and no second one has found otherwise, or it has signed two receipts for one question.
     pub convicted: bool,
 }
 
@@ -139,6 +139,8 @@ struct Provider {
     own: Beta,
     others: Vec<Word>,
     convicted: bool,
+    #[serde(default)]
+    equivocated: bool,
     counts: Counts,
 }
 
@@ -252,9 +254,14 @@ impl Reputations {
         self.auditors.touch(auditor, Beta::default).add(confirmed, now_us);
     }
 
-    /// A provider is convicted, or has equivocated. There is no way back.
-    pub fn on_convicted(&mut self, provider: &AgentPubKey) {
-        self.providers.touch(provider, Provider::default).convicted = true;
+    /// A jury has convicted a provider, or a second one has found otherwise.
+    pub fn on_judged(&mut self, provider: &AgentPubKey, convicted: bool) {
+        self.providers.touch(provider, Provider::default).convicted = convicted;
+    }
+
+    /// A provider has signed two receipts for one question. There is no way back.
+    pub fn on_equivocated(&mut self, provider: &AgentPubKey) {
+        self.providers.touch(provider, Provider::default).equivocated = true;
     }
 
     /// What is known of a provider now. `is_friend` says whose audits count before any of them was confirmed.
@@ -273,7 +280,7 @@ impl Reputations {
         Reputation {
             ok_milli: own.ok_milli.saturating_add(ok.min(OTHERS_OK_MILLI_MAX)),
             bad_milli: own.bad_milli.saturating_add(bad.min(OTHERS_BAD_MILLI_MAX)),
-            convicted: known.convicted,
+            convicted: known.convicted || known.equivocated,
         }
     }
 
@@ -354,8 +361,13 @@ mod tests {
         assert!(rate(&[(Found::Passed, 400), (Found::Failed, 1)]) > FLOOR_PPM);
         assert_eq!(rate(&[(Found::Inconclusive, 99)]), 1_000_000, "what cannot be checked earns nothing");
         let mut convicted = after(&[(Found::Passed, 400)]);
-        convicted.on_convicted(&agent(1));
+        convicted.on_judged(&agent(1), true);
         assert_eq!(convicted.of(&agent(1), nobody, 0).rate_ppm(), 1_000_000);
+        convicted.on_judged(&agent(1), false);
+        assert_eq!(convicted.of(&agent(1), nobody, 0).rate_ppm(), FLOOR_PPM, "a second jury gives back what was lost");
+        convicted.on_equivocated(&agent(1));
+        convicted.on_judged(&agent(1), false);
+        assert_eq!(convicted.of(&agent(1), nobody, 0).rate_ppm(), 1_000_000, "no jury undoes a proof");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use crate::find::{me, refuse, valid_known};
 use ainonymous_types::{
-    limits, Accusation, ActionHash, AgentPubKey, AnyLinkableHash, Appeal, AuditCommit, AuditMode, AuditPage, AuditQuery,
-    AuditReport, AuditSubject, Audited, Bytes32, Calibration, Conviction, EntryHash, Equivocation, Evidence, Found,
-    SignedReceipt, TimestampUs,
+    limits, Accusation, ActionHash, AgentPubKey, AnyLinkableHash, Appeal, AuditCommit, AuditMode, AuditPage,
+    AuditQuery, AuditReport, AuditSubject, Audited, Bytes32, Calibration, Conviction, EntryHash, Equivocation,
+    Evidence, Found, SignedReceipt, TimestampUs,
 };
 use ainonymous_verify::rules::{self, Known};
 use ainonymous_verify::{receipt, Breach};

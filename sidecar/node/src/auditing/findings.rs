@@ -3,8 +3,8 @@
 //! It is read from the DHT when somebody asks; this node's own opinion stands beside a conviction, and decides nothing here.
 
 use super::jury::{self, Heard};
-use super::own;
-use super::reading::is_trusted;
+use super::reading::{is_trusted, trusts};
+use super::{appeal, own};
 use crate::node::Node;
 use crate::{AuditWhy, NodeError};
 use ainonymous_types::{
@@ -80,8 +80,24 @@ pub struct ConvictionFound {
     pub accusation: String,
     /// The failing reports of its jury, as `uhCkk…`.
     pub confirmations: Vec<String>,
-    /// Whether this node trusts enough of the jurors to believe it.
+    /// What became of the provider's appeal; none if it did not ask for a second jury.
+    pub appeal: Option<AppealFound>,
+    /// Whether this node trusts enough of the jurors to believe it, and no second jury has found otherwise.
     pub believed: bool,
+}
+
+/// What a second jury has said so far.
+#[derive(Clone, Debug, Serialize)]
+pub struct AppealFound {
+    /// Where the appeal stands, and when it was made: by the convicted.
+    #[serde(flatten)]
+    pub published: Published,
+    /// Reports that found the answer to be the promised model's, as `uhCkk…`.
+    pub passed: Vec<String>,
+    /// Reports that found what the first jury found, as `uhCkk…`.
+    pub failed: Vec<String>,
+    /// Whether enough jurors that this node trusts have found otherwise than the first jury.
+    pub overturned: bool,
 }
 
 /// Reads what is published about `provider`.
@@ -108,6 +124,8 @@ pub(crate) async fn findings(node: &Node, provider: AgentPubKey) -> Result<Findi
     });
     findings.accusations =
         each(accusations, |published, accusation| AccusationFound { published, reports: texts(&accusation.reports) });
+    let me = conductor.agent();
+    let appeals = appeal::appeals(&conductor, &provider, &convictions.found).await?;
     // Of one accusation several may have written a conviction, from the same reports.
     let mut juries: HashMap<ActionHash, Vec<Heard>> = HashMap::new();
     for found in convictions.found {
@@ -115,11 +133,18 @@ pub(crate) async fn findings(node: &Node, provider: AgentPubKey) -> Result<Findi
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(jury::heard(&conductor, &found.entry.accusation).await?),
         };
-        let believed = is_trusted(node, &conductor.agent(), &found.entry, jury);
+        let appeal = appeals.get(&found.entry.accusation).map(|appealed| AppealFound {
+            published: published(&appealed.action, &provider, appealed.linked_at),
+            passed: reports_with(&appealed.heard, Verdict::Pass),
+            failed: reports_with(&appealed.heard, Verdict::Fail),
+            overturned: appeal::is_overturned(&appealed.heard, |juror| trusts(node, &me, juror)),
+        });
+        let overturned = appeal.as_ref().is_some_and(|appeal| appeal.overturned);
+        let believed = !overturned && is_trusted(node, &me, &found.entry, jury);
         let published = published(&found.action, &found.author, found.linked_at);
         let confirmations = texts(&found.entry.confirmations);
         let accusation = found.entry.accusation.to_string();
-        findings.convictions.push(ConvictionFound { published, accusation, confirmations, believed });
+        findings.convictions.push(ConvictionFound { published, accusation, confirmations, appeal, believed });
     }
     findings.equivocations = each(equivocations, |published, _| published);
     Ok(findings)
@@ -132,6 +157,10 @@ fn each<T, U>(page: AuditPage<T>, show: impl Fn(Published, T) -> U) -> Vec<U> {
 
 fn published(action: &ActionHash, author: &AgentPubKey, linked_at: TimestampUs) -> Published {
     Published { action: action.to_string(), author: author.to_string(), at_s: linked_at / 1_000_000 }
+}
+
+fn reports_with(heard: &[Heard], verdict: Verdict) -> Vec<String> {
+    heard.iter().filter(|found| found.entry.report.verdict == verdict).map(|found| found.action.to_string()).collect()
 }
 
 fn texts(actions: &[ActionHash]) -> Vec<String> {

@@ -3,7 +3,7 @@
 //! Who is drawn and which answer falls to whom follows from hashes; validation judges both by the rule that is used here. Jurors look at
 //! what canaries have shown: no other question is ever seen by them. A verdict of one's own model is all that a juror adds.
 
-use super::{canary, own, replay, reporting};
+use super::{appeal, canary, own, replay, reporting};
 use crate::directory::Candidate;
 use crate::engines::model_id;
 use crate::node::{lock, Node};
@@ -12,7 +12,7 @@ use crate::AuditMade;
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_types::{
     limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditQuery, AuditReport, AuditSubject,
-    Audited, Bytes32, Conviction, Evidence, Found, Outcome, ProviderRecord, Role, Standing, Verdict,
+    Audited, Bytes32, Conviction, Evidence, Found, Outcome, ProviderRecord, Role, Standing, TimestampUs, Verdict,
 };
 use ainonymous_verify::audit::{calibration, leaf, statistics};
 use ainonymous_verify::{receipt, rules};
@@ -35,13 +35,15 @@ const REPORTS_READ_MAX: usize = 4 * limits::ACCUSATION_REPORTS_MAX;
 const JURY_READ_MAX: usize = 8 * limits::AUDITS_PAGE_MAX;
 /// Accusations that are remembered.
 const KNOWN_MAX: usize = 1_024;
+/// How people are told that an audit was a juror's.
+pub(super) const MODE: &str = "jury";
 
 /// What this node remembers of its duty; what it has said stands on the DHT besides.
 #[derive(Debug, Default)]
 struct Duty {
     /// Accusations that led to a conviction.
     done: HashSet<ActionHash>,
-    /// Those on which this node has said its word, or has none to say. It still reads what others say: whoever sees that it is enough
+    /// Those, and convictions that were appealed, on which this node has said its word, or has none to say. It still reads what others say: whoever sees that it is enough
     /// convicts.
     said: HashSet<ActionHash>,
     /// How often it could not.
@@ -87,17 +89,30 @@ async fn look(
     provider: &AgentPubKey,
 ) -> Result<(), ConductorError> {
     let about = || AuditQuery { subject: AuditSubject::Provider(provider.clone()), before: None };
-    let mut open = conductor.get_accusations(about()).await?.found;
-    open.retain(|accused| is_open(accused) && !duty.done.contains(&accused.action));
-    if open.is_empty() {
+    let accusations = conductor.get_accusations(about()).await?.found;
+    if accusations.is_empty() {
         return Ok(());
     }
-    let convicted = conductor.get_convictions(about()).await?.found;
-    duty.done.extend(convicted.into_iter().map(|found| found.entry.accusation));
-    open.retain(|accused| !duty.done.contains(&accused.action));
-    for accused in open {
-        if let Err(e) = look_into(node, conductor, duty, &accused).await {
+    let convictions = conductor.get_convictions(about()).await?.found;
+    duty.done.extend(convictions.iter().map(|found| found.entry.accusation.clone()));
+    for accused in accusations.iter().filter(|accused| is_open(accused.linked_at)) {
+        if duty.done.contains(&accused.action) {
+            continue;
+        }
+        if let Err(e) = look_into(node, conductor, duty, accused).await {
             tracing::debug!(error = %e, hint = e.hint(), "an accusation could not be looked into; later again");
+        }
+    }
+    for (accusation, appealed) in appeal::appeals(conductor, provider, &convictions).await? {
+        let Some(accused) = accusations.iter().find(|accused| accused.action == accusation) else { continue };
+        let convictions = || convictions.iter().filter(|found| found.entry.accusation == accusation);
+        if !is_open(appealed.linked_at) || convictions().any(|found| duty.said.contains(&found.action)) {
+            continue;
+        }
+        let Some(convicted) = convictions().find(|found| found.action == appealed.conviction) else { continue };
+        let said = appealed.heard.iter().any(|found| found.author == conductor.agent());
+        if let Err(e) = look_again(node, conductor, duty, accused, convicted, said).await {
+            tracing::debug!(error = %e, hint = e.hint(), "an appeal could not be looked into; later again");
         }
     }
     Ok(())
@@ -121,17 +136,59 @@ async fn look_into(
         duty.done.insert(accusation.clone());
         return Ok(());
     }
-    if duty.said.contains(accusation) || duty.left == 0 {
+    speak(node, conductor, duty, &Sitting { mode: AuditMode::Jury(accusation.clone()), accused, convicted_by: &[] })
+        .await
+}
+
+/// Says this node's own word in a second jury, if it has not (`said`).
+async fn look_again(
+    node: &Node,
+    conductor: &Conductor,
+    duty: &mut Duty,
+    accused: &Found<Accusation>,
+    convicted: &Found<Conviction>,
+    said: bool,
+) -> Result<(), ConductorError> {
+    if said {
+        duty.said.insert(convicted.action.clone());
         return Ok(());
     }
-    let tries = duty.tries.entry(accusation.clone()).or_default();
+    let mut confirming = heard(conductor, &accused.action).await?;
+    confirming.retain(|found| convicted.entry.confirmations.contains(&found.action));
+    if confirming.len() < convicted.entry.confirmations.len() {
+        return Ok(());
+    }
+    let mode = AuditMode::Appeal(convicted.action.clone());
+    speak(node, conductor, duty, &Sitting { mode, accused, convicted_by: &confirming }).await
+}
+
+/// What a jury sits over.
+struct Sitting<'a> {
+    /// As its jurors commit.
+    mode: AuditMode,
+    accused: &'a Found<Accusation>,
+    /// What those have said who convicted, where it is the second.
+    convicted_by: &'a [Heard],
+}
+
+/// Says this node's own word, unless it has, or cannot.
+async fn speak(
+    node: &Node,
+    conductor: &Conductor,
+    duty: &mut Duty,
+    sitting: &Sitting<'_>,
+) -> Result<(), ConductorError> {
+    let Some(case) = sitting.mode.case().filter(|case| !duty.said.contains(*case) && duty.left > 0) else {
+        return Ok(());
+    };
+    let tries = duty.tries.entry(case.clone()).or_default();
     *tries += 1;
     if *tries > TRIES_MAX {
-        duty.said.insert(accusation.clone());
+        duty.said.insert(case.clone());
         return Ok(());
     }
-    match judge(node, conductor, accused, &mut duty.left).await? {
-        Word::Said | Word::None => drop(duty.said.insert(accusation.clone())),
+    match judge(node, conductor, sitting, &mut duty.left).await? {
+        Word::Said | Word::None => drop(duty.said.insert(case.clone())),
         Word::Later(why) => tracing::debug!(why, "a jury has to wait for this node"),
     }
     Ok(())
@@ -145,9 +202,14 @@ pub(super) async fn heard(conductor: &Conductor, accusation: &ActionHash) -> Res
     reports(conductor, AuditSubject::Accusation(accusation.clone()), JURY_READ_MAX).await
 }
 
+/// What jurors have said about a conviction, newest first.
+pub(super) async fn heard_again(conductor: &Conductor, conviction: &ActionHash) -> Result<Vec<Heard>, ConductorError> {
+    reports(conductor, AuditSubject::Conviction(conviction.clone()), JURY_READ_MAX).await
+}
+
 /// Nobody sits in a jury over what is older than fingerprints are kept.
-fn is_open(accused: &Found<Accusation>) -> bool {
-    accused.linked_at.saturating_add(limits::AUDIT_WINDOW_US) > now_us()
+fn is_open(linked_at: TimestampUs) -> bool {
+    linked_at.saturating_add(limits::AUDIT_WINDOW_US) > now_us()
 }
 
 /// What a node says in a jury.
@@ -173,9 +235,10 @@ struct Fallen {
 async fn judge(
     node: &Node,
     conductor: &Conductor,
-    accused: &Found<Accusation>,
+    sitting: &Sitting<'_>,
     left: &mut usize,
 ) -> Result<Word, ConductorError> {
+    let Sitting { mode: _, accused, convicted_by } = sitting;
     let offer = conductor.get_my_capability().await?;
     let is_auditor = |offer: &ProviderRecord| offer.capability.roles.contains(&Role::Auditor);
     let Some(offer) = offer.filter(is_auditor) else {
@@ -187,7 +250,7 @@ async fn judge(
         return Ok(Word::Later("not all reports of the accusation are here"));
     };
     let Some(Fallen { mut commit, report, auditor, found }) =
-        fallen(&conductor.agent(), &offer.action, accused, &listed)
+        fallen(&conductor.agent(), &offer.action, sitting, &listed)
     else {
         return Ok(Word::None);
     };
@@ -220,6 +283,9 @@ async fn judge(
     commit.replay = leaf::replay(&computed.leaves);
     let outcome = statistics::outcome(&opened, &computed.leaves).unwrap_or(Outcome::Mismatch);
     let answer = receipt::leaf(&commit.receipt);
+    let mut contradicted = vec![(auditor, found)];
+    let same_answer = convicted_by.iter().filter(|juror| juror.entry.commit.receipt == commit.receipt);
+    contradicted.extend(same_answer.map(|juror| (juror.author.clone(), juror.entry.report.verdict)));
     let commit = conductor.create_audit_commit(commit).await?;
     let (verdict, llr) = calibration::judge(Some(&table), &outcome);
     let report = AuditReport {
@@ -236,7 +302,7 @@ async fn judge(
     let made = AuditMade {
         provider: statement.provider.to_string(),
         model: model_id(&spec),
-        mode: "jury",
+        mode: MODE,
         auditor: None,
         verdict,
         why: own::why(&outcome, verdict),
@@ -247,9 +313,11 @@ async fn judge(
         },
         report: Some(action.to_string()),
     };
-    // Whoever accused wrongly loses standing here. Whoever was right gains none: a cheat of one's own is easily reported.
-    if ![verdict, found].contains(&Verdict::Inconclusive) && verdict != found {
-        lock(&node.inner.auditing.reputations).on_checked(&auditor, false, super::micros_now());
+    // Whoever accused or convicted wrongly loses standing here. Whoever was right gains none: a cheat of one's own is easily reported.
+    for (auditor, found) in contradicted {
+        if ![verdict, found].contains(&Verdict::Inconclusive) && verdict != found {
+            lock(&node.inner.auditing.reputations).on_checked(&auditor, false, super::micros_now());
+        }
     }
     node.inner.auditing.record(node, &statement.provider, answer, made);
     Ok(Word::Said)
@@ -259,12 +327,19 @@ async fn judge(
 fn fallen(
     me: &AgentPubKey,
     capability: &ActionHash,
-    accused: &Found<Accusation>,
+    sitting: &Sitting<'_>,
     listed: &[&Found<Audited>],
 ) -> Option<Fallen> {
+    let Sitting { mode, accused, convicted_by } = sitting;
     let audits: Vec<_> =
         listed.iter().map(|found| (found.author.clone(), found.entry.report.llr, found.entry.commit.clone())).collect();
-    let case = rules::Case { accuser: &accused.author, accusation: &accused.entry, audits: &audits };
+    let convicted_by: Vec<_> = convicted_by.iter().map(|juror| juror.author.clone()).collect();
+    let case = rules::Case {
+        accuser: &accused.author,
+        accusation: &accused.entry,
+        audits: &audits,
+        convicted_by: &convicted_by,
+    };
     listed.iter().find_map(|found| {
         let AuditCommit { receipt, proof, secret, .. } = found.entry.commit.clone();
         let commit = AuditCommit {
@@ -272,7 +347,7 @@ fn fallen(
             receipt,
             proof,
             secret,
-            mode: AuditMode::Jury(accused.action.clone()),
+            mode: mode.clone(),
             previous: None,
             replay: Bytes32([0; 32]),
         };
@@ -291,7 +366,10 @@ fn confirmations(reports: Vec<Found<Audited>>) -> Vec<ActionHash> {
 }
 
 /// The newest reports about a provider, without those of juries.
-async fn reports_about(conductor: &Conductor, provider: &AgentPubKey) -> Result<Vec<Found<Audited>>, ConductorError> {
+pub(super) async fn reports_about(
+    conductor: &Conductor,
+    provider: &AgentPubKey,
+) -> Result<Vec<Found<Audited>>, ConductorError> {
     reports(conductor, AuditSubject::Provider(provider.clone()), REPORTS_READ_MAX).await
 }
 
@@ -341,7 +419,7 @@ pub(super) async fn accuse(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use ainonymous_types::{AuditTerms, BatchProof, Bytes64, EntryHash, FinishReason, Receipt, SignedReceipt};
 
@@ -354,7 +432,7 @@ mod tests {
     }
 
     /// What this auditor found in an answer of provider 9, which is told from others by `n`.
-    fn audited(auditor: u8, n: u8, llr: i16, verdict: Verdict, auditors_ppm: u32) -> Found<Audited> {
+    pub(crate) fn audited(auditor: u8, n: u8, llr: i16, verdict: Verdict, auditors_ppm: u32) -> Found<Audited> {
         let receipt = Receipt {
             provider: agent(9),
             spec: EntryHash::from_raw_36(vec![1; 36]),
@@ -386,6 +464,10 @@ mod tests {
     }
 
     fn drawn(juror: u8, auditors_ppm: u32) -> Option<u8> {
+        sits(juror, auditors_ppm, AuditMode::Jury(action(8)), &[])
+    }
+
+    fn sits(juror: u8, auditors_ppm: u32, mode: AuditMode, convicted_by: &[Heard]) -> Option<u8> {
         let audits = [
             audited(1, 1, 700, Verdict::Fail, auditors_ppm),
             audited(2, 2, -9, Verdict::Pass, auditors_ppm),
@@ -393,8 +475,9 @@ mod tests {
         ];
         let accusation = Accusation { provider: agent(9), reports: vec![action(1), action(2), action(3)] };
         let accused = Found { action: action(8), author: agent(4), linked_at: 0, entry: accusation };
-        let fallen = fallen(&agent(juror), &action(0), &accused, &audits.iter().collect::<Vec<_>>())?;
-        assert_eq!(fallen.commit.mode, AuditMode::Jury(action(8)));
+        let sitting = Sitting { mode, accused: &accused, convicted_by };
+        let fallen = fallen(&agent(juror), &action(0), &sitting, &audits.iter().collect::<Vec<_>>())?;
+        assert_eq!(fallen.commit.mode, sitting.mode);
         let n = (1..=3).find(|n| action(*n) == fallen.report)?;
         assert_eq!(fallen.commit.receipt.receipt.input, Bytes32([n; 32]), "of that answer");
         Some(n)
@@ -412,16 +495,18 @@ mod tests {
     }
 
     #[test]
+    fn a_second_jury_is_dealt_anew_and_leaves_out_who_convicted() {
+        let convicted_by = [audited(10, 1, 700, Verdict::Fail, 0), audited(11, 3, 700, Verdict::Fail, 0)];
+        let again = |juror| sits(juror, limits::PPM_MAX, AuditMode::Appeal(action(7)), &convicted_by);
+        assert!((1..=4).chain([10, 11]).all(|party| again(party).is_none()), "auditors, accuser and first jurors");
+        assert!((12..60).all(|juror| again(juror).is_some()));
+        assert!((12..60).any(|juror| again(juror) != drawn(juror, limits::PPM_MAX)), "the dice are thrown again");
+    }
+
+    #[test]
     fn nobody_sits_over_what_is_long_past() {
-        let mut accused = Found {
-            action: action(8),
-            author: agent(4),
-            linked_at: now_us(),
-            entry: Accusation { provider: agent(9), reports: vec![] },
-        };
-        assert!(is_open(&accused));
-        accused.linked_at -= limits::AUDIT_WINDOW_US + 1_000_000;
-        assert!(!is_open(&accused));
+        assert!(is_open(now_us()));
+        assert!(!is_open(now_us() - limits::AUDIT_WINDOW_US - 1_000_000));
     }
 
     #[test]

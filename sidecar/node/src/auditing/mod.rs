@@ -2,8 +2,9 @@
 //!
 //! Own questions are checked wherever this node has the model ([`own`]): nobody else sees them, unless a person lets auditors whom the dice
 //! draw see some ([`consent`]). With the auditor's role, which is off unless it is asked for, the node also asks questions of its own making
-//! and publishes what it finds ([`canary`]), looks at what others show it ([`ordered`]), and sits in juries ([`jury`]). What is compared and what follows is `verify::audit`'s; whom that makes trustworthy is `protocol::reputation`'s. This module must not judge.
+//! and publishes what it finds ([`canary`]), looks at what others show it ([`ordered`]), and sits in juries ([`jury`]); convicted, it may want another one ([`appeal`]). What is compared and what follows is `verify::audit`'s; whom that makes trustworthy is `protocol::reputation`'s. This module must not judge.
 
+mod appeal;
 mod canary;
 mod consent;
 mod desk;
@@ -17,10 +18,11 @@ mod reporting;
 mod tables;
 mod words;
 
+pub(crate) use appeal::run as appeal;
 pub(crate) use canary::run as play;
 pub(crate) use consent::{show, Consent};
 pub(crate) use findings::findings;
-pub use findings::{AccusationFound, ConvictionFound, Findings, Published, ReportFound};
+pub use findings::{AccusationFound, AppealFound, ConvictionFound, Findings, Published, ReportFound};
 pub(crate) use jury::run as sit;
 pub(crate) use ordered::on_order;
 pub use own::AuditRefused;

@@ -4,6 +4,7 @@
 //! themselves. A conviction is not: who asks can choose the dice together with whoever audits, so strangers could make up all of it; it
 //! counts if enough of its jurors are trusted here.
 
+use super::appeal;
 use super::jury::{self, Heard};
 use crate::node::{lock, Node};
 use ainonymous_conductor::{Conductor, ConductorError};
@@ -61,7 +62,7 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
         let is_new = lock(&auditing.reputations).on_report(provider, &found.author, counts, found.linked_at, now_us);
         // Of an answer that was audited here too it is known who was right.
         // What a jury has looked at was shown by whoever accused, who might cheat to be found right.
-        let own = auditing.found(&leaf).filter(|made| made.auditor.is_none() && made.mode != "jury");
+        let own = auditing.found(&leaf).filter(|made| made.auditor.is_none() && made.mode != jury::MODE);
         let own = own.map(|made| made.verdict);
         let decided = |verdict| verdict != Verdict::Inconclusive;
         if let Some(own) = own.filter(|own| is_new && decided(*own) && decided(verdict)) {
@@ -74,13 +75,24 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
         }
     }
     let equivocated = !conductor.get_equivocations(about.clone()).await?.found.is_empty();
-    let mut convicted = false;
-    for found in conductor.get_convictions(about).await?.found {
-        let heard = jury::heard(conductor, &found.entry.accusation).await?;
-        convicted |= is_trusted(node, &me, &found.entry, &heard);
+    if equivocated {
+        lock(&auditing.reputations).on_equivocated(provider);
     }
-    if equivocated || convicted {
-        lock(&auditing.reputations).on_convicted(provider);
+    let convictions = conductor.get_convictions(about).await?.found;
+    let appeals = appeal::appeals(conductor, provider, &convictions).await?;
+    let (mut believed, mut overturned) = (false, false);
+    for found in convictions {
+        let heard = jury::heard(conductor, &found.entry.accusation).await?;
+        let otherwise = appeals.get(&found.entry.accusation);
+        match otherwise.is_some_and(|appealed| appeal::is_overturned(&appealed.heard, |juror| trusts(node, &me, juror)))
+        {
+            true => overturned = true,
+            false => believed |= is_trusted(node, &me, &found.entry, &heard),
+        }
+    }
+    // What cannot be read now is no reason to ask it again: only a second jury is.
+    if believed || overturned {
+        lock(&auditing.reputations).on_judged(provider, believed);
     }
     Ok(())
 }
@@ -88,11 +100,13 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
 /// Whether enough jurors of a conviction are believed here. `heard`: what the jury has said.
 pub(super) fn is_trusted(node: &Node, me: &AgentPubKey, conviction: &Conviction, heard: &[Heard]) -> bool {
     let confirming = heard.iter().filter(|found| conviction.confirmations.contains(&found.action));
+    confirming.filter(|found| trusts(node, me, &found.author)).count() >= CONFIRMATIONS_MIN
+}
+
+/// Whether a juror is believed here.
+pub(super) fn trusts(node: &Node, me: &AgentPubKey, juror: &AgentPubKey) -> bool {
     let peers = &node.inner.habits.peers;
-    let trusted = confirming.filter(|found| {
-        let close = [&peers.own, &peers.friends].iter().any(|close| close.contains(&found.author));
-        let known = lock(&node.inner.auditing.reputations).auditor_permille(&found.author, super::micros_now());
-        close || found.author == *me || known >= TRUSTED_PERMILLE
-    });
-    trusted.count() >= CONFIRMATIONS_MIN
+    let close = [&peers.own, &peers.friends].iter().any(|close| close.contains(juror));
+    let known = lock(&node.inner.auditing.reputations).auditor_permille(juror, super::micros_now());
+    close || juror == me || known >= TRUSTED_PERMILLE
 }
