@@ -92,7 +92,7 @@ function findings(provider) {
   }
   if (!provider.startsWith("uhCAkRouted")) return nothing;
   const accusation = { ...published("Accused", "AuditorA", 7_200), reports: ["RepD", "RepE", "RepF"].map((name) => published(name, "", 0).action) };
-  const conviction = { ...published("Convict", "JurorA", 3_600), accusation: accusation.action, confirmations: ["JurA", "JurB", "JurC"].map((name) => published(name, "", 0).action), believed: true };
+  const conviction = { ...published("Convict", "JurorA", 3_600), accusation: accusation.action, confirmations: ["JurA", "JurB", "JurC"].map((name) => published(name, "", 0).action), believed: true, appeal: { ...published("Appeal", "Routed", 3_000), passed: [published("JurD", "", 0).action], failed: ["JurE", "JurF"].map((name) => published(name, "", 0).action), overturned: false } };
   const reports = [report("RepD", "AuditorA", 7_300, "fail", 9_300, true), report("RepE", "AuditorB", 11_000, "fail", 8_700, true), report("RepF", "AuditorA", 19_000, "fail", 9_900, true)];
   return { ...nothing, reports, accusations: [accusation], convictions: [conviction], equivocations: [published("Proof", "AskerA", 60_000)], more: true };
 }

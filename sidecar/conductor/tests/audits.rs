@@ -109,16 +109,16 @@ fn encoded<T: serde::Serialize + std::fmt::Debug>(entry: &T) -> Vec<u8> {
     holochain_serialized_bytes::encode(entry).unwrap()
 }
 
-/// From a calibration over nine failed audits by three auditors, an accusation and three jurors to a conviction: Bob's own node finds all
-/// of it, and nobody is warranted for a verdict.
+/// From a calibration over nine failed audits by three auditors, an accusation and three jurors to a conviction and an appeal: Bob's own
+/// node finds all of it, and nobody is warranted for a verdict.
 #[test]
-fn an_audit_is_found_by_others_from_calibration_to_conviction() {
+fn an_audit_is_found_by_others_from_calibration_to_appeal() {
     run(async {
         let (happ, dir, server) = (happ().await, tempfile::tempdir().unwrap(), bootstrap().await);
         let bob = Bob::start(&happ, &dir.path().join("bob"), server.url()).await;
         let others = Rogue::start(&dir.path().join("others"), server.url(), true).await;
         let mut auditors = Vec::new();
-        for n in 0..6 {
+        for n in 0..7 {
             auditors.push(Auditor::of(&others, &format!("auditor-{n}"), &bob).await);
         }
         auditors[0].sees(&bob).await;
@@ -153,7 +153,7 @@ fn an_audit_is_found_by_others_from_calibration_to_conviction() {
         let accused = auditors[0].write("create_accusation", &accusation).await;
         let beacon = draw::jury(&draw::beacon(&bob.receipts[8].receipt, &SECRET));
         let mut confirmations = Vec::new();
-        for juror in &auditors[3..] {
+        for juror in &auditors[3..6] {
             let dealt = 8 - draw::case(&beacon, &juror.agent.key(), 9) as usize;
             let promised = bob.promise(dealt, &juror.capability, AuditMode::Jury(accused.clone()));
             let commit = juror.write("create_audit_commit", &promised).await;
@@ -212,10 +212,28 @@ fn an_audit_is_found_by_others_from_calibration_to_conviction() {
             (found.len() == 3 && found.iter().all(|f| confirmations.contains(&f.action))).then_some(())
         })
         .await;
-        let found =
+        let read =
             eventually("the conviction", || async { bob.node.get_convictions(bob.about()).await.unwrap().found.pop() })
                 .await;
-        assert_eq!((found.action, found.entry), (convicted, conviction));
+        assert_eq!((read.action, read.entry), (convicted.clone(), conviction));
+
+        // He appeals; another juror's report is found where the second jury is looked for.
+        let appeal = Appeal { conviction: convicted.clone() };
+        let appealed = bob.node.create_appeal(appeal.clone()).await.unwrap();
+        let asked = bob.node.get_appeals(bob.about()).await.unwrap().found.pop().unwrap();
+        assert_eq!((asked.action, asked.author, asked.entry), (appealed, bob.node.agent(), appeal));
+        let (juror, beacon) = (&auditors[6], draw::appeal(&draw::beacon(&bob.receipts[8].receipt, &SECRET)));
+        let dealt = 8 - draw::case(&beacon, &juror.agent.key(), 9) as usize;
+        let promised = bob.promise(dealt, &juror.capability, AuditMode::Appeal(convicted.clone()));
+        let commit = juror.write("create_audit_commit", &promised).await;
+        let report = found(commit, None, Outcome::NotOpened, &juror.agent.key(), &Standing::default());
+        let heard = juror.write("create_audit_report", &report).await;
+        let second = AuditQuery { subject: AuditSubject::Conviction(convicted), before: None };
+        eventually("the second jury", || async {
+            let found = bob.node.get_audit_reports(second.clone()).await.unwrap().found;
+            found.iter().any(|found| found.action == heard).then_some(())
+        })
+        .await;
         for query in [bob.about(), bob.about_answer(10)] {
             let found = eventually("the equivocation", || async {
                 bob.node.get_equivocations(query.clone()).await.unwrap().found.pop()

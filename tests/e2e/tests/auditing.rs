@@ -201,22 +201,18 @@ async fn published(client: &Client, agent: &str, until: impl Fn(&Value) -> bool,
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convicted_no_more() {
-    let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
-    let url = bootstrap.url();
-    let mut cheater = Node::ready(cheat(&url));
-    let bad = cheater.agent();
-    let table = calibration(&cheater.client(), dir.path()).await.to_string_lossy().into_owned();
-    let auditor = |every_s: &str| {
-        let often = ["--no-share", "--audit", "--audit-every-s", every_s, "--auditors-drawn", "1000000"];
-        Node::start(NodeSpec::new(&url).serving(&tiny_model()).with(&often).with(&["--calibration", &table]))
-    };
-    // What one auditor can add is bounded: two cannot cross the bound, three can. One after the other, so that each builds on the last.
+/// Somebody who audits so often, with this table.
+fn auditor(spec: NodeSpec, every_s: &str, table: &str) -> NodeSpec {
+    let often = ["--no-share", "--audit", "--audit-every-s", every_s, "--auditors-drawn", "1000000"];
+    spec.with(&often).with(&["--calibration", table])
+}
+
+/// Three auditors one after the other, so that each builds on the last: what one can add is bounded, two cannot cross the bound, three
+/// can. What the accused's own node has is not lost when an auditor leaves.
+async fn accused(provider: &mut Node, mut auditor: impl FnMut() -> NodeSpec) {
+    let agent = provider.agent();
     for n in 1..=3 {
-        let mut party = auditor("1");
-        party.wait_ready();
-        let here = party.client();
+        let mut party = Node::ready(auditor());
         let until = |findings: &Value| match n {
             3 => findings["accusations"].as_array().is_some_and(|found| !found.is_empty()),
             _ => {
@@ -224,21 +220,38 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
                 reports.any(|report| report["score"].as_u64().is_some_and(|score| score >= n * SHARE_MAX))
             }
         };
-        // What the provider's own node has is not lost when the auditor leaves.
-        published(&here, &bad, until, 3 * SOON).await;
-        let findings = published(&cheater.client(), &bad, until, SOON).await;
+        published(&party.client(), &agent, until, 3 * SOON).await;
+        let findings = published(&provider.client(), &agent, until, SOON).await;
         println!("after auditor {n}: {} reports", findings["reports"].as_array().map_or(0, Vec::len));
         assert_eq!(findings["convictions"], json!([]), "nobody is judge in a case of its own");
         assert!(n == 3 || findings["accusations"] == json!([]), "{n} cannot accuse");
     }
+}
+
+fn is_convicted(findings: &Value) -> bool {
+    findings["convictions"].as_array().is_some_and(|found| !found.is_empty())
+}
+
+/// Somebody whose friends are these.
+fn friend_of<'a>(url: &str, friends: impl Iterator<Item = &'a mut Node>) -> NodeSpec {
+    friends.fold(NodeSpec::new(url), |spec, friend| spec.with(&["--friend", &friend.agent()]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convicted_no_more() {
+    let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
+    let url = bootstrap.url();
+    let mut cheater = Node::ready(cheat(&url));
+    let bad = cheater.agent();
+    let table = calibration(&cheater.client(), dir.path()).await.to_string_lossy().into_owned();
+    let auditor = |every_s: &str| auditor(NodeSpec::new(&url).serving(&tiny_model()), every_s, &table);
+    accused(&mut cheater, || auditor("1")).await;
     // Whoever comes later is no party, and everybody is drawn.
-    let mut jurors = [(); 3].map(|()| auditor("8"));
+    let mut jurors = [(); 3].map(|()| Node::start(auditor("8")));
     for juror in &mut jurors {
         juror.wait_ready();
     }
-    let friends = jurors.iter_mut().fold(NodeSpec::new(&url), |spec, juror| spec.with(&["--friend", &juror.agent()]));
-    let mut friend = Node::ready(friends);
-    let is_convicted = |findings: &Value| findings["convictions"].as_array().is_some_and(|found| !found.is_empty());
+    let mut friend = Node::ready(friend_of(&url, jurors.iter_mut()));
     let convicted = published(&jurors[0].client(), &bad, is_convicted, 4 * SOON).await;
     let conviction = &convicted["convictions"][0];
     assert_eq!(conviction["confirmations"].as_array().map(Vec::len), Some(3), "{conviction}");
@@ -253,4 +266,42 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
         findings["convictions"].as_array().into_iter().flatten().any(|found| found["believed"] == true)
     };
     published(&friend.client(), &bad, is_believed, 3 * SOON).await;
+}
+
+/// The provider is honest; those who audit it at first compute with another file than they say, and so do the first jurors.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_convicted_wrongly_appeals_and_a_second_jury_finds_otherwise() {
+    let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
+    let url = bootstrap.url();
+    let mut honest = Node::ready(NodeSpec::new(&url).serving(&tiny_model()));
+    let agent = honest.agent();
+    let table = calibration(&honest.client(), dir.path()).await.to_string_lossy().into_owned();
+    let broken = |every_s: &str| auditor(cheat(&url), every_s, &table);
+    accused(&mut honest, || broken("1")).await;
+    let mut first = [(); 3].map(|()| Node::start(broken("8")));
+    for juror in &mut first {
+        juror.wait_ready();
+    }
+    published(&honest.client(), &agent, is_convicted, 4 * SOON).await;
+    // It looks for itself, finds its own model in every answer, and asks for others to look. Nobody has to tell it to.
+    let appeal = |findings: &Value| {
+        let mut convictions = findings["convictions"].as_array().into_iter().flatten();
+        convictions
+            .find_map(|found| found["appeal"].as_object().map(|appeal| (found["believed"].clone(), appeal.clone())))
+    };
+    let asked = published(&first[0].client(), &agent, |findings| appeal(findings).is_some(), 3 * SOON).await;
+    println!("{:?}", appeal(&asked));
+    // Whoever convicted is not heard again: others have to come.
+    let mut second = [(); 3].map(|()| Node::start(auditor(NodeSpec::new(&url).serving(&tiny_model()), "8", &table)));
+    for juror in &mut second {
+        juror.wait_ready();
+    }
+    let mut friend = Node::ready(friend_of(&url, first.iter_mut().chain(&mut second)));
+    let overturned = |findings: &Value| appeal(findings).is_some_and(|(_, appeal)| appeal["overturned"] == true);
+    let found = published(&friend.client(), &agent, overturned, 5 * SOON).await;
+    let (believed, appeal) = appeal(&found).expect("the appeal");
+    println!("{appeal:?}");
+    assert_eq!(believed, false, "whoever trusts both juries believes the second");
+    assert_eq!((appeal["passed"].as_array().map(Vec::len), &appeal["failed"]), (Some(3), &json!([])));
+    assert_eq!(appeal["author"], agent.as_str());
 }

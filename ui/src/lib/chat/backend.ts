@@ -367,8 +367,20 @@ export interface ConvictionFound extends Published {
   readonly accusation: string;
   /** The failing reports of its jurors. */
   readonly confirmations: readonly string[];
-  /** Whether the own node trusts enough of the jurors; null where no node judges. */
+  /** What a second jury has said; null if the convicted has not asked for one. */
+  readonly appeal: AppealFound | null;
+  /** Whether the own node trusts enough of the jurors, and no second jury found otherwise; null where no node judges. */
   readonly isBelieved: boolean | null;
+}
+
+/** The convicted has asked for a second jury. */
+export interface AppealFound extends Published {
+  /** Reports of its jurors that found the promised model. */
+  readonly passed: readonly string[];
+  /** Those that found what the first jury found. */
+  readonly failed: readonly string[];
+  /** Whether enough jurors that the own node trusts have found otherwise than the first jury; null where no node judges. */
+  readonly isOverturned: boolean | null;
 }
 
 /** What is published about a provider, the newest of each kind first. */

@@ -1,7 +1,7 @@
 // The backend against a conductor that exists only here: what it asks, whom, and what it makes of the replies.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { AnswerEvent, BackendState, Model } from "../chat/backend";
-import type { Ask, PeerSignal, ReceiptBatchRecord, SendSignal } from "../generated/types";
+import type { Ask, AuditQuery, PeerSignal, ReceiptBatchRecord, SendSignal } from "../generated/types";
 import { filled, spec, specRecord, testAsk, TestProvider } from "../testing/provider";
 import * as askBytes from "../verify/ask";
 import { equal, toHex } from "../verify/bytes";
@@ -64,7 +64,13 @@ class TestConductor {
         return { actions: 5, warrants: this.warranted.some((agent) => equal(agent, payload as Uint8Array)) ? ["bad"] : [] };
       case "get_receipt_batch":
         return this.batches.get(toHex(payload as Uint8Array)) ?? null;
-      case "get_audit_reports":
+      case "get_audit_reports": {
+        const { subject } = payload as AuditQuery;
+        if (subject.type === "conviction") return this.published.get(`jury of ${toHex(subject.of)}`) ?? { found: [], next: null };
+        expect(payload).toEqual({ subject: { type: "provider", of: one.agent }, before: null });
+        return this.published.get(fn) ?? { found: [], next: null };
+      }
+      case "get_appeals":
       case "get_accusations":
       case "get_convictions":
       case "get_equivocations":
@@ -387,11 +393,16 @@ describe("asking", () => {
     conductor.published.set("get_audit_reports", found({ commit: { mode: "canary" }, report: { verdict: "fail", outcome: { measured: statistics } }, shows: true }));
     conductor.published.set("get_accusations", found({ provider: one.agent, reports: [filled(39, 8)] }));
     conductor.published.set("get_convictions", { ...found({ accusation: filled(39, 9), confirmations: [filled(39, 10)] }), next: 5 });
+    const again = found({ conviction: filled(39, 7) });
+    conductor.published.set("get_appeals", { ...again, found: [...again.found, ...again.found, ...found({ conviction: filled(39, 11) }).found] });
+    const said = (juror: number, verdict: string) => found({ commit: { mode: { appeal: filled(39, 7) } }, report: { verdict } }).found.map((one) => ({ ...one, action: filled(39, juror) }));
+    conductor.published.set(`jury of ${toHex(filled(39, 7))}`, { found: [...said(20, "pass"), ...said(21, "fail"), ...said(22, "inconclusive")], next: null });
     const about = { action: toHex(filled(39, 7)), author: toHex(two.agent), atMs: 2_000 };
+    const appeal = { ...about, passed: [toHex(filled(39, 20))], failed: [toHex(filled(39, 21))], isOverturned: null };
     expect(await backend.findings(toHex(one.agent))).toEqual({
       reports: [{ ...about, audit: "disputed", why: "not_as_honest", isCanary: true, tokens: 32, distance: 0.5, impossible: 1 }],
       accusations: [{ ...about, reports: [toHex(filled(39, 8))] }],
-      convictions: [{ ...about, accusation: toHex(filled(39, 9)), confirmations: [toHex(filled(39, 10))], isBelieved: null }],
+      convictions: [{ ...about, accusation: toHex(filled(39, 9)), confirmations: [toHex(filled(39, 10))], appeal, isBelieved: null }],
       equivocations: [],
       hasMore: true,
     });

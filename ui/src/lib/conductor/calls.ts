@@ -2,17 +2,20 @@
 import type {
   Accusation,
   AgentStanding,
+  Appeal,
   AuditPage,
   AuditQuery,
   Audited,
   Conviction,
   Equivocation,
+  Found,
   ModelSpecRecord,
   PeerSignal,
   ProviderRecord,
   ReceiptBatchRecord,
   SendSignal,
 } from "../generated/types";
+import { toHex } from "../verify/bytes";
 import type { Link } from "./link";
 
 export async function getAllModelSpecs(link: Link): Promise<ModelSpecRecord[]> {
@@ -41,10 +44,17 @@ export async function getAgentStanding(link: Link, agent: Uint8Array): Promise<A
 /** The newest page of what is published about a provider, of each kind. */
 export async function getPublished(link: Link, provider: Uint8Array): Promise<PublishedPages> {
   const query: AuditQuery = { subject: { type: "provider", of: provider }, before: null };
-  const [reports, accusations, convictions, equivocations] = await Promise.all(
-    ["get_audit_reports", "get_accusations", "get_convictions", "get_equivocations"].map((fn) => link.call(fn, query)),
-  );
-  return { reports, accusations, convictions, equivocations } as PublishedPages;
+  const [reports, accusations, convictions, appeals, equivocations] = (await Promise.all(
+    ["get_audit_reports", "get_accusations", "get_convictions", "get_appeals", "get_equivocations"].map((fn) => link.call(fn, query)),
+  )) as [AuditPage<Audited>, AuditPage<Accusation>, AuditPage<Conviction>, AuditPage<Appeal>, AuditPage<Equivocation>];
+  // However often a provider asks, there is one second jury.
+  const convicted = new Map(appeals.found.map((appeal) => [toHex(appeal.entry.conviction), appeal]));
+  const shown = convictions.found.flatMap(({ action }) => convicted.get(toHex(action)) ?? []);
+  const heard = shown.map(async (appeal) => {
+    const second: AuditQuery = { subject: { type: "conviction", of: appeal.entry.conviction }, before: null };
+    return { appeal, jury: ((await link.call("get_audit_reports", second)) as AuditPage<Audited>).found };
+  });
+  return { reports, accusations, convictions, equivocations, appeals: await Promise.all(heard) };
 }
 
 export interface PublishedPages {
@@ -52,4 +62,6 @@ export interface PublishedPages {
   readonly accusations: AuditPage<Accusation>;
   readonly convictions: AuditPage<Conviction>;
   readonly equivocations: AuditPage<Equivocation>;
+  /** Each with what the second jury has said. */
+  readonly appeals: readonly { readonly appeal: Found<Appeal>; readonly jury: readonly Found<Audited>[] }[];
 }

@@ -1,6 +1,6 @@
 // What is published about a provider, from what stands on the DHT. Pure: nothing is judged here.
-import type { AuditReason, Findings, Published } from "../chat/backend";
-import type { AuditReport, Found } from "../generated/types";
+import type { AppealFound, AuditReason, Findings, Published } from "../chat/backend";
+import type { AuditReport, Found, Verdict } from "../generated/types";
 import { distanceOf, verdicts } from "../verify/statistics";
 import type { PublishedPages } from "./calls";
 
@@ -13,10 +13,16 @@ function whyOf({ outcome, verdict }: AuditReport): AuditReason {
 
 /** Whether a juror is to be believed, no page knows. */
 export function findingsOf(pages: PublishedPages, showHash: (hash: Uint8Array) => string): Findings {
-  const { reports, accusations, convictions, equivocations } = pages;
+  const { reports, accusations, convictions, equivocations, appeals } = pages;
   const published = ({ action, author, linked_at }: Found<unknown>): Published => ({
     ...{ action: showHash(action), author: showHash(author), atMs: linked_at / 1_000 },
   });
+  const appealOf = (conviction: string): AppealFound | null => {
+    const appealed = appeals.find(({ appeal }) => showHash(appeal.entry.conviction) === conviction);
+    if (appealed === undefined) return null;
+    const said = (verdict: Verdict) => appealed.jury.filter(({ entry }) => entry.report.verdict === verdict).map(({ action }) => showHash(action));
+    return { ...published(appealed.appeal), passed: said("pass"), failed: said("fail"), isOverturned: null };
+  };
   return {
     reports: reports.found.map((found) => {
       const { commit, report } = found.entry;
@@ -34,7 +40,10 @@ export function findingsOf(pages: PublishedPages, showHash: (hash: Uint8Array) =
     accusations: accusations.found.map((found) => ({ ...published(found), reports: found.entry.reports.map(showHash) })),
     convictions: convictions.found.map((found) => {
       const { accusation, confirmations } = found.entry;
-      return { ...published(found), accusation: showHash(accusation), confirmations: confirmations.map(showHash), isBelieved: null };
+      return {
+        ...{ ...published(found), accusation: showHash(accusation), confirmations: confirmations.map(showHash) },
+        ...{ appeal: appealOf(showHash(found.action)), isBelieved: null },
+      };
     }),
     equivocations: equivocations.found.map(published),
     hasMore: [reports, accusations, convictions, equivocations].some(({ next }) => next !== null),

@@ -786,7 +786,7 @@ export type Outcome = { "measured": Statistics } | "mismatch" | "not_opened";
 export type Verdict = "pass" | "fail" | "inconclusive";
 
 /** Why somebody audits an answer. */
-export type AuditMode = "drawn" | "canary" | { "jury": Uint8Array };
+export type AuditMode = "drawn" | "canary" | { "jury": Uint8Array } | { "appeal": Uint8Array };
 
 /** An auditor's promise, before it is shown the provider's fingerprint: which answer, and what its own replay gave. */
 export type AuditCommit = {
@@ -892,6 +892,12 @@ export type Conviction = {
   confirmations: Array<Uint8Array>,
 };
 
+/** The convicted wants another jury to look. There is one for each accusation, however often somebody asks. */
+export type Appeal = {
+  /** The conviction of this entry's author. */
+  conviction: Uint8Array,
+};
+
 /** Two receipts by one provider for one question. */
 export type Equivocation = {
   /** One. */
@@ -901,7 +907,7 @@ export type Equivocation = {
 };
 
 /** What something is looked up about. */
-export type AuditSubject = { "type": "spec", "of": Uint8Array } | { "type": "provider", "of": Uint8Array } | { "type": "receipt", "of": Uint8Array } | { "type": "accusation", "of": Uint8Array };
+export type AuditSubject = { "type": "spec", "of": Uint8Array } | { "type": "provider", "of": Uint8Array } | { "type": "receipt", "of": Uint8Array } | { "type": "accusation", "of": Uint8Array } | { "type": "conviction", "of": Uint8Array };
 
 /** Which page, newest first. */
 export type AuditQuery = {

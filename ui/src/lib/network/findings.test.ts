@@ -41,17 +41,27 @@ it("shows a conviction with everything that it rests on, and whether it is belie
     Promise.resolve({
       reports: [{ ...about("uhCkkREPORT"), audit: "disputed", why: "other_answer", isCanary: true, tokens: 64, distance: 1.25, impossible: 2 }],
       accusations: [{ ...about("uhCkkACCUSED"), reports: ["uhCkkREPORT"] }],
-      convictions: [{ ...about("uhCkkCONVICTED"), accusation: "uhCkkACCUSED", confirmations: ["uhCkkJUROR1", "uhCkkJUROR2", "uhCkkJUROR3"], isBelieved: false }],
+      convictions: [{ ...about("uhCkkCONVICTED"), accusation: "uhCkkACCUSED", confirmations: ["uhCkkJUROR1", "uhCkkJUROR2", "uhCkkJUROR3"], appeal: { ...about("uhCkkAPPEAL"), passed: ["uhCkkPASS1", "uhCkkPASS2"], failed: ["uhCkkFAIL"], isOverturned: false }, isBelieved: false }],
       equivocations: [about("uhCkkPROOF")],
       hasMore: true,
     });
   const text = await show();
-  for (const part of ["Of the newest: 0 passed · 1 failed", "Convicted 60 minutes ago: 3 jurors", "does not know enough", "uhCkkCONVICTED", "uhCkkJUROR3", "uhCkkACCUSED", "uhCkkPROOF", "uhCkkREPORT", "belongs to another answer", "1.25 nats a token apart", "2 impossible tokens", "Older ones"]) expect(text).toContain(part);
+  for (const part of ["Of the newest: 0 passed · 1 failed", "Convicted 60 minutes ago: 3 jurors", "does not know enough", "uhCkkCONVICTED", "uhCkkJUROR3", "second jury 60 minutes ago: 2 jurors find the promised model, 1 what the first jury found", "uhCkkPASS2", "uhCkkFAIL", "uhCkkACCUSED", "uhCkkPROOF", "uhCkkREPORT", "belongs to another answer", "1.25 nats a token apart", "2 impossible tokens", "Older ones"]) expect(text).toContain(part);
   expect(document.querySelector('[data-audit="disputed"]')?.textContent).toBe("disputed");
 });
 
+it("says that a second jury found otherwise, and nothing of believing the first", async () => {
+  const about = { author: "uhCAkA", atMs: Date.now() };
+  const appeal = { ...about, action: "uhCkkAPPEAL", passed: ["uhCkkP1", "uhCkkP2", "uhCkkP3"], failed: [], isOverturned: true };
+  const conviction = { ...about, action: "uhCkkC", accusation: "uhCkkX", confirmations: ["uhCkkJ"], appeal, isBelieved: false };
+  backend.findings = () => Promise.resolve({ ...nothing, convictions: [conviction] });
+  const text = await show();
+  expect(text).toContain("to disbelieve the conviction");
+  expect(text).not.toContain("does not know enough");
+});
+
 it("leaves open what no node judges, and says when nothing can be read", async () => {
-  const conviction = { action: "uhCkkC", author: "uhCAkA", atMs: Date.now(), accusation: "uhCkkX", confirmations: ["uhCkkJ"], isBelieved: null };
+  const conviction = { action: "uhCkkC", author: "uhCAkA", atMs: Date.now(), accusation: "uhCkkX", confirmations: ["uhCkkJ"], appeal: null, isBelieved: null };
   backend.findings = () => Promise.resolve({ ...nothing, convictions: [conviction] });
   const text = await show();
   expect(text).toContain("1 juror has confirmed");

@@ -1,7 +1,7 @@
 // What the node says of audits, as the page shows it.
-import type { Audit, AuditPicture, AuditReason, AuditState, Findings, Published } from "../chat/backend";
+import type { AppealFound, Audit, AuditPicture, AuditReason, AuditState, Findings, Published } from "../chat/backend";
 import { distanceOf, verdicts } from "../verify/statistics";
-import type { AuditMade, AuditStatus, FindingsEntry, PublishedEntry } from "./types";
+import type { AppealEntry, AuditMade, AuditStatus, FindingsEntry, PublishedEntry } from "./types";
 
 const auditStates: ReadonlySet<unknown> = new Set<AuditState>(["running", "audited", "disputed", "inconclusive"]);
 const auditReasons: ReadonlySet<unknown> = new Set<AuditReason>([
@@ -48,11 +48,17 @@ export function findingsOf({ reports, accusations, convictions, equivocations, m
     accusations: accusations.map((accusation) => ({ ...publishedOf(accusation), reports: accusation.reports })),
     convictions: convictions.map((conviction) => {
       const { accusation, confirmations, believed } = conviction;
-      return { ...publishedOf(conviction), accusation, confirmations, isBelieved: believed };
+      const appeal = conviction.appeal === null ? null : appealOf(conviction.appeal);
+      return { ...publishedOf(conviction), accusation, confirmations, appeal, isBelieved: believed };
     }),
     equivocations: equivocations.map(publishedOf),
     hasMore: more,
   };
+}
+
+function appealOf(appeal: AppealEntry): AppealFound {
+  const { passed, failed, overturned } = appeal;
+  return { ...publishedOf(appeal), passed, failed, isOverturned: overturned };
 }
 
 function publishedOf({ action, author, at_s }: PublishedEntry): Published {

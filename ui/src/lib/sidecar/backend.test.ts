@@ -230,7 +230,7 @@ describe("asking through the node", () => {
         provider: "uhCAkPEER",
         reports: [{ ...published, canary: true, verdict: "fail", why: "not_as_honest", score: 512, statistics: { tokens: 64, delta_sum: 8_192, impossible: 2 } }, { ...published, canary: false, verdict: "inconclusive", why: "not_opened", score: 0, statistics: null }],
         accusations: [{ ...published, reports: ["uhCkkR"] }],
-        convictions: [{ ...published, accusation: "uhCkkC", confirmations: ["uhCkkJ"], believed: false }],
+        convictions: [{ ...published, accusation: "uhCkkC", confirmations: ["uhCkkJ"], believed: false, appeal: null }, { ...published, accusation: "uhCkkC", confirmations: ["uhCkkJ"], believed: false, appeal: { ...published, passed: ["uhCkkP"], failed: [], overturned: true } }],
         ...{ equivocations: [published], more: true },
       });
     };
@@ -241,7 +241,7 @@ describe("asking through the node", () => {
         { ...about, audit: "inconclusive", why: "not_opened", isCanary: false, tokens: null, distance: null, impossible: null },
       ],
       accusations: [{ ...about, reports: ["uhCkkR"] }],
-      convictions: [{ ...about, accusation: "uhCkkC", confirmations: ["uhCkkJ"], isBelieved: false }],
+      convictions: [{ ...about, accusation: "uhCkkC", confirmations: ["uhCkkJ"], appeal: null, isBelieved: false }, { ...about, accusation: "uhCkkC", confirmations: ["uhCkkJ"], appeal: { ...about, passed: ["uhCkkP"], failed: [], isOverturned: true }, isBelieved: false }],
       equivocations: [about],
       hasMore: true,
     });

@@ -67,6 +67,13 @@ export interface AuditStatus {
   readonly last: readonly AuditMade[];
 }
 
+/** What became of an appeal, by the reports of the second jury. */
+export interface AppealEntry extends PublishedEntry {
+  readonly passed: readonly string[];
+  readonly failed: readonly string[];
+  readonly overturned: boolean;
+}
+
 /** Where something is published (`uhCkk…`), by whom (`uhCAk…`), and when. */
 export interface PublishedEntry {
   readonly action: string;
@@ -88,6 +95,7 @@ export interface FindingsEntry {
   readonly convictions: readonly (PublishedEntry & {
     readonly accusation: string;
     readonly confirmations: readonly string[];
+    readonly appeal: AppealEntry | null;
     readonly believed: boolean;
   })[];
   readonly equivocations: readonly PublishedEntry[];

@@ -1,7 +1,7 @@
 // Every text of the page in English, in one place: what happened, and what the reader can do. The shape of every other
 // catalogue. Must not decide when it is shown.
 import type { Answer } from "../chat/answer";
-import type { Agreement, AuditFacts, AuditReason, AuditState, BackendState, Blocked, FailureCode, Findings, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, ProviderAudits, Readers, Reason, ReceiptState, Route, ShownAuditors, Stage, Statement, Voice } from "../chat/backend";
+import type { Agreement, AppealFound, AuditFacts, AuditReason, AuditState, BackendState, Blocked, FailureCode, Findings, Hurdle, Kinship, Model, Only, Outlook, Peer, Provider, ProviderAudits, Readers, Reason, ReceiptState, Route, ShownAuditors, Stage, Statement, Voice } from "../chat/backend";
 import type { Unfit } from "../chat/files";
 import type { FinishReason } from "../generated/types";
 import type { IssuedInvite, Standing } from "../network/members";
@@ -389,6 +389,10 @@ export const en = {
   convicted: (ago: string, jurors: number) => `Convicted ${ago}: ${counted(jurors, "juror has", "jurors have")} confirmed the accusation.`,
   isBelieved: "Your node trusts enough of these jurors.",
   isNotBelieved: "Your node does not know enough of these jurors to believe it.",
+  appealed: (ago: string, { passed, failed }: AppealFound) =>
+    `It asked for a second jury ${ago}: ${passed.length === 0 && failed.length === 0 ? "nobody has spoken yet" : `${counted(passed.length, "juror finds", "jurors find")} the promised model, ${number(failed.length)} what the first jury found`}.`,
+  isOverturned: "Your node trusts enough of these jurors to disbelieve the conviction.",
+  secondJury: "Reports of the second jury",
   jurorsReports: "Reports of the jury",
   theAccusation: "The accusation",
   theConviction: (author: string) => `The conviction, published by ${author}`,
