@@ -19,6 +19,8 @@ pub(crate) enum Part {
     Temper,
     /// The table for audits.
     Table,
+    /// Tables between this machine's instruction set and the most common one, either way round; only if it is named.
+    Unlike,
     /// Whole distributions, over all instruction sets, threads, batches, caches and cheats.
     Cells,
 }
@@ -43,6 +45,7 @@ pub(crate) fn run(layout: &Layout, which: Which, part: Option<Part>) -> Result<(
         Part::Temper => "temper",
         Part::Table => "table",
         Part::Cells => "cells",
+        Part::Unlike => "unlike",
     }));
     run::run("the calibration", &mut program, Output::Shown)
 }

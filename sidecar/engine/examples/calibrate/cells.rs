@@ -1,6 +1,7 @@
 //! What is measured: answers, and what others find in them.
 
 use crate::give::{give, load, Given};
+use crate::variants;
 use ainonymous_engine::request::{Chat, Message, Role};
 use ainonymous_engine::{Engine, EngineOptions, Fingerprint, Prompt, Question, ReplayQuestion};
 use ainonymous_types::{KvType, Sampling};
@@ -103,7 +104,10 @@ struct Way {
 }
 
 pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
-    let variants = variants(model).await;
+    // Spread over all of them, from the plainest names to the newest.
+    let variants = variants::all(model).await;
+    let step = variants.len().div_ceil(VARIANTS_MAX).max(1);
+    let variants: Vec<PathBuf> = variants.into_iter().step_by(step).collect();
     let mut checkers = vec![];
     for variant in std::iter::once(None).chain(variants.iter().cloned().map(Some)) {
         checkers.push(load(variant.as_deref(), options(model, 1)).await.unwrap());
@@ -203,38 +207,6 @@ fn ways(model: &Path, cheaper: &Path, variants: &[PathBuf]) -> Vec<Way> {
 fn options(model: &Path, slots: u32) -> EngineOptions {
     let queue_max = PROMPTS.len() as u32 * SEEDS as u32;
     EngineOptions { threads: Some(1), slots, queue_max, context_tokens: Some(512), ..EngineOptions::new(model) }
-}
-
-/// Folders with one variant of the processor's code each, of those that run here.
-async fn variants(model: &Path) -> Vec<PathBuf> {
-    let program = std::env::current_exe().unwrap();
-    // target/PROFILE/examples/calibrate
-    let Some(libraries) = program.ancestors().nth(2).map(|profile| profile.join("lib/ainonymous")) else {
-        return vec![];
-    };
-    let mut names: Vec<String> = std::fs::read_dir(&libraries)
-        .map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect())
-        .unwrap_or_default();
-    names.sort();
-    let mut found = vec![];
-    for name in names {
-        let Some(variant) = name.strip_prefix("libggml-cpu-").and_then(|rest| rest.strip_suffix(".so")) else {
-            continue;
-        };
-        let folder = std::env::temp_dir().join(format!("ainonymous-calibrate-{}/{variant}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::copy(libraries.join(&name), folder.join(&name)).unwrap();
-        match load(Some(&folder), options(model, 1)).await {
-            Ok(engine) => {
-                engine.shutdown().await;
-                found.push(folder);
-            }
-            Err(_) => eprintln!("{variant} does not run here"),
-        }
-    }
-    // Spread over all of them, from the plainest names to the newest.
-    let step = found.len().div_ceil(VARIANTS_MAX).max(1);
-    found.into_iter().step_by(step).collect()
 }
 
 fn questions(temperature_milli: u32, other_seed: bool, seeds: u64) -> Vec<Question> {

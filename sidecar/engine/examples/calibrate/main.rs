@@ -2,7 +2,8 @@
 //!
 //! Answers are given by workers with other instruction sets, threads, batch shapes and caches, and by cheats; each is replayed by a
 //! worker of every instruction set at hand: the whole distributions and plots of them go into the folder that is named. Then some
-//! thousand answers make a table for audits, of this machine checking its like, which goes there as well.
+//! thousand answers make a table for audits, of this machine checking its like, which goes there as well; tables between this machine's
+//! instruction set and the most common one are measured if they are asked for.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used)]
 
 mod cells;
@@ -10,20 +11,21 @@ mod give;
 mod plot;
 mod table;
 mod temper;
+mod variants;
 
 use ainonymous_engine::run_worker;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What can be measured alone.
-const PARTS: [&str; 3] = ["temper", "table", "cells"];
+/// What can be measured alone; all but the last is measured if nothing is named.
+const PARTS: [&str; 4] = ["temper", "table", "cells", "unlike"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["worker"] => return run_worker(),
-        [model, cheaper, folder] => measure(Path::new(model), Path::new(cheaper), Path::new(folder), &PARTS),
+        [model, cheaper, folder] => measure(Path::new(model), Path::new(cheaper), Path::new(folder), &PARTS[..3]),
         [model, cheaper, folder, part] if PARTS.contains(&part) => {
             measure(Path::new(model), Path::new(cheaper), Path::new(folder), &[part])
         }
@@ -48,7 +50,12 @@ async fn measure(model: &Path, cheaper: &Path, folder: &Path, parts: &[&str]) {
         write(format!("{name}.temper.json"), serde_json::to_string_pretty(&temper).unwrap() + "\n");
     }
     if parts.contains(&"table") {
-        println!("{}", table::measure(model, cheaper, folder).await.display());
+        println!("{}", table::measure(model, cheaper, folder, table::Sides::default()).await.display());
+    }
+    if parts.contains(&"unlike") {
+        for sides in table::unlike(model).await {
+            println!("{}", table::measure(model, cheaper, folder, sides).await.display());
+        }
     }
     if parts.contains(&"cells") {
         let measured = cells::measure(model, cheaper).await;

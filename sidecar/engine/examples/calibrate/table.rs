@@ -3,6 +3,7 @@
 //! It is judged by the rules that everybody's tables are judged by, and tried on answers that it was not made from.
 
 use crate::give::{compute_again, give, hash_of, hex, load, options, question, replayed, Given};
+use crate::variants;
 use ainonymous_engine::{Engine, LlamaEngine, Question, LLAMA_BUILD, SAMPLER_VERSION};
 use ainonymous_types::{
     ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, Outcome, SpecRef, Statistics, Verdict,
@@ -51,18 +52,49 @@ struct Machines {
     checker: LlamaEngine,
 }
 
+/// By which of the processor's code is answered and checked: folders of it (`variants::all`); none takes the best.
+#[derive(Debug, Default)]
+pub(crate) struct Sides {
+    prover: Option<PathBuf>,
+    verifier: Option<PathBuf>,
+}
+
+/// The code of most x86 machines of the last ten years: AVX2.
+const MOST_COMMON: &str = "haswell";
+
+/// This machine's instruction set and the most common one, either way round. None if it is that one, or cannot run it.
+pub(crate) async fn unlike(model: &Path) -> Vec<Sides> {
+    let variants = variants::all(model).await;
+    let Some(common) = variants.into_iter().find(|folder| folder.ends_with(MOST_COMMON)) else { return vec![] };
+    let best = load(None, options(model, 1)).await.unwrap();
+    let is_best = best.info().backend_detail.starts_with(MOST_COMMON);
+    best.shutdown().await;
+    if is_best {
+        return vec![];
+    }
+    vec![Sides { prover: Some(common.clone()), verifier: None }, Sides { prover: None, verifier: Some(common) }]
+}
+
 /// Measures the rows that are missing from the table in this folder, and writes it after each of them: thousands of answers take
-/// minutes. A file of another model, build or machine is replaced. Returns the file's path.
-pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path) -> PathBuf {
+/// minutes. A file of another model, build or machine is replaced. Tables between unlike machines stand in a folder of their own. Returns the
+/// file's path.
+pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path, sides: Sides) -> PathBuf {
+    let (prover, verifier) = (sides.prover.as_deref(), sides.verifier.as_deref());
     let machines = Machines {
-        honest: load(None, options(model, 16)).await.unwrap(),
-        cheaper: load(None, options(cheaper, 16)).await.unwrap(),
-        checker: load(None, options(model, 1)).await.unwrap(),
+        honest: load(prover, options(model, 16)).await.unwrap(),
+        cheaper: load(prover, options(cheaper, 16)).await.unwrap(),
+        checker: load(verifier, options(model, 1)).await.unwrap(),
     };
-    let info = machines.checker.info();
-    let class = calibration::class_of(info.backend, &info.backend_detail);
+    let class = |engine: &LlamaEngine| calibration::class_of(engine.info().backend, &engine.info().backend_detail);
+    let (prover, verifier) = (class(&machines.honest), class(&machines.checker));
     let stem = model.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let path = folder.join(format!("{stem}.{class}.table.json"));
+    let path = if prover == verifier {
+        folder.join(format!("{stem}.{verifier}.table.json"))
+    } else {
+        let unlike = folder.join("unlike");
+        std::fs::create_dir_all(&unlike).unwrap();
+        unlike.join(format!("{stem}.{prover}-by-{verifier}.table.json"))
+    };
     let about = json!({
         "version": VERSION,
         "model": model.file_name().map(|name| name.to_string_lossy().into_owned()),
@@ -70,8 +102,8 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path) -> Path
         "kv_type": KvType::F16,
         "sampler_version": SAMPLER_VERSION,
         "build": LLAMA_BUILD,
-        "prover": class,
-        "verifier": class,
+        "prover": prover,
+        "verifier": verifier,
     });
     let mut file = begun(&path, about);
     for (from, to) in LENGTHS {

@@ -346,7 +346,7 @@ export const de: Catalogue = {
   isBelieved: "Der eigene Knoten vertraut genug dieser Geschworenen.",
   isNotBelieved: "Der eigene Knoten kennt zu wenige dieser Geschworenen, um das zu glauben.",
   appealed: (ago, { passed, failed }) =>
-    `Er hat ${ago} neue Geschworene verlangt: ${passed.length === 0 && failed.length === 0 ? "Noch hat niemand gesprochen" : `${counted(passed.length, "findet", "finden")} das versprochene Modell, ${number(failed.length)} dasselbe wie die ersten`}.`,
+    `Der Anbieter hat ${ago} neue Geschworene verlangt: ${passed.length === 0 && failed.length === 0 ? "Noch hat niemand gesprochen" : `${counted(passed.length, "findet", "finden")} das versprochene Modell, ${number(failed.length)} dasselbe wie die ersten`}.`,
   isOverturned: "Der eigene Knoten vertraut genug von ihnen, um dem Urteil nicht zu glauben.",
   secondJury: "Berichte der neuen Geschworenen",
   jurorsReports: "Berichte der Geschworenen",

@@ -390,7 +390,7 @@ export const en = {
   isBelieved: "Your node trusts enough of these jurors.",
   isNotBelieved: "Your node does not know enough of these jurors to believe it.",
   appealed: (ago: string, { passed, failed }: AppealFound) =>
-    `It asked for a second jury ${ago}: ${passed.length === 0 && failed.length === 0 ? "nobody has spoken yet" : `${counted(passed.length, "juror finds", "jurors find")} the promised model, ${number(failed.length)} what the first jury found`}.`,
+    `The provider asked for a second jury ${ago}: ${passed.length === 0 && failed.length === 0 ? "nobody has spoken yet" : `${counted(passed.length, "juror finds", "jurors find")} the promised model, ${number(failed.length)} what the first jury found`}.`,
   isOverturned: "Your node trusts enough of these jurors to disbelieve the conviction.",
   secondJury: "Reports of the second jury",
   jurorsReports: "Reports of the jury",
