@@ -14,7 +14,7 @@ pub async fn calibration(client: &Client, dir: &Path) -> PathBuf {
     let files = std::fs::read_dir(folder).expect("calibrations").map(|entry| entry.expect("a file").path());
     let path = files.filter(is_table).min().expect("a table");
     let mut table: Value = serde_json::from_slice(&std::fs::read(path).expect("a table")).expect("JSON");
-    let info = &client.get("/ainonymous/v1/status").await.1["models"][0]["info"];
+    let info = &client.status().await["models"][0]["info"];
     let detail = info["backend_detail"].as_str().expect("a machine").split(',').next().unwrap_or_default().to_owned();
     let class = format!("{}-{}", info["backend"].as_str().expect("a backend"), detail.trim().to_lowercase());
     (table["prover"], table["verifier"]) = (json!(class), json!(class));

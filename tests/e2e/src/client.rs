@@ -106,6 +106,11 @@ impl Client {
         json!({ "model": "tiny-gemma", "messages": [{ "role": "user", "content": question }], "temperature": 0 })
     }
 
+    /// What the node says of itself.
+    pub async fn status(&self) -> Value {
+        self.get("/ainonymous/v1/status").await.1
+    }
+
     /// GET, whatever the status.
     pub async fn get(&self, path: &str) -> (u16, Value) {
         let response = self.http.get(format!("{}{path}", self.base)).send().await.expect("the API answers");

@@ -81,7 +81,7 @@ pub struct Stranger {
 impl Stranger {
     /// One that wants to ask the provider behind this client.
     pub async fn of(provider: &Client, dna_hash: &str) -> Self {
-        let quic = provider.get("/ainonymous/v1/status").await.1["quic"].clone();
+        let quic = provider.status().await["quic"].clone();
         let key = quic["key"].as_str().expect("a key");
         let mut provider = Bytes32([0; 32]);
         hex::decode_to_slice(key, &mut provider.0).expect("a key");

@@ -3,19 +3,13 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout)] // A test may fail by panicking.
 
-use ainonymous_e2e::{calibration, root, tiny_model, Bootstrap, Client, Node, NodeSpec};
+use ainonymous_e2e::{calibration, tiny_model, Bootstrap, Client, Node, NodeSpec};
 use serde_json::{json, Value};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(60);
 /// Answers asked of each provider.
 const ANSWERS: usize = 8;
-/// What a node of these tests serves in place of the file that it names: builds for release do not know the variable.
-const INSTEAD: &str = "AINONYMOUS_TEST_SERVES_INSTEAD";
-
-async fn status(client: &Client) -> Value {
-    client.get("/ainonymous/v1/status").await.1
-}
 
 fn question(n: usize, provider: Option<&str>) -> Value {
     let prompts = ["Tell me a story.", "Write about the sea.", "Tell me about a dog.", "Tell me a story about a king."];
@@ -41,7 +35,7 @@ fn audits_of(status: &Value, provider: &str) -> (u64, u64, u64) {
 async fn audited(client: &Client, provider: &str, answers: u64) -> (u64, u64, u64) {
     let deadline = Instant::now() + SOON;
     loop {
-        let (passed, failed, inconclusive) = audits_of(&status(client).await, provider);
+        let (passed, failed, inconclusive) = audits_of(&client.status().await, provider);
         if passed + failed + inconclusive >= answers {
             return (passed, failed, inconclusive);
         }
@@ -72,19 +66,12 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A provider that serves q4_0 and says that it is q8_0, by the hash of another file.
-fn cheat(url: &str) -> NodeSpec {
-    let cheaper = root().join("tests/models/tiny-gemma-q4_0.gguf");
-    let mut spec = NodeSpec::new(url).serving(&tiny_model());
-    spec.env.push((INSTEAD.into(), cheaper.to_string_lossy().into_owned()));
-    spec
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_honest_provider_passes_and_one_that_serves_something_cheaper_is_found() {
     let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
     let url = bootstrap.url();
-    let (mut honest, mut cheater) = (Node::start(NodeSpec::new(&url).serving(&tiny_model())), Node::start(cheat(&url)));
+    let (mut honest, mut cheater) =
+        (Node::start(NodeSpec::new(&url).serving(&tiny_model())), Node::start(NodeSpec::new(&url).cheating()));
     honest.wait_ready();
     cheater.wait_ready();
     let table = calibration(&honest.client(), dir.path()).await;
@@ -123,13 +110,13 @@ async fn an_honest_provider_passes_and_one_that_serves_something_cheaper_is_foun
     let why = answer.last["ainonymous"]["why"].as_str().unwrap_or_default().to_owned();
     assert!(why.contains("worse by failed audits"), "{why}");
     // Nothing of what was said is shown.
-    let shown = status(&here).await["audits"].to_string();
+    let shown = here.status().await["audits"].to_string();
     assert!(!shown.contains("story") && !shown.contains("king"), "{shown}");
     // It is remembered.
     asker.stop();
     asker.restart();
     asker.wait_ready();
-    let (_, again, _) = audits_of(&status(&asker.client()).await, &bad);
+    let (_, again, _) = audits_of(&asker.client().status().await, &bad);
     assert!(again >= failed, "{again}");
 }
 
@@ -137,7 +124,7 @@ async fn an_honest_provider_passes_and_one_that_serves_something_cheaper_is_foun
 async fn an_auditor_asks_like_anybody_and_reports_what_it_finds() {
     let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
     let url = bootstrap.url();
-    let mut cheater = Node::ready(cheat(&url));
+    let mut cheater = Node::ready(NodeSpec::new(&url).cheating());
     let table = calibration(&cheater.client(), dir.path()).await;
     let spec = NodeSpec::new(&url).serving(&tiny_model());
     let table = table.to_string_lossy().into_owned();
@@ -146,7 +133,7 @@ async fn an_auditor_asks_like_anybody_and_reports_what_it_finds() {
     let (here, bad) = (auditor.client(), cheater.agent());
     let deadline = Instant::now() + 2 * SOON;
     let report = loop {
-        let audits = status(&here).await["audits"].clone();
+        let audits = here.status().await["audits"].clone();
         let last = audits["last"].as_array().cloned().unwrap_or_default();
         if let Some(made) = last.iter().find(|made| made["verdict"] == "fail") {
             break made.clone();
@@ -175,7 +162,7 @@ async fn an_auditor_asks_like_anybody_and_reports_what_it_finds() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
-    let calls = status(&here).await["zome_calls"].clone();
+    let calls = here.status().await["zome_calls"].clone();
     for function in ["create_calibration", "create_audit_commit", "create_audit_report"] {
         assert!(calls[function].as_u64().is_some_and(|n| n > 0), "{function}: {calls}");
     }
@@ -241,7 +228,7 @@ fn friend_of<'a>(url: &str, friends: impl Iterator<Item = &'a mut Node>) -> Node
 async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convicted_no_more() {
     let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
     let url = bootstrap.url();
-    let mut cheater = Node::ready(cheat(&url));
+    let mut cheater = Node::ready(NodeSpec::new(&url).cheating());
     let bad = cheater.agent();
     let table = calibration(&cheater.client(), dir.path()).await.to_string_lossy().into_owned();
     let auditor = |every_s: &str| auditor(NodeSpec::new(&url).serving(&tiny_model()), every_s, &table);
@@ -276,7 +263,7 @@ async fn whoever_is_convicted_wrongly_appeals_and_a_second_jury_finds_otherwise(
     let mut honest = Node::ready(NodeSpec::new(&url).serving(&tiny_model()));
     let agent = honest.agent();
     let table = calibration(&honest.client(), dir.path()).await.to_string_lossy().into_owned();
-    let broken = |every_s: &str| auditor(cheat(&url), every_s, &table);
+    let broken = |every_s: &str| auditor(NodeSpec::new(&url).cheating(), every_s, &table);
     accused(&mut honest, || broken("1")).await;
     let mut first = [(); 3].map(|()| Node::start(broken("8")));
     for juror in &mut first {

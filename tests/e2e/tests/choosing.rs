@@ -18,16 +18,12 @@ fn why(answer: &Value) -> String {
     own(answer)["why"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn status(client: &Client) -> Value {
-    client.get("/ainonymous/v1/status").await.1
-}
-
 async fn worker(client: &Client) -> u64 {
-    status(client).await["models"][0]["engine"]["worker_pid"].as_u64().expect("a worker")
+    client.status().await["models"][0]["engine"]["worker_pid"].as_u64().expect("a worker")
 }
 
 async fn counter(client: &Client, name: &str) -> u64 {
-    status(client).await["counters"][name].as_u64().expect("a count")
+    client.status().await["counters"][name].as_u64().expect("a count")
 }
 
 /// A question to these peers only, over a link.
@@ -70,7 +66,7 @@ async fn a_provider_that_is_slow_to_its_first_word_gets_company() {
     assert!(answer.headers["x-ainonymous-why"].to_str().is_ok_and(|header| header == why(&answer.last)));
     assert!(answer.headers["x-ainonymous-provider"].to_str().is_ok_and(|p| p == other.agent()));
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    let choices = status(&here).await["choices"].as_array().expect("choices").clone();
+    let choices = here.status().await["choices"].as_array().expect("choices").clone();
     assert_eq!(choices.last().expect("one")["provider"], other.agent().as_str(), "{choices:?}");
     assert_eq!((counter(&here, "hedged").await, counter(&here, "hedges_won").await), (1, 1));
     assert!(counter(&here, "hedge_wasted_ms").await >= 400);
@@ -80,7 +76,7 @@ async fn a_provider_that_is_slow_to_its_first_word_gets_company() {
     drop(held);
     // The one that was slow has not been left with the question.
     let deadline = Instant::now() + SOON;
-    while status(&there).await["models"][0]["engine"]["running"] != 0 {
+    while there.status().await["models"][0]["engine"]["running"] != 0 {
         assert!(Instant::now() < deadline, "the loser still works");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

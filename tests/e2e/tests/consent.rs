@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::panic)] // A test may fail by panicking.
 
-use ainonymous_e2e::{calibration, root, tiny_model, Bootstrap, Client, Node, NodeSpec, Router, Stranger};
+use ainonymous_e2e::{calibration, tiny_model, Bootstrap, Client, Node, NodeSpec, Router, Stranger};
 use ainonymous_protocol::sign_grant;
 use ainonymous_types::{
     ActionHash, AgentPubKey, AuditOrder, AuditRefusal, AuditShown, BatchProof, Bytes32, EntryHash, OpenRefusal,
@@ -14,23 +14,9 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(60);
 /// Answers that are asked until one is long enough to decide.
 const ANSWERS: usize = 8;
-/// What a node of these tests serves in place of the file that it names: builds for release do not know the variable.
-const INSTEAD: &str = "AINONYMOUS_TEST_SERVES_INSTEAD";
-
-async fn status(client: &Client) -> Value {
-    client.get("/ainonymous/v1/status").await.1
-}
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-/// A provider that serves q4_0 and says that it is q8_0, by the hash of another file.
-fn cheat(url: &str) -> NodeSpec {
-    let cheaper = root().join("tests/models/tiny-gemma-q4_0.gguf");
-    let mut spec = NodeSpec::new(url).serving(&tiny_model());
-    spec.env.push((INSTEAD.into(), cheaper.to_string_lossy().into_owned()));
-    spec
 }
 
 /// An auditor that asks nobody anything of its own accord while a test runs.
@@ -50,7 +36,7 @@ fn question(n: usize, provider: &str, show_auditors: &str) -> Value {
 
 /// Audits that a node shows, with this mode.
 async fn audits(client: &Client, mode: &str) -> Vec<Value> {
-    let last = status(client).await["audits"]["last"].as_array().cloned().unwrap_or_default();
+    let last = client.status().await["audits"]["last"].as_array().cloned().unwrap_or_default();
     last.into_iter().filter(|made| made["mode"] == mode).collect()
 }
 
@@ -87,7 +73,8 @@ async fn decided(client: &Client, provider: &str) -> (Value, Value) {
 async fn an_auditor_sees_what_a_person_shows_it_and_reports_what_it_finds() {
     let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
     let url = bootstrap.url();
-    let (mut honest, mut cheater) = (Node::start(NodeSpec::new(&url).serving(&tiny_model())), Node::start(cheat(&url)));
+    let (mut honest, mut cheater) =
+        (Node::start(NodeSpec::new(&url).serving(&tiny_model())), Node::start(NodeSpec::new(&url).cheating()));
     honest.wait_ready();
     cheater.wait_ready();
     let table = calibration(&honest.client(), dir.path()).await;
@@ -108,7 +95,7 @@ async fn an_auditor_sees_what_a_person_shows_it_and_reports_what_it_finds() {
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(audits(&here, "drawn").await, Vec::<Value>::new());
-    let calls = status(&there).await["zome_calls"].clone();
+    let calls = there.status().await["zome_calls"].clone();
     assert!(calls["create_audit_commit"].as_u64().is_none_or(|n| n == 0), "{calls}");
     assert!(calls["get_audit_commits"].as_u64().is_none_or(|n| n == 0), "it has not even been asked: {calls}");
 
@@ -136,11 +123,11 @@ async fn an_auditor_sees_what_a_person_shows_it_and_reports_what_it_finds() {
         }
     }
     // Who asks and who answers might be one: a pass earns nothing at the auditor, a fail counts.
-    let known = status(&there).await["audits"]["providers"].as_array().cloned().unwrap_or_default();
+    let known = there.status().await["audits"]["providers"].as_array().cloned().unwrap_or_default();
     assert!(known.iter().all(|of| of["provider"] != good.as_str() || of["passed"] == 0), "{known:?}");
     assert!(known.iter().any(|of| of["provider"] == bad.as_str() && of["failed"] == 1), "{known:?}");
     assert!(!auditor.log().contains("fox") && !asker.log().contains("fox"), "no word of it in a log");
-    let shown = [status(&there).await["audits"].to_string(), status(&here).await["audits"].to_string()];
+    let shown = [there.status().await["audits"].to_string(), here.status().await["audits"].to_string()];
     assert!(shown.iter().all(|shown| !shown.contains("fox")), "{shown:?}");
 }
 
@@ -179,7 +166,7 @@ async fn whoever_hides_from_the_provider_hides_from_auditors() {
         assert_eq!(answer.last["ainonymous"]["route"], "routed");
         assert_eq!(heard(&here, n + 1).await, vec![routed.agent(); n + 1], "and nobody else");
     }
-    let calls = status(&open.client()).await["zome_calls"].clone();
+    let calls = open.client().status().await["zome_calls"].clone();
     assert!(calls["get_audit_commits"].as_u64().is_none_or(|n| n == 0), "it has not been asked: {calls}");
     // Whoever does not hide shows it to both, one after the other.
     here.stream(question(5, &provider.agent(), "friends")).await.expect("an answer");
@@ -261,13 +248,13 @@ async fn an_order_that_does_not_fit_is_refused_by_name() {
     let forged = sign_grant(&[6; 32], told.secret, &told.receipt, Some(named), i64::MAX);
     let forged = AuditShown { grant: forged, ..shown.clone() };
     assert_eq!(stranger.orders(order.clone(), forged).await, Err((true, AuditRefusal::NotGranted)), "another's key");
-    let calls = status(&auditor.client()).await["zome_calls"].clone();
+    let calls = auditor.client().status().await["zome_calls"].clone();
     assert!(calls["create_audit_commit"].as_u64().is_none_or(|n| n == 0), "nothing was promised: {calls}");
 
     // What fits is audited whoever shows it, and once.
     let report = stranger.orders(order.clone(), shown.clone()).await.expect("a report");
     assert_eq!(text(&audits(&auditor.client(), "drawn").await[0]["report"]), report.to_string());
     assert_eq!(stranger.orders(order, shown).await, Err((false, AuditRefusal::Repeated)));
-    let calls = status(&auditor.client()).await["zome_calls"].clone();
+    let calls = auditor.client().status().await["zome_calls"].clone();
     assert_eq!(calls["create_audit_commit"], 1, "{calls}");
 }

@@ -28,12 +28,8 @@ fn own(answer: &Value) -> &Value {
     &answer["ainonymous"]
 }
 
-async fn status(client: &Client) -> Value {
-    client.get("/ainonymous/v1/status").await.1
-}
-
 async fn zome_calls(client: &Client) -> BTreeMap<String, u64> {
-    serde_json::from_value(status(client).await["zome_calls"].clone()).expect("counts")
+    serde_json::from_value(client.status().await["zome_calls"].clone()).expect("counts")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +73,7 @@ async fn an_answer_over_a_link_needs_no_zome_call() {
     let why = own(&answer.last)["why"].as_str().unwrap_or_default();
     assert!(why.contains("local network") && why.contains("the only candidate"), "{why}");
     assert!(answer.headers["x-ainonymous-why"].to_str().is_ok_and(|header| header == why));
-    assert_eq!(status(&here).await["choices"].as_array().expect("choices").len(), questions as usize + 1);
+    assert_eq!(here.status().await["choices"].as_array().expect("choices").len(), questions as usize + 1);
     body["ainonymous"] = json!({ "only": "own" });
     let refused = here.ask(body).await.expect_err("nobody's machine is ours");
     assert_eq!(refused.code(), "demands_unmet");
@@ -85,7 +81,7 @@ async fn an_answer_over_a_link_needs_no_zome_call() {
     let id = own(&answer.last)["id"].as_str().expect("an id").to_owned();
     let receipt = here.receipt(&id, SOON).await;
     assert_eq!(receipt["checked"], true, "{receipt}");
-    assert_eq!(status(&there).await["quic"]["links"], 1, "one link for all of them");
+    assert_eq!(there.status().await["quic"]["links"], 1, "one link for all of them");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +123,7 @@ async fn another_provider_goes_on_when_one_dies() {
     assert_eq!(survived.text, alone);
     assert_ne!(own(&survived.last)["provider"], survived.dead.as_str());
     assert!(survived.silence < RESUMED_WITHIN, "{:?}", survived.silence);
-    assert!(status(&here).await["counters"]["retried"].as_u64() >= Some(2));
+    assert!(here.status().await["counters"]["retried"].as_u64() >= Some(2));
 }
 
 /// 200 ms there and back, one packet in twenty lost, and the asker's address changes in the middle of each answer.
@@ -146,7 +142,7 @@ async fn an_answer_survives_bad_weather_and_a_new_address() {
     let (there, here) = (provider.client(), asker.client());
     here.wait_for_providers(1, SOON).await;
     let alone = there.ask(Client::body(STORY)).await.expect("an answer").text;
-    let worker = status(&there).await["models"][0]["engine"]["worker_pid"].as_u64().expect("a worker");
+    let worker = there.status().await["models"][0]["engine"]["worker_pid"].as_u64().expect("a worker");
     let slow = Slow::down(worker, Duration::from_millis(2), Duration::from_millis(20));
     for _ in 0..3 {
         let before = path.forwarded();
@@ -220,7 +216,7 @@ async fn a_router_brings_what_must_not_be_seen() {
     assert_eq!(own(&answer.last)["route"], "routed");
     let id = own(&answer.last)["id"].as_str().expect("an id").to_owned();
     assert_eq!(here.receipt(&id, SOON).await["checked"], true);
-    assert_eq!(status(&there).await["zome_calls"].get("send_signal"), None, "nothing went by signals");
+    assert_eq!(there.status().await["zome_calls"].get("send_signal"), None, "nothing went by signals");
     assert!(router.stop() > 20, "the router has carried it");
     let refused = here.ask(body).await.expect_err("no router, no hiding");
     refused.assert_helpful(Duration::from_secs(10));
@@ -264,7 +260,7 @@ async fn who_serves_only_some_is_asked_directly_by_exactly_those() {
     let refused = other.ask(body).await.expect_err("it does not serve that one");
     assert_eq!(refused.code(), "provider_not_admitting");
     assert_eq!(zome_calls(&there).await.get("send_signal"), None, "nothing went by signals");
-    assert_eq!(status(&there).await["counters"]["answered"], 2);
+    assert_eq!(there.status().await["counters"]["answered"], 2);
 }
 
 fn free_port() -> u16 {

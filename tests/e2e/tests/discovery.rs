@@ -17,12 +17,8 @@ const FRESH_FOR: Duration = Duration::from_secs(11);
 /// Most buckets that one search reads (`protocol::buckets::READS_MAX`).
 const READS_MAX: u64 = 4;
 
-async fn status(client: &Client) -> Value {
-    client.get("/ainonymous/v1/status").await.1
-}
-
 async fn calls(client: &Client, function: &str) -> u64 {
-    status(client).await["zome_calls"][function].as_u64().unwrap_or(0)
+    client.status().await["zome_calls"][function].as_u64().unwrap_or(0)
 }
 
 fn own(answer: &Value) -> &Value {
@@ -93,7 +89,7 @@ async fn providers_are_found_through_buckets_and_are_not_when_they_are_gone() {
 async fn routed(client: &Client, part: &str) -> Value {
     let begun = Instant::now();
     loop {
-        let announced = status(client).await[part]["announced"].clone();
+        let announced = client.status().await[part]["announced"].clone();
         if announced.as_array().into_iter().flatten().any(|a| a.as_str().is_some_and(|a| a.contains("/via/"))) {
             return announced;
         }
@@ -103,7 +99,7 @@ async fn routed(client: &Client, part: &str) -> Value {
 }
 
 async fn forwarded(client: &Client) -> u64 {
-    status(client).await["router"]["forwarded_packets"].as_u64().expect("a count")
+    client.status().await["router"]["forwarded_packets"].as_u64().expect("a count")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +141,7 @@ async fn routers_are_found_and_two_in_a_row_carry_a_question() {
         println!("a router has carried {packets} packets");
         assert!(packets > 20, "both have carried it");
     }
-    assert_eq!(status(&there).await["zome_calls"].get("send_signal"), None, "nothing went by signals");
+    assert_eq!(there.status().await["zome_calls"].get("send_signal"), None, "nothing went by signals");
     let id = own(&answer.last)["id"].as_str().expect("an id").to_owned();
     assert_eq!(here.receipt(&id, SOON).await["checked"], true);
 

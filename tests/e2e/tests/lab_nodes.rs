@@ -28,10 +28,6 @@ fn asker(at: &Host, url: &str) -> Node {
     at.enter(|| Node::start(NodeSpec::new(url)))
 }
 
-async fn status(client: &Client) -> Value {
-    client.get("/ainonymous/v1/status").await.1
-}
-
 fn alone(at: &Host, client: &Client) -> String {
     at.run(async { client.ask(Client::body(STORY)).await.expect("an answer").text })
 }
@@ -97,7 +93,7 @@ fn without_a_way_in_the_answer_comes_over_the_conductors_network_and_says_so() {
         let refused = client.ask(body).await.expect_err("there is no direct way");
         refused.assert_helpful(Duration::from_secs(10));
     });
-    let mapping = there.run(async { status(&provider.client()).await["quic"]["port_mapping"].clone() });
+    let mapping = there.run(async { provider.client().status().await["quic"]["port_mapping"].clone() });
     assert_eq!(mapping, "no home router that maps ports has answered");
 }
 
@@ -117,7 +113,7 @@ fn a_home_router_opens_a_port_and_gets_it_back() {
         client.wait_for_providers(1, SOON).await;
         assert_eq!(route(&client, &text).await, "direct");
     });
-    let quic = there.run(async { status(&provider.client()).await["quic"].clone() });
+    let quic = there.run(async { provider.client().status().await["quic"].clone() });
     println!("{quic}");
     let outside = homes[0].gateway.address.to_string();
     assert!(quic["announced"][0].as_str().is_some_and(|first| first.contains(&outside)), "{quic}");
@@ -141,7 +137,7 @@ fn another_provider_goes_on_when_one_is_cut_off() {
     for (node, host) in providers.iter_mut().zip(&there) {
         by_agent.insert(node.agent(), host);
         text = alone(host, &node.client());
-        let worker = host.run(async { status(&node.client()).await["models"][0]["engine"]["worker_pid"].as_u64() });
+        let worker = host.run(async { node.client().status().await["models"][0]["engine"]["worker_pid"].as_u64() });
         slow.push(Slow::down(worker.expect("a worker"), Duration::from_millis(2), Duration::from_millis(20)));
     }
     let client = asker.client();

@@ -46,11 +46,11 @@ fn up(home: TempDir, serve: Option<&Path>) -> Node {
 
 /// How often a node has called a zome function.
 async fn calls(client: &Client, function: &str) -> u64 {
-    client.get("/ainonymous/v1/status").await.1["zome_calls"][function].as_u64().unwrap_or(0)
+    client.status().await["zome_calls"][function].as_u64().unwrap_or(0)
 }
 
 async fn count(client: &Client, counter: &str) -> u64 {
-    client.get("/ainonymous/v1/status").await.1["counters"][counter].as_u64().expect("a counter")
+    client.status().await["counters"][counter].as_u64().expect("a counter")
 }
 
 /// Waits until the model of another node can be asked: both have joined a moment ago.
@@ -111,7 +111,7 @@ async fn a_public_network_asks_newcomers_for_work_once() {
     known_by(&client).await;
     let answer = client.ask(Client::body("What is the capital of France?")).await.expect("an answer");
     assert!(answer.text.contains("Paris"), "{answer:?}");
-    assert_eq!(client.get("/ainonymous/v1/status").await.1["work_bits"], 12);
+    assert_eq!(client.status().await["work_bits"], 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +179,7 @@ async fn a_circle_of_friends_is_made_joined_asked_in_and_left() {
     assert_eq!(client.ask(hidden).await.expect_err("members are known").code(), "no_link");
 
     // Left: Alice shuts Bob out while her node runs, and in the middle of an answer.
-    let worker = there.get("/ainonymous/v1/status").await.1["models"][0]["engine"]["worker_pid"].as_u64();
+    let worker = there.status().await["models"][0]["engine"]["worker_pid"].as_u64();
     let slow = Slow::down(worker.expect("a worker"), Duration::from_millis(2), Duration::from_millis(20));
     let mut running = client.open(Client::body("Tell me a long story.")).await.expect("an answer begins");
     assert_eq!(running.header("x-ainonymous-route"), "direct");
