@@ -155,6 +155,15 @@ impl Directory {
         lock(&self.seen).models.get(spec).cloned()
     }
 
+    /// The same; if it is not known, names of models are read, unless they were a moment ago: whoever asks for a spec that nobody has
+    /// written costs no more than one read in a while.
+    pub(crate) async fn find_model(&self, node: &Node, spec: &EntryHash) -> Option<ModelSpec> {
+        if self.model(spec).is_none() {
+            self.refresh_models(node, FRESH_FOR).await;
+        }
+        self.model(spec)
+    }
+
     /// Auditors, as far as they were read: those who serve this model spec themselves, and this node's own people.
     pub(crate) async fn auditors(&self, node: &Node, conductor: &Conductor, spec: &EntryHash) -> Vec<ProviderRecord> {
         let mut found = self.kin(node, conductor).await;

@@ -13,7 +13,7 @@ use crate::members::Verdict as Membership;
 use crate::node::Node;
 use crate::{choosing, direct, routers, AuditMade, Demands, Hiding, Kinship, Region, ShowAuditors};
 use ainonymous_conductor::Conductor;
-use ainonymous_transport::{Frame, Hide};
+use ainonymous_transport::{Frame, Hide, Link, LinkError, Stream};
 use ainonymous_types::{
     limits, ActionHash, AgentPubKey, AuditOrder, AuditQuery, AuditRefusal, AuditShown, AuditSubject, Audited, Bytes32,
     EntryHash, Found, Outcome, ProviderRecord, RefuseReason, Role,
@@ -21,11 +21,9 @@ use ainonymous_types::{
 use ainonymous_verify::audit::{draw, order as fits};
 use ainonymous_verify::receipt;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 
-/// Answers that are shown, or wait for it; what comes beyond is shown to nobody.
-pub(super) const SHOWING_MAX: usize = 16;
 /// Auditors that are asked about one answer.
 const TRIED_MAX: usize = 6;
 /// Authors of reports about a provider who are looked up as its auditors.
@@ -40,8 +38,9 @@ const AUDITED_MAX: Duration = Duration::from_secs(900);
 const READABLE_MAX: Duration = Duration::from_secs(60);
 /// Pause between two looks for it.
 const READ_AGAIN: Duration = Duration::from_millis(500);
-/// Who had too much to do is asked once more after this.
-const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// Who had too much to do, or waits for what others have promised, is asked again after these: the first is what a busy auditor needs, the
+/// second is longer than a promise is waited for (`order::REPORT_WITHIN_US`).
+const AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(190)];
 
 /// What a person lets be shown, of one question.
 #[derive(Clone, Copy, Debug)]
@@ -84,13 +83,13 @@ pub(crate) fn show(node: &Node, asked: &Asked, consent: Consent) {
     if !shown {
         return;
     }
-    let Ok(place) = Arc::clone(&node.inner.auditing.showing).try_acquire_owned() else {
-        tracing::debug!("too many answers are shown to auditors; this one is not");
+    let Some(pending) = node.inner.auditing.showing.begin() else {
+        tracing::debug!("too many answers wait for auditors; this one is not shown");
         return;
     };
     let (node2, asked, leaf) = (node.clone(), asked.clone(), receipt::leaf(&answered.receipt));
     node.spawn(async move {
-        let _place = place;
+        let _pending = pending;
         let running = node2.inner.auditing.begin(&leaf);
         if let Err(why) = show_to(&node2, &asked, &beacon, consent).await {
             tracing::debug!(why, "an answer was not shown to auditors");
@@ -120,10 +119,11 @@ async fn show_to(node: &Node, asked: &Asked, beacon: &Bytes32, consent: Consent)
     let mut reports = 0;
     // Whoever has been shown it has seen it, whatever comes of that.
     let mut seen = 0;
-    for again in [false, true] {
-        if again && !waiting.is_empty() {
-            tokio::time::sleep(AGAIN_AFTER).await;
+    for pause in std::iter::once(Duration::ZERO).chain(AGAIN_AFTER) {
+        if waiting.is_empty() || seen == limits::SHOWN_AUDITORS_MAX {
+            break;
         }
+        tokio::time::sleep(pause).await;
         for candidate in std::mem::take(&mut waiting) {
             if seen == limits::SHOWN_AUDITORS_MAX {
                 break;
@@ -247,35 +247,52 @@ async fn ask(
     shown: &Frame,
     seen: &mut usize,
 ) -> Result<Found<Audited>, Turned> {
+    let showing = &node.inner.auditing.showing;
+    let answer = receipt::leaf(&order.receipt);
+    let _with = showing.with(&candidate.agent).ok_or(Turned::Later)?;
+    let sent = showing.send(send(node, candidate, order, shown, seen)).await;
+    let (_link, mut stream) = sent.ok_or(Turned::Later)??;
+    let report = match tokio::time::timeout(AUDITED_MAX, stream.receiver.recv()).await {
+        Ok(Ok(Some(Frame::Audited { report }))) => report,
+        word => return Err(not_audited(word)),
+    };
+    published(conductor, &candidate.agent, &answer, &report).await.ok_or(Turned::Away("report_not_found"))
+}
+
+/// Sends an auditor the order, and the answer if it takes it. The link is to be held as long as the stream.
+async fn send(
+    node: &Node,
+    candidate: &Candidate,
+    order: AuditOrder,
+    shown: &Frame,
+    seen: &mut usize,
+) -> Result<(Link, Stream), Turned> {
     let link = candidate.link.as_ref().ok_or(Turned::Away("no_link"))?;
     let answer = receipt::leaf(&order.receipt);
     let begun = direct::begin_apart(node, link, &Frame::Audit(Box::new(order))).await;
-    let (_link, mut stream) = begun.map_err(|no_way| {
+    let (link, mut stream) = begun.map_err(|no_way| {
         tracing::debug!(problem = no_way.problem, "an auditor cannot be reached");
         Turned::Away("no_link")
     })?;
-    let mut word = tokio::time::timeout(TAKEN_MAX, stream.receiver.recv()).await;
-    let taken = matches!(word, Ok(Ok(Some(Frame::AuditTaken))));
-    if taken {
-        *seen += 1;
-        node.inner.auditing.shows(answer);
-        stream.sender.send(shown).await.map_err(|_| Turned::Away("auditor_silent"))?;
-        word = tokio::time::timeout(AUDITED_MAX, stream.receiver.recv()).await;
+    match tokio::time::timeout(TAKEN_MAX, stream.receiver.recv()).await {
+        Ok(Ok(Some(Frame::AuditTaken))) => {}
+        word => return Err(not_audited(word)),
     }
-    let report = match word {
-        Ok(Ok(Some(Frame::Audited { report }))) if taken => report,
-        Ok(Ok(Some(Frame::NotAudited(refusal)))) => return Err(turned(refusal)),
-        Ok(Ok(Some(Frame::Refused { reason, detail: _ }))) => {
-            return Err(if reason == RefuseReason::Busy {
-                Turned::Later
-            } else {
-                Turned::Away("auditor_not_admitting")
-            })
-        }
-        Ok(Ok(Some(_))) => return Err(Turned::Away("auditor_broken")),
-        Ok(Ok(None)) | Ok(Err(_)) | Err(_) => return Err(Turned::Away("auditor_silent")),
-    };
-    published(conductor, &candidate.agent, &answer, &report).await.ok_or(Turned::Away("report_not_found"))
+    *seen += 1;
+    node.inner.auditing.shows(answer);
+    stream.sender.send(shown).await.map_err(|_| Turned::Away("auditor_silent"))?;
+    Ok((link, stream))
+}
+
+/// What follows where an auditor does not say what was expected.
+fn not_audited(word: Result<Result<Option<Frame>, LinkError>, Elapsed>) -> Turned {
+    match word {
+        Ok(Ok(Some(Frame::NotAudited(refusal)))) => turned(refusal),
+        Ok(Ok(Some(Frame::Refused { reason: RefuseReason::Busy, detail: _ }))) => Turned::Later,
+        Ok(Ok(Some(Frame::Refused { .. }))) => Turned::Away("auditor_not_admitting"),
+        Ok(Ok(Some(_))) => Turned::Away("auditor_broken"),
+        Ok(Ok(None)) | Ok(Err(_)) | Err(_) => Turned::Away("auditor_silent"),
+    }
 }
 
 fn turned(refusal: AuditRefusal) -> Turned {
@@ -352,6 +369,13 @@ mod tests {
         let there = consent(ShowAuditors::All, Demands { region: eu, ..Demands::NONE });
         assert!(there.lets(Kinship::Public, eu) && !there.lets(Kinship::Public, us) && !there.lets(Kinship::Own, None));
         assert!(eu.is_some() && us.is_some());
+    }
+
+    #[test]
+    fn whoever_waits_for_promises_of_others_is_asked_again_when_they_are_too_old() {
+        let last: Duration = AGAIN_AFTER.iter().sum();
+        assert!(last > Duration::from_micros(fits::REPORT_WITHIN_US.unsigned_abs()) + Duration::from_secs(10));
+        assert!(matches!(turned(AuditRefusal::Busy), Turned::Later));
     }
 
     #[test]

@@ -12,9 +12,12 @@ mod findings;
 mod jury;
 mod ordered;
 mod own;
+mod promises;
 mod reading;
 mod replay;
 mod reporting;
+mod running;
+mod showing;
 mod tables;
 mod words;
 
@@ -36,6 +39,9 @@ use crate::{AuditMade, AuditStatus, Audits, NodeError, ProviderAudits};
 use ainonymous_protocol::reputation::{Found, Reputation, Reputations};
 use ainonymous_types::{AgentPubKey, Bytes32, ChatInput, Verdict};
 use desk::Desk;
+use promises::Promises;
+use running::{Running, Runs};
+use showing::Showing;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -73,13 +79,15 @@ pub(crate) struct Auditing {
     made: Mutex<VecDeque<AuditMade>>,
     /// What own audits have found, by the leaves of receipts: for people, and to compare what others report.
     found: Mutex<HashMap<Bytes32, AuditMade>>,
-    /// Answers that are being computed again, by the same.
-    running: Mutex<HashSet<Bytes32>>,
+    /// Answers that are being computed again.
+    running: Runs,
     /// Answers that this node has shown to auditors, by the same.
     shown: Mutex<HashSet<Bytes32>>,
-    showing: Arc<Semaphore>,
+    showing: Showing,
     /// Answers of others that this node was shown.
     desk: Desk,
+    /// What other auditors have promised of these.
+    promises: Promises,
     shapes: Mutex<Shapes>,
     waiting: Arc<Semaphore>,
     /// Replays share the engine with questions: one at a time.
@@ -96,10 +104,11 @@ impl Auditing {
             reputations: Mutex::new(Reputations::from(store.reputations().unwrap_or_default())),
             made: Mutex::default(),
             found: Mutex::default(),
-            running: Mutex::default(),
+            running: Runs::default(),
             shown: Mutex::default(),
-            showing: Arc::new(Semaphore::new(consent::SHOWING_MAX)),
+            showing: Showing::default(),
             desk: Desk::default(),
+            promises: Promises::default(),
             shapes: Mutex::default(),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             turn: tokio::sync::Mutex::default(),
@@ -144,13 +153,12 @@ impl Auditing {
     }
 
     fn is_running(&self, leaf: &Bytes32) -> bool {
-        lock(&self.running).contains(leaf)
+        self.running.has(leaf)
     }
 
     /// An answer is being computed again until what this returns is dropped.
     fn begin(&self, leaf: &Bytes32) -> Running<'_> {
-        lock(&self.running).insert(*leaf);
-        Running { auditing: self, leaf: *leaf }
+        self.running.begin(leaf)
     }
 
     /// An own audit has ended. The same answer counts once, however often somebody looks.
@@ -259,18 +267,6 @@ impl Auditing {
             providers: providers.iter().map(of).collect(),
             last: lock(&self.made).iter().cloned().collect(),
         }
-    }
-}
-
-/// An answer that is being computed again.
-struct Running<'a> {
-    auditing: &'a Auditing,
-    leaf: Bytes32,
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        lock(&self.auditing.running).remove(&self.leaf);
     }
 }
 

@@ -17,21 +17,29 @@ use crate::{AuditMade, Hiding};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_transport::{Frame, FrameReceiver, FrameSender, Stream};
 use ainonymous_types::{
-    ActionHash, AuditOrder, AuditRefusal, AuditShown, Bytes32, EntryHash, ModelSpec, OpenGrant, OpenRefusal, Outcome,
-    Role, SignedReceipt, SpecRef,
+    ActionHash, AuditOrder, AuditRefusal, AuditShown, Bytes32, ModelSpec, OpenGrant, OpenRefusal, Outcome, Role,
+    SignedReceipt, SpecRef,
 };
-use ainonymous_verify::audit::{leaf, order as fits};
+use ainonymous_verify::audit::leaf;
+use ainonymous_verify::audit::order::{self as fits, Enough};
 use ainonymous_verify::receipt;
 use std::time::{Duration, Instant};
 
-/// Longest wait for the batch with the receipt: whoever asked has seen it.
-const BATCH_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for the batch with the receipt: whoever asked has seen it, and comes again if it is not here yet.
+const BATCH_MAX: Duration = Duration::from_secs(3);
+/// What an order rests on must be looked up within this.
+const LOOKED_UP_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for the answer, once the order is taken.
 const SHOWN_MAX: Duration = Duration::from_secs(20);
-/// How often a provider is asked to open that is busy, or does not see the commitment yet.
+/// A provider is asked again for so long that is busy, or does not see the commitment yet: others may keep it busy so that nothing is opened.
+/// The report must follow within `order::REPORT_WITHIN_US`.
+const OPENS_WITHIN: Duration = Duration::from_secs(120);
+/// How often it is asked if it is silent, or cannot be reached.
 const OPENS_MAX: u32 = 3;
-/// Pause before it is asked again.
+/// First pause before it is asked again; doubles up to [`OPEN_AGAIN_MAX`] where it is busy.
 const OPEN_AGAIN: Duration = Duration::from_secs(3);
+/// Longest of these pauses.
+const OPEN_AGAIN_MAX: Duration = Duration::from_secs(15);
 
 /// An order that is taken.
 struct Taken<'a> {
@@ -97,8 +105,28 @@ async fn take<'a>(node: &'a Node, from: &Requester, order: &AuditOrder) -> Resul
     let me = conductor.agent();
     fits::judge(order, &me, now_us())?;
     let (statement, answer) = (&order.receipt.receipt, receipt::leaf(&order.receipt));
-    let place = node.inner.auditing.desk.take(from, &statement.provider, answer, Instant::now())?;
-    let (model, loaded) = model(node, &statement.spec).await.ok_or(AuditRefusal::NoModel)?;
+    let check = node.inner.auditing.desk.check(from, &statement.provider, answer, Instant::now())?;
+    let looked_up = tokio::time::timeout(LOOKED_UP_MAX, look_up(node, conductor, order)).await;
+    let found = looked_up.unwrap_or(Err(AuditRefusal::Busy))?;
+    let LookedUp { conductor, capability, model, loaded, spec } = found;
+    let place = check.take(Instant::now())?;
+    Ok(Taken { conductor, capability, model, loaded, spec, place })
+}
+
+/// What an order rests on.
+struct LookedUp {
+    conductor: Conductor,
+    capability: ActionHash,
+    model: ModelSpec,
+    loaded: Loaded,
+    spec: SpecRef,
+}
+
+/// Whether what an order says of the network is so: until then whoever sent it may have made up all of it.
+async fn look_up(node: &Node, conductor: Conductor, order: &AuditOrder) -> Result<LookedUp, AuditRefusal> {
+    let model = node.inner.directory.find_model(node, &order.receipt.receipt.spec).await;
+    let model = model.ok_or(AuditRefusal::NoModel)?;
+    let loaded = replay::own_model(node, &model).ok_or(AuditRefusal::NoModel)?;
     let failed = |e: ConductorError| {
         tracing::debug!(error = %e, "what an order rests on could not be looked up");
         AuditRefusal::Failed
@@ -110,21 +138,12 @@ async fn take<'a>(node: &'a Node, from: &Requester, order: &AuditOrder) -> Resul
         Unchecked::DoesNotFit(_) => AuditRefusal::DoesNotFit,
         Unchecked::NotReadable(_) => AuditRefusal::NotPublished,
     })?;
-    let commits = opening::audits_at(&conductor, &answer).await.map_err(failed)?;
-    if fits::is_enough(commits.iter().map(|found| (&found.author, &found.entry.mode)), &me) {
-        return Err(AuditRefusal::Repeated);
+    let answer = receipt::leaf(&order.receipt);
+    match node.inner.auditing.promises.enough(&conductor, &answer).await.map_err(failed)? {
+        Enough::No => Ok(LookedUp { conductor, capability: offer.action, model, loaded, spec: batch.spec }),
+        Enough::ForNow => Err(AuditRefusal::Busy),
+        Enough::Yes => Err(AuditRefusal::Repeated),
     }
-    Ok(Taken { conductor, capability: offer.action, model, loaded, spec: batch.spec, place })
-}
-
-/// What computes the same as a model spec promises.
-async fn model(node: &Node, spec: &EntryHash) -> Option<(ModelSpec, Loaded)> {
-    if node.inner.directory.model(spec).is_none() {
-        node.inner.directory.refresh_listing(node).await;
-    }
-    let model = node.inner.directory.model(spec)?;
-    let loaded = replay::own_model(node, &model)?;
-    Some((model, loaded))
 }
 
 /// Why nothing was published.
@@ -143,7 +162,7 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let statement = order.receipt.receipt.clone();
     let salt = Bytes32(rand::random());
     let turn = auditing.turn.lock().await;
-    place.begins(&statement.provider, Instant::now());
+    place.begins(Instant::now());
     let finish = statement.finish;
     let AuditShown { input, tokens, grant, .. } = shown;
     let computed = replay::replay(&loaded, &input, &tokens, finish, model.kv_type, &salt).await?;
@@ -181,21 +200,64 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
 
 /// What the provider opens, now that the replay is promised.
 async fn open(node: &Node, signed: &SignedReceipt, grant: &OpenGrant) -> Opening {
-    for attempt in 0..OPENS_MAX {
-        if attempt > 0 {
-            tokio::time::sleep(OPEN_AGAIN).await;
-        }
+    let begun = Instant::now();
+    for attempt in 1.. {
         match opening::ask(node, signed, grant, Hiding::No, true).await {
             Ok(opened) => return Opening::Opened(opened.leaves),
             Err(OpenError::DoesNotFit) => return Opening::DoesNotFit,
             Err(e) => {
                 tracing::debug!(code = e.code(), error = %e, "a provider did not open its fingerprint to an auditor");
-                let passes = |refusal| matches!(refusal, OpenRefusal::Busy | OpenRefusal::NotCommitted);
-                if matches!(e, OpenError::Refused(refusal) if !passes(refusal)) {
-                    return Opening::Silent;
-                }
+                let Some(pause) = again(&e, attempt, begun.elapsed()) else { break };
+                // Not at the same moments as others who were told the same.
+                tokio::time::sleep(pause.mul_f64(rand::random_range(0.75..1.25))).await;
             }
         }
     }
     Opening::Silent
+}
+
+/// The pause before a provider is asked again that has not opened at this attempt, the first or a later one; none if it is not asked again.
+fn again(why: &OpenError, attempt: u32, asked_for: Duration) -> Option<Duration> {
+    let doublings = attempt.saturating_sub(1).min(8);
+    match why {
+        OpenError::Refused(OpenRefusal::Busy | OpenRefusal::NotCommitted) => {
+            let pause = (OPEN_AGAIN * 2u32.pow(doublings)).min(OPEN_AGAIN_MAX);
+            (asked_for + pause < OPENS_WITHIN).then_some(pause)
+        }
+        OpenError::Refused(_) => None,
+        _ => (attempt < OPENS_MAX).then_some(OPEN_AGAIN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ainonymous_verify::audit::order::REPORT_WITHIN_US;
+
+    /// How often a provider is asked that always says this at once, and for how long.
+    fn asks(why: &OpenError) -> (u32, Duration) {
+        let (mut attempt, mut asked_for) = (1, Duration::ZERO);
+        while let Some(pause) = again(why, attempt, asked_for) {
+            (attempt, asked_for) = (attempt + 1, asked_for + pause);
+        }
+        (attempt, asked_for)
+    }
+
+    #[test]
+    fn a_provider_that_others_keep_busy_is_asked_until_they_are_gone() {
+        for refusal in [OpenRefusal::Busy, OpenRefusal::NotCommitted] {
+            let (attempts, asked_for) = asks(&OpenError::Refused(refusal));
+            assert!((8..=16).contains(&attempts), "{attempts}");
+            assert!(asked_for > Duration::from_secs(90) && asked_for < OPENS_WITHIN, "{asked_for:?}");
+        }
+        assert_eq!(asks(&OpenError::Silent).0, OPENS_MAX);
+        assert_eq!(asks(&OpenError::Refused(OpenRefusal::NotKept)).0, 1, "it does not open");
+        assert!(again(&OpenError::Refused(OpenRefusal::Busy), u32::MAX, Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_promise_is_waited_for_longer_than_a_provider_is_asked() {
+        let within = Duration::from_micros(REPORT_WITHIN_US.unsigned_abs());
+        assert!(within >= OPENS_WITHIN + Duration::from_secs(30));
+    }
 }

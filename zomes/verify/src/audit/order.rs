@@ -13,6 +13,9 @@ use ainonymous_types::{
 };
 use std::collections::HashSet;
 
+/// A promise is waited for so long: an honest auditor asks a provider that is busy for two minutes, and needs a moment to publish.
+pub const REPORT_WITHIN_US: i64 = 180 * 1_000_000;
+
 /// Whether an order is within its bounds.
 pub fn bounds(order: &AuditOrder) -> Result<(), Breach> {
     let AuditOrder { receipt, proof, secret: _ } = order;
@@ -76,19 +79,81 @@ pub fn fits(
     fits.then_some(()).ok_or(AuditRefusal::DoesNotFit)
 }
 
-/// Whether no further look at an answer is wanted: `me` has committed to one, or as many other auditors as may be shown it. Else one unlucky
-/// answer, shown to everybody, would be evidence as often as there are auditors.
-pub fn is_enough<'a>(commits: impl IntoIterator<Item = (&'a AgentPubKey, &'a AuditMode)>, me: &AgentPubKey) -> bool {
-    let mut others = HashSet::new();
-    for (author, mode) in commits {
-        if author == me {
-            return true;
-        }
-        if *mode == AuditMode::Drawn {
-            others.insert(author);
+/// How another's promise to compute an answer again stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Promised a moment ago: the report may follow.
+    Fresh,
+    /// Promised long ago, and nothing was reported.
+    Broken,
+    /// Reported, and nothing follows from it.
+    Undecided,
+    /// Reported a pass or a fail.
+    Decided,
+}
+
+impl Kept {
+    /// How a promise stands that is known since then, and that nobody has reported on.
+    pub fn since(known_since: TimestampUs, now: TimestampUs) -> Self {
+        match now.saturating_sub(known_since) < REPORT_WITHIN_US {
+            true => Self::Fresh,
+            false => Self::Broken,
         }
     }
-    others.len() >= limits::SHOWN_AUDITORS_MAX
+}
+
+/// Another's promise to compute an answer again.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise<'a> {
+    /// Who promises.
+    pub author: &'a AgentPubKey,
+    /// What for.
+    pub mode: &'a AuditMode,
+    /// How it stands.
+    pub kept: Kept,
+}
+
+/// Whether a further look at an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enough {
+    /// It is.
+    No,
+    /// Not while others may still report: a little later it may be.
+    ForNow,
+    /// It is not.
+    Yes,
+}
+
+/// Whether others have looked at an answer often enough: `me` has promised to, or as many other auditors as may be shown it. Else one unlucky
+/// answer, shown to everybody, would be evidence as often as there are auditors.
+///
+/// So what counts is evidence: reports from which something follows. A promise alone costs its author nothing; as long as it is fresh it is
+/// waited for, and no longer, and not at all where as many have already promised and kept silent: they would be followed by others for ever.
+pub fn enough<'a>(promises: impl IntoIterator<Item = Promise<'a>>, me: &AgentPubKey) -> Enough {
+    let (mut decided, mut fresh, mut broken) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for Promise { author, mode, kept } in promises {
+        if author == me {
+            return Enough::Yes;
+        }
+        if *mode != AuditMode::Drawn {
+            continue;
+        }
+        match kept {
+            Kept::Decided => decided.insert(author),
+            Kept::Fresh => fresh.insert(author),
+            Kept::Broken => broken.insert(author),
+            Kept::Undecided => continue,
+        };
+    }
+    // Whoever has broken one promise is not waited for because of another.
+    let awaited = fresh.iter().filter(|author| !decided.contains(*author) && !broken.contains(*author)).count();
+    if decided.len() >= limits::SHOWN_AUDITORS_MAX {
+        Enough::Yes
+    } else if broken.len() < limits::SHOWN_AUDITORS_MAX && decided.len() + awaited >= limits::SHOWN_AUDITORS_MAX {
+        Enough::ForNow
+    } else {
+        Enough::No
+    }
 }
 
 /// What an auditor promises of an order.
@@ -259,11 +324,17 @@ mod tests {
         assert!(shown_bytes(limits::SHOWN_BYTES_MAX).is_ok() && shown_bytes(limits::SHOWN_BYTES_MAX + 1).is_err());
     }
 
+    fn judged(promises: &[(u8, AuditMode, Kept)]) -> Enough {
+        let authors: Vec<AgentPubKey> = promises.iter().map(|(author, ..)| agent(*author)).collect();
+        let promises = authors.iter().zip(promises);
+        enough(promises.map(|(author, (_, mode, kept))| Promise { author, mode, kept: *kept }), &agent(1))
+    }
+
     #[test]
     fn one_answer_is_evidence_twice_at_most_and_once_for_each_auditor() {
         let of = |commits: &[(u8, AuditMode)]| {
-            let commits: Vec<_> = commits.iter().map(|(author, mode)| (agent(*author), mode)).collect();
-            is_enough(commits.iter().map(|(author, mode)| (author, *mode)), &agent(1))
+            let decided = |(author, mode): &(u8, AuditMode)| (*author, mode.clone(), Kept::Decided);
+            judged(&commits.iter().map(decided).collect::<Vec<_>>()) == Enough::Yes
         };
         let jury = || AuditMode::Jury(ActionHash::from_raw_36(vec![3; 36]));
         assert!(!of(&[]) && !of(&[(2, AuditMode::Drawn)]));
@@ -271,6 +342,38 @@ mod tests {
         assert!(!of(&[(2, AuditMode::Drawn), (3, jury()), (4, AuditMode::Canary)]));
         assert!(of(&[(2, AuditMode::Drawn), (3, AuditMode::Drawn)]));
         assert!(of(&[(1, AuditMode::Drawn)]) && of(&[(1, jury())]) && of(&[(1, AuditMode::Canary)]), "its own");
+    }
+
+    #[test]
+    fn promises_alone_keep_nobody_from_looking() {
+        use Kept::{Broken, Decided, Fresh, Undecided};
+        let of = |promises: &[(u8, Kept)]| {
+            let drawn = |(author, kept): &(u8, Kept)| (*author, AuditMode::Drawn, *kept);
+            judged(&promises.iter().map(drawn).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[(2, Broken), (3, Broken), (4, Broken)]), Enough::No);
+        assert_eq!(of(&[(2, Undecided), (3, Undecided)]), Enough::No, "no evidence, however many say nothing");
+        assert_eq!(of(&[(2, Fresh)]), Enough::No);
+        assert_eq!(of(&[(2, Fresh), (3, Fresh)]), Enough::ForNow, "they may report yet");
+        assert_eq!(of(&[(2, Decided), (3, Fresh)]), Enough::ForNow);
+        assert_eq!(of(&[(2, Decided), (2, Fresh)]), Enough::No, "one auditor is one");
+        assert_eq!(
+            of(&[(2, Broken), (2, Fresh), (3, Fresh)]),
+            Enough::No,
+            "who has not kept one promise is not waited for"
+        );
+        let relay = [(2, Broken), (3, Broken), (4, Fresh), (5, Fresh)];
+        assert_eq!(of(&relay), Enough::No, "one after the other for ever");
+        assert_eq!(of(&[(2, Broken), (3, Broken), (4, Decided), (5, Decided)]), Enough::Yes);
+        assert_eq!(of(&[(1, Broken)]), Enough::Yes, "its own");
+    }
+
+    #[test]
+    fn a_promise_is_fresh_for_a_few_minutes() {
+        assert_eq!(Kept::since(NOW, NOW), Kept::Fresh);
+        assert_eq!(Kept::since(NOW, NOW + REPORT_WITHIN_US - 1), Kept::Fresh);
+        assert_eq!(Kept::since(NOW, NOW + REPORT_WITHIN_US), Kept::Broken);
+        assert_eq!(Kept::since(TimestampUs::MIN, TimestampUs::MAX), Kept::Broken);
     }
 
     #[test]
