@@ -7,6 +7,8 @@ use ainonymous_protocol::choosing::CANDIDATES_MAX;
 use ainonymous_types::{
     limits, ActionHash, AgentPubKey, BucketMember, BucketQuery, Place, ProviderRecord, TimestampUs, Topic,
 };
+use rand::seq::SliceRandom;
+use rand::Rng;
 use std::time::Duration;
 
 /// Links drawn before this are passed over.
@@ -33,11 +35,18 @@ pub(crate) async fn search(
             }
         }
     }
-    found.truncate(CANDIDATES_MAX);
-    Ok(found)
+    Ok(some(found, &mut rand::rng()))
 }
 
-/// One bucket.
+/// As many of these as are looked at, in a new order each time. Buckets are read in the order of their members' keys, and how an agent joined
+/// is fetched for so many of one list only (`limits::JOININGS_FETCHED_MAX`): else strangers with low keys would keep a newcomer unseen.
+fn some(mut found: Vec<BucketMember>, dice: &mut impl Rng) -> Vec<BucketMember> {
+    found.shuffle(dice);
+    found.truncate(CANDIDATES_MAX);
+    found
+}
+
+/// One bucket, in a new order each time ([`some`] says why).
 pub(crate) async fn read(
     conductor: &Conductor,
     topic: &Topic,
@@ -45,7 +54,9 @@ pub(crate) async fn read(
     link_age: Duration,
 ) -> Result<Vec<BucketMember>, ConductorError> {
     let query = BucketQuery { topic: topic.clone(), place, not_before: not_before(link_age) };
-    conductor.get_bucket(query).await
+    let mut members = conductor.get_bucket(query).await?;
+    members.shuffle(&mut rand::rng());
+    Ok(members)
 }
 
 /// What these offer: those whose capability can be had.
@@ -59,4 +70,31 @@ pub(crate) async fn capabilities(
         found.extend(conductor.get_providers(&versions).await?);
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_stays_behind_strangers_for_ever() {
+        let member = |n: usize| {
+            let raw = |n: usize| [&n.to_be_bytes()[..], &[0; 28]].concat();
+            let (agent, capability) = (AgentPubKey::from_raw_36(raw(n)), ActionHash::from_raw_36(raw(n)));
+            BucketMember { agent, capability, linked_at: 0 }
+        };
+        // The newcomer has the last key of all.
+        let members: Vec<BucketMember> = (0..2 * CANDIDATES_MAX).map(member).collect();
+        let newcomer = member(2 * CANDIDATES_MAX - 1);
+        let (mut looked_at, mut fetched) = (0, 0);
+        for _ in 0..1_000 {
+            let some = some(members.clone(), &mut rand::rng());
+            assert_eq!(some.len(), CANDIDATES_MAX);
+            looked_at += usize::from(some.contains(&newcomer));
+            fetched += usize::from(some[..limits::JOININGS_FETCHED_MAX].contains(&newcomer));
+        }
+        // Half of the time, and one time in sixteen: these bounds are missed by chance once in more than 10^9 runs.
+        assert!((350..650).contains(&looked_at), "{looked_at}");
+        assert!(fetched >= 16, "{fetched}");
+    }
 }
