@@ -2,13 +2,13 @@
 
 use crate::calls::essence;
 use crate::link::{wire_text, AdminLink, LinkError, ADMIN_TIMEOUT};
-use crate::{pack, work, ConductorError, FoundedNetwork};
+use crate::work::{self, Kept};
+use crate::{pack, ConductorError, FoundedNetwork};
 use ainonymous_types::{AgentPubKey, DnaHash, NetworkProperties, ROLE_NAME};
 use ainonymous_verify::network::Network;
 use holochain_conductor_api::{AdminRequest, AdminResponse, AppInfo, CellInfo};
 use holochain_types::app::{AppBundleSource, AppStatus, InstallAppPayload, RoleSettings};
 use holochain_types::prelude::{CellId, SerializedBytes};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How Holochain calls the failure of an agent's first actions.
@@ -24,8 +24,8 @@ pub(crate) struct AppSpec {
     pub(crate) dna: DnaHash,
     /// The network, as its zomes see it.
     pub(crate) identity: Network,
-    /// Where the work is kept that a new agent has done; a conductor elsewhere has no such place.
-    pub(crate) work_file: Option<PathBuf>,
+    /// Where a new agent and its work are kept until it has joined; a conductor elsewhere has no such place.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// Makes sure that the app is there and runs.
@@ -34,6 +34,7 @@ pub(crate) async fn ensure(admin: &AdminLink, spec: &AppSpec) -> Result<CellId, 
         Some(info) => info,
         None => install(admin, spec).await?,
     };
+    spec.kept.iter().for_each(Kept::joined);
     let cell = cell_of(&info, spec)?;
     if cell.dna_hash() != &spec.dna {
         return Err(ConductorError::AppOfAnotherNetwork {
@@ -96,12 +97,16 @@ async fn admission(
         let proof = invite.map(SerializedBytes::try_from).transpose().map_err(|e| invalid(e.to_string()))?;
         return Ok((agent, proof));
     }
-    let agent = match agent {
-        Some(agent) => agent,
-        None => new_agent(admin).await?,
+    let agent = match (agent, &spec.kept) {
+        (Some(agent), _) => agent,
+        (None, Some(kept)) => kept.agent(new_agent(admin)).await?,
+        (None, None) => {
+            tracing::warn!("another's conductor keeps no work: if it does not install the app, the work is lost");
+            new_agent(admin).await?
+        }
     };
     let proof = match spec.identity.work(&agent) {
-        Some(asked) => Some(work::done(asked, spec.work_file.as_deref()).await?),
+        Some(asked) => Some(work::done(asked, spec.kept.as_ref()).await?),
         None => None,
     };
     let proof = proof.map(SerializedBytes::try_from).transpose().map_err(|e| invalid(e.to_string()))?;

@@ -4,6 +4,7 @@ use crate::app::AppSpec;
 use crate::credentials::{app_interface, issue_token, revoke_token, Credentials, UiCredentials, UI_FUNCTIONS};
 use crate::session::{Host, Session};
 use crate::signals::SignalHub;
+use crate::work::Kept;
 use crate::{pack, supervisor, ConductorError, ConductorOptions, DhtStats, JoinStage, Mode, NetworkState};
 #[cfg(feature = "embedded")]
 use ainonymous_types::NetworkKind;
@@ -67,11 +68,11 @@ impl Conductor {
             crate::lan::check_server("bootstrap", &embedded.bootstrap_url)?;
             crate::lan::check_server("relay", &embedded.relay_url)?;
         }
-        let work_file = match &mode {
-            Mode::Embedded(embedded) => Some(embedded.data_dir.join(crate::work::FILE)),
+        let kept = match &mode {
+            Mode::Embedded(embedded) => Some(Kept::of(&embedded.data_dir)),
             Mode::Attach(_) => None,
         };
-        let spec = AppSpec { app_id, happ, network_seed, network, dna, identity, work_file };
+        let spec = AppSpec { app_id, happ, network_seed, network, dna, identity, kept };
         let host = match mode {
             #[cfg(feature = "embedded")]
             Mode::Embedded(options) => {

@@ -96,6 +96,7 @@ fn who_has_worked_is_found_and_who_has_not_is_refused() {
         let bob = Conductor::start(dear.options(&of("bob"), url, None)).await.unwrap();
         assert_eq!(alice.agent(), key);
         let (of_alice, of_bob) = (dear.work_of(&of("alice"), &alice.agent()), dear.work_of(&of("bob"), &bob.agent()));
+        assert!(!of("bob").join("conductor/new-agent").exists(), "whose key is the conductor's by now");
         assert_eq!(alice.dna_hash(), dear.dna(&dear.network.properties).await);
         assert_ne!(alice.dna_hash(), dear.dna(&network::public("Dear")).await, "another network than without work");
 
