@@ -8,6 +8,7 @@ mod asking;
 mod batching;
 pub mod breaker;
 pub mod buckets;
+pub mod canaries;
 pub mod choosing;
 mod dice;
 mod handed;

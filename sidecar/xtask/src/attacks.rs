@@ -1,5 +1,5 @@
-//! Attacks on audits, tried with real engines and the real judgements: one JSON object a line, what is not found among them. The figures
-//! are kept in docs/reference/attacks.md.
+//! Attacks on audits, tried with real engines and the real judgements, and those that need no engine: one JSON object a line, what is not
+//! found among them. The figures are kept in docs/reference/attacks.md.
 
 use crate::calibrate;
 use crate::error::Result;
@@ -29,10 +29,13 @@ pub(crate) fn run(layout: &Layout, which: Which, extent: Extent) -> Result<()> {
     pack::binaries(layout, Output::Log(&log))?;
     let printed = run::capture("the attacks", &mut command(layout, which, extent)?)?;
     print!("{}", String::from_utf8_lossy(&printed));
+    if let Some(mut program) = without_engines(layout, extent) {
+        print!("{}", String::from_utf8_lossy(&run::capture("attacks without engines", &mut program)?));
+    }
     Ok(())
 }
 
-/// The program, which fails if one that must be found is not.
+/// The program for those that need engines, which fails if one that must be found is not.
 pub(crate) fn command(layout: &Layout, which: Which, extent: Extent) -> Result<Command> {
     let Pair { model, cheaper } = Pair::of(which, layout)?;
     let table = calibrate::table(layout, &model);
@@ -44,4 +47,18 @@ pub(crate) fn command(layout: &Layout, which: Which, extent: Extent) -> Result<C
         Extent::Goals => Some("--goals"),
     });
     Ok(program)
+}
+
+/// The same for those that need none; the goals have none of them.
+pub(crate) fn without_engines(layout: &Layout, extent: Extent) -> Option<Command> {
+    let mut program = run::command(layout, layout.binary("ainonymous-sim"));
+    program.arg("attacks");
+    match extent {
+        Extent::Full => Some(program),
+        Extent::Quick => {
+            program.arg("--quick");
+            Some(program)
+        }
+        Extent::Goals => None,
+    }
 }

@@ -1,6 +1,8 @@
 //! `ainonymous-sim [--seed N]… [--requests N] [--honest | --lie-factor N] [--no-reports] [SIZE…]`: one JSON row for each size and seed, by default 10 to
-//! 100,000. `ainonymous-sim audits`: rows about audits.
+//! 100,000. `ainonymous-sim audits`: rows about audits. `ainonymous-sim attacks [--quick]`: attacks on them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
+
+mod attacks;
 
 use ainonymous_sim::audits::{detection, honest, Text};
 use ainonymous_sim::{requests_for, run, Row, Run, LIE_FACTOR, SEED, SIZES};
@@ -22,8 +24,10 @@ struct Wanted {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("audits") {
-        return audits();
+    match std::env::args().nth(1).as_deref() {
+        Some("audits") => return audits(),
+        Some("attacks") => return attacks::run(std::env::args().nth(2).as_deref() == Some("--quick")),
+        _ => {}
     }
     let Some(mut wanted) = parse(std::env::args().skip(1)) else {
         eprintln!("error: sizes are whole numbers from 1 to 1,000,000, requests from 100 to 100,000,000");

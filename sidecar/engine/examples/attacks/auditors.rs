@@ -2,7 +2,8 @@
 
 use crate::give::{compute_again, replayed, Given};
 use crate::providers::{Audited, Lab};
-use crate::score::{auditor, judge, stated, Fair, Row};
+use crate::row::Row;
+use crate::score::{auditor, judge, stated, Fair};
 use ainonymous_types::{Calibration, OpenedLeaf, Outcome, ReplayLeaf, Standing, Verdict};
 use ainonymous_verify::audit::{evidence, fingerprint, leaf, statistics};
 
@@ -30,7 +31,7 @@ pub(crate) async fn rows(
         copied += u64::from(leaf::replay(&copy(given, &truth)) != committed);
         replays.push(truth);
     }
-    let row = |attack, tried: usize, found, promised_percent, note| Row {
+    let row = |attack, tried: usize, found, promised_percent, note: &'static str| Row {
         attack,
         answer_tokens: None,
         temperature_milli: None,
@@ -41,7 +42,7 @@ pub(crate) async fn rows(
         false_alarms: fair.false_alarms,
         honest_tried: fair.honest_tried,
         false_alarms_for: fair.reasons.clone(),
-        note,
+        note: note.into(),
         promised_percent,
     };
     let (two, three) = (accusations(2), accusations(3));

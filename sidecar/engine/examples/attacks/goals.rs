@@ -3,7 +3,8 @@
 
 use crate::give::{plain, Given};
 use crate::providers::{Attack, Audited, Deed, Lab};
-use crate::score::{row, Fair, Row};
+use crate::row::Row;
+use crate::score::{row, Fair};
 use ainonymous_types::Calibration;
 
 /// Answers for each row, and honest ones for each length and temperature.

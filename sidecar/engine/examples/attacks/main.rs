@@ -8,7 +8,9 @@ mod auditors;
 #[path = "../calibrate/give.rs"]
 mod give;
 mod goals;
+mod poisoned;
 mod providers;
+mod row;
 mod score;
 
 use ainonymous_engine::run_worker;
@@ -66,11 +68,18 @@ async fn run(files: &Files<'_>, extent: Extent) -> ExitCode {
         let honest = lab.honest(answers).await;
         let fair = score::Fair::of(&table, &honest);
         good &= fair.is_fair();
+        let mut plain = Vec::new();
         for attack in providers::ATTACKS {
             let outcomes = lab.attack(attack, answers).await;
             good &= told(&score::row(&attack, &table, &outcomes, &fair));
+            if attack.deed.is_plain() {
+                plain.extend(outcomes);
+            }
         }
         for row in auditors::rows(&lab, &table, &honest, &fair, answers).await {
+            good &= told(&row);
+        }
+        for row in poisoned::rows(&table, &honest, &plain, &fair) {
             good &= told(&row);
         }
     }
@@ -87,7 +96,7 @@ async fn run(files: &Files<'_>, extent: Extent) -> ExitCode {
 }
 
 /// Prints a row; whether it keeps what it promises.
-fn told(row: &score::Row) -> bool {
+fn told(row: &row::Row) -> bool {
     println!("{}", serde_json::to_string(row).unwrap());
     row.keeps_promise()
 }

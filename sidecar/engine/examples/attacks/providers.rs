@@ -32,6 +32,13 @@ pub(crate) enum Deed {
     RefusesToOpen,
 }
 
+impl Deed {
+    /// Whether the whole answer is of another model, whose fingerprint says so.
+    pub(crate) fn is_plain(self) -> bool {
+        matches!(self, Self::CheaperQuantisation | Self::OtherModel)
+    }
+}
+
 /// An attack: its name, what is done, and whether each answer on average must be found to be false (at least this share, in percent).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attack {

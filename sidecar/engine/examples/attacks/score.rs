@@ -3,13 +3,14 @@
 use crate::give::hash_of;
 use crate::give::Given;
 use crate::providers::{Attack, Audited};
+use crate::row::Row;
 use ainonymous_types::{
     ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationRow, CalibrationTable, EntryHash, Outcome, SpecRef,
     Standing, Verdict,
 };
 use ainonymous_verify::audit::calibration::{self, Statistic};
 use ainonymous_verify::audit::evidence;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -18,44 +19,7 @@ const AUDITORS: usize = 5;
 /// Audits after which a provider that was not accused is held never to be.
 const AUDITS_MAX: usize = 2_000;
 /// Runs, each begun at another answer.
-const RUNS: usize = 21;
-
-/// One line.
-#[derive(Debug, Serialize)]
-pub(crate) struct Row {
-    pub(crate) attack: &'static str,
-    /// Exactly so many tokens in each answer, where not 16 to 64.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) answer_tokens: Option<u32>,
-    /// Where answers are drawn at one temperature and from all tokens, in thousandths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) temperature_milli: Option<u32>,
-    /// Answers, or reports where auditors cheat.
-    pub(crate) tried: u64,
-    /// Single audits that failed, or reports that were refused or refuted.
-    pub(crate) found: u64,
-    /// Tokens until the first audit fails; none if none did.
-    pub(crate) tokens_median: Option<u64>,
-    /// Audits until the evidence accuses; none if it never does.
-    pub(crate) audits_median: Option<u64>,
-    pub(crate) false_alarms: u64,
-    pub(crate) honest_tried: u64,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) false_alarms_for: BTreeMap<String, u64>,
-    pub(crate) note: &'static str,
-    #[serde(skip)]
-    pub(crate) promised_percent: u64,
-}
-
-impl Row {
-    pub(crate) fn keeps_promise(&self) -> bool {
-        let kept = self.found * 100 >= self.tried * self.promised_percent && self.tried > 0;
-        if !kept {
-            eprintln!("not as promised ({} %): {self:?}", self.promised_percent);
-        }
-        kept
-    }
-}
+pub(crate) const RUNS: usize = 21;
 
 /// What becomes of the honest.
 #[derive(Clone, Debug)]
@@ -149,7 +113,7 @@ pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fa
         false_alarms: fair.false_alarms,
         honest_tried: fair.honest_tried,
         false_alarms_for: fair.reasons.clone(),
-        note: attack.note,
+        note: attack.note.into(),
         promised_percent: attack.promised_percent,
     }
 }

@@ -5,7 +5,7 @@
 //! who has the model the replay.
 
 use super::own::{self, Case, Judged, Opening};
-use super::{replay, reporting, words};
+use super::{replay, reporting};
 use crate::asking;
 use crate::directory::Candidate;
 use crate::evidence::Answered;
@@ -13,6 +13,7 @@ use crate::node::{lock, Node};
 use crate::{AnswerEvent, AskRequest, Demands, Hiding, Route, ShowAuditors};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_engine::Question;
+use ainonymous_protocol::canaries;
 use ainonymous_types::{
     limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, Evidence, Outcome, ProviderRecord, ReplayLeaf,
     RequestId, Role,
@@ -22,8 +23,6 @@ use std::time::Duration;
 
 /// How often a canary is asked unless it is said otherwise.
 const EVERY: Duration = Duration::from_secs(600);
-/// The wait before each is drawn from half of that to half as much again: nobody can foretell it.
-const JITTER_PERCENT: u64 = 50;
 /// Longest wait for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(300);
 /// Longest wait until its receipt stands on the DHT.
@@ -65,8 +64,8 @@ pub(super) fn every(node: &Node) -> Duration {
 
 /// A wait that nobody can foretell.
 pub(super) fn jittered(every: Duration) -> Duration {
-    let percent = 100 - JITTER_PERCENT + u64::from(rand::random::<u32>()) % (2 * JITTER_PERCENT + 1);
-    Duration::from_micros(u64::try_from(every.as_micros()).unwrap_or(u64::MAX).saturating_mul(percent) / 100)
+    let every_us = u64::try_from(every.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(canaries::wait_us(every_us, rand::random()))
 }
 
 async fn once(node: &Node, conductor: &Conductor) -> Result<(), Nothing> {
@@ -108,7 +107,7 @@ fn drawn(node: &Node, me: &AgentPubKey) -> Option<Candidate> {
 
 /// Asks as anybody would, and waits for the whole answer; returns the question's id.
 async fn ask(node: &Node, candidate: &Candidate) -> Result<RequestId, Nothing> {
-    let input = words::question(&lock(&node.inner.auditing.shapes), &rand::random());
+    let input = canaries::question(&lock(&node.inner.auditing.shapes), &rand::random());
     let question = Question::try_from(input).map_err(|_| Nothing::ToAudit("a question that is none"))?;
     let request = AskRequest {
         model: Some(candidate.model_id.clone()),
@@ -190,18 +189,5 @@ fn shown(case: &Case, judged: &Judged, opening: Opening, replay: Vec<ReplayLeaf>
             replay,
         }),
         Opening::Opened(_) | Opening::DoesNotFit | Opening::Silent => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_can_foretell_when_the_next_one_comes_but_it_does() {
-        let every = Duration::from_secs(600);
-        let waits: Vec<Duration> = (0..200).map(|_| jittered(every)).collect();
-        assert!(waits.iter().all(|wait| (every / 2..=every * 3 / 2).contains(wait)));
-        assert!(waits.iter().collect::<std::collections::HashSet<_>>().len() > 20);
     }
 }

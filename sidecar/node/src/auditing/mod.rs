@@ -19,7 +19,6 @@ mod reporting;
 mod running;
 mod showing;
 mod tables;
-mod words;
 
 pub(crate) use appeal::run as appeal;
 pub(crate) use canary::run as play;
@@ -36,6 +35,7 @@ use crate::node::{lock, Node};
 use crate::serving::now_us;
 use crate::store::Store;
 use crate::{AuditMade, AuditStatus, Audits, NodeError, ProviderAudits};
+use ainonymous_protocol::canaries::Shapes;
 use ainonymous_protocol::reputation::{Found, Reputation, Reputations};
 use ainonymous_types::{AgentPubKey, Bytes32, ChatInput, Verdict};
 use desk::Desk;
@@ -48,7 +48,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tables::Tables;
 use tokio::sync::Semaphore;
-use words::Shapes;
 
 /// Audits that wait for their turn; what comes beyond is not audited.
 const WAITING_MAX: usize = 32;

@@ -138,7 +138,7 @@ fn hash_of(text: &str) -> Option<Bytes32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ainonymous_types::Statistics;
+    use ainonymous_types::{Outcome, Statistics, Verdict};
     use ainonymous_verify::audit::measure;
     use serde_json::{json, Value};
 
@@ -203,5 +203,25 @@ mod tests {
         assert!(parse("{").is_err());
         let missing = Tables::read(&[PathBuf::from("/nowhere/table.json")]).unwrap_err();
         assert_eq!(missing.code(), "storage");
+    }
+
+    /// The rules see contradictions and not lies: what a node is given it believes, and of what others publish it takes nothing.
+    #[test]
+    fn a_table_that_passes_everything_is_its_owners_choice() {
+        let mut loose = file();
+        for table in loose["rows"][0]["tables"].as_array_mut().unwrap() {
+            table["fail_bin"] = table["honest"].as_array().unwrap().len().into();
+        }
+        let tables = Tables(vec![parse(&loose.to_string()).unwrap()]);
+        let far = Statistics { tokens: 32, delta_sum: 8_000, delta_window: 8_000, ..Statistics::default() };
+        let verdict = |tables: &Tables| {
+            let table = tables
+                .of(&model(), 32, "b1", "cpu-a", "cpu-b")
+                .map(|table| table.entry(crate::auditing::own::nowhere()));
+            calibration::judge(table.as_ref(), &Outcome::Measured(far)).0
+        };
+        assert_eq!(verdict(&tables), Verdict::Pass);
+        assert_eq!(verdict(&Tables(vec![parse(&file().to_string()).unwrap()])), Verdict::Fail);
+        assert_eq!(verdict(&Tables::default()), Verdict::Inconclusive, "given none, it has none");
     }
 }

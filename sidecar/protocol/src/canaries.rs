@@ -1,32 +1,36 @@
-//! Questions of an auditor's own making, built like those that people ask: the provider must not tell them apart.
+//! What an auditor asks of its own making, and when: built like what people ask, out of dice that are passed in.
 //!
-//! Text and settings are drawn by dice. How long an answer may be, and how tokens are drawn, is taken from questions that this node has
-//! asked lately, if it has asked any; of those nothing else is kept. One thing cannot be hidden: an answer that shall be shown in full
-//! has 256 tokens at most, so questions without a bound, which are common, are never canaries.
+//! How long an answer may be, and how tokens are drawn, is taken from questions that the node has asked lately, if it has asked any; of those
+//! nothing else is kept. So settings do not tell a canary from other questions with a bound. What does: an answer that shall be shown in
+//! full has 256 tokens at most, so questions without a bound, which are common, are never canaries; and the texts are a list that everybody
+//! can read here (measured by `cargo xtask attacks`: docs/reference/attacks.md).
 
+use crate::dice::RANDOM_BYTES;
 use ainonymous_types::limits::{EVIDENCE_TOKENS_MAX, SEED_MAX};
 use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};
 use std::collections::VecDeque;
 
 /// Shapes that are remembered.
 const SHAPES_MAX: usize = 64;
+/// The wait before each is drawn from half of what was said to half as much again: nobody can foretell it.
+const JITTER_PERCENT: u64 = 50;
 /// Bounds that clients commonly set.
 const BOUNDS: [u32; 4] = [64, 128, 200, 256];
 
 /// How a question looked, without anything of what it said.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Shape {
+struct Shape {
     sampling: Sampling,
     max_tokens: u32,
 }
 
 /// How this node's questions looked lately.
 #[derive(Debug, Default)]
-pub(crate) struct Shapes(VecDeque<Shape>);
+pub struct Shapes(VecDeque<Shape>);
 
 impl Shapes {
     /// A question was asked. Only shapes that a canary can have are kept.
-    pub(crate) fn note(&mut self, input: &ChatInput) {
+    pub fn note(&mut self, input: &ChatInput) {
         let fits = (1..=EVIDENCE_TOKENS_MAX).contains(&(input.max_tokens as usize));
         if !fits || input.more.is_some() || !input.stop.is_empty() {
             return;
@@ -109,8 +113,14 @@ const ENDINGS: [&str; 8] = [
     " In plain words, please.",
 ];
 
+/// The wait before the next one, in microseconds, where one is asked every so many.
+pub fn wait_us(every_us: u64, dice: u32) -> u64 {
+    let percent = 100 - JITTER_PERCENT + u64::from(dice) % (2 * JITTER_PERCENT + 1);
+    every_us.saturating_mul(percent) / 100
+}
+
 /// A question out of dice.
-pub(crate) fn question(shapes: &Shapes, dice: &[u8; 32]) -> ChatInput {
+pub fn question(shapes: &Shapes, dice: &[u8; RANDOM_BYTES]) -> ChatInput {
     let roll = |at: usize, sides: usize| {
         let four = [dice[at], dice[at + 1], dice[at + 2], dice[at + 3]];
         u32::from_le_bytes(four) as usize % sides.max(1)
@@ -146,11 +156,27 @@ fn common(which: usize) -> Sampling {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
     use ainonymous_verify::chat;
     use std::collections::HashSet;
 
-    fn dice(n: u64) -> [u8; 32] {
-        sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(n.to_le_bytes())).into()
+    fn dice(n: u64) -> [u8; RANDOM_BYTES] {
+        let mut seed = [0; RANDOM_BYTES];
+        seed[..8].copy_from_slice(&n.to_le_bytes());
+        let mut numbers = Dice::new(&seed);
+        // The first numbers of so plain a seed are alike.
+        for _ in 0..8 {
+            numbers.next();
+        }
+        std::array::from_fn(|_| numbers.next() as u8)
+    }
+
+    #[test]
+    fn nobody_can_foretell_when_the_next_one_comes_but_it_does() {
+        let waits: Vec<u64> = (0..200).map(|n| wait_us(600, n * 7)).collect();
+        assert!(waits.iter().all(|wait| (300..=900).contains(wait)));
+        assert!(waits.iter().collect::<HashSet<_>>().len() > 20);
+        assert!(wait_us(u64::MAX, u32::MAX) > 0);
     }
 
     #[test]

@@ -1,0 +1,44 @@
+//! What is said of one attack: a line of JSON, alike for attacks that need engines and for those that need none (`tests/sim`).
+
+use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// One line.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) attack: &'static str,
+    /// Exactly so many tokens in each answer, where not 16 to 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answer_tokens: Option<u32>,
+    /// Where answers are drawn at one temperature and from all tokens, in thousandths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) temperature_milli: Option<u32>,
+    /// Answers, or reports where auditors cheat; whatever else the note says.
+    pub(crate) tried: u64,
+    /// Single audits that failed, or reports that were refused or refuted: how often the attack came to nothing.
+    pub(crate) found: u64,
+    /// Tokens until the first audit fails; none if none did.
+    pub(crate) tokens_median: Option<u64>,
+    /// Audits until the evidence accuses; none if it never does.
+    pub(crate) audits_median: Option<u64>,
+    pub(crate) false_alarms: u64,
+    pub(crate) honest_tried: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) false_alarms_for: BTreeMap<String, u64>,
+    pub(crate) note: Cow<'static, str>,
+    /// Share of what was tried that has to be found, in percent. 0 promises nothing.
+    #[serde(skip)]
+    pub(crate) promised_percent: u64,
+}
+
+impl Row {
+    /// Whether as much was found as was promised; if not, it is said.
+    pub(crate) fn keeps_promise(&self) -> bool {
+        let kept = self.found * 100 >= self.tried * self.promised_percent && self.tried > 0;
+        if !kept {
+            eprintln!("not as promised ({} %): {self:?}", self.promised_percent);
+        }
+        kept
+    }
+}
