@@ -7,6 +7,7 @@ mod beacon;
 mod canaries;
 mod classifier;
 mod collusion;
+mod copying;
 mod people;
 #[path = "../../../../sidecar/engine/examples/attacks/row.rs"]
 mod row;
@@ -45,6 +46,7 @@ pub(crate) fn run(quick: bool) -> ExitCode {
 
 fn all(tries: u64) -> Vec<Row> {
     let mut rows = collusion::rows(tries);
+    rows.extend(copying::rows(tries));
     rows.extend(canaries::rows(tries));
     rows.extend(beacon::rows(tries));
     rows
@@ -122,6 +124,9 @@ mod tests {
         assert!(nothing_found("the same by auditors who were found right"));
         assert!(nothing_found("six accomplices convict an honest provider"));
         assert!(nothing_found("asker and provider draw together"));
+        assert!(nothing_found("an auditor copies what a canary has shown"));
+        let copying = rows.iter().find(|row| row.attack.contains("copies")).unwrap();
+        assert_eq!(copying.false_alarms, 0, "the canary that is copied is in order");
         let unmoved = |row: &&Row| row.attack.contains("praise");
         assert!(rows.iter().filter(unmoved).all(|row| row.false_alarms == 0));
     }
