@@ -3,7 +3,8 @@
 //! How long an answer may be, and how tokens are drawn, is taken from questions that the node has asked lately, if it has asked any; of those
 //! nothing else is kept. So settings do not tell a canary from other questions with a bound. What does: an answer that shall be shown in
 //! full has 256 tokens at most, so questions without a bound, which are common, are never canaries; and the texts are a list that everybody
-//! can read here (measured by `cargo xtask attacks`: docs/reference/attacks.md).
+//! can read here (measured by `cargo xtask attacks`: docs/reference/attacks.md). So an auditor has its own model say them in other words
+//! ([`wish`], [`in_own_words`]), and falls back on the list where the model says nothing that could be asked.
 
 use crate::dice::RANDOM_BYTES;
 use ainonymous_types::limits::{EVIDENCE_TOKENS_MAX, SEED_MAX};
@@ -119,6 +120,33 @@ pub fn wait_us(every_us: u64, dice: u32) -> u64 {
     every_us.saturating_mul(percent) / 100
 }
 
+/// Tokens that a model may take to put a question into its own words.
+pub const OWN_WORDS_TOKENS_MAX: u32 = 96;
+/// Bytes of such a question; a longer one is cut where a sentence ends.
+const OWN_WORDS_BYTES_MAX: usize = 400;
+/// Words of the shortest.
+const OWN_WORDS_MIN: usize = 3;
+
+/// What a model is told to say this question in its own words.
+pub fn wish(question: &str) -> String {
+    format!("Say this as somebody else would who wants to know the same, or something near to it, and say nothing else: {question}")
+}
+
+/// The question in what a model has said; none if there is none.
+pub fn in_own_words(said: &str) -> Option<String> {
+    let said = said.trim().lines().map(str::trim).find(|line| !line.is_empty())?;
+    let said = said.trim_matches(|c: char| matches!(c, '"' | '*' | '`' | '“' | '”' | '„'));
+    let within =
+        said.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= OWN_WORDS_BYTES_MAX).last()?;
+    let cut = said.get(..within)?;
+    let whole = match within < said.len() {
+        true => cut.rfind(['.', '?', '!']).and_then(|end| cut.get(..=end))?,
+        false => cut,
+    };
+    let usable = whole.split_whitespace().count() >= OWN_WORDS_MIN && !whole.chars().any(char::is_control);
+    usable.then(|| whole.to_owned())
+}
+
 /// A question out of dice.
 pub fn question(shapes: &Shapes, dice: &[u8; RANDOM_BYTES]) -> ChatInput {
     let roll = |at: usize, sides: usize| {
@@ -189,6 +217,27 @@ mod tests {
             seen.insert(question.messages[0].content.clone());
         }
         assert!(seen.len() > 1_000, "{}", seen.len());
+    }
+
+    #[test]
+    fn a_question_in_a_models_own_words_is_one_within_bounds_or_none() {
+        assert!(wish("Why is salt important?").ends_with("Why is salt important?"));
+        let said = |text: &str| in_own_words(text);
+        assert_eq!(
+            said("\n \"What makes salt matter so much?\" \nSure!").as_deref(),
+            Some("What makes salt matter so much?")
+        );
+        for nothing in ["", " \n ", "Salt.", "**", "\"", "one two"] {
+            assert_eq!(said(nothing), None, "{nothing:?}");
+        }
+        let long = "Äh, was ist das? ".repeat(99);
+        let cut = said(&long).unwrap();
+        assert!(
+            cut.len() <= OWN_WORDS_BYTES_MAX && cut.ends_with('?') && cut.len() > OWN_WORDS_BYTES_MAX - 20,
+            "{cut}"
+        );
+        assert_eq!(said(&"word ".repeat(999)), None, "no sentence ends");
+        assert_eq!(said("rings a \u{7} bell here"), None);
     }
 
     #[test]

@@ -108,7 +108,11 @@ pub fn get_provider(agent: AgentPubKey) -> ExternResult<Option<ProviderRecord>> 
 pub fn get_providers_for_model_spec(spec: EntryHash) -> ExternResult<Vec<ProviderRecord>> {
     let not_before = sys_time()?.as_micros().saturating_sub(limits::LINK_AGE_US_MAX);
     let topic = Topic::Providers(spec.clone());
-    let members = get_bucket(BucketQuery { topic, place: Place::ROOT, not_before })?;
+    let mut members = get_bucket(BucketQuery { topic, place: Place::ROOT, not_before })?;
+    // From somewhere else each time: otherwise as many strangers in front would keep everybody behind them unseen.
+    let dice = random_bytes(4)?.iter().fold(0usize, |n, byte| n << 8 | usize::from(*byte));
+    let start = dice.checked_rem(members.len()).unwrap_or_default();
+    members.rotate_left(start);
     let versions = members.into_iter().map(|member| member.capability).take(limits::BUCKET_MEMBERS_MAX);
     let mut found = providers(&versions.collect::<Vec<_>>())?;
     found.retain(|provider| {

@@ -67,7 +67,7 @@ pub enum AuditRefusal {
     NotPublished,
     /// Answers of this kind are not computed again: with images, too long, begun by others, or without a fingerprint.
     NotReplayable,
-    /// Enough auditors have committed to it already, or this one has.
+    /// Enough auditors have reported on it already, or this one has promised to.
     Repeated,
     /// Too much at once; later it may.
     Busy,

@@ -12,17 +12,20 @@ use crate::evidence::Answered;
 use crate::node::{lock, Node};
 use crate::{AnswerEvent, AskRequest, Demands, Hiding, Route, ShowAuditors};
 use ainonymous_conductor::{Conductor, ConductorError};
-use ainonymous_engine::Question;
+use ainonymous_engine::request::{Chat, Message, Role as Speaker};
+use ainonymous_engine::{Event, Prompt, Question};
 use ainonymous_protocol::canaries;
 use ainonymous_types::{
-    limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, Evidence, Outcome, ProviderRecord, ReplayLeaf,
-    RequestId, Role,
+    limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, ChatInput, Evidence, Outcome, ProviderRecord,
+    ReplayLeaf, RequestId, Role, Sampling,
 };
 use ainonymous_verify::audit::leaf;
 use std::time::Duration;
 
 /// How often a canary is asked unless it is said otherwise.
 const EVERY: Duration = Duration::from_secs(600);
+/// Longest wait for the own model to put a question into its words.
+const REWORDED_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(300);
 /// Longest wait until its receipt stands on the DHT.
@@ -108,6 +111,7 @@ fn drawn(node: &Node, me: &AgentPubKey) -> Option<Candidate> {
 /// Asks as anybody would, and waits for the whole answer; returns the question's id.
 async fn ask(node: &Node, candidate: &Candidate) -> Result<RequestId, Nothing> {
     let input = canaries::question(&lock(&node.inner.auditing.shapes), &rand::random());
+    let input = reworded(node, candidate, input).await;
     let question = Question::try_from(input).map_err(|_| Nothing::ToAudit("a question that is none"))?;
     let request = AskRequest {
         model: Some(candidate.model_id.clone()),
@@ -133,6 +137,36 @@ async fn ask(node: &Node, candidate: &Candidate) -> Result<RequestId, Nothing> {
     };
     let done = tokio::time::timeout(ANSWER_MAX, whole).await;
     done.is_ok_and(|done| done).then_some(id).ok_or(Nothing::ToAudit("the provider did not answer"))
+}
+
+/// The question as this node's own model puts it, for a list of questions could be told by whoever has it; as it is where the model says
+/// nothing of use, or has other work.
+async fn reworded(node: &Node, candidate: &Candidate, mut input: ChatInput) -> ChatInput {
+    let spec = node.inner.directory.model(&candidate.spec.entry);
+    let Some(loaded) = spec.and_then(|spec| replay::own_model(node, &spec)) else { return input };
+    let Some(message) = input.messages.first_mut() else { return input };
+    let chat =
+        Chat { messages: vec![Message::new(Speaker::User, canaries::wish(&message.content))], ..Chat::default() };
+    let sampling = Sampling { seed: rand::random::<u64>() & limits::SEED_MAX, ..Sampling::default() };
+    let max_tokens = canaries::OWN_WORDS_TOKENS_MAX;
+    let wish = Question { sampling, max_tokens, ..Question::new(Prompt::Chat(chat)) };
+    let Ok(mut generation) = loaded.engine.generate(wish) else { return input };
+    let said = async {
+        let mut said = String::new();
+        while let Some(event) = generation.events.recv().await {
+            match event {
+                Event::Token { text, .. } => said.push_str(&text),
+                Event::Queued { .. } | Event::Started { .. } | Event::Finished(_) => {}
+                Event::Failed(_) => break,
+            }
+        }
+        said
+    };
+    let said = tokio::time::timeout(REWORDED_MAX, said).await.unwrap_or_default();
+    if let Some(own) = canaries::in_own_words(&said) {
+        message.content = own;
+    }
+    input
 }
 
 async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: RequestId) -> Result<(), Nothing> {

@@ -20,8 +20,6 @@ const EVERY: Duration = Duration::from_secs(300);
 const FIRST: Duration = Duration::from_secs(20);
 /// Most providers that are looked up each time: those of whom something was heard last.
 const PROVIDERS_MAX: usize = 32;
-/// A juror is trusted whose verdicts were confirmed here so often, in thousandths.
-const TRUSTED_PERMILLE: u64 = 600;
 
 /// Reads again and again.
 pub(crate) async fn run(node: Node, conductor: Conductor) {
@@ -65,13 +63,10 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
         let own = auditing.found(&leaf).filter(|made| made.auditor.is_none() && made.mode != jury::MODE);
         let own = own.map(|made| made.verdict);
         let decided = |verdict| verdict != Verdict::Inconclusive;
-        if let Some(own) = own.filter(|own| is_new && decided(*own) && decided(verdict)) {
-            // That an honest answer is honest needs no replay to be said, and an auditor may run the cheat that it finds. Nobody becomes a
-            // juror to be believed by that; being wrong counts.
-            let confirmed = own == verdict;
-            if !(arranged && confirmed) {
-                lock(&auditing.reputations).on_checked(&found.author, confirmed, now_us);
-            }
+        if own.is_some_and(|own| is_new && decided(own) && decided(verdict) && own != verdict) {
+            // Being right earns nothing. Of an answer that this node has looked at too, others know what it has shown them: its canary, which
+            // may be copied, or an answer shown by consent, which is honest more often than not. Being wrong counts.
+            lock(&auditing.reputations).on_checked(&found.author, false, now_us);
         }
     }
     let equivocated = !conductor.get_equivocations(about.clone()).await?.found.is_empty();
@@ -103,10 +98,9 @@ pub(super) fn is_trusted(node: &Node, me: &AgentPubKey, conviction: &Conviction,
     confirming.filter(|found| trusts(node, me, &found.author)).count() >= CONFIRMATIONS_MIN
 }
 
-/// Whether a juror is believed here.
+/// Whether a juror is believed here: one's own machines and friends are. Nobody else can earn it: whatever a node could hold a stranger's
+/// verdict against, it has shown before, and a copy would agree.
 pub(super) fn trusts(node: &Node, me: &AgentPubKey, juror: &AgentPubKey) -> bool {
     let peers = &node.inner.habits.peers;
-    let close = [&peers.own, &peers.friends].iter().any(|close| close.contains(juror));
-    let known = lock(&node.inner.auditing.reputations).auditor_permille(juror, super::micros_now());
-    close || juror == me || known >= TRUSTED_PERMILLE
+    juror == me || peers.own.contains(juror) || peers.friends.contains(juror)
 }

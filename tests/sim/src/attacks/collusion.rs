@@ -38,9 +38,6 @@ pub(super) fn rows(tries: u64) -> Vec<Row> {
     let crews = tries / 5;
     let five: Vec<Trial> = (0..crews).map(|_| trial(5, &mut dice)).collect();
     let six: Vec<Trial> = (0..crews).map(|_| trial(6, &mut dice)).collect();
-    let mut confirmed_once = Reputations::default();
-    confirmed_once.on_checked(&agent(0), true, 0);
-    let once = confirmed_once.auditor_permille(&agent(0), 0);
     let convicted = |trials: &[Trial]| trials.iter().filter(|trial| trial.convicted).count() as u64;
     let again = six.iter().map(|trial| trial.accomplices_again).max().unwrap_or(0);
     let honest = median(six.iter().map(|trial| trial.honest_again as u64).collect());
@@ -78,7 +75,7 @@ pub(super) fn rows(tries: u64) -> Vec<Row> {
             0,
             of_crews(&six),
             format!(
-                "not found: three accuse, three are the jury. It counts for whoever trusts these; whose verdict was confirmed once is held to be right in {once} of 1,000. A second jury has {again} of them and {honest} honest auditors"
+                "not found: three accuse, three are the jury. It counts for whoever trusts these: friends and one's own machines. A second jury has {again} of them and {honest} honest auditors"
             ),
         ),
     ]
