@@ -219,9 +219,9 @@ fn is_convicted(findings: &Value) -> bool {
     findings["convictions"].as_array().is_some_and(|found| !found.is_empty())
 }
 
-/// Somebody whose friends are these.
-fn friend_of<'a>(url: &str, friends: impl Iterator<Item = &'a mut Node>) -> NodeSpec {
-    friends.fold(NodeSpec::new(url), |spec, friend| spec.with(&["--friend", &friend.agent()]))
+/// With these as friends besides.
+fn befriending<'a>(spec: NodeSpec, friends: impl Iterator<Item = &'a mut Node>) -> NodeSpec {
+    friends.fold(spec, |spec, friend| spec.with(&["--friend", &friend.agent()]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,7 +238,7 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
     for juror in &mut jurors {
         juror.wait_ready();
     }
-    let mut friend = Node::ready(friend_of(&url, jurors.iter_mut()));
+    let mut friend = Node::ready(befriending(NodeSpec::new(&url), jurors.iter_mut()));
     let convicted = published(&jurors[0].client(), &bad, is_convicted, 4 * SOON).await;
     let conviction = &convicted["convictions"][0];
     assert_eq!(conviction["confirmations"].as_array().map(Vec::len), Some(3), "{conviction}");
@@ -278,12 +278,14 @@ async fn whoever_is_convicted_wrongly_appeals_and_a_second_jury_finds_otherwise(
     };
     let asked = published(&first[0].client(), &agent, |findings| appeal(findings).is_some(), 3 * SOON).await;
     println!("{:?}", appeal(&asked));
-    // Whoever convicted is not heard again: others have to come.
+    // Whoever convicted is not heard again: others have to come. What those have said stays.
+    let friends = befriending(NodeSpec::new(&url), first.iter_mut());
+    drop(first);
     let mut second = [(); 3].map(|()| Node::start(auditor(NodeSpec::new(&url).serving(&tiny_model()), "8", &table)));
     for juror in &mut second {
         juror.wait_ready();
     }
-    let mut friend = Node::ready(friend_of(&url, first.iter_mut().chain(&mut second)));
+    let mut friend = Node::ready(befriending(friends, second.iter_mut()));
     let overturned = |findings: &Value| appeal(findings).is_some_and(|(_, appeal)| appeal["overturned"] == true);
     let found = published(&friend.client(), &agent, overturned, 5 * SOON).await;
     let (believed, appeal) = appeal(&found).expect("the appeal");
