@@ -33,17 +33,14 @@ pub(crate) async fn rows(
     }
     let row = |attack, tried: usize, found, promised_percent, note: &'static str| Row {
         attack,
-        answer_tokens: None,
-        temperature_milli: None,
         tried: tried as u64,
         found,
-        tokens_median: None,
-        audits_median: None,
         false_alarms: fair.false_alarms,
         honest_tried: fair.honest_tried,
         false_alarms_for: fair.reasons.clone(),
         note: note.into(),
         promised_percent,
+        ..Row::default()
     };
     let (two, three) = (accusations(2), accusations(3));
     // The jury computes for itself, and finds the provider honest.

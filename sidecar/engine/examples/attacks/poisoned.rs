@@ -76,17 +76,14 @@ pub(crate) fn rows(table: &Calibration, honest: &[(Given, Audited)], cheats: &[A
 
     let row = |attack, tried: u64, found, promised_percent, fair: &Fair, note: Cow<'static, str>| Row {
         attack,
-        answer_tokens: None,
-        temperature_milli: None,
         tried,
         found,
-        tokens_median: None,
-        audits_median: None,
         false_alarms: fair.false_alarms,
         honest_tried: fair.honest_tried,
         false_alarms_for: fair.reasons.clone(),
         note,
         promised_percent,
+        ..Row::default()
     };
     vec![
         row(

@@ -104,8 +104,6 @@ pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fa
     let weights: Vec<i16> = judged.iter().map(|(_, llr, _)| *llr).collect();
     Row {
         attack: attack.name,
-        answer_tokens: None,
-        temperature_milli: None,
         tried: judged.len() as u64,
         found: judged.iter().filter(|(verdict, ..)| *verdict == Verdict::Fail).count() as u64,
         tokens_median: median((0..RUNS).map(|run| tokens_until_found(&judged, run)).collect()),
@@ -115,6 +113,7 @@ pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fa
         false_alarms_for: fair.reasons.clone(),
         note: attack.note.into(),
         promised_percent: attack.promised_percent,
+        ..Row::default()
     }
 }
 

@@ -68,20 +68,7 @@ fn fared(tried: u64, found: u64) -> Fared {
 
 fn row(attack: &'static str, promised_percent: u64, fared: Fared, note: impl Into<Cow<'static, str>>) -> Row {
     let Fared { tried, found, honest_tried, false_alarms } = fared;
-    Row {
-        attack,
-        answer_tokens: None,
-        temperature_milli: None,
-        tried,
-        found,
-        tokens_median: None,
-        audits_median: None,
-        false_alarms,
-        honest_tried,
-        false_alarms_for: BTreeMap::new(),
-        note: note.into(),
-        promised_percent,
-    }
+    Row { attack, tried, found, false_alarms, honest_tried, note: note.into(), promised_percent, ..Row::default() }
 }
 
 /// Dice of their own for each attack.
