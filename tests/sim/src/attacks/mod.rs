@@ -18,7 +18,6 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use row::Row;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 /// How often each is tried, and in a hurry.
