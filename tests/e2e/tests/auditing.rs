@@ -287,7 +287,7 @@ async fn whoever_is_convicted_wrongly_appeals_and_a_second_jury_finds_otherwise(
     }
     let mut friend = Node::ready(befriending(friends, second.iter_mut()));
     let overturned = |findings: &Value| appeal(findings).is_some_and(|(_, appeal)| appeal["overturned"] == true);
-    let found = published(&friend.client(), &agent, overturned, 5 * SOON).await;
+    let found = published(&friend.client(), &agent, overturned, 10 * SOON).await;
     let (believed, appeal) = appeal(&found).expect("the appeal");
     println!("{appeal:?}");
     assert_eq!(believed, false, "whoever trusts both juries believes the second");

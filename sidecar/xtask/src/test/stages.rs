@@ -16,7 +16,7 @@ use std::time::Duration;
 const QUICK_PACKAGES: &[&str] =
     &["ainonymous-types", "ainonymous-verify", "ainonymous-protocol", "ainonymous-models", "ainonymous-sim", "xtask"];
 /// A run of native tests that takes longer than this hangs.
-const NATIVE_LIMIT: Duration = Duration::from_secs(65 * 60);
+const NATIVE_LIMIT: Duration = Duration::from_secs(75 * 60);
 /// The same for the browser.
 const BROWSER_LIMIT: Duration = Duration::from_secs(10 * 60);
 
