@@ -26,6 +26,42 @@ async fn counter(client: &Client, name: &str) -> u64 {
     client.status().await["counters"][name].as_u64().expect("a count")
 }
 
+/// What a node counts of second providers beside slow ones.
+#[derive(Debug)]
+struct Hedges {
+    asked: u64,
+    won: u64,
+    wasted_ms: u64,
+}
+
+impl Hedges {
+    async fn of(client: &Client) -> Self {
+        let count = |name| counter(client, name);
+        Self { asked: count("hedged").await, won: count("hedges_won").await, wasted_ms: count("hedge_wasted_ms").await }
+    }
+}
+
+/// The own machine answers four questions one after the other, and nobody else is asked for them. On a busy machine a probe may now and
+/// then stay without a reply in time, and then somebody else rightly answers: counted from the start again.
+async fn settled(here: &Client, own_machine: &str) -> Hedges {
+    let deadline = Instant::now() + SOON;
+    let mut before = Hedges::of(here).await;
+    let mut alone = 0;
+    while alone < 4 {
+        let answer = here.stream(direct(SHORT, &[])).await.expect("an answer");
+        let after = Hedges::of(here).await;
+        let quick = own(&answer.last)["provider"] == own_machine && after.asked == before.asked;
+        alone = if quick { alone + 1 } else { 0 };
+        assert!(
+            quick || Instant::now() < deadline,
+            "an own machine is asked first, and alone: {} {after:?}",
+            why(&answer.last)
+        );
+        before = after;
+    }
+    before
+}
+
 /// A question to these peers only, over a link.
 fn direct(text: &str, more: &[(&str, Value)]) -> Value {
     let mut body = Client::body(text);
@@ -50,11 +86,7 @@ async fn a_provider_that_is_slow_to_its_first_word_gets_company() {
     let mut asker = Node::ready(NodeSpec::new(&url).with(&["--own", &friend_key]));
     let (there, here) = (friend.client(), asker.client());
     here.wait_for_providers(2, SOON).await;
-    for _ in 0..4 {
-        let answer = here.stream(direct(SHORT, &[])).await.expect("an answer");
-        assert_eq!(own(&answer.last)["provider"], friend_key.as_str(), "an own machine is asked first");
-    }
-    assert_eq!(counter(&here, "hedged").await, 0, "whoever is quick is asked alone");
+    let before = settled(&here, &friend_key).await;
 
     let held = Held::hold(worker(&there).await);
     let begun = Instant::now();
@@ -68,11 +100,12 @@ async fn a_provider_that_is_slow_to_its_first_word_gets_company() {
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     let choices = here.status().await["choices"].as_array().expect("choices").clone();
     assert_eq!(choices.last().expect("one")["provider"], other.agent().as_str(), "{choices:?}");
-    assert_eq!((counter(&here, "hedged").await, counter(&here, "hedges_won").await), (1, 1));
-    assert!(counter(&here, "hedge_wasted_ms").await >= 400);
+    let after = Hedges::of(&here).await;
+    assert_eq!((after.asked, after.won), (before.asked + 1, before.won + 1));
+    assert!(after.wasted_ms >= before.wasted_ms + 400, "{before:?} {after:?}");
     let metrics = reqwest::get(format!("{}/metrics", here.base())).await.expect("metrics");
     let metrics = metrics.text().await.expect("text");
-    assert!(metrics.contains("ainonymous_hedges_won_total 1"), "{metrics}");
+    assert!(metrics.contains(&format!("ainonymous_hedges_won_total {}", after.won)), "{metrics}");
     drop(held);
     // The one that was slow has not been left with the question.
     let deadline = Instant::now() + SOON;

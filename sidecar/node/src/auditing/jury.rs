@@ -81,7 +81,7 @@ fn served(node: &Node, me: &AgentPubKey) -> impl Iterator<Item = Candidate> {
     })
 }
 
-/// Looks into accusations of a provider.
+/// Looks into what a provider was accused of. Appeals first: somebody stands convicted meanwhile, and there are fewer of them.
 async fn look(
     node: &Node,
     conductor: &Conductor,
@@ -95,14 +95,6 @@ async fn look(
     }
     let convictions = conductor.get_convictions(about()).await?.found;
     duty.done.extend(convictions.iter().map(|found| found.entry.accusation.clone()));
-    for accused in accusations.iter().filter(|accused| is_open(accused.linked_at)) {
-        if duty.done.contains(&accused.action) {
-            continue;
-        }
-        if let Err(e) = look_into(node, conductor, duty, accused).await {
-            tracing::debug!(error = %e, hint = e.hint(), "an accusation could not be looked into; later again");
-        }
-    }
     for (accusation, appealed) in appeal::appeals(conductor, provider, &convictions).await? {
         let Some(accused) = accusations.iter().find(|accused| accused.action == accusation) else { continue };
         let convictions = || convictions.iter().filter(|found| found.entry.accusation == accusation);
@@ -113,6 +105,14 @@ async fn look(
         let said = appealed.heard.iter().any(|found| found.author == conductor.agent());
         if let Err(e) = look_again(node, conductor, duty, accused, convicted, said).await {
             tracing::debug!(error = %e, hint = e.hint(), "an appeal could not be looked into; later again");
+        }
+    }
+    for accused in accusations.iter().filter(|accused| is_open(accused.linked_at)) {
+        if duty.done.contains(&accused.action) {
+            continue;
+        }
+        if let Err(e) = look_into(node, conductor, duty, accused).await {
+            tracing::debug!(error = %e, hint = e.hint(), "an accusation could not be looked into; later again");
         }
     }
     Ok(())

@@ -4,18 +4,20 @@
 
 use std::ops::AddAssign;
 
-/// Tests that passed and failed.
+/// Tests that passed and failed, and those that passed at a second try only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     /// Passed.
     pub(crate) passed: u64,
     /// Failed.
     pub(crate) failed: u64,
+    /// Of those that passed, how many failed before.
+    pub(crate) retried: u64,
 }
 
 impl Count {
     /// A check that is one test by itself.
-    pub(crate) const ONE_PASSED: Self = Self { passed: 1, failed: 0 };
+    pub(crate) const ONE_PASSED: Self = Self { passed: 1, failed: 0, retried: 0 };
 
     /// Passed and failed.
     pub(crate) fn total(self) -> u64 {
@@ -27,6 +29,7 @@ impl AddAssign for Count {
     fn add_assign(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.retried += other.retried;
     }
 }
 
@@ -42,6 +45,12 @@ pub(crate) fn read(output: &str) -> Count {
         }
     }
     last.unwrap_or(libtest)
+}
+
+/// Tests of nextest that passed at the second try.
+pub(crate) fn retried(output: &str) -> impl Iterator<Item = &str> {
+    let after = |line: &str| line.rfind(") ").map_or(0, |at| at + 2);
+    output.lines().filter(|line| line.trim_start().starts_with("FLAKY")).map(move |line| line[after(line)..].trim())
 }
 
 /// `Summary [ 1.2s] 3 tests run: 3 passed`, `Tests  3 passed (3)`, `3 passed, 0 failed`.
@@ -61,7 +70,7 @@ fn numbers(line: &str) -> Count {
     let before = |name: &str| {
         words.windows(2).find(|pair| pair[1] == name).and_then(|pair| pair[0].parse::<u64>().ok()).unwrap_or(0)
     };
-    Count { passed: before("passed"), failed: before("failed") + before("timed") }
+    Count { passed: before("passed"), failed: before("failed") + before("timed"), retried: before("flaky") }
 }
 
 #[cfg(test)]
@@ -83,7 +92,15 @@ mod tests {
             ("7 passed (3.1s)\n", 7, 0),
             ("nothing here", 0, 0),
         ] {
-            assert_eq!(read(output), Count { passed, failed }, "{output}");
+            assert_eq!(read(output), Count { passed, failed, retried: 0 }, "{output}");
         }
+    }
+
+    #[test]
+    fn whoever_needed_a_second_try_is_counted_and_named() {
+        let output = "     Summary [   9.1s] 3 tests run: 3 passed (1 slow, 1 flaky), 0 skipped\n   \
+                      FLAKY 2/2 [   0.1s] (2/3) ainonymous-e2e::chat an_answer_comes\n";
+        assert_eq!(read(output), Count { passed: 3, failed: 0, retried: 1 });
+        assert_eq!(retried(output).collect::<Vec<_>>(), ["ainonymous-e2e::chat an_answer_comes"]);
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn run(layout: &Layout, options: &Options) -> Result<()> {
         let (count, error) = match stage(&mut run) {
             Ok(count) if count.failed == 0 => (count, None),
             Ok(count) => (count, Some(failure(name, count))),
-            Err(error) => (Count { passed: 0, failed: 1 }, Some(error)),
+            Err(error) => (Count { failed: 1, ..Count::default() }, Some(error)),
         };
         run.done.push(Done { name, took: began.elapsed(), count, failed: error.is_some() });
         if let Some(error) = error {
@@ -102,6 +102,9 @@ fn summary(run: &Run<'_>, planned: usize, took: Duration) {
         println!("{:<34}            {} stages not run", "", planned - run.done.len());
     }
     println!("{:<34} {:>7.1} s", "in all", took.as_secs_f64());
+    if sum.retried > 0 {
+        println!("{} of those that passed failed at the first try", sum.retried);
+    }
     println!("{} passed, {} failed", sum.passed, sum.failed);
 }
 

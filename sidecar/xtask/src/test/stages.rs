@@ -251,7 +251,12 @@ fn step(run: &Run<'_>, name: &str, command: &mut Command) -> Result<()> {
 pub(super) fn counted(run: &Run<'_>, name: &str, command: &mut Command, limit: Option<Duration>) -> Result<Count> {
     let log = run.layout.log(name);
     let status = run::run_for(name, command, Output::Log(&log), limit)?;
-    let mut count = count::read(&String::from_utf8_lossy(&fs_err::read(&log)?));
+    let output = fs_err::read(&log)?;
+    let output = String::from_utf8_lossy(&output);
+    let mut count = count::read(&output);
+    if count.retried > 0 {
+        count::retried(&output).for_each(|test| eprintln!("passed at the second try only: {test}"));
+    }
     if !status.success() {
         count.failed = count.failed.max(1);
         eprintln!("{}", run::ending(&log, super::TAIL_LINES));
