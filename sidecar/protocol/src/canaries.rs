@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 
 /// Shapes that are remembered.
 const SHAPES_MAX: usize = 64;
-/// The wait before each is drawn from half of what was said to half as much again: nobody can foretell it.
-const JITTER_PERCENT: u64 = 50;
+/// No wait is longer than so many times the mean: two in a hundred would be.
+const WAIT_MAX: f64 = 4.0;
 /// Bounds that clients commonly set.
 const BOUNDS: [u32; 4] = [64, 128, 200, 256];
 
@@ -114,10 +114,11 @@ const ENDINGS: [&str; 8] = [
     " In plain words, please.",
 ];
 
-/// The wait before the next one, in microseconds, where one is asked every so many.
+/// The wait before the next one, in microseconds, where one is asked every so many on average. Exponentially distributed, as the gaps
+/// between questions that people ask at any time: how long none came says nothing of when one will.
 pub fn wait_us(every_us: u64, dice: u32) -> u64 {
-    let percent = 100 - JITTER_PERCENT + u64::from(dice) % (2 * JITTER_PERCENT + 1);
-    every_us.saturating_mul(percent) / 100
+    let left = (f64::from(dice) + 0.5) / (f64::from(u32::MAX) + 1.0);
+    (every_us as f64 * (-left.ln()).min(WAIT_MAX)) as u64
 }
 
 /// Tokens that a model may take to put a question into its own words.
@@ -201,10 +202,13 @@ mod tests {
 
     #[test]
     fn nobody_can_foretell_when_the_next_one_comes_but_it_does() {
-        let waits: Vec<u64> = (0..200).map(|n| wait_us(600, n * 7)).collect();
-        assert!(waits.iter().all(|wait| (300..=900).contains(wait)));
-        assert!(waits.iter().collect::<HashSet<_>>().len() > 20);
-        assert!(wait_us(u64::MAX, u32::MAX) > 0);
+        let mut numbers = Dice::new(&dice(1));
+        let mut waits: Vec<u64> = (0..10_000).map(|_| wait_us(600, numbers.next() as u32)).collect();
+        let mean = waits.iter().sum::<u64>() / 10_000;
+        assert!((560..=620).contains(&mean), "{mean}");
+        waits.sort_unstable();
+        assert!(waits[1_000] < 100 && waits[5_000].abs_diff(416) < 30 && waits[9_999] == 2_400, "{:?}", &waits[9_990..]);
+        assert!(wait_us(u64::MAX, u32::MAX) < u64::MAX && wait_us(u64::MAX, 0) == u64::MAX && wait_us(0, 0) == 0);
     }
 
     #[test]

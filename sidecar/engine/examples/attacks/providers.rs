@@ -37,6 +37,11 @@ impl Deed {
     pub(crate) fn is_plain(self) -> bool {
         matches!(self, Self::CheaperQuantisation | Self::OtherModel)
     }
+
+    /// Whether answers are computed otherwise than asked, so that they may come out the same all the same.
+    pub(crate) fn computes_otherwise(self) -> bool {
+        !matches!(self, Self::CheaperOneInTen | Self::Truncation | Self::EditedToken | Self::OverBilling | Self::RefusesToOpen)
+    }
 }
 
 /// An attack: its name, what is done, and whether each answer on average must be found to be false (at least this share, in percent).
@@ -95,6 +100,8 @@ pub(crate) struct Audited {
     pub(crate) outcome: Outcome,
     /// The finish rule was broken: the model would have gone on.
     pub(crate) cut: bool,
+    /// Not every token is what the asked model, seed and temperature give.
+    pub(crate) unlike: bool,
     pub(crate) tokens: u32,
 }
 
@@ -203,7 +210,7 @@ impl Lab {
         }
         if deed == Deed::RefusesToOpen {
             let tokens = received.tokens.len() as u32;
-            return Some(Audited { outcome: Outcome::NotOpened, cut: false, tokens });
+            return Some(Audited { outcome: Outcome::NotOpened, cut: false, unlike: false, tokens });
         }
         let finish = if deed == Deed::Truncation { Finish::Stop } else { Finish::Said };
         Some(self.audit(&given, &received, &finish).await)
@@ -214,6 +221,7 @@ impl Lab {
         let replay = compute_again(&self.checker, &received.question, &received.tokens, None).await;
         let ours = replayed(&received.tokens, &replay);
         let outcome = statistics::outcome(&opened.opened(), &ours).unwrap();
+        let unlike = replay.positions.iter().zip(&received.tokens).any(|(position, token)| position.expected != *token);
         let cut = match finish {
             Finish::Said => false,
             // Behind the end of an answer nothing is expected; behind a cut the model goes on.
@@ -223,7 +231,7 @@ impl Lab {
                 more.positions.last().is_some_and(|behind| behind.expected != u32::MAX)
             }
         };
-        Audited { outcome, cut, tokens: received.tokens.len() as u32 }
+        Audited { outcome, cut, unlike, tokens: received.tokens.len() as u32 }
     }
 
     pub(crate) async fn close(self) {

@@ -18,6 +18,13 @@ pub(crate) struct Row {
     pub(crate) tried: u64,
     /// Single audits that failed, or reports that were refused or refuted: how often the attack came to nothing.
     pub(crate) found: u64,
+    /// Of those tried, answers that are not, token for token, what the asked model, seed and temperature give: where all tokens are the same
+    /// nothing was done to whoever asked. Only where a provider has computed otherwise than asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unlike: Option<u64>,
+    /// Of those, how many were found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unlike_found: Option<u64>,
     /// Tokens until the first audit fails; none if none did.
     pub(crate) tokens_median: Option<u64>,
     /// Audits until the evidence accuses; none if it never does.

@@ -94,6 +94,9 @@ pub(crate) fn judge(table: &Calibration, audited: &Audited) -> (Verdict, i16) {
 }
 
 pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fair: &Fair) -> Row {
+    let otherwise = attack.deed.computes_otherwise();
+    let unlike = outcomes.iter().filter(|audited| otherwise && audited.unlike);
+    let unlike_found = unlike.clone().filter(|audited| judge(table, audited).0 == Verdict::Fail).count() as u64;
     let judged: Vec<(Verdict, i16, u32)> = outcomes
         .iter()
         .map(|audited| {
@@ -106,6 +109,8 @@ pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fa
         attack: attack.name,
         tried: judged.len() as u64,
         found: judged.iter().filter(|(verdict, ..)| *verdict == Verdict::Fail).count() as u64,
+        unlike: otherwise.then(|| unlike.count() as u64),
+        unlike_found: otherwise.then_some(unlike_found),
         tokens_median: median((0..RUNS).map(|run| tokens_until_found(&judged, run)).collect()),
         audits_median: median((0..RUNS).map(|run| until_accused(&weights, run)).collect()),
         false_alarms: fair.false_alarms,
@@ -153,5 +158,5 @@ pub(crate) fn auditor(n: usize) -> AgentPubKey {
 
 /// How an outcome reads that was stated and not measured.
 pub(crate) fn stated(outcome: Outcome) -> Audited {
-    Audited { outcome, cut: false, tokens: 0 }
+    Audited { outcome, cut: false, unlike: false, tokens: 0 }
 }

@@ -5,7 +5,7 @@
 //! promises, most likely without knowing; it says so to its operator and troubles nobody.
 
 use super::jury::{self, Heard};
-use super::{canary, own, replay};
+use super::{jittered, own, replay};
 use crate::node::Node;
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_types::{
@@ -29,7 +29,7 @@ pub(crate) async fn run(node: Node) {
     let Some(conductor) = node.conductor_when_running().await else { return };
     let (mut settled, mut tries) = (HashSet::new(), HashMap::new());
     loop {
-        tokio::time::sleep(canary::jittered(EVERY)).await;
+        tokio::time::sleep(jittered(EVERY)).await;
         if settled.len().max(tries.len()) > KNOWN_MAX {
             (settled, tries) = (HashSet::new(), HashMap::new());
         }

@@ -22,7 +22,7 @@ use ainonymous_types::{
 use ainonymous_verify::audit::leaf;
 use std::time::Duration;
 
-/// How often a canary is asked unless it is said otherwise.
+/// How often a canary is asked, on average, unless it is said otherwise.
 const EVERY: Duration = Duration::from_secs(600);
 /// Longest wait for the own model to put a question into its words.
 const REWORDED_MAX: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ impl From<ConductorError> for Nothing {
 pub(crate) async fn run(node: Node) {
     let Some(conductor) = node.conductor_when_running().await else { return };
     loop {
-        tokio::time::sleep(jittered(every(&node))).await;
+        tokio::time::sleep(next_wait(every(&node))).await;
         match once(&node, &conductor).await {
             Ok(()) => {}
             Err(Nothing::ToAudit(why)) => tracing::debug!(why, "no canary now"),
@@ -60,13 +60,13 @@ pub(crate) async fn run(node: Node) {
     }
 }
 
-/// How often this node asks one.
+/// How often this node asks one, on average.
 pub(super) fn every(node: &Node) -> Duration {
     node.inner.auditing.habits.every.unwrap_or(EVERY)
 }
 
 /// A wait that nobody can foretell.
-pub(super) fn jittered(every: Duration) -> Duration {
+fn next_wait(every: Duration) -> Duration {
     let every_us = u64::try_from(every.as_micros()).unwrap_or(u64::MAX);
     Duration::from_micros(canaries::wait_us(every_us, rand::random()))
 }

@@ -3,7 +3,7 @@
 //! Who is drawn and which answer falls to whom follows from hashes; validation judges both by the rule that is used here. Jurors look at
 //! what canaries have shown: no other question is ever seen by them. A verdict of one's own model is all that a juror adds.
 
-use super::{appeal, canary, own, replay, reporting};
+use super::{appeal, canary, jittered, own, replay, reporting};
 use crate::directory::Candidate;
 use crate::engines::model_id;
 use crate::node::{lock, Node};
@@ -57,7 +57,7 @@ pub(crate) async fn run(node: Node) {
     let Some(conductor) = node.conductor_when_running().await else { return };
     let mut duty = Duty::default();
     loop {
-        tokio::time::sleep(canary::jittered(canary::every(&node).min(EVERY))).await;
+        tokio::time::sleep(jittered(canary::every(&node).min(EVERY))).await;
         if duty.done.len().max(duty.said.len()).max(duty.tries.len()) > KNOWN_MAX {
             duty = Duty::default();
         }

@@ -56,6 +56,11 @@ const MADE_MAX: usize = 32;
 /// What own audits have found that is remembered by answer.
 const FOUND_MAX: usize = 4_096;
 
+/// A wait from half of what is said to half as much again, so that nodes do not all look at once.
+fn jittered(every: Duration) -> Duration {
+    every.mul_f64(rand::random_range(0.5..=1.5))
+}
+
 /// How a node audits.
 #[derive(Clone, Debug, Default)]
 pub struct AuditHabits {

@@ -73,7 +73,7 @@ pub(super) fn rows(tries: u64) -> Vec<Row> {
         ),
         row(
             "telling canaries by when they come",
-            25,
+            45,
             time,
             "from one asker whose people ask as often as it audits; where nobody else asks there, all are canaries",
         ),
