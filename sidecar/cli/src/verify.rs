@@ -35,8 +35,7 @@ const HASHES: &str = "hashes.json";
 pub(crate) async fn run(flags: Verify, config: &Config, out: &Out) -> Result<Exit, CliError> {
     let Verify { file, model, no_model, calibration, models: folder } = flags;
     let read = ReceiptFile::parse(&read_file(&file, FILE_BYTES_MAX)?).map_err(|e| not_usable(&file, e.to_string()))?;
-    let tokens = read.receipt.receipt.completion_tokens;
-    let table = calibration.as_deref().map(|path| table(path, &read.model, tokens)).transpose()?;
+    let table = calibration.as_deref().map(|path| table(path, &read)).transpose()?;
     let findings = check(&read, spec_entry);
     let fits = all_fit(&findings);
     let store = models::store(&folder, config)?;
@@ -191,14 +190,16 @@ struct Table {
     prover: String,
     verifier: String,
     tokens_to: u32,
+    temperature_milli_to: u32,
     rows: Vec<CalibrationRow>,
 }
 
-fn table(path: &Path, model: &ModelSpec, tokens: u32) -> Result<Calibration, CliError> {
+fn table(path: &Path, file: &ReceiptFile) -> Result<Calibration, CliError> {
     let refused =
         |problem: String| CliError::Value { value: path.display().to_string(), what: "--calibration", problem };
     let bytes = read_file(path, TABLE_BYTES_MAX)?;
-    let Table { gguf_hash, kv_type, prover, verifier, tokens_to, rows } =
+    let ReceiptFile { model, question, receipt, .. } = file;
+    let Table { gguf_hash, kv_type, prover, verifier, tokens_to, temperature_milli_to, rows } =
         serde_json::from_slice(&bytes).map_err(|e| refused(e.to_string()))?;
     if gguf_hash != model.gguf_hash.to_hex() || kv_type != model.kv_type {
         return Err(refused("it is of another model".into()));
@@ -207,8 +208,9 @@ fn table(path: &Path, model: &ModelSpec, tokens: u32) -> Result<Calibration, Cli
     let spec = SpecRef { entry: EntryHash::from_raw_36(vec![0; 36]), action: ActionHash::from_raw_36(vec![0; 36]) };
     let mut table = Calibration { spec, prover, verifier, data: Bytes32([0; 32]), rows };
     calibration::rules(&table).map_err(|breach| refused(breach.to_string()))?;
-    // Of answers that are longer than those it was made from it says nothing.
-    table.rows.retain(|_| tokens <= tokens_to);
+    // Of answers that are longer than those it was made from, or hotter, it says nothing.
+    let (tokens, temperature_milli) = (receipt.receipt.completion_tokens, question.sampling.temperature_milli);
+    table.rows.retain(|_| tokens <= tokens_to && temperature_milli <= temperature_milli_to);
     Ok(table)
 }
 

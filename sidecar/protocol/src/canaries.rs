@@ -1,13 +1,13 @@
 //! What an auditor asks of its own making, and when: built like what people ask, out of dice that are passed in.
 //!
-//! How long an answer may be, and how tokens are drawn, is taken from questions that the node has asked lately, if it has asked any; of those
-//! nothing else is kept. So settings do not tell a canary from other questions with a bound. What does: an answer that shall be shown in
-//! full has 256 tokens at most, so questions without a bound, which are common, are never canaries; and the texts are a list that everybody
-//! can read here (measured by `cargo xtask attacks`: docs/reference/attacks.md). So an auditor has its own model say them in other words
-//! ([`wish`], [`in_own_words`]), and falls back on the list where the model says nothing that could be asked.
+//! How long an answer may be, how tokens are drawn and whether a conversation goes on, is taken from questions that the node has asked
+//! lately, if it has asked any; of those nothing else is kept. Where an answer without a bound comes out longer than can be shown to
+//! everybody, its audit is the node's own affair. The texts are a list that everybody can read here, so an auditor has its own model say
+//! them in other words ([`wish`], [`in_own_words`], [`reply`]), and falls back on the list where the model says nothing that could be used.
+//! What still tells canaries from other questions is measured by `cargo xtask attacks` (docs/reference/attacks.md).
 
 use crate::dice::RANDOM_BYTES;
-use ainonymous_types::limits::{EVIDENCE_TOKENS_MAX, SEED_MAX};
+use ainonymous_types::limits::SEED_MAX;
 use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};
 use std::collections::VecDeque;
 
@@ -15,14 +15,19 @@ use std::collections::VecDeque;
 const SHAPES_MAX: usize = 64;
 /// No wait is longer than so many times the mean: two in a hundred would be.
 const WAIT_MAX: f64 = 4.0;
-/// Bounds that clients commonly set.
-const BOUNDS: [u32; 4] = [64, 128, 200, 256];
+/// Bounds that clients commonly set; most set none.
+const BOUNDS: [u32; 10] = [0, 0, 0, 0, 0, 64, 128, 200, 256, 512];
+/// Of ten questions so many go on with a conversation, unless this node's own say otherwise.
+const GOES_ON_OF_TEN: usize = 3;
 
 /// How a question looked, without anything of what it said.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Shape {
     sampling: Sampling,
+    /// 0 for none.
     max_tokens: u32,
+    /// Something was said before.
+    goes_on: bool,
 }
 
 /// How this node's questions looked lately.
@@ -32,11 +37,11 @@ pub struct Shapes(VecDeque<Shape>);
 impl Shapes {
     /// A question was asked. Only shapes that a canary can have are kept.
     pub fn note(&mut self, input: &ChatInput) {
-        let fits = (1..=EVIDENCE_TOKENS_MAX).contains(&(input.max_tokens as usize));
-        if !fits || input.more.is_some() || !input.stop.is_empty() {
+        if input.more.is_some() || !input.stop.is_empty() {
             return;
         }
-        self.0.push_back(Shape { sampling: input.sampling, max_tokens: input.max_tokens });
+        let goes_on = input.messages.iter().any(|message| message.role == ChatRole::Assistant);
+        self.0.push_back(Shape { sampling: input.sampling, max_tokens: input.max_tokens, goes_on });
         while self.0.len() > SHAPES_MAX {
             self.0.pop_front();
         }
@@ -114,6 +119,28 @@ const ENDINGS: [&str; 8] = [
     " In plain words, please.",
 ];
 
+/// What somebody who goes on asks then, and what the model had said before if the own one says nothing of use.
+const FOLLOW_UPS: [&str; 12] = [
+    "Can you make that shorter?",
+    "And what else?",
+    "Give me an example.",
+    "Thanks! How did it begin?",
+    "I don't understand the second part.",
+    "Say that more simply, please.",
+    "What would somebody say who disagrees?",
+    "Which of these matters most?",
+    "ok, and nowadays?",
+    "Are you sure about that?",
+    "Put it into a list.",
+    "Where would I read more about it?",
+];
+const REPLIES: [&str; 4] = [
+    "There is a lot to say about {}. Most people begin with what they have seen of it themselves.",
+    "In short: {} matters more than one would think, and its history is long.",
+    "Opinions about {} differ. Some find it simple, others spend a life on it.",
+    "Of course! {} is best understood by an example.",
+];
+
 /// The wait before the next one, in microseconds, where one is asked every so many on average. Exponentially distributed, as the gaps
 /// between questions that people ask at any time: how long none came says nothing of when one will.
 pub fn wait_us(every_us: u64, dice: u32) -> u64 {
@@ -127,6 +154,10 @@ pub const OWN_WORDS_TOKENS_MAX: u32 = 96;
 const OWN_WORDS_BYTES_MAX: usize = 400;
 /// Words of the shortest.
 const OWN_WORDS_MIN: usize = 3;
+/// Tokens of what a model is taken to have said before, where a conversation goes on,
+pub const REPLY_TOKENS_MAX: u32 = 160;
+/// and its bytes.
+const REPLY_BYTES_MAX: usize = 1_500;
 
 /// What a model is told to say this question in its own words.
 pub fn wish(question: &str) -> String {
@@ -136,16 +167,26 @@ pub fn wish(question: &str) -> String {
 /// The question in what a model has said; none if there is none.
 pub fn in_own_words(said: &str) -> Option<String> {
     let said = said.trim().lines().map(str::trim).find(|line| !line.is_empty())?;
-    let said = said.trim_matches(|c: char| matches!(c, '"' | '*' | '`' | '“' | '”' | '„'));
-    let within =
-        said.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= OWN_WORDS_BYTES_MAX).last()?;
-    let cut = said.get(..within)?;
-    let whole = match within < said.len() {
-        true => cut.rfind(['.', '?', '!']).and_then(|end| cut.get(..=end))?,
-        false => cut,
-    };
+    let whole =
+        whole(said.trim_matches(|c: char| matches!(c, '"' | '*' | '`' | '“' | '”' | '„')), OWN_WORDS_BYTES_MAX)?;
     let usable = whole.split_whitespace().count() >= OWN_WORDS_MIN && !whole.chars().any(char::is_control);
     usable.then(|| whole.to_owned())
+}
+
+/// What a model has said, as it stands before the question that goes on; none if it is of no use.
+pub fn reply(said: &str) -> Option<String> {
+    let whole = whole(said.trim(), REPLY_BYTES_MAX)?;
+    let usable = !whole.is_empty() && whole.chars().all(|c| c == '\n' || !c.is_control());
+    usable.then(|| whole.to_owned())
+}
+
+/// All of it, or as many whole sentences as fit.
+fn whole(said: &str, bytes_max: usize) -> Option<&str> {
+    let cut = said.get(..said.floor_char_boundary(bytes_max))?;
+    match cut.len() < said.len() {
+        true => cut.rfind(['.', '?', '!']).and_then(|end| cut.get(..=end)),
+        false => Some(cut),
+    }
 }
 
 /// A question out of dice.
@@ -155,16 +196,22 @@ pub fn question(shapes: &Shapes, dice: &[u8; RANDOM_BYTES]) -> ChatInput {
         u32::from_le_bytes(four) as usize % sides.max(1)
     };
     let (opening, topic, ending) = (roll(0, OPENINGS.len()), roll(4, TOPICS.len()), roll(8, ENDINGS.len()));
-    let text = format!("{}{}", OPENINGS[opening].replace("{}", TOPICS[topic]), ENDINGS[ending]);
+    let about = |text: &str| text.replace("{}", TOPICS[topic]);
+    let text = format!("{}{}", about(OPENINGS[opening]), ENDINGS[ending]);
     let seed = u64::from_le_bytes([dice[12], dice[13], dice[14], dice[15], dice[16], dice[17], dice[18], dice[19]]);
     let seed = seed & SEED_MAX;
-    let shape = shapes
-        .0
-        .get(roll(20, shapes.0.len()))
-        .copied()
-        .unwrap_or_else(|| Shape { sampling: common(roll(24, 4)), max_tokens: BOUNDS[roll(28, BOUNDS.len())] });
+    let shape = shapes.0.get(roll(20, shapes.0.len())).copied().unwrap_or_else(|| Shape {
+        sampling: common(roll(24, 4)),
+        max_tokens: BOUNDS[roll(28, BOUNDS.len())],
+        goes_on: roll(20, 10) < GOES_ON_OF_TEN,
+    });
+    let mut messages = vec![ChatMessage::new(ChatRole::User, text)];
+    if shape.goes_on {
+        messages.push(ChatMessage::new(ChatRole::Assistant, about(REPLIES[roll(8, REPLIES.len())])));
+        messages.push(ChatMessage::new(ChatRole::User, FOLLOW_UPS[roll(4, FOLLOW_UPS.len())].to_owned()));
+    }
     ChatInput {
-        messages: vec![ChatMessage::new(ChatRole::User, text)],
+        messages,
         sampling: Sampling { seed, ..shape.sampling },
         max_tokens: shape.max_tokens,
         stop: vec![],
@@ -207,7 +254,11 @@ mod tests {
         let mean = waits.iter().sum::<u64>() / 10_000;
         assert!((560..=620).contains(&mean), "{mean}");
         waits.sort_unstable();
-        assert!(waits[1_000] < 100 && waits[5_000].abs_diff(416) < 30 && waits[9_999] == 2_400, "{:?}", &waits[9_990..]);
+        assert!(
+            waits[1_000] < 100 && waits[5_000].abs_diff(416) < 30 && waits[9_999] == 2_400,
+            "{:?}",
+            &waits[9_990..]
+        );
         assert!(wait_us(u64::MAX, u32::MAX) < u64::MAX && wait_us(u64::MAX, 0) == u64::MAX && wait_us(0, 0) == 0);
     }
 
@@ -217,7 +268,6 @@ mod tests {
         for n in 0..2_000 {
             let question = question(&Shapes::default(), &dice(n * 7));
             chat::bounds(&question).unwrap();
-            assert!((1..=EVIDENCE_TOKENS_MAX as u32).contains(&question.max_tokens));
             seen.insert(question.messages[0].content.clone());
         }
         assert!(seen.len() > 1_000, "{}", seen.len());
@@ -251,12 +301,37 @@ mod tests {
         own.messages[0].content = "a secret".into();
         (own.sampling.temperature_milli, own.max_tokens) = (1_234, 99);
         shapes.note(&own);
-        shapes.note(&ChatInput { max_tokens: 0, ..own.clone() });
-        shapes.note(&ChatInput { max_tokens: EVIDENCE_TOKENS_MAX as u32 + 1, ..own.clone() });
-        assert_eq!(shapes.0.len(), 1, "what could not be shown is no example");
+        shapes.note(&ChatInput { stop: vec!["\n".to_owned()], ..own.clone() });
+        assert_eq!(shapes.0.len(), 1, "what no canary can have is no example");
         let made = question(&shapes, &dice(5));
         assert_eq!((made.sampling.temperature_milli, made.max_tokens), (1_234, 99));
         assert!(!made.messages[0].content.contains("secret"));
         assert_ne!(made.sampling.seed, own.sampling.seed);
+    }
+
+    #[test]
+    fn where_people_set_no_bound_and_go_on_canaries_do() {
+        let mut shapes = Shapes::default();
+        let mut own = question(&shapes, &dice(1));
+        own.max_tokens = 0;
+        own.messages.push(ChatMessage::new(ChatRole::Assistant, "a secret".to_owned()));
+        own.messages.push(ChatMessage::new(ChatRole::User, "a secret?".to_owned()));
+        shapes.note(&own);
+        let made = question(&shapes, &dice(5));
+        chat::bounds(&made).unwrap();
+        let roles: Vec<ChatRole> = made.messages.iter().map(|message| message.role).collect();
+        assert_eq!((roles, made.max_tokens), (vec![ChatRole::User, ChatRole::Assistant, ChatRole::User], 0));
+        assert!(made
+            .messages
+            .iter()
+            .all(|message| !message.content.contains("secret") && !message.content.contains('{')));
+    }
+
+    #[test]
+    fn what_was_said_before_is_whole_sentences_or_nothing() {
+        assert_eq!(reply(" One.\nTwo. ").as_deref(), Some("One.\nTwo."));
+        assert_eq!((reply(" \n"), reply("a \u{7} bell."), reply(&"word ".repeat(999))), (None, None, None));
+        let long = reply(&"Äh ja, so ist es. ".repeat(999)).unwrap();
+        assert!(long.len() <= REPLY_BYTES_MAX && long.ends_with("ist es."), "{long}");
     }
 }

@@ -8,6 +8,7 @@ mod auditors;
 #[path = "../calibrate/give.rs"]
 mod give;
 mod goals;
+mod odd;
 mod poisoned;
 mod providers;
 mod row;
@@ -77,6 +78,9 @@ async fn run(files: &Files<'_>, extent: Extent) -> ExitCode {
             }
         }
         for row in auditors::rows(&lab, &table, &honest, &fair, answers).await {
+            good &= told(&row);
+        }
+        for row in odd::rows(&lab, &table, answers).await {
             good &= told(&row);
         }
         for row in poisoned::rows(&table, &honest, &plain, &fair) {

@@ -38,9 +38,20 @@ impl Deed {
         matches!(self, Self::CheaperQuantisation | Self::OtherModel)
     }
 
+    /// Whether only tokens can tell: those who are found are among the answers in which some differ.
+    pub(crate) fn shows_in_tokens_only(self) -> bool {
+        matches!(
+            self,
+            Self::CheaperLaundered | Self::Temperature | Self::Seed | Self::CachedReply | Self::HiddenPromptLaundered
+        )
+    }
+
     /// Whether answers are computed otherwise than asked, so that they may come out the same all the same.
     pub(crate) fn computes_otherwise(self) -> bool {
-        !matches!(self, Self::CheaperOneInTen | Self::Truncation | Self::EditedToken | Self::OverBilling | Self::RefusesToOpen)
+        !matches!(
+            self,
+            Self::CheaperOneInTen | Self::Truncation | Self::EditedToken | Self::OverBilling | Self::RefusesToOpen
+        )
     }
 }
 
@@ -49,7 +60,7 @@ impl Deed {
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
     pub(crate) deed: Deed,
-    /// Share of single audits that has to fail, in percent. 0 promises nothing.
+    /// Share of single audits that has to fail, in percent; where it shows in tokens only, of answers in which some differ. 0 promises nothing.
     pub(crate) promised_percent: u64,
     pub(crate) note: &'static str,
 }
@@ -63,14 +74,14 @@ pub(crate) const ATTACKS: [Attack; 14] = [
     attack(
         "q4_0 served as q8_0, laundered",
         Deed::CheaperLaundered,
-        0,
+        60,
         "the fingerprint is the right model's: only margins speak",
     ),
     attack("q4_0 for one answer in ten", Deed::CheaperOneInTen, 5, "tried counts all answers"),
     attack("another model of the family", Deed::OtherModel, 90, "a smaller one, with the same vocabulary"),
-    attack("temperature 1.2 for 1", Deed::Temperature, 0, "with the asked seed: few tokens differ"),
-    attack("another seed", Deed::Seed, 50, "short certain answers are the same with any seed"),
-    attack("a cached reply", Deed::CachedReply, 50, "to the same words, asked before with another seed"),
+    attack("temperature 1.2 for 1", Deed::Temperature, 60, "with the asked seed: few tokens differ"),
+    attack("another seed", Deed::Seed, 90, "short certain answers are the same with any seed"),
+    attack("a cached reply", Deed::CachedReply, 90, "to the same words, asked before with another seed"),
     attack("truncation", Deed::Truncation, 90, "said to have ended by itself; found by computing one token more"),
     attack(
         "one edited token",
@@ -79,7 +90,7 @@ pub(crate) const ATTACKS: [Attack; 14] = [
         "the second likeliest in the middle, fingerprint of the right model",
     ),
     attack("a hidden system prompt", Deed::HiddenPrompt, 90, "its own fingerprint"),
-    attack("a hidden system prompt, laundered", Deed::HiddenPromptLaundered, 20, "fingerprint for the visible prompt"),
+    attack("a hidden system prompt, laundered", Deed::HiddenPromptLaundered, 70, "fingerprint for the visible prompt"),
     attack(
         "a cache in q8_0 for f16",
         Deed::QuantisedCache,

@@ -37,14 +37,22 @@ pub(crate) struct Row {
     /// Share of what was tried that has to be found, in percent. 0 promises nothing.
     #[serde(skip)]
     pub(crate) promised_percent: u64,
+    /// The same of those that are unlike.
+    #[serde(skip)]
+    pub(crate) unlike_promised_percent: u64,
 }
 
 impl Row {
     /// Whether as much was found as was promised; if not, it is said.
     pub(crate) fn keeps_promise(&self) -> bool {
-        let kept = self.found * 100 >= self.tried * self.promised_percent && self.tried > 0;
+        let enough = |found: u64, of: u64, percent: u64| found * 100 >= of * percent;
+        let unlike_enough = match (self.unlike, self.unlike_found) {
+            (Some(unlike), Some(found)) => enough(found, unlike, self.unlike_promised_percent),
+            _ => true,
+        };
+        let kept = enough(self.found, self.tried, self.promised_percent) && unlike_enough && self.tried > 0;
         if !kept {
-            eprintln!("not as promised ({} %): {self:?}", self.promised_percent);
+            eprintln!("not as promised: {self:?}");
         }
         kept
     }

@@ -105,6 +105,10 @@ pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fa
         })
         .collect();
     let weights: Vec<i16> = judged.iter().map(|(_, llr, _)| *llr).collect();
+    let (promised_percent, unlike_promised_percent) = match attack.deed.shows_in_tokens_only() {
+        true => (0, attack.promised_percent),
+        false => (attack.promised_percent, 0),
+    };
     Row {
         attack: attack.name,
         tried: judged.len() as u64,
@@ -117,7 +121,8 @@ pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fa
         honest_tried: fair.honest_tried,
         false_alarms_for: fair.reasons.clone(),
         note: attack.note.into(),
-        promised_percent: attack.promised_percent,
+        promised_percent,
+        unlike_promised_percent,
         ..Row::default()
     }
 }

@@ -60,6 +60,17 @@ pub(crate) fn question(n: u64, tokens_max: u32, ignore_end: bool) -> Question {
     drawn(n, tokens_max, ignore_end, sampling)
 }
 
+/// The highest temperature at which honest answers are measured, in thousandths.
+pub(crate) const TEMPERATURE_MILLI_TO: u32 = 1_500;
+
+/// Words that are none: 20 to 260 letters.
+pub(crate) fn nonsense(n: u64) -> Prompt {
+    let dice = |at: u64| n.wrapping_mul(977).wrapping_add(at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    let letter = |at: u64| if dice(at) % 7 == 6 { ' ' } else { char::from(b'a' + (dice(at) % 26) as u8) };
+    let text: String = (0..20 + dice(999) % 241).map(letter).collect();
+    Prompt::Chat(Chat { messages: vec![Message::new(Role::User, text)], ..Chat::default() })
+}
+
 /// The n-th question at a temperature (in thousandths), drawn from all tokens.
 pub(crate) fn plain(n: u64, tokens_max: u32, ignore_end: bool, temperature_milli: u32) -> Question {
     let sampling = Sampling { temperature_milli, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: n };

@@ -2,11 +2,14 @@
 //!
 //! It is judged by the rules that everybody's tables are judged by, and tried on answers that it was not made from.
 
-use crate::give::{compute_again, give, hash_of, hex, load, options, question, replayed, Given};
+use crate::give::{
+    compute_again, give, hash_of, hex, load, nonsense, options, plain, question, replayed, Given, TEMPERATURE_MILLI_TO,
+};
 use crate::variants;
 use ainonymous_engine::{Engine, LlamaEngine, Question, LLAMA_BUILD, SAMPLER_VERSION};
 use ainonymous_types::{
-    ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, Outcome, SpecRef, Statistics, Verdict,
+    ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, Outcome, Sampling, SpecRef, Statistics,
+    Verdict,
 };
 use ainonymous_verify::audit::{calibration, measure, statistics};
 use futures::stream::{self, StreamExt};
@@ -16,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Version of the file.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Lengths that are told apart: from, up to.
 const LENGTHS: [(u32, u32); 3] = [(4, 31), (32, 96), (97, 256)];
 /// Honest answers behind a row, a few more than the rules demand: some end too early to count.
@@ -45,6 +48,14 @@ const CHEATS: [(&str, Cheat); 4] = [
     ("temperature 1.2 for 1", Cheat::Hotter),
     ("other seed", Cheat::OtherSeed),
 ];
+
+/// What the answers are answers to.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Ordinary,
+    /// Half of it what nobody asks.
+    Anything,
+}
 
 struct Machines {
     honest: LlamaEngine,
@@ -104,6 +115,7 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path, sides: 
         "build": LLAMA_BUILD,
         "prover": prover,
         "verifier": verifier,
+        "temperature_milli_to": TEMPERATURE_MILLI_TO,
     });
     let mut file = begun(&path, about);
     for (from, to) in LENGTHS {
@@ -111,7 +123,7 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path, sides: 
             continue;
         }
         let began = Instant::now();
-        let honest = honest(&machines, 0, HONEST, (from, to)).await;
+        let honest = honest(&machines, 0, HONEST, (from, to), Asked::Anything).await;
         let mut cheats = Vec::new();
         for (_, cheat) in CHEATS {
             cheats.extend(cheating(&machines, cheat, 0, CHEATING, (from, to)).await);
@@ -176,16 +188,18 @@ async fn try_out(machines: &Machines, row: &CalibrationRow, lengths: (u32, u32))
     };
     let mut tried = serde_json::Map::new();
     tried.insert("tokens_from".into(), row.tokens_from.into());
-    tried.insert("honest".into(), share(&honest(machines, HONEST, HELD_OUT, lengths).await));
+    for (name, asked) in [("honest", Asked::Ordinary), ("honest, odd questions among them", Asked::Anything)] {
+        tried.insert(name.into(), share(&honest(machines, HONEST, HELD_OUT, lengths, asked).await));
+    }
     for (name, cheat) in CHEATS {
         tried.insert(name.into(), share(&cheating(machines, cheat, CHEATING, HELD_OUT_CHEATING, lengths).await));
     }
     tried.into()
 }
 
-async fn honest(machines: &Machines, first: u64, count: u64, lengths: (u32, u32)) -> Vec<Statistics> {
+async fn honest(machines: &Machines, first: u64, count: u64, lengths: (u32, u32), what: Asked) -> Vec<Statistics> {
     let audited = (first..first + count).map(|n| async move {
-        let given = give(&machines.honest, asked(n, lengths)).await;
+        let given = give(&machines.honest, asked(n, lengths, what)).await;
         audited(&machines.checker, &given, lengths).await
     });
     stream::iter(audited).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
@@ -193,7 +207,7 @@ async fn honest(machines: &Machines, first: u64, count: u64, lengths: (u32, u32)
 
 async fn cheating(machines: &Machines, cheat: Cheat, first: u64, count: u64, lengths: (u32, u32)) -> Vec<Statistics> {
     let audited = (first..first + count).map(|n| async move {
-        let question = asked(n, lengths);
+        let question = asked(n, lengths, Asked::Ordinary);
         let mut given = match cheat {
             Cheat::Cheaper | Cheat::Laundered => give(&machines.cheaper, question.clone()).await,
             Cheat::Hotter => {
@@ -218,9 +232,28 @@ async fn cheating(machines: &Machines, cheat: Cheat, first: u64, count: u64, len
 }
 
 /// Half of the short answers end by themselves; all others are exactly as long as is asked for.
-fn asked(n: u64, (from, to): (u32, u32)) -> Question {
+fn asked(n: u64, (from, to): (u32, u32), what: Asked) -> Question {
     let length = from + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u32 % (to - from + 1);
-    question(n, length, from >= 32 || n.is_multiple_of(2))
+    let ignore_end = from >= 32 || n.is_multiple_of(2);
+    match what {
+        Asked::Ordinary => question(n, length, ignore_end),
+        Asked::Anything => any_question(n, length, ignore_end),
+    }
+}
+
+/// The n-th of questions of which half are ordinary ones and half are such as nobody asks, hot or without any sense: whoever audits for
+/// everybody chooses what is asked, and honest machines differ more where a model is at a loss.
+fn any_question(n: u64, tokens_max: u32, ignore_end: bool) -> Question {
+    let hot =
+        Sampling { temperature_milli: TEMPERATURE_MILLI_TO, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: n };
+    let question = question(n, tokens_max, ignore_end);
+    match n / 16 % 8 {
+        0..=3 => question,
+        4 => Question { sampling: hot, ..question },
+        5 => Question { sampling: Sampling { top_p_milli: 950, top_k: 64, ..hot }, ..question },
+        6 => Question { prompt: nonsense(n), ..plain(n, tokens_max, ignore_end, 1_000) },
+        _ => Question { prompt: nonsense(n), sampling: hot, ..question },
+    }
 }
 
 /// What an auditor measures; none if the answer is too short to count.

@@ -8,6 +8,7 @@ use super::own::{self, Case, Judged, Opening};
 use super::{replay, reporting};
 use crate::asking;
 use crate::directory::Candidate;
+use crate::engines::Loaded;
 use crate::evidence::Answered;
 use crate::node::{lock, Node};
 use crate::{AnswerEvent, AskRequest, Demands, Hiding, Route, ShowAuditors};
@@ -16,8 +17,8 @@ use ainonymous_engine::request::{Chat, Message, Role as Speaker};
 use ainonymous_engine::{Event, Prompt, Question};
 use ainonymous_protocol::canaries;
 use ainonymous_types::{
-    limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, ChatInput, Evidence, Outcome, ProviderRecord,
-    ReplayLeaf, RequestId, Role, Sampling,
+    limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, ChatInput, ChatRole, Evidence, Outcome,
+    ProviderRecord, ReplayLeaf, RequestId, Role, Sampling,
 };
 use ainonymous_verify::audit::leaf;
 use std::time::Duration;
@@ -38,6 +39,8 @@ enum Nothing {
     /// The network did not take it.
     Conductor(ConductorError),
 }
+
+const NOT_COMPUTED: Nothing = Nothing::ToAudit("the answer cannot be computed again now");
 
 impl From<ConductorError> for Nothing {
     fn from(e: ConductorError) -> Self {
@@ -144,13 +147,30 @@ async fn ask(node: &Node, candidate: &Candidate) -> Result<RequestId, Nothing> {
 async fn reworded(node: &Node, candidate: &Candidate, mut input: ChatInput) -> ChatInput {
     let spec = node.inner.directory.model(&candidate.spec.entry);
     let Some(loaded) = spec.and_then(|spec| replay::own_model(node, &spec)) else { return input };
-    let Some(message) = input.messages.first_mut() else { return input };
-    let chat =
-        Chat { messages: vec![Message::new(Speaker::User, canaries::wish(&message.content))], ..Chat::default() };
+    let said = |text: String, max_tokens| say(&loaded, text, max_tokens);
+    let mut before = String::new();
+    for message in &mut input.messages {
+        let own = match message.role {
+            ChatRole::User => {
+                canaries::in_own_words(&said(canaries::wish(&message.content), canaries::OWN_WORDS_TOKENS_MAX).await)
+            }
+            ChatRole::Assistant => canaries::reply(&said(before, canaries::REPLY_TOKENS_MAX).await),
+            ChatRole::System | ChatRole::Tool => None,
+        };
+        if let Some(own) = own {
+            message.content = own;
+        }
+        before = message.content.clone();
+    }
+    input
+}
+
+/// What the own model says to this; as far as it comes in time.
+async fn say(loaded: &Loaded, text: String, max_tokens: u32) -> String {
+    let chat = Chat { messages: vec![Message::new(Speaker::User, text)], ..Chat::default() };
     let sampling = Sampling { seed: rand::random::<u64>() & limits::SEED_MAX, ..Sampling::default() };
-    let max_tokens = canaries::OWN_WORDS_TOKENS_MAX;
-    let wish = Question { sampling, max_tokens, ..Question::new(Prompt::Chat(chat)) };
-    let Ok(mut generation) = loaded.engine.generate(wish) else { return input };
+    let question = Question { sampling, max_tokens, ..Question::new(Prompt::Chat(chat)) };
+    let Ok(mut generation) = loaded.engine.generate(question) else { return String::new() };
     let said = async {
         let mut said = String::new();
         while let Some(event) = generation.events.recv().await {
@@ -162,18 +182,20 @@ async fn reworded(node: &Node, candidate: &Candidate, mut input: ChatInput) -> C
         }
         said
     };
-    let said = tokio::time::timeout(REWORDED_MAX, said).await.unwrap_or_default();
-    if let Some(own) = canaries::in_own_words(&said) {
-        message.content = own;
-    }
-    input
+    tokio::time::timeout(REWORDED_MAX, said).await.unwrap_or_default()
 }
 
 async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: RequestId) -> Result<(), Nothing> {
     let case = Case::of(node, id).map_err(|_| Nothing::ToAudit("an answer that cannot be computed again"))?;
     let Answered { said, receipt: signed, .. } = &case.answered;
     let statement = &signed.receipt;
-    let shows = (1..=limits::EVIDENCE_TOKENS_MAX).contains(&said.tokens.len())
+    if said.tokens.len() > limits::EVIDENCE_TOKENS_MAX {
+        // Nobody who asks without a bound knows before how long it will be: what cannot be shown is found out all the same.
+        let made = own::run(node, &case).await.map_err(|_| NOT_COMPUTED)?;
+        tracing::debug!(verdict = ?made.verdict, "a canary's answer is too long to be shown");
+        return Ok(());
+    }
+    let shows = !said.tokens.is_empty()
         && statement.completion_tokens as usize == said.tokens.len()
         && said.text.len() <= limits::EVIDENCE_TEXT_BYTES_MAX
         && said.more.is_none()
@@ -182,7 +204,7 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
         return Err(Nothing::ToAudit("an answer that cannot be shown"));
     }
     let computed = own::compute(node, &case, &Bytes32(rand::random())).await;
-    let computed = computed.map_err(|_| Nothing::ToAudit("the answer cannot be computed again now"))?;
+    let computed = computed.map_err(|_| NOT_COMPUTED)?;
     let proof = published(node, id).await.ok_or(Nothing::ToAudit("the receipt has not been published"))?;
 
     let promise = |previous| AuditCommit {

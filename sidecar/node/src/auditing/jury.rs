@@ -3,6 +3,7 @@
 //! Who is drawn and which answer falls to whom follows from hashes; validation judges both by the rule that is used here. Jurors look at
 //! what canaries have shown: no other question is ever seen by them. A verdict of one's own model is all that a juror adds.
 
+use super::tables::Scope;
 use super::{appeal, canary, jittered, own, replay, reporting};
 use crate::directory::Candidate;
 use crate::engines::model_id;
@@ -265,9 +266,9 @@ async fn judge(
         return Ok(Word::None);
     }
     // A class that no table fits may be a class that the accused has changed since: then nothing is said rather than nothing found.
-    let Some(table) = own::table_of(node, &statement.provider, &spec, statement.completion_tokens, &loaded).await
-    else {
-        return Ok(Word::Later("no calibration fits this machine and the accused's"));
+    let scope = Scope::to(&input, &statement);
+    let Some(table) = own::table_of(node, &statement.provider, &spec, scope, &loaded).await else {
+        return Ok(Word::Later("no calibration fits the answer, this machine and the accused's"));
     };
     let Some(batch) = conductor.get_receipt_batch(commit.proof.batch.clone()).await? else {
         return Ok(Word::Later("the batch of the receipt is not here"));

@@ -6,6 +6,7 @@
 
 use super::desk::Place;
 use super::own::{self, Opening};
+use super::tables::Scope;
 use super::{replay, reporting};
 use crate::engines::{model_id, Loaded};
 use crate::node::Node;
@@ -166,12 +167,13 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let finish = statement.finish;
     let AuditShown { input, tokens, grant, .. } = shown;
     let computed = replay::replay(&loaded, &input, &tokens, finish, model.kv_type, &salt).await?;
+    let scope = Scope::to(&input, &statement);
     drop((turn, input));
 
     let promise = |previous| fits::commitment(&order, &capability, previous, leaf::replay(&computed.leaves));
     let promised = reporting::promise(&conductor, &statement.provider, promise).await?;
     let opening = open(node, &order.receipt, &grant).await;
-    let table = own::table_of(node, &statement.provider, &model, statement.completion_tokens, &loaded).await;
+    let table = own::table_of(node, &statement.provider, &model, scope, &loaded).await;
     let judged = own::judge(&statement.fingerprint, &computed, &opening, table.as_ref());
     let table = reporting::calibration(&conductor, &spec, table).await?;
     let reported = reporting::report(&conductor, promised, table, judged.outcome, None).await?;

@@ -2,7 +2,7 @@
 //! dice say so, or because a person wants it. Nobody else sees question or answer, and nothing is published.
 
 use super::replay::{self, Computed};
-use super::tables::Table;
+use super::tables::{Scope, Table};
 use super::WAITING_MAX;
 use crate::engines::{model_id, Loaded};
 use crate::evidence::{Answered, Asked};
@@ -193,7 +193,8 @@ pub(crate) fn state(node: &Node, id: RequestId) -> AnswerAudit {
     }
 }
 
-async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineError> {
+/// Computes an answer again, judges it, and remembers that for this node alone.
+pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineError> {
     let leaf = case.leaf();
     let running = node.inner.auditing.begin(&leaf);
     let computed = compute(node, case, &Bytes32(rand::random())).await?;
@@ -230,8 +231,8 @@ pub(super) async fn open(node: &Node, case: &Case) -> Opening {
 
 /// The table for the model of an answer and this pair of machines.
 pub(super) async fn table(node: &Node, case: &Case) -> Option<Table> {
-    let tokens = case.answered.receipt.receipt.completion_tokens;
-    table_of(node, case.provider(), &case.spec, tokens, &case.loaded).await
+    let scope = Scope::to(&case.asked.input, &case.answered.receipt.receipt);
+    table_of(node, case.provider(), &case.spec, scope, &case.loaded).await
 }
 
 /// The same for any provider: its class by what it offers now.
@@ -239,14 +240,14 @@ pub(super) async fn table_of(
     node: &Node,
     provider: &AgentPubKey,
     spec: &ModelSpec,
-    tokens: u32,
+    scope: Scope,
     loaded: &Loaded,
 ) -> Option<Table> {
     let provider = node.conductor()?.get_provider(provider.clone()).await.ok().flatten()?;
     let info = loaded.engine.info();
     let (prover, verifier) =
         (calibration::class(&provider.capability), calibration::class_of(info.backend, &info.backend_detail));
-    node.inner.auditing.tables.of(spec, tokens, LLAMA_BUILD, &prover, &verifier).cloned()
+    node.inner.auditing.tables.of(spec, scope, LLAMA_BUILD, &prover, &verifier).cloned()
 }
 
 /// What follows from what was opened; `root` is what the receipt names. A root that is not the signed one, and an answer that was cut off, fail here; where everybody must

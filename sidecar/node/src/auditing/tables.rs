@@ -4,13 +4,15 @@
 //! knows the model by. Whatever it says is judged by the rules for everybody's calibrations before anything follows from it.
 
 use crate::NodeError;
-use ainonymous_types::{ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, ModelSpec, SpecRef};
+use ainonymous_types::{
+    ActionHash, Bytes32, Calibration, CalibrationRow, ChatInput, EntryHash, KvType, ModelSpec, Receipt, SpecRef,
+};
 use ainonymous_verify::audit::calibration;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// Version of the file that this build understands.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Longest file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -25,9 +27,25 @@ pub(crate) struct Table {
     prover: String,
     verifier: String,
     data: Bytes32,
-    /// The longest answers that it was made from: of longer ones it says nothing.
+    /// The longest answers that it was made from: of longer ones it says nothing,
     tokens_to: u32,
+    /// nor of such as were drawn at a higher temperature, in thousandths.
+    temperature_milli_to: u32,
     rows: Vec<CalibrationRow>,
+}
+
+/// What of an answer decides whether a table speaks of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope {
+    tokens: u32,
+    temperature_milli: u32,
+}
+
+impl Scope {
+    /// An answer to this.
+    pub(crate) fn to(input: &ChatInput, receipt: &Receipt) -> Self {
+        Self { tokens: receipt.completion_tokens, temperature_milli: input.sampling.temperature_milli }
+    }
 }
 
 /// All that were read.
@@ -36,7 +54,6 @@ pub(crate) struct Tables(Vec<Table>);
 
 #[derive(Deserialize)]
 struct File {
-    version: u32,
     model: String,
     gguf_hash: String,
     kv_type: KvType,
@@ -46,6 +63,7 @@ struct File {
     verifier: String,
     data: String,
     tokens_to: u32,
+    temperature_milli_to: u32,
     rows: Vec<CalibrationRow>,
 }
 
@@ -55,11 +73,11 @@ impl Tables {
         paths.iter().map(|path| read(path)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The table for answers of so many tokens by this model, from one class of machines to another, as this build computes.
+    /// The table for such an answer by this model, from one class of machines to another, as this build computes.
     pub(crate) fn of(
         &self,
         model: &ModelSpec,
-        tokens: u32,
+        scope: Scope,
         build: &str,
         prover: &str,
         verifier: &str,
@@ -71,7 +89,8 @@ impl Tables {
                 && table.build == build
                 && table.prover == prover
                 && table.verifier == verifier
-                && tokens <= table.tokens_to
+                && scope.tokens <= table.tokens_to
+                && scope.temperature_milli <= table.temperature_milli_to
         })
     }
 
@@ -108,15 +127,29 @@ fn read(path: &Path) -> Result<Table, NodeError> {
 }
 
 fn parse(text: &str) -> Result<Table, String> {
-    let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let File { version, model, gguf_hash, kv_type, sampler_version, build, prover, verifier, data, tokens_to, rows } =
-        file;
-    if version != VERSION {
-        return Err(format!("version {version} of such files is not known here"));
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
     }
+    let Version { version } = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    if version != VERSION {
+        return Err(format!("version {version} of such files is not known here, {VERSION} is"));
+    }
+    let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let hash = |what: &str, text: &str| hash_of(text).ok_or_else(|| format!("{what} is no SHA-256"));
-    let (gguf_hash, data) = (hash("gguf_hash", &gguf_hash)?, hash("data", &data)?);
-    let table = Table { model, gguf_hash, kv_type, sampler_version, build, prover, verifier, data, tokens_to, rows };
+    let table = Table {
+        model: file.model,
+        gguf_hash: hash("gguf_hash", &file.gguf_hash)?,
+        kv_type: file.kv_type,
+        sampler_version: file.sampler_version,
+        build: file.build,
+        prover: file.prover,
+        verifier: file.verifier,
+        data: hash("data", &file.data)?,
+        tokens_to: file.tokens_to,
+        temperature_milli_to: file.temperature_milli_to,
+        rows: file.rows,
+    };
     let somewhere = || vec![0; 36];
     let spec = SpecRef { entry: EntryHash::from_raw_36(somewhere()), action: ActionHash::from_raw_36(somewhere()) };
     calibration::rules(&table.entry(spec)).map_err(|breach| breach.to_string())?;
@@ -155,6 +188,7 @@ mod tests {
         json!({
             "version": VERSION, "model": "m.gguf", "gguf_hash": "11".repeat(32), "kv_type": "f16", "sampler_version": 2,
             "build": "b1", "prover": "cpu-a", "verifier": "cpu-b", "data": "22".repeat(32), "tokens_to": 96,
+            "temperature_milli_to": 1_500,
             "rows": [measure::row(8, &honest, &cheats).unwrap()], "tried": "whatever else it says",
         })
     }
@@ -178,14 +212,17 @@ mod tests {
     #[test]
     fn a_table_is_for_one_model_one_build_and_one_pair_of_machines() {
         let tables = Tables(vec![parse(&file().to_string()).unwrap()]);
-        assert!(tables.of(&model(), 96, "b1", "cpu-a", "cpu-b").is_some());
-        assert!(tables.of(&model(), 96, "b2", "cpu-a", "cpu-b").is_none());
-        assert!(tables.of(&model(), 96, "b1", "cpu-b", "cpu-a").is_none());
+        let of = |model: &ModelSpec, (tokens, temperature_milli), build, prover, verifier| {
+            tables.of(model, Scope { tokens, temperature_milli }, build, prover, verifier).is_some()
+        };
+        let most = (96, 1_500);
+        assert!(of(&model(), most, "b1", "cpu-a", "cpu-b"));
+        assert!(!of(&model(), most, "b2", "cpu-a", "cpu-b") && !of(&model(), most, "b1", "cpu-b", "cpu-a"));
         let other = ModelSpec { gguf_hash: Bytes32([0x12; 32]), ..model() };
-        assert!(tables.of(&other, 96, "b1", "cpu-a", "cpu-b").is_none());
         let coarser = ModelSpec { kv_type: KvType::Q8_0, ..model() };
-        assert!(tables.of(&coarser, 96, "b1", "cpu-a", "cpu-b").is_none());
-        assert!(tables.of(&model(), 97, "b1", "cpu-a", "cpu-b").is_none(), "longer than what it was made from");
+        assert!(!of(&other, most, "b1", "cpu-a", "cpu-b") && !of(&coarser, most, "b1", "cpu-a", "cpu-b"));
+        assert!(!of(&model(), (97, 0), "b1", "cpu-a", "cpu-b"), "longer than what it was made from");
+        assert!(!of(&model(), (1, 1_501), "b1", "cpu-a", "cpu-b"), "hotter");
         assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"]);
     }
 
@@ -216,7 +253,7 @@ mod tests {
         let far = Statistics { tokens: 32, delta_sum: 8_000, delta_window: 8_000, ..Statistics::default() };
         let verdict = |tables: &Tables| {
             let table = tables
-                .of(&model(), 32, "b1", "cpu-a", "cpu-b")
+                .of(&model(), Scope { tokens: 32, temperature_milli: 0 }, "b1", "cpu-a", "cpu-b")
                 .map(|table| table.entry(crate::auditing::own::nowhere()));
             calibration::judge(table.as_ref(), &Outcome::Measured(far)).0
         };

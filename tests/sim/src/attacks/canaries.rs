@@ -20,7 +20,7 @@ const AUDITORS: usize = 20;
 /// Questions that each has heard from its people.
 const HEARD: usize = 100;
 /// Canaries that somebody lets the node's own code make, to have all texts.
-const TEXTS_MADE: u64 = 60_000;
+const TEXTS_MADE: u64 = 100_000;
 /// How often an auditor asks a canary (`--audit-every-s`), and how often its people ask something, on average: where they ask as often.
 const EVERY_US: u64 = 600_000_000;
 
@@ -34,14 +34,12 @@ pub(super) fn rows(tries: u64) -> Vec<Row> {
     let tries = tries as usize;
     let mut dice = dice(1);
     let noted = Shapes::default;
-    let bounded = |dice: &mut ChaCha8Rng| people::bounded(dice);
     let any = |dice: &mut ChaCha8Rng| people::question(dice);
     let auditors: Vec<Shapes> = (0..AUDITORS).map(|_| heard(&mut dice)).collect();
     let strangers = [noted()];
 
-    let alike = told(&auditors, bounded, settings, tries, &mut dice);
-    let all = told(&auditors, any, settings, tries, &mut dice);
-    let bare = told(&strangers, bounded, settings, tries, &mut dice);
+    let alike = told(&auditors, any, settings, tries, &mut dice);
+    let bare = told(&strangers, any, settings, tries, &mut dice);
     let text = told(&auditors, any, characters, tries, &mut dice);
     let list = listed(&auditors, tries, &mut dice);
     let time = timed(tries, &mut dice);
@@ -50,13 +48,7 @@ pub(super) fn rows(tries: u64) -> Vec<Row> {
             "telling canaries by their settings",
             40,
             alike,
-            "among questions with a bound, where the auditor's people have asked some; found are those told wrongly: half, if nothing can be told",
-        ),
-        row(
-            "the same among all questions",
-            0,
-            all,
-            "six of ten that people ask are without a bound here, and no canary is: that much is known of those",
+            "where the auditor's people have asked some; found are those told wrongly: half, if nothing can be told",
         ),
         row(
             "the same where nobody else asks at the auditor's node",

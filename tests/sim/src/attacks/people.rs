@@ -124,16 +124,6 @@ pub(super) fn question(dice: &mut ChaCha8Rng) -> ChatInput {
     ChatInput { messages, sampling: sampling(dice), max_tokens, stop: vec![], more: None }
 }
 
-/// One that a canary could look like: with a bound that can be shown, and no conversation.
-pub(super) fn bounded(dice: &mut ChaCha8Rng) -> ChatInput {
-    loop {
-        let one = question(dice);
-        if one.messages.len() == 1 && (1..=256).contains(&one.max_tokens) {
-            return one;
-        }
-    }
-}
-
 fn said(role: ChatRole, dice: &mut ChaCha8Rng) -> ChatMessage {
     ChatMessage::new(role, pick(&TEXTS, dice).to_owned())
 }

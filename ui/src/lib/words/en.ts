@@ -356,7 +356,7 @@ export const en = {
     other_answer: "What the provider showed belongs to another answer.",
     as_honest: "It is as near as honest machines come to each other.",
     not_as_honest: "It is further away than honest machines come.",
-    uncalibrated: "How far honest machines like these two differ has not been measured, or the answer is too short to tell.",
+    uncalibrated: "How far honest machines like these two differ with such an answer has not been measured, or it is too short to tell.",
   } satisfies Record<AuditReason, string> as Record<AuditReason, string>,
   audits: "Audits",
   auditsDetail: "Your node computes answers to your own questions again where it has the model that answered. Nobody else sees anything of it, unless it has the auditor’s role or lets auditors see answers.",

@@ -5,7 +5,7 @@
 //! - **T2, delta**: at each position, the distances of log-probabilities, each clipped at two nats, summed over the tokens that
 //!   the provider found likely and those that only the auditor did, together clipped at 8 × 2 nats. The most sensitive one.
 //! - **T3, tail**: positions whose distributions are more than 0.1 apart in total variation (IMMACULATE, arXiv 2602.22700).
-//! - **T4, impossible**: tokens outside the auditor's 64 most likely by more than a nat.
+//! - **T4, impossible**: tokens outside the auditor's 64 most likely by more than a nat that the dice do not choose.
 //!
 //! Beside the sums stand the worst window and the worst position, which a single exchanged token cannot hide from. A token
 //! that is on one list only is taken to be as likely as it can be without being on the other: the distances here are never
