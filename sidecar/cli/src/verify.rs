@@ -13,12 +13,8 @@ use ainonymous_models::{parts_of, HashCache, Store};
 use ainonymous_node::receipt_file::check::{all_fit, check, Finding, Found};
 use ainonymous_node::receipt_file::replay::{replay, Replayed};
 use ainonymous_node::receipt_file::{ReceiptFile, FILE_BYTES_MAX};
-use ainonymous_node::spec_entry;
-use ainonymous_types::{
-    ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, ModelSpec, SpecRef, Verdict,
-};
-use ainonymous_verify::audit::calibration;
-use serde::Deserialize;
+use ainonymous_node::{calibration_for, spec_entry, NodeError};
+use ainonymous_types::{Calibration, ModelSpec, Verdict};
 use serde_json::json;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -26,8 +22,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Tokens of context beyond prompt and answer: a replay goes in steps.
 const SPARE_TOKENS: u32 = 64;
-/// Largest table of what honest machines differ by.
-const TABLE_BYTES_MAX: usize = 1 << 20;
 /// Remembers digests of files that were not pulled, in the folder of models.
 const HASHES: &str = "hashes.json";
 
@@ -182,36 +176,13 @@ fn of_hash(path: PathBuf, model: &ModelSpec, store: &Store) -> Result<PathBuf, C
     Err(CliError::Value { value: path.display().to_string(), what: "--model", problem })
 }
 
-/// What a table of `cargo xtask calibrate` says; fields that are for people are passed over.
-#[derive(Deserialize)]
-struct Table {
-    gguf_hash: String,
-    kv_type: KvType,
-    prover: String,
-    verifier: String,
-    tokens_to: u32,
-    temperature_milli_to: u32,
-    rows: Vec<CalibrationRow>,
-}
-
 fn table(path: &Path, file: &ReceiptFile) -> Result<Calibration, CliError> {
-    let refused =
-        |problem: String| CliError::Value { value: path.display().to_string(), what: "--calibration", problem };
-    let bytes = read_file(path, TABLE_BYTES_MAX)?;
-    let ReceiptFile { model, question, receipt, .. } = file;
-    let Table { gguf_hash, kv_type, prover, verifier, tokens_to, temperature_milli_to, rows } =
-        serde_json::from_slice(&bytes).map_err(|e| refused(e.to_string()))?;
-    if gguf_hash != model.gguf_hash.to_hex() || kv_type != model.kv_type {
-        return Err(refused("it is of another model".into()));
-    }
-    // The rules look at rows and classes; which entry stands for the model they do not ask.
-    let spec = SpecRef { entry: EntryHash::from_raw_36(vec![0; 36]), action: ActionHash::from_raw_36(vec![0; 36]) };
-    let mut table = Calibration { spec, prover, verifier, data: Bytes32([0; 32]), rows };
-    calibration::rules(&table).map_err(|breach| refused(breach.to_string()))?;
-    // Of answers that are longer than those it was made from, or hotter, it says nothing.
-    let (tokens, temperature_milli) = (receipt.receipt.completion_tokens, question.sampling.temperature_milli);
-    table.rows.retain(|_| tokens <= tokens_to && temperature_milli <= temperature_milli_to);
-    Ok(table)
+    calibration_for(path, file).map_err(|e| match e {
+        NodeError::Calibration { path, problem } => {
+            CliError::Value { value: path.display().to_string(), what: "--calibration", problem }
+        }
+        e => e.into(),
+    })
 }
 
 fn read_file(path: &Path, bytes_max: usize) -> Result<Vec<u8>, CliError> {

@@ -439,9 +439,12 @@ impl Run<'_> {
                 self.opened.kept.answer = Some(evidence::Answered::new(said, answered.receipt.clone(), &begun_by));
                 opening::keep(&self.asker.node, &self.opened.kept);
                 let done = done(&answered, route, first_text, begun_by, tokens);
-                let Asker { node, conductor, input, handed, .. } = &*self.asker;
+                let Asker { node, conductor, input, handed, hide, .. } = &*self.asker;
                 if is_own {
-                    node.inner.auditing.note_shape(input);
+                    // Canaries are asked in the open, and show to everybody how they were drawn.
+                    if *hide == Hiding::No {
+                        node.inner.auditing.note_shape(input);
+                    }
                     auditing::on_answered(node, told_id);
                 }
                 let Opened { candidate, told, clock, first_word, .. } = &self.opened;

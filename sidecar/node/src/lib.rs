@@ -53,7 +53,8 @@ pub use ask::{
     AnswerDone, AnswerEvent, AnswerHead, AnswerStream, AskRequest, Hiding, ReceiptState, Route, ShowAuditors,
 };
 pub use auditing::{
-    AccusationFound, AppealFound, AuditHabits, AuditRefused, ConvictionFound, Findings, Published, ReportFound,
+    calibration_for, AccusationFound, AppealFound, AuditHabits, AuditRefused, ConvictionFound, Findings, Published,
+    ReportFound,
 };
 pub use critical::{Agreed, Voice};
 pub use error::{AskError, ErrorClass, NodeError};

@@ -11,6 +11,8 @@ use ainonymous_types::limits::SEED_MAX;
 use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};
 use std::collections::VecDeque;
 
+/// Questions before the last, in the longest conversation that a canary goes on with: each costs the auditor two answers.
+const BEFORE_MAX: usize = 4;
 /// Shapes that are remembered.
 const SHAPES_MAX: usize = 64;
 /// No wait is longer than so many times the mean: two in a hundred would be.
@@ -26,8 +28,8 @@ struct Shape {
     sampling: Sampling,
     /// 0 for none.
     max_tokens: u32,
-    /// Something was said before.
-    goes_on: bool,
+    /// How many questions of the conversation came before, at most [`BEFORE_MAX`].
+    before: usize,
 }
 
 /// How this node's questions looked lately.
@@ -40,8 +42,9 @@ impl Shapes {
         if input.more.is_some() || !input.stop.is_empty() {
             return;
         }
-        let goes_on = input.messages.iter().any(|message| message.role == ChatRole::Assistant);
-        self.0.push_back(Shape { sampling: input.sampling, max_tokens: input.max_tokens, goes_on });
+        let questions = input.messages.iter().filter(|message| message.role == ChatRole::User).count();
+        let before = questions.saturating_sub(1).min(BEFORE_MAX);
+        self.0.push_back(Shape { sampling: input.sampling, max_tokens: input.max_tokens, before });
         while self.0.len() > SHAPES_MAX {
             self.0.pop_front();
         }
@@ -173,9 +176,10 @@ pub fn in_own_words(said: &str) -> Option<String> {
     usable.then(|| whole.to_owned())
 }
 
-/// What a model has said, as it stands before the question that goes on; none if it is of no use.
+/// What a model has said, as it stands before the question that goes on: to the end of a sentence, for it was cut off somewhere. None if it
+/// is of no use.
 pub fn reply(said: &str) -> Option<String> {
-    let whole = whole(said.trim(), REPLY_BYTES_MAX)?;
+    let whole = sentences(whole(said.trim(), REPLY_BYTES_MAX)?)?;
     let usable = !whole.is_empty() && whole.chars().all(|c| c == '\n' || !c.is_control());
     usable.then(|| whole.to_owned())
 }
@@ -183,10 +187,16 @@ pub fn reply(said: &str) -> Option<String> {
 /// All of it, or as many whole sentences as fit.
 fn whole(said: &str, bytes_max: usize) -> Option<&str> {
     let cut = said.get(..said.floor_char_boundary(bytes_max))?;
-    match cut.len() < said.len() {
-        true => cut.rfind(['.', '?', '!']).and_then(|end| cut.get(..=end)),
-        false => Some(cut),
+    if cut.len() < said.len() {
+        sentences(cut)
+    } else {
+        Some(cut)
     }
+}
+
+/// Up to the end of the last sentence.
+fn sentences(said: &str) -> Option<&str> {
+    said.rfind(['.', '?', '!']).and_then(|end| said.get(..=end))
 }
 
 /// A question out of dice.
@@ -203,12 +213,14 @@ pub fn question(shapes: &Shapes, dice: &[u8; RANDOM_BYTES]) -> ChatInput {
     let shape = shapes.0.get(roll(20, shapes.0.len())).copied().unwrap_or_else(|| Shape {
         sampling: common(roll(24, 4)),
         max_tokens: BOUNDS[roll(28, BOUNDS.len())],
-        goes_on: roll(20, 10) < GOES_ON_OF_TEN,
+        before: usize::from(roll(20, 10) < GOES_ON_OF_TEN),
     });
     let mut messages = vec![ChatMessage::new(ChatRole::User, text)];
-    if shape.goes_on {
-        messages.push(ChatMessage::new(ChatRole::Assistant, about(REPLIES[roll(8, REPLIES.len())])));
-        messages.push(ChatMessage::new(ChatRole::User, FOLLOW_UPS[roll(4, FOLLOW_UPS.len())].to_owned()));
+    // Twelve follow-ups and four replies: the same four bytes serve for all, and texts are put into other words.
+    for turn in 0..shape.before {
+        let (reply, follow_up) = (roll(8, usize::MAX) + turn, roll(4, usize::MAX) + turn);
+        messages.push(ChatMessage::new(ChatRole::Assistant, about(REPLIES[reply % REPLIES.len()])));
+        messages.push(ChatMessage::new(ChatRole::User, FOLLOW_UPS[follow_up % FOLLOW_UPS.len()].to_owned()));
     }
     ChatInput {
         messages,
@@ -316,6 +328,7 @@ mod tests {
         own.max_tokens = 0;
         own.messages.push(ChatMessage::new(ChatRole::Assistant, "a secret".to_owned()));
         own.messages.push(ChatMessage::new(ChatRole::User, "a secret?".to_owned()));
+        own.messages.truncate(3);
         shapes.note(&own);
         let made = question(&shapes, &dice(5));
         chat::bounds(&made).unwrap();
@@ -329,8 +342,11 @@ mod tests {
 
     #[test]
     fn what_was_said_before_is_whole_sentences_or_nothing() {
-        assert_eq!(reply(" One.\nTwo. ").as_deref(), Some("One.\nTwo."));
-        assert_eq!((reply(" \n"), reply("a \u{7} bell."), reply(&"word ".repeat(999))), (None, None, None));
+        assert_eq!(reply(" One.\nTwo. And th").as_deref(), Some("One.\nTwo."));
+        assert_eq!(
+            (reply(" \n"), reply("a \u{7} bell."), reply("no end"), reply(&"word ".repeat(999))),
+            (None, None, None, None)
+        );
         let long = reply(&"Äh ja, so ist es. ".repeat(999)).unwrap();
         assert!(long.len() <= REPLY_BYTES_MAX && long.ends_with("ist es."), "{long}");
     }

@@ -260,20 +260,20 @@ async fn enough_evidence_calls_a_jury_and_who_trusts_its_jurors_asks_the_convict
 async fn whoever_is_convicted_wrongly_appeals_and_a_second_jury_finds_otherwise() {
     let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
     let url = bootstrap.url();
-    let (begun, said) =
-        (Instant::now(), |what: &str, begun: Instant| println!("{what} after {} s", begun.elapsed().as_secs()));
+    let begun = Instant::now();
+    let said = |what: &str| println!("{what} after {} s", begun.elapsed().as_secs());
     let mut honest = Node::ready(NodeSpec::new(&url).serving(&tiny_model()));
     let agent = honest.agent();
     let table = calibration(&honest.client(), dir.path()).await.to_string_lossy().into_owned();
     let broken = |every_s: &str| auditor(NodeSpec::new(&url).cheating(), every_s, &table);
     accused(&mut honest, || broken("1")).await;
-    said("accused", begun);
+    said("accused");
     let mut first = [(); 3].map(|()| Node::start(broken("8")));
     for juror in &mut first {
         juror.wait_ready();
     }
     published(&honest.client(), &agent, is_convicted, 4 * SOON).await;
-    said("convicted", begun);
+    said("convicted");
     // It looks for itself, finds its own model in every answer, and asks for others to look. Nobody has to tell it to.
     let appeal = |findings: &Value| {
         let mut convictions = findings["convictions"].as_array().into_iter().flatten();
@@ -282,7 +282,7 @@ async fn whoever_is_convicted_wrongly_appeals_and_a_second_jury_finds_otherwise(
     };
     let asked = published(&first[0].client(), &agent, |findings| appeal(findings).is_some(), 3 * SOON).await;
     println!("{:?}", appeal(&asked));
-    said("appealed", begun);
+    said("appealed");
     // Whoever convicted is not heard again: others have to come. What those have said stays.
     let friends = befriending(NodeSpec::new(&url), first.iter_mut());
     drop(first);
@@ -295,7 +295,7 @@ async fn whoever_is_convicted_wrongly_appeals_and_a_second_jury_finds_otherwise(
     let found = published(&friend.client(), &agent, overturned, 10 * SOON).await;
     let (believed, appeal) = appeal(&found).expect("the appeal");
     println!("{appeal:?}");
-    said("overturned", begun);
+    said("overturned");
     assert_eq!(believed, false, "whoever trusts both juries believes the second");
     assert_eq!((appeal["passed"].as_array().map(Vec::len), &appeal["failed"]), (Some(3), &json!([])));
     assert_eq!(appeal["author"], agent.as_str());

@@ -37,7 +37,7 @@ pub(crate) async fn rows(lab: &Lab, table: &Calibration, answers: u64) -> Vec<Ro
             false_alarms_for: of.reasons,
             honest_tried: of.honest_tried,
             note: "an honest provider is asked what nobody asks; found are its answers that do not fail".into(),
-            promised_percent: 98,
+            promised_percent: 99,
             ..Row::default()
         });
     }

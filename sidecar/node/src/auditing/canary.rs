@@ -5,6 +5,7 @@
 //! who has the model the replay.
 
 use super::own::{self, Case, Judged, Opening};
+use super::tables::Scope;
 use super::{replay, reporting};
 use crate::asking;
 use crate::directory::Candidate;
@@ -40,13 +41,14 @@ enum Nothing {
     Conductor(ConductorError),
 }
 
-const NOT_COMPUTED: Nothing = Nothing::ToAudit("the answer cannot be computed again now");
-
 impl From<ConductorError> for Nothing {
     fn from(e: ConductorError) -> Self {
         Self::Conductor(e)
     }
 }
+
+/// Why nothing came of an answer that the engine could not replay.
+const NOT_COMPUTED: Nothing = Nothing::ToAudit("the answer cannot be computed again now");
 
 /// Asks, audits and reports, again and again.
 pub(crate) async fn run(node: Node) {
@@ -147,27 +149,31 @@ async fn ask(node: &Node, candidate: &Candidate) -> Result<RequestId, Nothing> {
 async fn reworded(node: &Node, candidate: &Candidate, mut input: ChatInput) -> ChatInput {
     let spec = node.inner.directory.model(&candidate.spec.entry);
     let Some(loaded) = spec.and_then(|spec| replay::own_model(node, &spec)) else { return input };
-    let said = |text: String, max_tokens| say(&loaded, text, max_tokens);
-    let mut before = String::new();
+    let mut before: Vec<Message> = Vec::new();
     for message in &mut input.messages {
-        let own = match message.role {
-            ChatRole::User => {
-                canaries::in_own_words(&said(canaries::wish(&message.content), canaries::OWN_WORDS_TOKENS_MAX).await)
+        let (own, speaker) = match message.role {
+            ChatRole::Assistant => {
+                let said = say(&loaded, before.clone(), canaries::REPLY_TOKENS_MAX).await;
+                (canaries::reply(&said), Speaker::Assistant)
             }
-            ChatRole::Assistant => canaries::reply(&said(before, canaries::REPLY_TOKENS_MAX).await),
-            ChatRole::System | ChatRole::Tool => None,
+            ChatRole::User | ChatRole::System | ChatRole::Tool => {
+                let wish = Message::new(Speaker::User, canaries::wish(&message.content));
+                let asked = before.iter().cloned().chain([wish]).collect();
+                let said = say(&loaded, asked, canaries::OWN_WORDS_TOKENS_MAX).await;
+                (canaries::in_own_words(&said), Speaker::User)
+            }
         };
         if let Some(own) = own {
             message.content = own;
         }
-        before = message.content.clone();
+        before.push(Message::new(speaker, message.content.as_str()));
     }
     input
 }
 
-/// What the own model says to this; as far as it comes in time.
-async fn say(loaded: &Loaded, text: String, max_tokens: u32) -> String {
-    let chat = Chat { messages: vec![Message::new(Speaker::User, text)], ..Chat::default() };
+/// What the own model says behind this; as far as it comes in time.
+async fn say(loaded: &Loaded, messages: Vec<Message>, max_tokens: u32) -> String {
+    let chat = Chat { messages, ..Chat::default() };
     let sampling = Sampling { seed: rand::random::<u64>() & limits::SEED_MAX, ..Sampling::default() };
     let question = Question { sampling, max_tokens, ..Question::new(Prompt::Chat(chat)) };
     let Ok(mut generation) = loaded.engine.generate(question) else { return String::new() };
@@ -190,9 +196,11 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     let Answered { said, receipt: signed, .. } = &case.answered;
     let statement = &signed.receipt;
     if said.tokens.len() > limits::EVIDENCE_TOKENS_MAX {
-        // Nobody who asks without a bound knows before how long it will be: what cannot be shown is found out all the same.
-        let made = own::run(node, &case).await.map_err(|_| NOT_COMPUTED)?;
-        tracing::debug!(verdict = ?made.verdict, "a canary's answer is too long to be shown");
+        // Nobody who asks without a bound knows before how long it will be: then what is found is for this node alone.
+        if node.inner.auditing.habits.not_own {
+            return Err(Nothing::ToAudit("an answer that is too long to be shown"));
+        }
+        own::run(node, &case).await.map_err(|_| NOT_COMPUTED)?;
         return Ok(());
     }
     let shows = !said.tokens.is_empty()
@@ -218,7 +226,8 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     };
     let promised = reporting::promise(conductor, case.provider(), promise).await?;
     let opening = own::open(node, &case).await;
-    let table = own::table(node, &case).await;
+    let scope = Scope::of(&case.asked.input, statement);
+    let table = own::table_of(node, case.provider(), &case.spec, scope, &case.loaded).await;
     let judged = own::judge(case.root(), &computed, &opening, table.as_ref());
     let table = reporting::calibration(conductor, &case.asked.spec, table).await?;
     let evidence = shown(&case, &judged, opening, computed.leaves);

@@ -96,7 +96,9 @@ async fn look(
     }
     let convictions = conductor.get_convictions(about()).await?.found;
     duty.done.extend(convictions.iter().map(|found| found.entry.accusation.clone()));
-    for (accusation, appealed) in appeal::appeals(conductor, provider, &convictions).await? {
+    let appeals = appeal::appeals(conductor, provider, &convictions).await;
+    let appeals = appeals.inspect_err(|e| tracing::debug!(error = %e, "appeals could not be looked up; later again"));
+    for (accusation, appealed) in appeals.unwrap_or_default() {
         let Some(accused) = accusations.iter().find(|accused| accused.action == accusation) else { continue };
         let convictions = || convictions.iter().filter(|found| found.entry.accusation == accusation);
         if !is_open(appealed.linked_at) || convictions().any(|found| duty.said.contains(&found.action)) {
@@ -266,7 +268,7 @@ async fn judge(
         return Ok(Word::None);
     }
     // A class that no table fits may be a class that the accused has changed since: then nothing is said rather than nothing found.
-    let scope = Scope::to(&input, &statement);
+    let scope = Scope::of(&input, &statement);
     let Some(table) = own::table_of(node, &statement.provider, &spec, scope, &loaded).await else {
         return Ok(Word::Later("no calibration fits the answer, this machine and the accused's"));
     };

@@ -30,6 +30,7 @@ pub(crate) use ordered::on_order;
 pub use own::AuditRefused;
 pub(crate) use own::{on_answered, state, verify};
 pub(crate) use reading::run as read;
+pub use tables::calibration_for;
 
 use crate::node::{lock, Node};
 use crate::serving::now_us;

@@ -167,7 +167,7 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let finish = statement.finish;
     let AuditShown { input, tokens, grant, .. } = shown;
     let computed = replay::replay(&loaded, &input, &tokens, finish, model.kv_type, &salt).await?;
-    let scope = Scope::to(&input, &statement);
+    let scope = Scope::of(&input, &statement);
     drop((turn, input));
 
     let promise = |previous| fits::commitment(&order, &capability, previous, leaf::replay(&computed.leaves));

@@ -11,8 +11,8 @@ use crate::opening::{self, OpenError};
 use crate::{AnswerAudit, AuditMade, AuditState, AuditWhy};
 use ainonymous_engine::{EngineError, LLAMA_BUILD};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, ModelSpec, OpenedLeaf, Outcome, RequestId, SpecRef,
-    Verdict,
+    ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, ModelSpec, OpenedLeaf, Outcome, ReplayLeaf, RequestId,
+    SpecRef, Verdict,
 };
 use ainonymous_verify::audit::{calibration, draw, statistics};
 use ainonymous_verify::receipt;
@@ -229,9 +229,9 @@ pub(super) async fn open(node: &Node, case: &Case) -> Opening {
     }
 }
 
-/// The table for the model of an answer and this pair of machines.
+/// The table for the model of an answer, or of its beginning, and this pair of machines.
 pub(super) async fn table(node: &Node, case: &Case) -> Option<Table> {
-    let scope = Scope::to(&case.asked.input, &case.answered.receipt.receipt);
+    let scope = Scope::of_any_beginning(&case.asked.input);
     table_of(node, case.provider(), &case.spec, scope, &case.loaded).await
 }
 
@@ -273,8 +273,19 @@ pub(super) fn judge(root: &Bytes32, computed: &Computed, opening: &Opening, tabl
         return judged(outcome, verdict, AuditWhy::CutOff);
     }
     let entry: Option<Calibration> = table.map(|table| table.entry(nowhere()));
+    let outcome = table.map_or(outcome, |table| of_beginning(outcome, opened, &computed.leaves, table));
     let (verdict, _) = calibration::judge(entry.as_ref(), &outcome);
     judged(outcome, verdict, why(&outcome, verdict))
+}
+
+/// The outcome of the first windows, where there are more than a table speaks of.
+fn of_beginning(whole: Outcome, opened: &[OpenedLeaf], computed: &[ReplayLeaf], table: &Table) -> Outcome {
+    let Outcome::Measured(found) = &whole else { return whole };
+    let windows = table.windows_of(found.tokens);
+    match (opened.get(..windows), computed.get(..windows)) {
+        (Some(opened), Some(computed)) => statistics::outcome(opened, computed).unwrap_or(whole),
+        _ => whole,
+    }
 }
 
 /// For a table that is not published: it judges alike, whatever it says that it is of.
@@ -315,7 +326,7 @@ pub(super) fn made(case: &Case, judged: &Judged, mode: &'static str, report: Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ainonymous_types::{Likely, ReplayLeaf};
+    use ainonymous_types::Likely;
     use ainonymous_verify::audit::{fingerprint, leaf};
 
     fn leaves(shift: u16) -> Vec<OpenedLeaf> {
@@ -332,6 +343,32 @@ mod tests {
     fn verdict(opening: &Opening, cut: bool) -> (Verdict, bool) {
         let judged = judge(&Bytes32([9; 32]), &computed(cut), opening, None);
         (judged.verdict, judged.outcome == Outcome::NotOpened)
+    }
+
+    /// A long answer that is honest up to where the table ends and false behind it, and the other way round.
+    #[test]
+    fn of_a_long_answer_the_beginning_is_judged() {
+        let of = |shifts: fn(u32) -> u16| {
+            let likely = |shift: u16| move |i: u32| Likely { id: i, minus_sixteenths: shift + 16 * i as u16 };
+            let position = |at: u32| fingerprint::position((0..8).map(likely(shifts(at))).collect());
+            let tokens: Vec<u32> = (0..400).collect();
+            leaf::leaves(&Bytes32([1; 32]), &tokens, &tokens.iter().map(|at| position(*at)).collect::<Vec<_>>())
+                .unwrap()
+        };
+        let of_replay = |leaf: OpenedLeaf| ReplayLeaf { margins: vec![0; leaf.tokens.len()], impossible: 0, leaf };
+        let computed = Computed { leaves: of(|_| 0).into_iter().map(of_replay).collect(), cut: false };
+        let table = Table::of_the_tests();
+        let judged = |opened| judge(&Bytes32([9; 32]), &computed, &Opening::Opened(opened), Some(&table));
+        let tokens = |judged: &Judged| match judged.outcome {
+            Outcome::Measured(found) => found.tokens,
+            Outcome::Mismatch | Outcome::NotOpened => 0,
+        };
+        let behind = judged(of(|at| if at < 256 { 0 } else { 30 }));
+        assert_eq!((behind.verdict, tokens(&behind)), (Verdict::Pass, 256));
+        let before = judged(of(|at| if at < 256 { 30 } else { 0 }));
+        assert_eq!((before.verdict, tokens(&before)), (Verdict::Fail, 256));
+        let other = judged(of(|_| 0)[..9].to_vec());
+        assert_eq!((other.verdict, other.outcome), (Verdict::Fail, Outcome::Mismatch), "what is shown is of the whole");
     }
 
     /// Without a table nothing follows from a measurement; what needs none is seen all the same.

@@ -3,16 +3,19 @@
 //! A file speaks of a model by its hash and of machines by their classes; on a network it becomes an entry about the spec that this network
 //! knows the model by. Whatever it says is judged by the rules for everybody's calibrations before anything follows from it.
 
+use super::own;
+use crate::receipt_file::ReceiptFile;
 use crate::NodeError;
-use ainonymous_types::{
-    ActionHash, Bytes32, Calibration, CalibrationRow, ChatInput, EntryHash, KvType, ModelSpec, Receipt, SpecRef,
-};
+use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
+use ainonymous_types::{Bytes32, Calibration, CalibrationRow, ChatInput, KvType, ModelSpec, Receipt, SpecRef};
 use ainonymous_verify::audit::calibration;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// Version of the file that this build understands.
 const VERSION: u32 = 3;
+/// A penalty on repetition that changes nothing.
+const NO_PENALTY_MILLI: u32 = 1_000;
 /// Longest file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -39,12 +42,24 @@ pub(crate) struct Table {
 pub(crate) struct Scope {
     tokens: u32,
     temperature_milli: u32,
+    /// Logits were multiplied, and with them what machines differ by.
+    stretched: bool,
 }
 
 impl Scope {
-    /// An answer to this.
-    pub(crate) fn to(input: &ChatInput, receipt: &Receipt) -> Self {
-        Self { tokens: receipt.completion_tokens, temperature_milli: input.sampling.temperature_milli }
+    /// Of an answer to this, as a whole.
+    pub(crate) fn of(input: &ChatInput, receipt: &Receipt) -> Self {
+        Self { tokens: receipt.completion_tokens, ..Self::of_any_beginning(input) }
+    }
+
+    /// Of so much of it as a table speaks of ([`Table::windows_of`]).
+    pub(crate) fn of_any_beginning(input: &ChatInput) -> Self {
+        let adjust = input.more.as_deref().and_then(|more| more.adjust.as_ref());
+        Self {
+            tokens: 0,
+            temperature_milli: input.sampling.temperature_milli,
+            stretched: adjust.is_some_and(|adjust| adjust.repetition_milli != NO_PENALTY_MILLI),
+        }
     }
 }
 
@@ -83,14 +98,11 @@ impl Tables {
         verifier: &str,
     ) -> Option<&Table> {
         self.0.iter().find(|table| {
-            table.gguf_hash == model.gguf_hash
-                && table.kv_type == model.kv_type
-                && table.sampler_version == model.sampler_version
+            table.is_of(model)
                 && table.build == build
                 && table.prover == prover
                 && table.verifier == verifier
-                && scope.tokens <= table.tokens_to
-                && scope.temperature_milli <= table.temperature_milli_to
+                && table.speaks_of(scope)
         })
     }
 
@@ -108,11 +120,42 @@ impl Table {
         read(Path::new(path)).expect("a table")
     }
 
+    fn is_of(&self, model: &ModelSpec) -> bool {
+        self.gguf_hash == model.gguf_hash
+            && self.kv_type == model.kv_type
+            && self.sampler_version == model.sampler_version
+    }
+
+    fn speaks_of(&self, scope: Scope) -> bool {
+        scope.tokens <= self.tokens_to && scope.temperature_milli <= self.temperature_milli_to && !scope.stretched
+    }
+
+    /// So many windows of an answer of so many tokens it may judge, from the beginning: all of one that it speaks of.
+    pub(crate) fn windows_of(&self, tokens: u32) -> usize {
+        match tokens <= self.tokens_to {
+            true => usize::MAX,
+            false => self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS,
+        }
+    }
+
     /// The entry that says the same of a spec.
     pub(crate) fn entry(&self, spec: SpecRef) -> Calibration {
         let Self { prover, verifier, data, rows, .. } = self.clone();
         Calibration { spec, prover, verifier, data, rows }
     }
+}
+
+/// The table in a file for the answer of a receipt, whatever machines it is about; without rows where it says nothing of such an answer.
+pub fn calibration_for(path: &Path, file: &ReceiptFile) -> Result<Calibration, NodeError> {
+    let table = read(path)?;
+    if !table.is_of(&file.model) {
+        return Err(NodeError::Calibration { path: path.to_path_buf(), problem: "it is of another model".into() });
+    }
+    let mut entry = table.entry(own::nowhere());
+    if !table.speaks_of(Scope::of(&file.question, &file.receipt.receipt)) {
+        entry.rows.clear();
+    }
+    Ok(entry)
 }
 
 fn read(path: &Path) -> Result<Table, NodeError> {
@@ -150,9 +193,7 @@ fn parse(text: &str) -> Result<Table, String> {
         temperature_milli_to: file.temperature_milli_to,
         rows: file.rows,
     };
-    let somewhere = || vec![0; 36];
-    let spec = SpecRef { entry: EntryHash::from_raw_36(somewhere()), action: ActionHash::from_raw_36(somewhere()) };
-    calibration::rules(&table.entry(spec)).map_err(|breach| breach.to_string())?;
+    calibration::rules(&table.entry(own::nowhere())).map_err(|breach| breach.to_string())?;
     Ok(table)
 }
 
@@ -212,17 +253,20 @@ mod tests {
     #[test]
     fn a_table_is_for_one_model_one_build_and_one_pair_of_machines() {
         let tables = Tables(vec![parse(&file().to_string()).unwrap()]);
-        let of = |model: &ModelSpec, (tokens, temperature_milli), build, prover, verifier| {
-            tables.of(model, Scope { tokens, temperature_milli }, build, prover, verifier).is_some()
+        let of = |model: &ModelSpec, (tokens, temperature_milli, stretched), build, prover, verifier| {
+            tables.of(model, Scope { tokens, temperature_milli, stretched }, build, prover, verifier).is_some()
         };
-        let most = (96, 1_500);
+        let most = (96, 1_500, false);
         assert!(of(&model(), most, "b1", "cpu-a", "cpu-b"));
         assert!(!of(&model(), most, "b2", "cpu-a", "cpu-b") && !of(&model(), most, "b1", "cpu-b", "cpu-a"));
         let other = ModelSpec { gguf_hash: Bytes32([0x12; 32]), ..model() };
         let coarser = ModelSpec { kv_type: KvType::Q8_0, ..model() };
         assert!(!of(&other, most, "b1", "cpu-a", "cpu-b") && !of(&coarser, most, "b1", "cpu-a", "cpu-b"));
-        assert!(!of(&model(), (97, 0), "b1", "cpu-a", "cpu-b"), "longer than what it was made from");
-        assert!(!of(&model(), (1, 1_501), "b1", "cpu-a", "cpu-b"), "hotter");
+        assert!(!of(&model(), (97, 0, false), "b1", "cpu-a", "cpu-b"), "longer than what it was made from");
+        assert!(!of(&model(), (1, 1_501, false), "b1", "cpu-a", "cpu-b"), "hotter");
+        assert!(!of(&model(), (1, 0, true), "b1", "cpu-a", "cpu-b"), "with larger differences");
+        let windows = [1, 96, 97, 9_999].map(|tokens| tables.0[0].windows_of(tokens));
+        assert_eq!(windows, [usize::MAX, usize::MAX, 3, 3]);
         assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"]);
     }
 
@@ -253,7 +297,7 @@ mod tests {
         let far = Statistics { tokens: 32, delta_sum: 8_000, delta_window: 8_000, ..Statistics::default() };
         let verdict = |tables: &Tables| {
             let table = tables
-                .of(&model(), Scope { tokens: 32, temperature_milli: 0 }, "b1", "cpu-a", "cpu-b")
+                .of(&model(), Scope { tokens: 32, temperature_milli: 0, stretched: false }, "b1", "cpu-a", "cpu-b")
                 .map(|table| table.entry(crate::auditing::own::nowhere()));
             calibration::judge(table.as_ref(), &Outcome::Measured(far)).0
         };

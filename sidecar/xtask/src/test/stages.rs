@@ -23,6 +23,9 @@ const BROWSER_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// The same for attacks on audits.
 const ATTACKS_LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// Tests that may need a second try in one run: more are no accident.
+const RETRIED_MAX: u64 = 3;
+
 /// The stages that the flags ask for.
 pub(super) fn chosen(options: &Options) -> Vec<Stage> {
     if options.vulkan {
@@ -257,7 +260,10 @@ pub(super) fn counted(run: &Run<'_>, name: &str, command: &mut Command, limit: O
     if count.retried > 0 {
         count::retried(&output).for_each(|test| eprintln!("passed at the second try only: {test}"));
     }
-    if !status.success() {
+    if count.retried > RETRIED_MAX {
+        count.failed = count.failed.max(count.retried);
+    }
+    if !status.success() || count.failed > 0 {
         count.failed = count.failed.max(1);
         eprintln!("{}", run::ending(&log, super::TAIL_LINES));
     } else if count.total() == 0 && run.options.filter.is_none() {

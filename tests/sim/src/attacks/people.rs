@@ -9,8 +9,10 @@ use rand_chacha::ChaCha8Rng;
 
 /// Of ten questions so many have no bound.
 const UNBOUNDED_OF_TEN: u32 = 6;
-/// Of ten so many go on with a conversation.
+/// Of ten so many go on with a conversation, and of those as many go on further,
 const GOES_ON_OF_TEN: u32 = 3;
+/// up to so many messages.
+const MESSAGES_MAX: usize = 21;
 /// Bounds that clients set.
 const BOUNDS: [u32; 8] = [64, 100, 128, 150, 200, 256, 512, 1_024];
 
@@ -118,7 +120,7 @@ pub(super) fn question(dice: &mut ChaCha8Rng) -> ChatInput {
     let unbounded = dice.random_range(0..10) < UNBOUNDED_OF_TEN;
     let max_tokens = if unbounded { 0 } else { pick(&BOUNDS, dice) };
     let mut messages = vec![said(ChatRole::User, dice)];
-    if dice.random_range(0..10) < GOES_ON_OF_TEN {
+    while messages.len() < MESSAGES_MAX && dice.random_range(0..10) < GOES_ON_OF_TEN {
         messages.extend([said(ChatRole::Assistant, dice), said(ChatRole::User, dice)]);
     }
     ChatInput { messages, sampling: sampling(dice), max_tokens, stop: vec![], more: None }
