@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 const LINK_ARGS: [&str; 2] =
     ["-Wl,--disable-new-dtags", "-Wl,-rpath,$ORIGIN/lib/ainonymous:$ORIGIN/../lib/ainonymous:$ORIGIN"];
 
+/// Code with AMX crashes where GCC 12 has compiled it: the compiler leaves out what the registers for tiles are set up with (docs/adr/0011). Processors that have
+/// AMX take the best of the others.
+const LEFT_OUT: &str = "libggml-cpu-sapphirerapids.so";
+
 /// All of it; the command line's own script calls it as well.
 pub(crate) fn main() -> io::Result<()> {
     // Any file that each of the packages has: with this, and when the script itself changes, it runs again.
@@ -46,7 +50,7 @@ pub(crate) fn main() -> io::Result<()> {
 fn libraries(backends: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for library in entries(backends)? {
-        if let Some(name) = name(&library).filter(|name| name.ends_with(".so")) {
+        if let Some(name) = name(&library).filter(|name| name.ends_with(".so") && *name != LEFT_OUT) {
             found.push((name.to_owned(), library.clone()));
         }
     }
