@@ -6,7 +6,7 @@
 //! them in other words ([`wish`], [`in_own_words`], [`reply`]), and falls back on the list where the model says nothing that could be used.
 //! What still tells canaries from other questions is measured by `cargo xtask attacks` (docs/reference/attacks.md).
 
-use crate::dice::RANDOM_BYTES;
+use crate::dice::{Dice, RANDOM_BYTES};
 use ainonymous_types::limits::SEED_MAX;
 use ainonymous_types::{ChatInput, ChatMessage, ChatRole, Sampling};
 use std::collections::VecDeque;
@@ -200,27 +200,21 @@ fn sentences(said: &str) -> Option<&str> {
 }
 
 /// A question out of dice.
-pub fn question(shapes: &Shapes, dice: &[u8; RANDOM_BYTES]) -> ChatInput {
-    let roll = |at: usize, sides: usize| {
-        let four = [dice[at], dice[at + 1], dice[at + 2], dice[at + 3]];
-        u32::from_le_bytes(four) as usize % sides.max(1)
-    };
-    let (opening, topic, ending) = (roll(0, OPENINGS.len()), roll(4, TOPICS.len()), roll(8, ENDINGS.len()));
-    let about = |text: &str| text.replace("{}", TOPICS[topic]);
-    let text = format!("{}{}", about(OPENINGS[opening]), ENDINGS[ending]);
-    let seed = u64::from_le_bytes([dice[12], dice[13], dice[14], dice[15], dice[16], dice[17], dice[18], dice[19]]);
-    let seed = seed & SEED_MAX;
-    let shape = shapes.0.get(roll(20, shapes.0.len())).copied().unwrap_or_else(|| Shape {
-        sampling: common(roll(24, 4)),
-        max_tokens: BOUNDS[roll(28, BOUNDS.len())],
-        before: usize::from(roll(20, 10) < GOES_ON_OF_TEN),
+pub fn question(shapes: &Shapes, random: &[u8; RANDOM_BYTES]) -> ChatInput {
+    let mut dice = Dice::new(random);
+    let topic = one_of(&TOPICS, &mut dice);
+    let about = |texts: &[&str], dice: &mut Dice| one_of(texts, dice).replace("{}", topic);
+    let text = about(&OPENINGS, &mut dice) + one_of(&ENDINGS, &mut dice);
+    let seed = dice.next() & SEED_MAX;
+    let shape = shapes.0.get(dice.below(shapes.0.len())).copied().unwrap_or_else(|| Shape {
+        sampling: common(dice.below(4)),
+        max_tokens: one_of(&BOUNDS, &mut dice),
+        before: usize::from(dice.below(10) < GOES_ON_OF_TEN),
     });
     let mut messages = vec![ChatMessage::new(ChatRole::User, text)];
-    // Twelve follow-ups and four replies: the same four bytes serve for all, and texts are put into other words.
-    for turn in 0..shape.before {
-        let (reply, follow_up) = (roll(8, usize::MAX) + turn, roll(4, usize::MAX) + turn);
-        messages.push(ChatMessage::new(ChatRole::Assistant, about(REPLIES[reply % REPLIES.len()])));
-        messages.push(ChatMessage::new(ChatRole::User, FOLLOW_UPS[follow_up % FOLLOW_UPS.len()].to_owned()));
+    for _ in 0..shape.before {
+        messages.push(ChatMessage::new(ChatRole::Assistant, about(&REPLIES, &mut dice)));
+        messages.push(ChatMessage::new(ChatRole::User, one_of(&FOLLOW_UPS, &mut dice).to_owned()));
     }
     ChatInput {
         messages,
@@ -229,6 +223,10 @@ pub fn question(shapes: &Shapes, dice: &[u8; RANDOM_BYTES]) -> ChatInput {
         stop: vec![],
         more: None,
     }
+}
+
+fn one_of<T: Copy>(list: &[T], dice: &mut Dice) -> T {
+    list[dice.below(list.len())]
 }
 
 /// What clients set if their users set nothing, or what they like best.
@@ -244,7 +242,6 @@ fn common(which: usize) -> Sampling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dice::Dice;
     use ainonymous_verify::chat;
     use std::collections::HashSet;
 

@@ -8,6 +8,7 @@ mod auditors;
 #[path = "../calibrate/give.rs"]
 mod give;
 mod goals;
+mod long;
 mod odd;
 mod poisoned;
 mod providers;
@@ -81,6 +82,9 @@ async fn run(files: &Files<'_>, extent: Extent) -> ExitCode {
             good &= told(&row);
         }
         for row in odd::rows(&lab, &table, answers).await {
+            good &= told(&row);
+        }
+        for row in long::rows(files, &table, answers).await {
             good &= told(&row);
         }
         for row in poisoned::rows(&table, &honest, &plain, &fair) {

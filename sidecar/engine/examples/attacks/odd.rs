@@ -4,50 +4,149 @@
 use crate::give::{nonsense, plain, question, Given, TEMPERATURE_MILLI_TO};
 use crate::providers::{Audited, Lab};
 use crate::row::Row;
-use crate::score::{judge, Fair};
-use ainonymous_engine::Question;
+use crate::score::{convinces, furthest_percent, judge, Fair};
+use ainonymous_engine::request::{Adjust, Constraint};
+use ainonymous_engine::{Prompt, Question};
 use ainonymous_types::{Calibration, Sampling, Verdict};
 
-/// Tokens of each answer.
+/// Tokens of each answer,
 const TOKENS: u32 = 64;
+/// and of those among which one looks for a bad one: of short ones more are computed.
+const TOKENS_GROUND: u32 = 16;
+/// So many are looked through, for each answer to another attack.
+const GROUND_TIMES: u64 = 12;
 /// Above the seeds of all others.
 const FIRST_SEED: u64 = 4_000_000;
+const FIRST_SEED_GROUND: u64 = 5_000_000;
+/// Ids of ordinary tokens in any of the tests' models: from, up to.
+const IDS: (u64, u64) = (300, 900);
 
-/// A name, and the n-th question.
-type Way = (&'static str, fn(u64) -> Question);
+/// A name, and the n-th question for an answer of so many tokens.
+type Way = (&'static str, fn(u64, u32) -> Question);
 
-/// A row for each way; found are honest answers that do not fail.
+const WAYS: [Way; 9] = [
+    ("slander by hot questions", |n, tokens| plain(n, tokens, true, TEMPERATURE_MILLI_TO)),
+    ("slander by narrow draws", |n, tokens| {
+        drawn(n, tokens, Sampling { top_p_milli: 300, min_p_milli: 300, top_k: 3, ..hot(n) })
+    }),
+    ("slander by wide draws", |n, tokens| drawn(n, tokens, Sampling { top_p_milli: 999, ..hot(n) })),
+    ("slander by nonsense", |n, tokens| Question { prompt: nonsense(n), ..plain(n, tokens, true, 1_000) }),
+    ("slander by hot nonsense", |n, tokens| Question { prompt: nonsense(n), ..drawn(n, tokens, hot(n)) }),
+    ("slander by biases", |n, tokens| {
+        let bias = (0..32).map(|at| (token(n, at), (dice(n, at + 32) % 201) as f32 / 10.0 - 10.0));
+        Question { adjust: Adjust { bias: bias.collect(), ..Adjust::default() }, ..drawn(n, tokens, hot(n)) }
+    }),
+    ("slander by penalties", |n, tokens| {
+        let adjust = Adjust { presence: 2.0, frequency: 2.0, last_tokens: 0, ..Adjust::default() };
+        Question { adjust, ..drawn(n, tokens, hot(n)) }
+    }),
+    ("slander by forms", |n, tokens| Question {
+        constraint: Some(Constraint::Regex("([a-z]{1,9} ){9,400}".into())),
+        ..drawn(n, tokens, hot(n))
+    }),
+    ("slander by raw prompts", |n, tokens| Question {
+        prompt: Prompt::Tokens((0..8 + dice(n, 0) % 200).map(|at| token(n, at)).collect()),
+        ..drawn(n, tokens, hot(n))
+    }),
+];
+
+/// A row for each way; found are honest answers that do not fail. Then one for whoever looks for the worst of many at home.
 pub(crate) async fn rows(lab: &Lab, table: &Calibration, answers: u64) -> Vec<Row> {
-    let ways: [Way; 5] = [
-        ("slander by hot questions", |n| plain(n, TOKENS, true, TEMPERATURE_MILLI_TO)),
-        ("slander by narrow draws", |n| drawn(n, Sampling { top_p_milli: 300, min_p_milli: 300, top_k: 3, ..hot(n) })),
-        ("slander by wide draws", |n| drawn(n, Sampling { top_p_milli: 999, ..hot(n) })),
-        ("slander by nonsense", |n| Question { prompt: nonsense(n), ..plain(n, TOKENS, true, 1_000) }),
-        ("slander by hot nonsense", |n| Question { prompt: nonsense(n), ..drawn(n, hot(n)) }),
-    ];
     let mut rows = Vec::new();
-    for (attack, way) in ways {
-        let honest: Vec<(Given, Audited)> = lab.honest_to((FIRST_SEED..FIRST_SEED + answers).map(way)).await;
-        let of = Fair::of(table, &honest);
-        rows.push(Row {
+    let mut furthest = Furthest::default();
+    for (attack, way) in WAYS {
+        let asked = (FIRST_SEED..FIRST_SEED + answers).map(|n| way(n, TOKENS));
+        let honest: Vec<(Given, Audited)> = lab.honest_to(asked).await;
+        furthest.add(table, &honest);
+        rows.push(row(
             attack,
-            tried: of.honest_tried,
-            found: honest.iter().filter(|(_, audited)| judge(table, audited).0 != Verdict::Fail).count() as u64,
-            false_alarms: of.false_alarms,
-            false_alarms_for: of.reasons,
-            honest_tried: of.honest_tried,
-            note: "an honest provider is asked what nobody asks; found are its answers that do not fail".into(),
-            promised_percent: 99,
-            ..Row::default()
-        });
+            table,
+            &honest,
+            "an honest provider is asked what nobody asks; found are its answers that do not fail",
+        ));
     }
+    for way in 0..WAYS.len() {
+        let (_, of) = WAYS[way];
+        let some = answers * GROUND_TIMES / WAYS.len() as u64;
+        let asked = (FIRST_SEED_GROUND..FIRST_SEED_GROUND + some).map(|n| of(n, TOKENS_GROUND));
+        furthest.add(table, &lab.honest_to(asked).await);
+    }
+    rows.push(furthest.row());
     rows
+}
+
+/// What becomes of honest answers.
+pub(crate) fn row(attack: &'static str, table: &Calibration, honest: &[(Given, Audited)], note: &'static str) -> Row {
+    let of = Fair::of(table, honest);
+    let passed = honest.iter().filter(|(_, audited)| judge(table, audited).0 != Verdict::Fail);
+    let convincing = honest.iter().filter(|(_, audited)| convinces(table, audited));
+    Row {
+        attack,
+        tried: of.honest_tried,
+        found: passed.count() as u64,
+        convincing: Some(convincing.count() as u64),
+        false_alarms: of.false_alarms,
+        false_alarms_for: of.reasons,
+        honest_tried: of.honest_tried,
+        note: note.into(),
+        promised_percent: 99,
+        ..Row::default()
+    }
+}
+
+/// Whoever has a machine like the provider's computes at home which questions it fails by accident, and asks those.
+#[derive(Debug, Default)]
+struct Furthest {
+    /// How far each is, in percent of what lets an answer fail.
+    percents: Vec<u64>,
+    convincing: u64,
+}
+
+impl Furthest {
+    fn add(&mut self, table: &Calibration, honest: &[(Given, Audited)]) {
+        let percents = honest.iter().filter_map(|(_, audited)| furthest_percent(table, &audited.outcome));
+        self.percents.extend(percents);
+        self.convincing += honest.iter().filter(|(_, audited)| convinces(table, audited)).count() as u64;
+    }
+
+    fn row(self) -> Row {
+        let tried = self.percents.len() as u64;
+        let from = |percent: u64| self.percents.iter().filter(|found| **found >= percent).count();
+        let note = format!(
+            "of so many answers to odd questions {} are at half of a threshold or beyond, {} fail an audit, {} are a quarter beyond, {} half; \
+             the furthest at {} percent; found are those by which no juror convicts",
+            from(50),
+            from(100),
+            from(125),
+            from(150),
+            self.percents.iter().max().copied().unwrap_or_default(),
+        );
+        Row {
+            attack: "slander by ground questions",
+            tried,
+            found: tried - self.convincing,
+            convincing: Some(self.convincing),
+            note: note.into(),
+            promised_percent: 100,
+            ..Row::default()
+        }
+    }
+}
+
+/// Numbers that look thrown.
+fn dice(n: u64, at: u64) -> u64 {
+    n.wrapping_mul(977).wrapping_add(at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
+}
+
+fn token(n: u64, at: u64) -> u32 {
+    let (from, to) = IDS;
+    (from + dice(n, at) % (to - from)) as u32
 }
 
 fn hot(n: u64) -> Sampling {
     Sampling { temperature_milli: TEMPERATURE_MILLI_TO, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: n }
 }
 
-fn drawn(n: u64, sampling: Sampling) -> Question {
-    Question { sampling, ..question(n, TOKENS, true) }
+fn drawn(n: u64, tokens: u32, sampling: Sampling) -> Question {
+    Question { sampling, ..question(n, tokens, true) }
 }

@@ -25,6 +25,10 @@ pub(crate) struct Row {
     /// Of those, how many were found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unlike_found: Option<u64>,
+    /// Of those tried, how many are so far from honest that a juror would convict by them (`verify::audit::doubt`). Only where a provider cheats, or is
+    /// made to look as if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) convincing: Option<u64>,
     /// Tokens until the first audit fails; none if none did.
     pub(crate) tokens_median: Option<u64>,
     /// Audits until the evidence accuses; none if it never does.

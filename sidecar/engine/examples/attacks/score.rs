@@ -9,7 +9,7 @@ use ainonymous_types::{
     Standing, Verdict,
 };
 use ainonymous_verify::audit::calibration::{self, Statistic};
-use ainonymous_verify::audit::evidence;
+use ainonymous_verify::audit::{doubt, evidence};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -93,6 +93,22 @@ pub(crate) fn judge(table: &Calibration, audited: &Audited) -> (Verdict, i16) {
     calibration::judge(Some(table), &audited.outcome)
 }
 
+/// Whether a juror would convict by it, who does not know whether it was cut off.
+pub(crate) fn convinces(table: &Calibration, audited: &Audited) -> bool {
+    calibration::judge(Some(table), &doubt::benefit(&audited.outcome)).0 == Verdict::Fail
+}
+
+/// How far an answer is from what its length lets pass, in percent of the nearest threshold: 100 fails. None where nothing was measured.
+pub(crate) fn furthest_percent(table: &Calibration, outcome: &Outcome) -> Option<u64> {
+    let Outcome::Measured(found) = outcome else { return None };
+    let row = table.rows.iter().rfind(|row| row.tokens_from <= found.tokens)?;
+    let share = |(statistic, table): (Statistic, &CalibrationTable)| {
+        let threshold = *table.cuts.get(table.fail_bin.checked_sub(1)? as usize)?;
+        Some(u64::from(statistic.of(found)) * 100 / u64::from(threshold.max(1)))
+    };
+    Statistic::ALL.into_iter().zip(&row.tables).filter_map(share).max()
+}
+
 pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fair: &Fair) -> Row {
     let otherwise = attack.deed.computes_otherwise();
     let unlike = outcomes.iter().filter(|audited| otherwise && audited.unlike);
@@ -115,6 +131,7 @@ pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fa
         found: judged.iter().filter(|(verdict, ..)| *verdict == Verdict::Fail).count() as u64,
         unlike: otherwise.then(|| unlike.count() as u64),
         unlike_found: otherwise.then_some(unlike_found),
+        convincing: Some(outcomes.iter().filter(|audited| convinces(table, audited)).count() as u64),
         tokens_median: median((0..RUNS).map(|run| tokens_until_found(&judged, run)).collect()),
         audits_median: median((0..RUNS).map(|run| until_accused(&weights, run)).collect()),
         false_alarms: fair.false_alarms,

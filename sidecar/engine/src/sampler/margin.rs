@@ -73,8 +73,9 @@ impl Sampler {
 
 /// The edges of the surviving set.
 struct Cuts {
-    /// What `top_k` left, with its weight among the probabilities.
-    kept: Vec<(Candidate, f64)>,
+    /// Where `top_p` cuts: what `top_k` left, the most likely first, each with the weight of all before it among the probabilities. Sorted once,
+    /// because a token far down has thousands of rivals, and whoever answers chooses the token.
+    ranked: Vec<(Candidate, f64)>,
     total: f64,
     /// The lowest logit that `top_k` left and the highest that it cut.
     top_k: Option<(f64, f64)>,
@@ -98,21 +99,28 @@ impl Cuts {
             all.truncate(k);
         }
         let highest = all.iter().map(|c| f64::from(c.logit)).fold(f64::NEG_INFINITY, f64::max);
-        let kept: Vec<(Candidate, f64)> = all.into_iter().map(|c| (c, (f64::from(c.logit) - highest).exp())).collect();
-        let total = kept.iter().map(|(_, weight)| weight).sum();
+        let (mut ranked, mut total) = (Vec::new(), 0.0);
+        if s.top_p_milli < 1_000 {
+            all.sort_unstable_by(better);
+            ranked.reserve_exact(all.len());
+            for c in all {
+                ranked.push((c, total));
+                total += (f64::from(c.logit) - highest).exp();
+            }
+        }
         let top_p = (s.top_p_milli < 1_000).then(|| log_odds(f64::from(s.top_p_milli) / 1_000.0));
         let floor = match s.min_p_milli {
             0 => f64::NEG_INFINITY,
             milli => highest + (f64::from(milli.min(1_000)) / 1_000.0).ln(),
         };
-        Self { kept, total, top_k, top_p, floor }
+        Self { ranked, total, top_k, top_p, floor }
     }
 
     /// Could the candidate survive if logits differed by so much?
     fn may_keep(&self, c: Candidate, change: f64) -> bool {
         let raised = f64::from(c.logit) + change;
         self.top_k.is_none_or(|(lowest, _)| raised >= lowest)
-            && self.top_p.is_none_or(|p| self.odds_above(raised, c.id) - change < p || self.is_first(raised, c.id))
+            && self.top_p.is_none_or(|p| self.odds_above(raised, c) - change < p || self.is_first(raised, c))
             && raised >= self.floor
     }
 
@@ -120,19 +128,36 @@ impl Cuts {
     fn may_cut(&self, c: Candidate, change: f64) -> bool {
         let lowered = f64::from(c.logit) - change;
         self.top_k.is_some_and(|(_, next)| lowered <= next)
-            || self.top_p.is_some_and(|p| self.odds_above(lowered, c.id) + change >= p && !self.is_first(lowered, c.id))
+            || self.top_p.is_some_and(|p| self.odds_above(lowered, c) + change >= p && !self.is_first(lowered, c))
             || lowered < self.floor
     }
 
-    /// Logarithm of the odds of all others whose logits are above this.
-    fn odds_above(&self, logit: f64, id: u32) -> f64 {
-        let above = self.kept.iter().filter(|(c, _)| f64::from(c.logit) > logit && c.id != id);
-        log_odds(above.map(|(_, weight)| weight).sum::<f64>() / self.total)
+    /// Logarithm of the odds of all others whose logits are above this; `c` is where the token stands by itself.
+    fn odds_above(&self, logit: f64, c: Candidate) -> f64 {
+        let end = self.above(logit);
+        let weight = self.ranked.get(end).map_or(self.total, |(_, before)| *before);
+        let own = self.place(c).filter(|place| *place < end);
+        let own = own.map_or(0.0, |place| {
+            let (_, before) = self.ranked[place];
+            self.ranked.get(place + 1).map_or(self.total, |(_, next)| *next) - before
+        });
+        log_odds((weight - own).max(0.0) / self.total)
     }
 
     /// Is no other above this? The first survives whatever `top_p` is.
-    fn is_first(&self, logit: f64, id: u32) -> bool {
-        self.kept.iter().all(|(c, _)| f64::from(c.logit) <= logit || c.id == id)
+    fn is_first(&self, logit: f64, c: Candidate) -> bool {
+        let end = self.above(logit);
+        end == 0 || (end == 1 && self.ranked[0].0.id == c.id)
+    }
+
+    /// How many have logits above this.
+    fn above(&self, logit: f64) -> usize {
+        self.ranked.partition_point(|(c, _)| f64::from(c.logit) > logit)
+    }
+
+    /// Where a token stands, if `top_k` left it.
+    fn place(&self, c: Candidate) -> Option<usize> {
+        self.ranked.binary_search_by(|(other, _)| better(other, &c)).ok()
     }
 }
 
@@ -232,6 +257,18 @@ mod tests {
         assert!(Sampler::new(open).judge(&logits, position, 0).margin_milli > 5);
     }
 
+    /// Whoever answers may claim the least likely of a large vocabulary: with a look at all tokens for each of its rivals this would take minutes.
+    #[test]
+    fn a_token_far_down_among_many_is_judged_soon() {
+        let logits: Vec<f32> = (0..60_000).map(|i| (i as f32 * 0.37).sin() * 0.01).collect();
+        let wide = Sampling { top_p_milli: 999, ..sampling(1_500) };
+        let judged: Vec<Judged> = (0..4).map(|position| Sampler::new(wide).judge(&logits, position, 17)).collect();
+        assert!(
+            judged.iter().all(|judged| judged.margin_milli > 0 && judged.margin_milli < MARGIN_MILLI_MAX),
+            "{judged:?}"
+        );
+    }
+
     prop_compose! {
         fn any_sampling()(
             temperature_milli in prop_oneof![Just(0), 1u32..3_000],
@@ -260,6 +297,27 @@ mod tests {
             let claimed = Sampler::new(sampling).choose(&theirs, position);
             let judged = Sampler::new(sampling).judge(&mine, position, claimed);
             prop_assert!(judged.margin_milli <= 2 * scale + 2, "{judged:?}");
+        }
+
+        /// The odds are those of all others that are above, added up one by one.
+        #[test]
+        fn odds_are_those_of_what_is_above(
+            logits in prop::collection::vec(-8f32..8.0, 2..80),
+            top_k in 0u32..40,
+            of in 0usize..80,
+            at in -9f64..9.0,
+        ) {
+            let sampler = Sampler::new(Sampling { top_p_milli: 500, top_k, ..sampling(1_000) });
+            let cuts = Cuts::new(&sampler, &logits);
+            let id = of % logits.len();
+            let c = Candidate { id: id as u32, logit: logits[id] };
+            let kept = || cuts.ranked.iter().map(|(c, _)| *c);
+            let weight = |c: Candidate| f64::from(c.logit).exp();
+            let above = || kept().filter(|other| f64::from(other.logit) > at && other.id != c.id);
+            let share = above().map(weight).sum::<f64>() / kept().map(weight).sum::<f64>();
+            let odds = cuts.odds_above(at, c);
+            prop_assert!((odds - log_odds(share)).abs() < 1e-3 || share < 1e-9 || share > 1.0 - 1e-9, "{odds} {share}");
+            prop_assert_eq!(cuts.is_first(at, c), above().next().is_none());
         }
 
         /// And the token that is chosen has none.

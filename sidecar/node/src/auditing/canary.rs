@@ -18,10 +18,10 @@ use ainonymous_engine::request::{Chat, Message, Role as Speaker};
 use ainonymous_engine::{Event, Prompt, Question};
 use ainonymous_protocol::canaries;
 use ainonymous_types::{
-    limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, ChatInput, ChatRole, Evidence, Outcome,
-    ProviderRecord, ReplayLeaf, RequestId, Role, Sampling,
+    limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, ChatInput, ChatRole, Evidence, OpenedLeaf,
+    Outcome, ProviderRecord, ReplayLeaf, RequestId, Role, Sampling,
 };
-use ainonymous_verify::audit::leaf;
+use ainonymous_verify::audit::{leaf, statistics};
 use std::time::Duration;
 
 /// How often a canary is asked, on average, unless it is said otherwise.
@@ -211,7 +211,7 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     if !shows {
         return Err(Nothing::ToAudit("an answer that cannot be shown"));
     }
-    let computed = own::compute(node, &case, &Bytes32(rand::random())).await;
+    let computed = own::compute(node, &case, &said.tokens, &Bytes32(rand::random())).await;
     let computed = computed.map_err(|_| NOT_COMPUTED)?;
     let proof = published(node, id).await.ok_or(Nothing::ToAudit("the receipt has not been published"))?;
 
@@ -228,7 +228,8 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     let opening = own::open(node, &case).await;
     let scope = Scope::of(&case.asked.input, statement);
     let table = own::table_of(node, case.provider(), &case.spec, scope, &case.loaded).await;
-    let judged = own::judge(case.root(), &computed, &opening, table.as_ref());
+    let compare = |opened: &[OpenedLeaf]| statistics::outcome(opened, &computed.leaves);
+    let judged = own::judge(case.root(), &opening, computed.cut, table.as_ref(), compare);
     let table = reporting::calibration(conductor, &case.asked.spec, table).await?;
     let evidence = shown(&case, &judged, opening, computed.leaves);
     let reported = reporting::report(conductor, promised, table, judged.outcome, evidence).await?;

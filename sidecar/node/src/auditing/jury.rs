@@ -15,7 +15,7 @@ use ainonymous_types::{
     limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditQuery, AuditReport, AuditSubject,
     Audited, Bytes32, Conviction, Evidence, Found, Outcome, ProviderRecord, Role, Standing, TimestampUs, Verdict,
 };
-use ainonymous_verify::audit::{calibration, leaf, statistics};
+use ainonymous_verify::audit::{calibration, doubt, leaf, statistics};
 use ainonymous_verify::{receipt, rules};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -269,13 +269,15 @@ async fn judge(
     }
     // A class that no table fits may be a class that the accused has changed since: then nothing is said rather than nothing found.
     let scope = Scope::of(&input, &statement);
+    if !own::may_judge(node, &spec, scope, &loaded) {
+        return Ok(Word::None);
+    }
     let Some(table) = own::table_of(node, &statement.provider, &spec, scope, &loaded).await else {
         return Ok(Word::Later("no calibration fits the answer, this machine and the accused's"));
     };
     let Some(batch) = conductor.get_receipt_batch(commit.proof.batch.clone()).await? else {
         return Ok(Word::Later("the batch of the receipt is not here"));
     };
-    let (calibration, table) = reporting::published(conductor, &batch.batch.spec, &table).await?;
     *left = left.saturating_sub(1);
     let turn = node.inner.auditing.turn.lock().await;
     let salt = Bytes32(rand::random());
@@ -283,8 +285,17 @@ async fn judge(
     drop(turn);
     let Ok(computed) = computed else { return Ok(Word::Later("the answer cannot be computed again now")) };
 
-    commit.replay = leaf::replay(&computed.leaves);
     let outcome = statistics::outcome(&opened, &computed.leaves).unwrap_or(Outcome::Mismatch);
+    let entry = table.entry(own::nowhere());
+    let verdict_on = |outcome: &Outcome| calibration::judge(Some(&entry), outcome).0;
+    if verdict_on(&outcome) != verdict_on(&doubt::benefit(&outcome)) {
+        // Too far for most honest machines, too near to be sure of: questions can be chosen so that one such answer in thousands comes out.
+        tracing::info!(provider = %statement.provider, "this node was drawn into a jury, and is in doubt: it says nothing");
+        return Ok(Word::None);
+    }
+
+    let (calibration, table) = reporting::published(conductor, &batch.batch.spec, &table).await?;
+    commit.replay = leaf::replay(&computed.leaves);
     let answer = receipt::leaf(&commit.receipt);
     let mut contradicted = vec![(auditor, found)];
     let same_answer = convicted_by.iter().filter(|juror| juror.entry.commit.receipt == commit.receipt);

@@ -18,11 +18,11 @@ use crate::{AuditMade, Hiding};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_transport::{Frame, FrameReceiver, FrameSender, Stream};
 use ainonymous_types::{
-    ActionHash, AuditOrder, AuditRefusal, AuditShown, Bytes32, ModelSpec, OpenGrant, OpenRefusal, Outcome, Role,
-    SignedReceipt, SpecRef,
+    ActionHash, AuditOrder, AuditRefusal, AuditShown, Bytes32, ModelSpec, OpenGrant, OpenRefusal, OpenedLeaf, Outcome,
+    Role, SignedReceipt, SpecRef,
 };
-use ainonymous_verify::audit::leaf;
 use ainonymous_verify::audit::order::{self as fits, Enough};
+use ainonymous_verify::audit::{leaf, statistics};
 use ainonymous_verify::receipt;
 use std::time::{Duration, Instant};
 
@@ -174,7 +174,8 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let promised = reporting::promise(&conductor, &statement.provider, promise).await?;
     let opening = open(node, &order.receipt, &grant).await;
     let table = own::table_of(node, &statement.provider, &model, scope, &loaded).await;
-    let judged = own::judge(&statement.fingerprint, &computed, &opening, table.as_ref());
+    let compare = |opened: &[OpenedLeaf]| statistics::outcome(opened, &computed.leaves);
+    let judged = own::judge(&statement.fingerprint, &opening, computed.cut, table.as_ref(), compare);
     let table = reporting::calibration(&conductor, &spec, table).await?;
     let reported = reporting::report(&conductor, promised, table, judged.outcome, None).await?;
     let action = reported.action.clone();

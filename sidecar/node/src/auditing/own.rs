@@ -10,12 +10,14 @@ use crate::node::Node;
 use crate::opening::{self, OpenError};
 use crate::{AnswerAudit, AuditMade, AuditState, AuditWhy};
 use ainonymous_engine::{EngineError, LLAMA_BUILD};
+use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, ModelSpec, OpenedLeaf, Outcome, ReplayLeaf, RequestId,
-    SpecRef, Verdict,
+    ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, FinishReason, ModelSpec, OpenedLeaf, Outcome, ReplayLeaf,
+    RequestId, SpecRef, Verdict,
 };
-use ainonymous_verify::audit::{calibration, draw, statistics};
-use ainonymous_verify::receipt;
+use ainonymous_verify::audit::{calibration, draw, leaf, statistics};
+use ainonymous_verify::{receipt, Breach};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What came of asking a provider to open its fingerprint.
@@ -193,26 +195,34 @@ pub(crate) fn state(node: &Node, id: RequestId) -> AnswerAudit {
     }
 }
 
-/// Computes an answer again, judges it, and remembers that for this node alone.
+/// Computes an answer again, judges it, and remembers that for this node alone. Of a longer one than a table speaks of, a stretch: nobody
+/// can know before which.
 pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineError> {
-    let leaf = case.leaf();
-    let running = node.inner.auditing.begin(&leaf);
-    let computed = compute(node, case, &Bytes32(rand::random())).await?;
-    let opening = open(node, case).await;
+    let answer = case.leaf();
+    let running = node.inner.auditing.begin(&answer);
     let table = table(node, case).await;
-    let judged = judge(case.root(), &computed, &opening, table.as_ref());
+    let tokens = &case.answered.said.tokens;
+    let length = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+    let windows = table.as_ref().map_or(0..leaf::count(length) as usize, |table| table.stretch(length, rand::random()));
+    let read = tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)).unwrap_or(tokens);
+    let computed = compute(node, case, read, &Bytes32(rand::random())).await?;
+    let opening = open(node, case).await;
+    let judged = judge(case.root(), &opening, computed.cut, table.as_ref(), |opened| {
+        stretch(opened, tokens, &computed.leaves, windows)
+    });
     let made = made(case, &judged, "own", None);
-    node.inner.auditing.record(node, case.provider(), leaf, made.clone());
+    node.inner.auditing.record(node, case.provider(), answer, made.clone());
     drop(running);
     Ok(made)
 }
 
-/// The replay, when it is its turn.
-pub(super) async fn compute(node: &Node, case: &Case, salt: &Bytes32) -> Result<Computed, EngineError> {
+/// The replay of an answer's first tokens, or of all, when it is its turn.
+pub(super) async fn compute(node: &Node, case: &Case, tokens: &[u32], salt: &Bytes32) -> Result<Computed, EngineError> {
     let _turn = node.inner.auditing.turn.lock().await;
-    let finish = case.answered.receipt.receipt.finish;
     let Case { asked, answered, spec, loaded } = case;
-    replay::replay(loaded, &asked.input, &answered.said.tokens, finish, spec.kv_type, salt).await
+    let whole = tokens.len() == answered.said.tokens.len();
+    let finish = if whole { answered.receipt.receipt.finish } else { FinishReason::Length };
+    replay::replay(loaded, &asked.input, tokens, finish, spec.kv_type, salt).await
 }
 
 /// What the provider opens, now that the replay is done.
@@ -229,9 +239,9 @@ pub(super) async fn open(node: &Node, case: &Case) -> Opening {
     }
 }
 
-/// The table for the model of an answer, or of its beginning, and this pair of machines.
-pub(super) async fn table(node: &Node, case: &Case) -> Option<Table> {
-    let scope = Scope::of_any_beginning(&case.asked.input);
+/// The table for the model of an answer, or of a stretch of it, and this pair of machines.
+async fn table(node: &Node, case: &Case) -> Option<Table> {
+    let scope = Scope::of_a_stretch(&case.asked.input);
     table_of(node, case.provider(), &case.spec, scope, &case.loaded).await
 }
 
@@ -250,9 +260,22 @@ pub(super) async fn table_of(
     node.inner.auditing.tables.of(spec, scope, LLAMA_BUILD, &prover, &verifier).cloned()
 }
 
+/// Whether this node has a table for such an answer and this machine at all, whoever has given it.
+pub(super) fn may_judge(node: &Node, spec: &ModelSpec, scope: Scope, loaded: &Loaded) -> bool {
+    let info = loaded.engine.info();
+    let verifier = calibration::class_of(info.backend, &info.backend_detail);
+    node.inner.auditing.tables.speak_of(spec, scope, LLAMA_BUILD, &verifier)
+}
+
 /// What follows from what was opened; `root` is what the receipt names. A root that is not the signed one, and an answer that was cut off, fail here; where everybody must
 /// be able to check it, the first counts as silence and the second is not said (`canary`).
-pub(super) fn judge(root: &Bytes32, computed: &Computed, opening: &Opening, table: Option<&Table>) -> Judged {
+pub(super) fn judge(
+    root: &Bytes32,
+    opening: &Opening,
+    cut: bool,
+    table: Option<&Table>,
+    compare: impl FnOnce(&[OpenedLeaf]) -> Result<Outcome, Breach>,
+) -> Judged {
     let judged = |outcome, verdict, why| Judged { outcome, verdict, why };
     let unrecorded = *root == Bytes32([0; 32]);
     let opened = match opening {
@@ -264,27 +287,30 @@ pub(super) fn judge(root: &Bytes32, computed: &Computed, opening: &Opening, tabl
             return judged(Outcome::NotOpened, Verdict::Inconclusive, AuditWhy::NotOpened);
         }
     };
-    let Ok(outcome) = statistics::outcome(opened, &computed.leaves) else {
+    let Ok(outcome) = compare(opened) else {
         return judged(Outcome::NotOpened, Verdict::Inconclusive, AuditWhy::NotReplayed);
     };
-    if computed.cut {
+    if cut {
         // On another kind of machine an honest answer may end a token earlier: what is not calibrated is never a fail.
         let verdict = table.map_or(Verdict::Inconclusive, |_| Verdict::Fail);
         return judged(outcome, verdict, AuditWhy::CutOff);
     }
     let entry: Option<Calibration> = table.map(|table| table.entry(nowhere()));
-    let outcome = table.map_or(outcome, |table| of_beginning(outcome, opened, &computed.leaves, table));
     let (verdict, _) = calibration::judge(entry.as_ref(), &outcome);
     judged(outcome, verdict, why(&outcome, verdict))
 }
 
-/// The outcome of the first windows, where there are more than a table speaks of.
-fn of_beginning(whole: Outcome, opened: &[OpenedLeaf], computed: &[ReplayLeaf], table: &Table) -> Outcome {
-    let Outcome::Measured(found) = &whole else { return whole };
-    let windows = table.windows_of(found.tokens);
-    match (opened.get(..windows), computed.get(..windows)) {
-        (Some(opened), Some(computed)) => statistics::outcome(opened, computed).unwrap_or(whole),
-        _ => whole,
+/// The outcome of these windows, where what was opened is of the whole answer; `computed` are the leaves of its beginning up to there.
+fn stretch(
+    opened: &[OpenedLeaf],
+    tokens: &[u32],
+    computed: &[ReplayLeaf],
+    windows: Range<usize>,
+) -> Result<Outcome, Breach> {
+    let of_it = opened.iter().map(|leaf| leaf.tokens.as_slice()).eq(tokens.chunks(FINGERPRINT_WINDOW_TOKENS));
+    match (opened.get(windows.clone()), computed.get(windows)) {
+        (Some(opened), Some(computed)) if of_it => statistics::outcome(opened, computed),
+        _ => Ok(Outcome::Mismatch),
     }
 }
 
@@ -327,7 +353,7 @@ pub(super) fn made(case: &Case, judged: &Judged, mode: &'static str, report: Opt
 mod tests {
     use super::*;
     use ainonymous_types::Likely;
-    use ainonymous_verify::audit::{fingerprint, leaf};
+    use ainonymous_verify::audit::fingerprint;
 
     fn leaves(shift: u16) -> Vec<OpenedLeaf> {
         let likely = |i: u32| Likely { id: i, minus_sixteenths: shift + 16 * i as u16 };
@@ -340,35 +366,54 @@ mod tests {
         Computed { leaves: leaves(0).into_iter().map(of).collect(), cut }
     }
 
+    fn judged(root: u8, opening: &Opening, cut: bool, table: Option<&Table>) -> Judged {
+        let computed = computed(cut);
+        judge(&Bytes32([root; 32]), opening, computed.cut, table, |opened| {
+            statistics::outcome(opened, &computed.leaves)
+        })
+    }
+
     fn verdict(opening: &Opening, cut: bool) -> (Verdict, bool) {
-        let judged = judge(&Bytes32([9; 32]), &computed(cut), opening, None);
+        let judged = judged(9, opening, cut, None);
         (judged.verdict, judged.outcome == Outcome::NotOpened)
     }
 
-    /// A long answer that is honest up to where the table ends and false behind it, and the other way round.
+    /// A long answer that is false from its 257th token on.
     #[test]
-    fn of_a_long_answer_the_beginning_is_judged() {
-        let of = |shifts: fn(u32) -> u16| {
+    fn of_a_long_answer_a_stretch_is_judged() {
+        let of = |shifts: fn(u32) -> u16, tokens: &[u32]| {
             let likely = |shift: u16| move |i: u32| Likely { id: i, minus_sixteenths: shift + 16 * i as u16 };
-            let position = |at: u32| fingerprint::position((0..8).map(likely(shifts(at))).collect());
-            let tokens: Vec<u32> = (0..400).collect();
-            leaf::leaves(&Bytes32([1; 32]), &tokens, &tokens.iter().map(|at| position(*at)).collect::<Vec<_>>())
-                .unwrap()
+            let position = |at: &u32| fingerprint::position((0..8).map(likely(shifts(*at))).collect());
+            leaf::leaves(&Bytes32([1; 32]), tokens, &tokens.iter().map(position).collect::<Vec<_>>()).unwrap()
         };
+        let tokens: Vec<u32> = (0..400).collect();
         let of_replay = |leaf: OpenedLeaf| ReplayLeaf { margins: vec![0; leaf.tokens.len()], impossible: 0, leaf };
-        let computed = Computed { leaves: of(|_| 0).into_iter().map(of_replay).collect(), cut: false };
         let table = Table::of_the_tests();
-        let judged = |opened| judge(&Bytes32([9; 32]), &computed, &Opening::Opened(opened), Some(&table));
-        let tokens = |judged: &Judged| match judged.outcome {
-            Outcome::Measured(found) => found.tokens,
-            Outcome::Mismatch | Outcome::NotOpened => 0,
+        let opened = of(|at| if at < 256 { 0 } else { 30 }, &tokens);
+        let judged = |opened: &[OpenedLeaf], windows: Range<usize>| {
+            let read = &tokens[..tokens.len().min(32 * windows.end)];
+            let computed: Vec<_> = of(|_| 0, read).into_iter().map(of_replay).collect();
+            judge(&Bytes32([9; 32]), &Opening::Opened(opened.to_vec()), false, Some(&table), |opened| {
+                stretch(opened, &tokens, &computed, windows)
+            })
         };
-        let behind = judged(of(|at| if at < 256 { 0 } else { 30 }));
-        assert_eq!((behind.verdict, tokens(&behind)), (Verdict::Pass, 256));
-        let before = judged(of(|at| if at < 256 { 30 } else { 0 }));
-        assert_eq!((before.verdict, tokens(&before)), (Verdict::Fail, 256));
-        let other = judged(of(|_| 0)[..9].to_vec());
-        assert_eq!((other.verdict, other.outcome), (Verdict::Fail, Outcome::Mismatch), "what is shown is of the whole");
+        let of_it = |windows| {
+            let judged = judged(&opened, windows);
+            match judged.outcome {
+                Outcome::Measured(found) => (judged.verdict, found.tokens),
+                Outcome::Mismatch | Outcome::NotOpened => panic!("a measurement"),
+            }
+        };
+        assert_eq!(of_it(0..8), (Verdict::Pass, 256));
+        assert_eq!(of_it(1..9), (Verdict::Fail, 256));
+        assert_eq!(of_it(5..13), (Verdict::Fail, 240), "the end is shorter");
+        for windows in [0..8, 5..13] {
+            let shorter = judged(&opened[..12], windows.clone());
+            assert_eq!(shorter.outcome, Outcome::Mismatch, "what is shown is of the whole");
+            let mut other = opened.clone();
+            other[12].tokens[0] += 1;
+            assert_eq!(judged(&other, windows).outcome, Outcome::Mismatch, "and of each of its tokens");
+        }
     }
 
     /// Without a table nothing follows from a measurement; what needs none is seen all the same.
@@ -381,10 +426,10 @@ mod tests {
         assert_eq!(verdict(&Opening::Opened(leaves(0)), false), (Inconclusive, false), "not calibrated");
         assert_eq!(verdict(&Opening::Opened(leaves(0)), true), (Inconclusive, false), "cut off, but not calibrated");
         let table = Table::of_the_tests();
-        let cut = judge(&Bytes32([9; 32]), &computed(true), &Opening::Opened(leaves(0)), Some(&table));
+        let cut = judged(9, &Opening::Opened(leaves(0)), true, Some(&table));
         assert_eq!(cut.verdict, Fail, "cut off");
         assert_eq!(verdict(&Opening::Opened(leaves(0)[..1].to_vec()), false), (Fail, false), "of a shorter answer");
-        let unrecorded = judge(&Bytes32([0; 32]), &computed(false), &Opening::Opened(vec![]), None);
+        let unrecorded = judged(0, &Opening::Opened(vec![]), false, None);
         assert_eq!((unrecorded.verdict, unrecorded.outcome), (Inconclusive, Outcome::NotOpened));
     }
 }

@@ -8,8 +8,9 @@ use crate::receipt_file::ReceiptFile;
 use crate::NodeError;
 use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
 use ainonymous_types::{Bytes32, Calibration, CalibrationRow, ChatInput, KvType, ModelSpec, Receipt, SpecRef};
-use ainonymous_verify::audit::calibration;
+use ainonymous_verify::audit::{calibration, leaf};
 use serde::Deserialize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Version of the file that this build understands.
@@ -49,11 +50,11 @@ pub(crate) struct Scope {
 impl Scope {
     /// Of an answer to this, as a whole.
     pub(crate) fn of(input: &ChatInput, receipt: &Receipt) -> Self {
-        Self { tokens: receipt.completion_tokens, ..Self::of_any_beginning(input) }
+        Self { tokens: receipt.completion_tokens, ..Self::of_a_stretch(input) }
     }
 
-    /// Of so much of it as a table speaks of ([`Table::windows_of`]).
-    pub(crate) fn of_any_beginning(input: &ChatInput) -> Self {
+    /// Of so much of it as a table speaks of ([`Table::stretch`]).
+    pub(crate) fn of_a_stretch(input: &ChatInput) -> Self {
         let adjust = input.more.as_deref().and_then(|more| more.adjust.as_ref());
         Self {
             tokens: 0,
@@ -106,6 +107,12 @@ impl Tables {
         })
     }
 
+    /// Whether there is one for such an answer, whatever machine has given it.
+    pub(crate) fn speak_of(&self, model: &ModelSpec, scope: Scope, build: &str, verifier: &str) -> bool {
+        let fits = |table: &Table| table.build == build && table.verifier == verifier && table.speaks_of(scope);
+        self.0.iter().any(|table| table.is_of(model) && fits(table))
+    }
+
     /// What they are about, for people.
     pub(crate) fn names(&self) -> Vec<String> {
         self.0.iter().map(|table| format!("{}: {} by {}", table.model, table.prover, table.verifier)).collect()
@@ -130,12 +137,16 @@ impl Table {
         scope.tokens <= self.tokens_to && scope.temperature_milli <= self.temperature_milli_to && !scope.stretched
     }
 
-    /// So many windows of an answer of so many tokens it may judge, from the beginning: all of one that it speaks of.
-    pub(crate) fn windows_of(&self, tokens: u32) -> usize {
-        match tokens <= self.tokens_to {
-            true => usize::MAX,
-            false => self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS,
+    /// Which windows of an answer of so many tokens it judges: all of one that it speaks of, else as many in a row as it speaks of, from where
+    /// dice say. What is somewhere in the middle differs no more than what is at the beginning (`cargo xtask attacks`).
+    pub(crate) fn stretch(&self, tokens: u32, dice: u32) -> Range<usize> {
+        let all = leaf::count(tokens) as usize;
+        let some = self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS;
+        if tokens <= self.tokens_to || some >= all {
+            return 0..all;
         }
+        let from = dice as usize % (all - some + 1);
+        from..from + some
     }
 
     /// The entry that says the same of a spec.
@@ -265,8 +276,15 @@ mod tests {
         assert!(!of(&model(), (97, 0, false), "b1", "cpu-a", "cpu-b"), "longer than what it was made from");
         assert!(!of(&model(), (1, 1_501, false), "b1", "cpu-a", "cpu-b"), "hotter");
         assert!(!of(&model(), (1, 0, true), "b1", "cpu-a", "cpu-b"), "with larger differences");
-        let windows = [1, 96, 97, 9_999].map(|tokens| tables.0[0].windows_of(tokens));
-        assert_eq!(windows, [usize::MAX, usize::MAX, 3, 3]);
+        let stretch = |tokens, dice| tables.0[0].stretch(tokens, dice);
+        assert_eq!([stretch(1, 9), stretch(96, 9)], [0..1, 0..3], "the whole");
+        assert_eq!([0, 1, 2, 3].map(|dice| stretch(97, dice)), [0..3, 1..4, 0..3, 1..4], "three windows in a row");
+        assert!((0..500).map(|dice| stretch(9_999, dice)).any(|windows| windows.end == 313), "the end too");
+        let may = |scope: (u32, u32, bool), verifier| {
+            let (tokens, temperature_milli, stretched) = scope;
+            tables.speak_of(&model(), Scope { tokens, temperature_milli, stretched }, "b1", verifier)
+        };
+        assert!(may(most, "cpu-b") && !may(most, "cpu-a") && !may((97, 0, false), "cpu-b"));
         assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"]);
     }
 

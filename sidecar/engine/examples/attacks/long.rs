@@ -1,0 +1,147 @@
+//! Long prompts and long answers: of an answer that is longer than a table speaks of, whoever asked judges as many windows as it speaks of, from
+//! where dice say (`node::auditing::own`).
+
+use crate::give::{compute_again, give, load, options, plain, question, replayed, Given};
+use crate::odd;
+use crate::providers::Audited;
+use crate::row::Row;
+use crate::score::{convinces, judge};
+use crate::Files;
+use ainonymous_engine::request::{Chat, Message, Role};
+use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, Prompt, Question};
+use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
+use ainonymous_types::{Calibration, Verdict};
+use ainonymous_verify::audit::statistics;
+use futures::stream::{self, StreamExt};
+use std::ops::Range;
+
+/// Tokens of a long answer: three times what tables speak of.
+const TOKENS: u32 = 768;
+/// Windows that are judged.
+const WINDOWS: usize = 8;
+/// Tokens of the answer behind a long prompt.
+const TOKENS_BEHIND: u32 = 64;
+/// Words of a long prompt.
+const WORDS: usize = 700;
+/// Room for either.
+const CONTEXT_TOKENS: u32 = 2_048;
+/// Answers under way at a time.
+const AT_ONCE: usize = 4;
+/// One for so many answers to other attacks: these take longer.
+const ONE_OF: u64 = 8;
+/// Above the seeds of all others.
+const FIRST_SEED: u64 = 6_000_000;
+
+struct Machines {
+    honest: LlamaEngine,
+    cheaper: LlamaEngine,
+    checker: LlamaEngine,
+}
+
+/// Honest ones, of which few may fail, and a cheat where tables used to end.
+pub(crate) async fn rows(files: &Files<'_>, table: &Calibration, answers: u64) -> Vec<Row> {
+    let open =
+        |model, slots| load(None, EngineOptions { context_tokens: Some(CONTEXT_TOKENS), ..options(model, slots) });
+    let machines = Machines {
+        honest: open(files.model, 4).await.unwrap(),
+        cheaper: open(files.cheaper, 4).await.unwrap(),
+        checker: open(files.model, 1).await.unwrap(),
+    };
+    let some = || FIRST_SEED..FIRST_SEED + (answers / ONE_OF).max(4);
+
+    let prompts = some().map(|n| machines.honest(long_prompt(n), [0..1, 1..2]));
+    let prompts: Vec<(Given, Audited)> = stream::iter(prompts).buffered(AT_ONCE).flat_map(stream::iter).collect().await;
+    let stretches = [0..WINDOWS, WINDOWS..2 * WINDOWS, 2 * WINDOWS..3 * WINDOWS];
+    let long = some().map(|n| machines.honest(plain(n, TOKENS, true, 1_000), stretches.clone()));
+    let long: Vec<(Given, Audited)> = stream::iter(long).buffered(AT_ONCE).flat_map(stream::iter).collect().await;
+    let behind: Vec<Audited> =
+        stream::iter(some().map(|n| machines.cheats_behind(n))).buffered(AT_ONCE).collect().await;
+    let found = behind.iter().filter(|audited| judge(table, audited).0 == Verdict::Fail).count() as u64;
+    let cheat = Row {
+        attack: "q4_0 behind the 256th token",
+        answer_tokens: Some(TOKENS),
+        tried: behind.len() as u64,
+        found,
+        convincing: Some(behind.iter().filter(|audited| convinces(table, audited)).count() as u64),
+        note: "a stretch of eight windows is judged, from where dice say: only the first knows nothing of it".into(),
+        promised_percent: 75,
+        ..Row::default()
+    };
+    machines.close().await;
+    let long_row = odd::row(
+        "slander by long answers",
+        table,
+        &long,
+        "each third of answers of 768 tokens; found are those that do not fail",
+    );
+    vec![
+        odd::row(
+            "slander by long prompts",
+            table,
+            &prompts,
+            "windows behind 700 words; found are those that do not fail",
+        ),
+        Row { answer_tokens: Some(TOKENS), ..long_row },
+        cheat,
+    ]
+}
+
+impl Machines {
+    /// An honest answer, judged in each of these stretches.
+    async fn honest(
+        &self,
+        question: Question,
+        stretches: impl IntoIterator<Item = Range<usize>>,
+    ) -> Vec<(Given, Audited)> {
+        let given = give(&self.honest, question).await;
+        let mut all = Vec::new();
+        for windows in stretches {
+            all.push((given.clone(), self.audit(&given, windows).await));
+        }
+        all
+    }
+
+    /// The right model says as much as a table speaks of, a cheaper one the rest.
+    async fn cheats_behind(&self, n: u64) -> Audited {
+        let question = plain(n, TOKENS, true, 1_000);
+        let honest = Question { max_tokens: (WINDOWS * FINGERPRINT_WINDOW_TOKENS) as u32, ..question.clone() };
+        let mut given = give(&self.honest, honest).await;
+        let rest = give(&self.cheaper, Question { begun: given.tokens.clone(), ..question.clone() }).await;
+        given.tokens.extend(rest.tokens);
+        given.recorded.extend(rest.recorded);
+        given.question = question;
+        let windows = given.tokens.len().div_ceil(FINGERPRINT_WINDOW_TOKENS);
+        let from = n as usize % (windows - WINDOWS + 1);
+        self.audit(&given, from..from + WINDOWS).await
+    }
+
+    /// Computed again up to the end of the stretch, as nodes do.
+    async fn audit(&self, given: &Given, windows: Range<usize>) -> Audited {
+        let read = &given.tokens[..given.tokens.len().min(windows.end * FINGERPRINT_WINDOW_TOKENS)];
+        let replay = compute_again(&self.checker, &given.question, read, None).await;
+        let ours = replayed(read, &replay);
+        let outcome = statistics::outcome(&given.opened()[windows.clone()], &ours[windows]).unwrap();
+        Audited { outcome, cut: false, unlike: false, tokens: read.len() as u32 }
+    }
+
+    async fn close(self) {
+        for engine in [self.honest, self.cheaper, self.checker] {
+            engine.shutdown().await;
+        }
+    }
+}
+
+/// Some of what people ask, one after another.
+fn long_prompt(n: u64) -> Question {
+    let mut text = String::new();
+    for at in 0.. {
+        if text.split_whitespace().count() >= WORDS {
+            break;
+        }
+        if let Prompt::Chat(chat) = question(n.wrapping_mul(31).wrapping_add(at), TOKENS_BEHIND, true).prompt {
+            text.extend(chat.messages.iter().flat_map(|message| [message.content.as_str(), " "]));
+        }
+    }
+    let chat = Chat { messages: vec![Message::new(Role::User, text)], ..Chat::default() };
+    Question { prompt: Prompt::Chat(chat), ..plain(n, TOKENS_BEHIND, true, 1_000) }
+}
