@@ -11,10 +11,10 @@ use crate::{models, settings, up};
 use ainonymous_engine::{Engine as _, EngineError, EngineOptions, LlamaEngine};
 use ainonymous_models::{parts_of, HashCache, Store};
 use ainonymous_node::receipt_file::check::{all_fit, check, Finding, Found};
-use ainonymous_node::receipt_file::replay::{replay, Replayed};
+use ainonymous_node::receipt_file::replay::{replay, Measured, Replayed};
 use ainonymous_node::receipt_file::{ReceiptFile, FILE_BYTES_MAX};
 use ainonymous_node::{calibration_for, spec_entry, NodeError};
-use ainonymous_types::{Calibration, ModelSpec, Verdict};
+use ainonymous_types::{ModelSpec, Verdict};
 use serde_json::json;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -136,7 +136,7 @@ fn named(model: &ModelSpec) -> String {
 async fn compute_again(
     path: &Path,
     file: &ReceiptFile,
-    table: Option<&Calibration>,
+    table: Option<&Measured>,
 ) -> Result<Result<Replayed, EngineError>, CliError> {
     let said = &file.receipt.receipt;
     let context = said.prompt_tokens.saturating_add(said.completion_tokens).saturating_add(SPARE_TOKENS);
@@ -176,7 +176,7 @@ fn of_hash(path: PathBuf, model: &ModelSpec, store: &Store) -> Result<PathBuf, C
     Err(CliError::Value { value: path.display().to_string(), what: "--model", problem })
 }
 
-fn table(path: &Path, file: &ReceiptFile) -> Result<Calibration, CliError> {
+fn table(path: &Path, file: &ReceiptFile) -> Result<Measured, CliError> {
     calibration_for(path, file).map_err(|e| match e {
         NodeError::Calibration { path, problem } => {
             CliError::Value { value: path.display().to_string(), what: "--calibration", problem }

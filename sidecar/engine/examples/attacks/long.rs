@@ -28,7 +28,7 @@ const CONTEXT_TOKENS: u32 = 2_048;
 /// Answers under way at a time.
 const AT_ONCE: usize = 4;
 /// One for so many answers to other attacks: these take longer.
-const ONE_OF: u64 = 8;
+const ONE_OF: u64 = 4;
 /// Above the seeds of all others.
 const FIRST_SEED: u64 = 6_000_000;
 

@@ -15,6 +15,8 @@ const TOKENS: u32 = 64;
 const TOKENS_GROUND: u32 = 16;
 /// So many are looked through, for each answer to another attack.
 const GROUND_TIMES: u64 = 12;
+/// One in a thousand may fail, and of few answers one or two do now and then.
+const PASSED_PERCENT_MIN: u64 = 95;
 /// Above the seeds of all others.
 const FIRST_SEED: u64 = 4_000_000;
 const FIRST_SEED_GROUND: u64 = 5_000_000;
@@ -89,7 +91,7 @@ pub(crate) fn row(attack: &'static str, table: &Calibration, honest: &[(Given, A
         false_alarms_for: of.reasons,
         honest_tried: of.honest_tried,
         note: note.into(),
-        promised_percent: 99,
+        promised_percent: PASSED_PERCENT_MIN,
         ..Row::default()
     }
 }
@@ -113,12 +115,12 @@ impl Furthest {
         let tried = self.percents.len() as u64;
         let from = |percent: u64| self.percents.iter().filter(|found| **found >= percent).count();
         let note = format!(
-            "of so many answers to odd questions {} are at half of a threshold or beyond, {} fail an audit, {} are a quarter beyond, {} half; \
-             the furthest at {} percent; found are those by which no juror convicts",
+            "of so many answers to odd questions {} are at half of a threshold or beyond, {} fail an audit, {} are half as far again, {} twice \
+             as far; the furthest at {} percent; found are those by which no juror convicts",
             from(50),
             from(100),
-            from(125),
             from(150),
+            from(200),
             self.percents.iter().max().copied().unwrap_or_default(),
         );
         Row {

@@ -31,6 +31,8 @@ pub use own::AuditRefused;
 pub(crate) use own::{on_answered, state, verify};
 pub(crate) use reading::run as read;
 pub use tables::calibration_for;
+#[cfg(test)]
+pub(crate) use tables::Table;
 
 use crate::node::{lock, Node};
 use crate::serving::now_us;

@@ -4,6 +4,7 @@
 //! knows the model by. Whatever it says is judged by the rules for everybody's calibrations before anything follows from it.
 
 use super::own;
+use crate::receipt_file::replay::Measured;
 use crate::receipt_file::ReceiptFile;
 use crate::NodeError;
 use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
@@ -149,6 +150,11 @@ impl Table {
         from..from + some
     }
 
+    /// For answers in files.
+    pub(crate) fn measured(&self) -> Measured {
+        Measured { table: self.entry(own::nowhere()), windows_max: self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS }
+    }
+
     /// The entry that says the same of a spec.
     pub(crate) fn entry(&self, spec: SpecRef) -> Calibration {
         let Self { prover, verifier, data, rows, .. } = self.clone();
@@ -156,17 +162,18 @@ impl Table {
     }
 }
 
-/// The table in a file for the answer of a receipt, whatever machines it is about; without rows where it says nothing of such an answer.
-pub fn calibration_for(path: &Path, file: &ReceiptFile) -> Result<Calibration, NodeError> {
+/// The table in a file for the answer of a receipt, whatever machines it is about; without rows where it says nothing of such an answer, however
+/// little of it is judged.
+pub fn calibration_for(path: &Path, file: &ReceiptFile) -> Result<Measured, NodeError> {
     let table = read(path)?;
     if !table.is_of(&file.model) {
         return Err(NodeError::Calibration { path: path.to_path_buf(), problem: "it is of another model".into() });
     }
-    let mut entry = table.entry(own::nowhere());
-    if !table.speaks_of(Scope::of(&file.question, &file.receipt.receipt)) {
-        entry.rows.clear();
+    let mut measured = table.measured();
+    if !table.speaks_of(Scope::of_a_stretch(&file.question)) {
+        measured.table.rows.clear();
     }
-    Ok(entry)
+    Ok(measured)
 }
 
 fn read(path: &Path) -> Result<Table, NodeError> {

@@ -5,7 +5,7 @@
 
 use super::ReceiptFile;
 use ainonymous_engine::{evidence, Engine, EngineError, Question, ReplayQuestion, SAMPLER_VERSION};
-use ainonymous_types::{Bytes32, Calibration, OpenedLeaf, Outcome, Statistics, Verdict};
+use ainonymous_types::{Bytes32, Calibration, OpenedLeaf, Outcome, ReplayLeaf, Statistics, Verdict};
 use ainonymous_verify::audit::{calibration, statistics};
 use serde::Serialize;
 
@@ -14,6 +14,32 @@ use serde::Serialize;
 /// instruction sets, differ by 2.1 in the worst pair's mean and by 3.9 in 99 of 100 windows; those of its coarser twin by 21, and by more
 /// than 12 in 99 of 100: docs/reference/calibration.)
 const ROUNDING_128THS_MAX: u32 = 4;
+
+/// How honest machines differ, for an answer of any length.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The table; without rows where it says nothing of such an answer.
+    pub table: Calibration,
+    /// It speaks of so many windows at most: a longer answer is judged piece by piece.
+    pub windows_max: usize,
+}
+
+impl Measured {
+    /// The verdict on each piece; the last overlaps the one before it, so that it is no shorter.
+    fn verdicts(&self, shown: &[OpenedLeaf], ours: &[ReplayLeaf]) -> Vec<Verdict> {
+        let (all, piece) = (ours.len(), self.windows_max.clamp(1, ours.len().max(1)));
+        let starts = (0..all).step_by(piece).map(|start| start.min(all - piece));
+        let verdict = |start: usize| {
+            let windows = start..start + piece;
+            let outcome = match (shown.get(windows.clone()), ours.get(windows)) {
+                (Some(shown), Some(ours)) => statistics::outcome(shown, ours).unwrap_or(Outcome::Mismatch),
+                _ => Outcome::Mismatch,
+            };
+            calibration::judge(Some(&self.table), &outcome).0
+        };
+        starts.map(verdict).collect()
+    }
+}
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -53,7 +79,7 @@ pub struct Counted {
 pub async fn replay(
     file: &ReceiptFile,
     engine: &dyn Engine,
-    table: Option<&Calibration>,
+    measured: Option<&Measured>,
 ) -> Result<Replayed, EngineError> {
     let question = Question::try_from(file.question.clone())?;
     let answer = file.tokens.clone();
@@ -78,11 +104,13 @@ pub async fn replay(
     if let (Outcome::Measured(found), true) = (&outcome, shown.is_some()) {
         replayed.statistics = Some(Counted::of(found));
     }
-    (replayed.verdict, replayed.sentence) = judge(file, &replayed, &outcome, table.filter(|_| shown.is_some()));
+    let verdicts = measured.zip(shown).map(|(measured, shown)| measured.verdicts(shown, &ours));
+    (replayed.verdict, replayed.sentence) = judge(file, &replayed, &outcome, verdicts.as_deref());
     Ok(replayed)
 }
 
-fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, table: Option<&Calibration>) -> (Verdict, String) {
+/// `verdicts` are those on its pieces, where there is a table.
+fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, verdicts: Option<&[Verdict]>) -> (Verdict, String) {
     let Outcome::Measured(statistics) = outcome else {
         return (Verdict::Fail, "What the provider has shown is no fingerprint of this answer.".into());
     };
@@ -91,14 +119,22 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, table: Option<
             "The answer was chosen with dice of another version than this program has: its tokens cannot be compared.";
         return (Verdict::Inconclusive, sentence.into());
     }
-    if let Some(table) = table {
-        let verdict = calibration::judge(Some(table), outcome).0;
-        let sentence = match verdict {
-            Verdict::Pass => "The answer is as honest answers are, by the calibration of these machines.",
-            Verdict::Fail => "The answer is not as honest answers are: by the calibration of these machines one in a thousand is like that.",
-            Verdict::Inconclusive => "The calibration does not speak of answers of this length.",
+    if let Some(verdicts) = verdicts {
+        return match verdicts {
+            all if all.contains(&Verdict::Fail) => (
+                Verdict::Fail,
+                "The answer is not as honest answers are: by the calibration of these machines one in a thousand pieces of this length is like that."
+                    .into(),
+            ),
+            all if all.is_empty() || all.contains(&Verdict::Inconclusive) => {
+                (Verdict::Inconclusive, "The calibration does not speak of such answers.".into())
+            }
+            [_] => (Verdict::Pass, "The answer is as honest answers are, by the calibration of these machines.".into()),
+            pieces => (
+                Verdict::Pass,
+                format!("The answer is as honest answers are, by the calibration of these machines, in each of {} pieces.", pieces.len()),
+            ),
         };
-        return (verdict, sentence.into());
     }
     let is_own = found.same_choice == found.tokens && statistics.impossible == 0;
     let near = statistics.delta_sum <= ROUNDING_128THS_MAX.saturating_mul(statistics.tokens);
@@ -132,5 +168,38 @@ impl Counted {
             impossible,
         } = *found;
         Self { delta_sum, delta_window, delta_position, margin_sum, margin_window, tail, impossible }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auditing::Table;
+    use ainonymous_types::Likely;
+    use ainonymous_verify::audit::{fingerprint, leaf};
+
+    /// Leaves of an answer of so many tokens, a nat and more beside the model from one token on.
+    fn leaves(tokens: u32, from: u32) -> Vec<OpenedLeaf> {
+        let likely = |shift: u16| move |i: u32| Likely { id: i, minus_sixteenths: shift + 16 * i as u16 };
+        let position = |at: u32| fingerprint::position((0..8).map(likely(if at < from { 0 } else { 30 })).collect());
+        let tokens: Vec<u32> = (0..tokens).collect();
+        leaf::leaves(&Bytes32([1; 32]), &tokens, &tokens.iter().map(|at| position(*at)).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_long_answer_is_judged_piece_by_piece() {
+        let measured = Table::of_the_tests().measured();
+        let of_replay = |leaf: OpenedLeaf| ReplayLeaf { margins: vec![0; leaf.tokens.len()], impossible: 0, leaf };
+        let verdicts = |tokens: u32, from: u32| {
+            let ours: Vec<_> = leaves(tokens, u32::MAX).into_iter().map(of_replay).collect();
+            measured.verdicts(&leaves(tokens, from), &ours)
+        };
+        use Verdict::{Fail, Pass};
+        assert_eq!(verdicts(40, 99), [Pass]);
+        assert_eq!(verdicts(256, 99), [Fail]);
+        assert_eq!(verdicts(600, 999), [Pass; 3]);
+        assert_eq!(verdicts(600, 590), [Pass, Pass, Fail], "the last ten tokens count among 248");
+        assert_eq!(verdicts(600, 300), [Pass, Fail, Fail]);
+        assert_eq!(verdicts(0, 0), []);
     }
 }

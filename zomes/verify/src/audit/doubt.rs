@@ -2,13 +2,13 @@
 //!
 //! An audit may be wrong once in a thousand honest answers, and whoever asks for everybody chooses what it shows: it can compute at home, or try,
 //! thousands of questions, and show those by which an honest machine fails by accident. Evidence that adds up single audits does not
-//! know how many were left out. So a juror convicts only by an answer that would fail if everything about it were half as far from
+//! know how many were left out. So a juror convicts only by an answer that would fail if everything about it were a third as far from
 //! what its own model says: accidents thin out fast beyond the worst of thousands, another model does not.
 
 use ainonymous_types::{Outcome, Statistics};
 
 /// A juror sees everything so many times nearer than it is.
-pub const TIMES: u32 = 2;
+pub const TIMES: u32 = 3;
 
 /// What a juror judges in place of an outcome. What is not a fingerprint of the answer stays that: no machine does it by accident.
 pub fn benefit(outcome: &Outcome) -> Outcome {
