@@ -101,6 +101,16 @@ async fn an_honest_provider_passes_and_one_that_serves_something_cheaper_is_foun
         assert_eq!((found.0.as_str(), found.1.as_str()), (state, verdict), "{provider}");
     }
 
+    // Of an answer that is longer than the table speaks of a stretch is judged, wherever it lies.
+    let mut long = question(1, Some(&good));
+    (long["max_tokens"], long["ignore_eos"]) = (600.into(), true.into());
+    let answer = here.stream(long).await.expect("an answer");
+    let path = text(&answer.last["ainonymous"]["receipt_path"]);
+    let (_, made) = here.post(&format!("{path}/verify"), json!({})).await;
+    assert_eq!((&made["verdict"], &made["tokens"]), (&json!("pass"), &json!(600)), "{made}");
+    let judged = made["statistics"]["tokens"].as_u64().unwrap_or_default();
+    assert!((225..=256).contains(&judged), "{made}");
+
     // From now on the honest one is asked, and it is said why.
     for n in 0..6 {
         let answer = here.stream(question(n, None)).await.expect("an answer");

@@ -67,10 +67,9 @@ pub(crate) async fn rows(lab: &Lab, table: &Calibration, answers: u64) -> Vec<Ro
             "an honest provider is asked what nobody asks; found are its answers that do not fail",
         ));
     }
-    for way in 0..WAYS.len() {
-        let (_, of) = WAYS[way];
-        let some = answers * GROUND_TIMES / WAYS.len() as u64;
-        let asked = (FIRST_SEED_GROUND..FIRST_SEED_GROUND + some).map(|n| of(n, TOKENS_GROUND));
+    let some = answers * GROUND_TIMES / WAYS.len() as u64;
+    for (_, way) in WAYS {
+        let asked = (FIRST_SEED_GROUND..FIRST_SEED_GROUND + some).map(|n| way(n, TOKENS_GROUND));
         furthest.add(table, &lab.honest_to(asked).await);
     }
     rows.push(furthest.row());

@@ -13,7 +13,8 @@ use crate::AuditMade;
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_types::{
     limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditQuery, AuditReport, AuditSubject,
-    Audited, Bytes32, Conviction, Evidence, Found, Outcome, ProviderRecord, Role, Standing, TimestampUs, Verdict,
+    Audited, Bytes32, Calibration, Conviction, Evidence, Found, Outcome, ProviderRecord, Role, Standing, TimestampUs,
+    Verdict,
 };
 use ainonymous_verify::audit::{calibration, doubt, leaf, statistics};
 use ainonymous_verify::{receipt, rules};
@@ -286,9 +287,7 @@ async fn judge(
     let Ok(computed) = computed else { return Ok(Word::Later("the answer cannot be computed again now")) };
 
     let outcome = statistics::outcome(&opened, &computed.leaves).unwrap_or(Outcome::Mismatch);
-    let entry = table.entry(own::nowhere());
-    let verdict_on = |outcome: &Outcome| calibration::judge(Some(&entry), outcome).0;
-    if verdict_on(&outcome) != verdict_on(&doubt::benefit(&outcome)) {
+    if is_in_doubt(&table.entry(own::nowhere()), &outcome) {
         // Too far for most honest machines, too near to be sure of: questions can be chosen so that one such answer in thousands comes out.
         tracing::info!(provider = %statement.provider, "this node was drawn into a jury, and is in doubt: it says nothing");
         return Ok(Word::None);
@@ -335,6 +334,12 @@ async fn judge(
     }
     node.inner.auditing.record(node, &statement.provider, answer, made);
     Ok(Word::Said)
+}
+
+/// Whether a juror has to hold its tongue: the answer would be judged otherwise if it were nearer to what this node's model says.
+fn is_in_doubt(table: &Calibration, outcome: &Outcome) -> bool {
+    let verdict = |outcome| calibration::judge(Some(table), outcome).0;
+    verdict(outcome) != verdict(&doubt::benefit(outcome))
 }
 
 /// Which of the answers behind an accusation falls to this node, if one does: the one with which validation takes its commitment.
@@ -435,7 +440,9 @@ pub(super) async fn accuse(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use ainonymous_types::{AuditTerms, BatchProof, Bytes64, EntryHash, FinishReason, Receipt, SignedReceipt};
+    use ainonymous_types::{
+        AuditTerms, BatchProof, Bytes64, EntryHash, FinishReason, Receipt, SignedReceipt, Statistics,
+    };
 
     fn agent(n: u8) -> AgentPubKey {
         AgentPubKey::from_raw_36(vec![n; 36])
@@ -443,6 +450,22 @@ pub(super) mod tests {
 
     fn action(n: u8) -> ActionHash {
         ActionHash::from_raw_36(vec![n; 36])
+    }
+
+    /// Whoever asks for everybody can choose an answer that an honest machine fails by a little; none fails by far.
+    #[test]
+    fn a_juror_is_in_doubt_about_what_is_a_little_too_far_and_about_nothing_else() {
+        let table = super::super::Table::of_the_tests().entry(own::nowhere());
+        let found = |delta: u32| {
+            Outcome::Measured(Statistics { tokens: 32, delta_sum: delta, delta_window: delta, ..Statistics::default() })
+        };
+        let fails = |delta| calibration::judge(Some(&table), &found(delta)).0 == Verdict::Fail;
+        let threshold = (0..10_000).find(|delta| fails(*delta)).expect("somewhere");
+        let in_doubt = |delta| is_in_doubt(&table, &found(delta));
+        assert!(!in_doubt(0) && !in_doubt(threshold - 1), "what passes");
+        assert!(in_doubt(threshold) && in_doubt(2 * threshold));
+        assert!(!in_doubt(4 * threshold), "what is far");
+        assert!(!is_in_doubt(&table, &Outcome::Mismatch), "what no machine does by accident");
     }
 
     /// What this auditor found in an answer of provider 9, which is told from others by `n`.
