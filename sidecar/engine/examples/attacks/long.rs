@@ -1,5 +1,5 @@
-//! Long prompts and long answers: of an answer that is longer than a table speaks of, whoever asked judges as many windows as it speaks of, from
-//! where dice say (`node::auditing::own`).
+//! Long prompts and long answers: of an answer that is longer than a table speaks of, whoever asked judges as many windows in a row as it speaks
+//! of, each as likely as any other (`node::auditing::tables`).
 
 use crate::give::{compute_again, give, load, options, plain, question, replayed, Given};
 use crate::odd;
@@ -28,7 +28,9 @@ const CONTEXT_TOKENS: u32 = 2_048;
 /// Answers under way at a time.
 const AT_ONCE: usize = 4;
 /// One for so many answers to other attacks: these take longer.
-const ONE_OF: u64 = 4;
+const ONE_OF: u64 = 8;
+/// Never fewer.
+const ANSWERS_MIN: u64 = 16;
 /// Above the seeds of all others.
 const FIRST_SEED: u64 = 6_000_000;
 
@@ -47,26 +49,30 @@ pub(crate) async fn rows(files: &Files<'_>, table: &Calibration, answers: u64) -
         cheaper: open(files.cheaper, 4).await.unwrap(),
         checker: open(files.model, 1).await.unwrap(),
     };
-    let some = || FIRST_SEED..FIRST_SEED + (answers / ONE_OF).max(4);
+    let some = || FIRST_SEED..FIRST_SEED + (answers / ONE_OF).max(ANSWERS_MIN);
 
     let prompts = some().map(|n| machines.honest(long_prompt(n), [0..1, 1..2]));
     let prompts: Vec<(Given, Audited)> = stream::iter(prompts).buffered(AT_ONCE).flat_map(stream::iter).collect().await;
     let stretches = [0..WINDOWS, WINDOWS..2 * WINDOWS, 2 * WINDOWS..3 * WINDOWS];
     let long = some().map(|n| machines.honest(plain(n, TOKENS, true, 1_000), stretches.clone()));
     let long: Vec<(Given, Audited)> = stream::iter(long).buffered(AT_ONCE).flat_map(stream::iter).collect().await;
-    let behind: Vec<Audited> =
-        stream::iter(some().map(|n| machines.cheats_behind(n))).buffered(AT_ONCE).collect().await;
-    let found = behind.iter().filter(|audited| judge(table, audited).0 == Verdict::Fail).count() as u64;
-    let cheat = Row {
-        attack: "q4_0 behind the 256th token",
-        answer_tokens: Some(TOKENS),
-        tried: behind.len() as u64,
-        found,
-        convincing: Some(behind.iter().filter(|audited| convinces(table, audited)).count() as u64),
-        note: "a stretch of eight windows is judged, from where dice say: only the first knows nothing of it".into(),
-        promised_percent: 75,
-        ..Row::default()
-    };
+    let mut cheats = Vec::new();
+    for (attack, laundered, promised_percent) in
+        [("q4_0 behind the 256th token", false, 50), ("q4_0 behind the 256th token, laundered", true, 0)]
+    {
+        let all = some().map(|n| machines.cheats_behind(n, laundered));
+        let all: Vec<Audited> = stream::iter(all).buffered(AT_ONCE).collect().await;
+        cheats.push(Row {
+            attack,
+            answer_tokens: Some(TOKENS),
+            tried: all.len() as u64,
+            found: all.iter().filter(|audited| judge(table, audited).0 == Verdict::Fail).count() as u64,
+            convincing: Some(all.iter().filter(|audited| convinces(table, audited)).count() as u64),
+            note: "eight windows of 24 are judged; of 31 audits eight look at the first eight, which are honest".into(),
+            promised_percent,
+            ..Row::default()
+        });
+    }
     machines.close().await;
     let long_row = odd::row(
         "slander by long answers",
@@ -74,16 +80,13 @@ pub(crate) async fn rows(files: &Files<'_>, table: &Calibration, answers: u64) -
         &long,
         "each third of answers of 768 tokens; found are those that do not fail",
     );
-    vec![
-        odd::row(
-            "slander by long prompts",
-            table,
-            &prompts,
-            "windows behind 700 words; found are those that do not fail",
-        ),
-        Row { answer_tokens: Some(TOKENS), ..long_row },
-        cheat,
-    ]
+    let prompts_row = odd::row(
+        "slander by long prompts",
+        table,
+        &prompts,
+        "windows behind 700 words; found are those that do not fail",
+    );
+    [prompts_row, Row { answer_tokens: Some(TOKENS), ..long_row }].into_iter().chain(cheats).collect()
 }
 
 impl Machines {
@@ -101,8 +104,8 @@ impl Machines {
         all
     }
 
-    /// The right model says as much as a table speaks of, a cheaper one the rest.
-    async fn cheats_behind(&self, n: u64) -> Audited {
+    /// The right model says as much as a table speaks of, a cheaper one the rest; with the right one's fingerprint, or its own.
+    async fn cheats_behind(&self, n: u64, laundered: bool) -> Audited {
         let question = plain(n, TOKENS, true, 1_000);
         let honest = Question { max_tokens: (WINDOWS * FINGERPRINT_WINDOW_TOKENS) as u32, ..question.clone() };
         let mut given = give(&self.honest, honest).await;
@@ -110,8 +113,13 @@ impl Machines {
         given.tokens.extend(rest.tokens);
         given.recorded.extend(rest.recorded);
         given.question = question;
+        if laundered {
+            let forged = compute_again(&self.honest, &given.question, &given.tokens, None).await;
+            given.recorded = forged.positions.iter().map(|position| position.fingerprint).collect();
+        }
         let windows = given.tokens.len().div_ceil(FINGERPRINT_WINDOW_TOKENS);
-        let from = n as usize % (windows - WINDOWS + 1);
+        let turn = n as usize * 7 % (windows + WINDOWS - 1);
+        let from = turn.saturating_sub(WINDOWS - 1).min(windows - WINDOWS);
         self.audit(&given, from..from + WINDOWS).await
     }
 

@@ -15,8 +15,10 @@ const TOKENS: u32 = 64;
 const TOKENS_GROUND: u32 = 16;
 /// So many are looked through, for each answer to another attack.
 const GROUND_TIMES: u64 = 12;
-/// One in a thousand may fail, and of few answers one or two do now and then.
-const PASSED_PERCENT_MIN: u64 = 95;
+/// One in a hundred may fail to what tables are not made of; of so many answers or more that is seen, of fewer three may.
+const PASSED_PERCENT_MIN: u64 = 98;
+const MANY: u64 = 200;
+const PASSED_PERCENT_MIN_OF_FEW: u64 = 95;
 /// Above the seeds of all others.
 const FIRST_SEED: u64 = 4_000_000;
 const FIRST_SEED_GROUND: u64 = 5_000_000;
@@ -90,7 +92,7 @@ pub(crate) fn row(attack: &'static str, table: &Calibration, honest: &[(Given, A
         false_alarms_for: of.reasons,
         honest_tried: of.honest_tried,
         note: note.into(),
-        promised_percent: PASSED_PERCENT_MIN,
+        promised_percent: if of.honest_tried < MANY { PASSED_PERCENT_MIN_OF_FEW } else { PASSED_PERCENT_MIN },
         ..Row::default()
     }
 }

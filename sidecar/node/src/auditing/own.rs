@@ -169,9 +169,16 @@ pub(crate) async fn verify(node: &Node, id: RequestId) -> Result<AuditMade, Audi
     }
 }
 
-/// Whether this node has computed it itself, and something followed.
+/// Whether this node has computed it itself, and something followed that another look would not change: of a long answer a stretch passes, and
+/// another may fail.
 fn is_settled(made: &AuditMade) -> bool {
-    made.auditor.is_none() && made.verdict != Verdict::Inconclusive
+    let whole = || made.statistics.is_none_or(|judged| judged.tokens >= made.tokens);
+    let decided = match made.verdict {
+        Verdict::Fail => true,
+        Verdict::Pass => whole(),
+        Verdict::Inconclusive => false,
+    };
+    made.auditor.is_none() && decided
 }
 
 /// Where an answer to a question of this node stands.
@@ -195,8 +202,8 @@ pub(crate) fn state(node: &Node, id: RequestId) -> AnswerAudit {
     }
 }
 
-/// Computes an answer again, judges it, and remembers that for this node alone. Of a longer one than a table speaks of, a stretch: nobody
-/// can know before which.
+/// Computes an answer again, judges it, and remembers that for this node alone. Of a longer one than a table speaks of, a stretch, chosen here and
+/// now: its provider cannot know which.
 pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineError> {
     let answer = case.leaf();
     let running = node.inner.auditing.begin(&answer);
@@ -204,7 +211,12 @@ pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineErr
     let tokens = &case.answered.said.tokens;
     let length = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     let windows = table.as_ref().map_or(0..leaf::count(length) as usize, |table| table.stretch(length, rand::random()));
-    let read = tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)).unwrap_or(tokens);
+    // Whether it was cut off shows at its end alone.
+    let ends = case.answered.receipt.receipt.finish == FinishReason::Stop;
+    let read = match tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)) {
+        Some(beginning) if !ends => beginning,
+        _ => tokens,
+    };
     let computed = compute(node, case, read, &Bytes32(rand::random())).await?;
     let opening = open(node, case).await;
     let judged = judge(case.root(), &opening, computed.cut, table.as_ref(), |opened| {
@@ -300,7 +312,7 @@ pub(super) fn judge(
     judged(outcome, verdict, why(&outcome, verdict))
 }
 
-/// The outcome of these windows, where what was opened is of the whole answer; `computed` are the leaves of its beginning up to there.
+/// The outcome of these windows, where what was opened is of the whole answer; `computed` are the leaves of its beginning up to there, or further.
 fn stretch(
     opened: &[OpenedLeaf],
     tokens: &[u32],

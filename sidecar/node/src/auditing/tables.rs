@@ -138,15 +138,16 @@ impl Table {
         scope.tokens <= self.tokens_to && scope.temperature_milli <= self.temperature_milli_to && !scope.stretched
     }
 
-    /// Which windows of an answer of so many tokens it judges: all of one that it speaks of, else as many in a row as it speaks of, from where
-    /// dice say. What is somewhere in the middle differs no more than what is at the beginning (`cargo xtask attacks`).
-    pub(crate) fn stretch(&self, tokens: u32, dice: u32) -> Range<usize> {
+    /// Which windows of an answer of so many tokens it judges: all of one that it speaks of, else as many in a row as it speaks of. Each window is as
+    /// likely among them as any other, also the first and the last.
+    pub(crate) fn stretch(&self, tokens: u32, random: u32) -> Range<usize> {
         let all = leaf::count(tokens) as usize;
         let some = self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS;
         if tokens <= self.tokens_to || some >= all {
             return 0..all;
         }
-        let from = dice as usize % (all - some + 1);
+        // A stretch that would begin before the answer or end behind it is moved to there.
+        let from = (random as usize % (all + some - 1)).saturating_sub(some - 1).min(all - some);
         from..from + some
     }
 
@@ -283,10 +284,13 @@ mod tests {
         assert!(!of(&model(), (97, 0, false), "b1", "cpu-a", "cpu-b"), "longer than what it was made from");
         assert!(!of(&model(), (1, 1_501, false), "b1", "cpu-a", "cpu-b"), "hotter");
         assert!(!of(&model(), (1, 0, true), "b1", "cpu-a", "cpu-b"), "with larger differences");
-        let stretch = |tokens, dice| tables.0[0].stretch(tokens, dice);
+        let stretch = |tokens, random| tables.0[0].stretch(tokens, random);
         assert_eq!([stretch(1, 9), stretch(96, 9)], [0..1, 0..3], "the whole");
-        assert_eq!([0, 1, 2, 3].map(|dice| stretch(97, dice)), [0..3, 1..4, 0..3, 1..4], "three windows in a row");
-        assert!((0..500).map(|dice| stretch(9_999, dice)).any(|windows| windows.end == 313), "the end too");
+        let all: Vec<_> = (0..12).map(|random| stretch(320, random)).collect();
+        assert!(all.iter().all(|windows| windows.len() == 3 && windows.end <= 10), "three windows in a row");
+        let judged = |window: usize| all.iter().filter(|windows| windows.contains(&window)).count();
+        assert_eq!((0..10).map(judged).collect::<Vec<_>>(), [3; 10], "each as often as any other");
+        assert_eq!(stretch(97, u32::MAX), stretch(97, u32::MAX % 6), "of whatever is random");
         let may = |scope: (u32, u32, bool), verifier| {
             let (tokens, temperature_milli, stretched) = scope;
             tables.speak_of(&model(), Scope { tokens, temperature_milli, stretched }, "b1", verifier)

@@ -6,7 +6,7 @@
 use super::ReceiptFile;
 use ainonymous_engine::{evidence, Engine, EngineError, Question, ReplayQuestion, SAMPLER_VERSION};
 use ainonymous_types::{Bytes32, Calibration, OpenedLeaf, Outcome, ReplayLeaf, Statistics, Verdict};
-use ainonymous_verify::audit::{calibration, statistics};
+use ainonymous_verify::audit::{calibration, doubt, statistics};
 use serde::Serialize;
 
 /// Without a calibration, a fingerprint that was recorded by the same model differs by rounding, by the instructions that compute it, and
@@ -25,7 +25,8 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The verdict on each piece; the last overlaps the one before it, so that it is no shorter.
+    /// The verdict on each piece; the last overlaps the one before it, so that it is no shorter. Where there are several, one that fails by little
+    /// is inconclusive: the longer an honest answer, the more likely it has such a piece.
     fn verdicts(&self, shown: &[OpenedLeaf], ours: &[ReplayLeaf]) -> Vec<Verdict> {
         let (all, piece) = (ours.len(), self.windows_max.clamp(1, ours.len().max(1)));
         let starts = (0..all).step_by(piece).map(|start| start.min(all - piece));
@@ -35,7 +36,13 @@ impl Measured {
                 (Some(shown), Some(ours)) => statistics::outcome(shown, ours).unwrap_or(Outcome::Mismatch),
                 _ => Outcome::Mismatch,
             };
-            calibration::judge(Some(&self.table), &outcome).0
+            let judge = |outcome| calibration::judge(Some(&self.table), outcome).0;
+            match judge(&outcome) {
+                Verdict::Fail if piece < all && judge(&doubt::benefit(&outcome)) != Verdict::Fail => {
+                    Verdict::Inconclusive
+                }
+                verdict => verdict,
+            }
         };
         starts.map(verdict).collect()
     }
@@ -120,19 +127,26 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, verdicts: Opti
         return (Verdict::Inconclusive, sentence.into());
     }
     if let Some(verdicts) = verdicts {
-        return match verdicts {
-            all if all.contains(&Verdict::Fail) => (
+        let count = |verdict: Verdict| verdicts.iter().filter(|found| **found == verdict).count();
+        let (failed, open, all) = (count(Verdict::Fail), count(Verdict::Inconclusive), verdicts.len());
+        return match (failed, open, all) {
+            (0, 0, 1) => (Verdict::Pass, "The answer is as honest answers are, by the calibration of these machines.".into()),
+            (1, _, 1) => (
                 Verdict::Fail,
-                "The answer is not as honest answers are: by the calibration of these machines one in a thousand pieces of this length is like that."
-                    .into(),
+                "The answer is not as honest answers are: by the calibration of these machines one in a thousand is like that.".into(),
             ),
-            all if all.is_empty() || all.contains(&Verdict::Inconclusive) => {
-                (Verdict::Inconclusive, "The calibration does not speak of such answers.".into())
-            }
-            [_] => (Verdict::Pass, "The answer is as honest answers are, by the calibration of these machines.".into()),
-            pieces => (
+            (0, _, 0 | 1) => (Verdict::Inconclusive, "The calibration does not speak of such answers.".into()),
+            (0, 0, all) => (
                 Verdict::Pass,
-                format!("The answer is as honest answers are, by the calibration of these machines, in each of {} pieces.", pieces.len()),
+                format!("The answer is as honest answers are, by the calibration of these machines, in each of {all} pieces."),
+            ),
+            (0, open, all) => (
+                Verdict::Inconclusive,
+                format!("Of {all} pieces of the answer the calibration of these machines leaves {open} open; the others are as honest answers are."),
+            ),
+            (failed, _, all) => (
+                Verdict::Fail,
+                format!("Of {all} pieces of the answer {failed} are far from what honest answers are, by the calibration of these machines."),
             ),
         };
     }
@@ -200,6 +214,18 @@ mod tests {
         assert_eq!(verdicts(600, 999), [Pass; 3]);
         assert_eq!(verdicts(600, 590), [Pass, Pass, Fail], "the last ten tokens count among 248");
         assert_eq!(verdicts(600, 300), [Pass, Fail, Fail]);
+        let a_little = |tokens: u32| {
+            let mut shown = leaves(tokens, u32::MAX);
+            // One position, by what fails by itself and not three times as far.
+            let ours: Vec<_> = shown.clone().into_iter().map(of_replay).collect();
+            let likely = |i: u32| Likely { id: i, minus_sixteenths: if i < 5 { 8 } else { 0 } + 16 * i as u16 };
+            let mut first = fingerprint::decode(&shown[0].body).unwrap();
+            first[0] = fingerprint::position((0..8).map(likely).collect());
+            shown[0].body = leaf::leaves(&Bytes32([1; 32]), &shown[0].tokens, &first).unwrap()[0].body.clone();
+            measured.verdicts(&shown, &ours)
+        };
+        assert_eq!(a_little(256), [Fail]);
+        assert_eq!(a_little(600), [Verdict::Inconclusive, Pass, Pass], "nothing follows from one of several");
         assert_eq!(verdicts(0, 0), []);
     }
 }
