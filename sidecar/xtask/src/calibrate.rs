@@ -7,6 +7,7 @@ use crate::pack;
 use crate::pairs::{self, Pair, Which};
 use crate::run::{self, Output};
 use crate::setup::{self, For};
+use crate::test::vulkan;
 use std::path::{Path, PathBuf};
 
 /// Where tables and plots are kept.
@@ -23,6 +24,8 @@ pub(crate) enum Part {
     Unlike,
     /// Whole distributions, over all instruction sets, threads, batches, caches and cheats.
     Cells,
+    /// The same between the processor and Mesa's software GPU; only if it is named, for llama.cpp's shaders take a quarter of an hour to compile.
+    Gpu,
 }
 
 /// The table of a model that is there: of this kind of machine or another.
@@ -32,20 +35,26 @@ pub(crate) fn table(layout: &Layout, model: &Path) -> PathBuf {
 
 /// Builds what is missing, measures with one of the pairs, and writes numbers and plots.
 pub(crate) fn run(layout: &Layout, which: Which, part: Option<Part>) -> Result<()> {
-    let ready = setup::run(layout, For::Building, false)?;
-    let log = layout.log("calibrate");
-    pack::pack(layout, &ready, false, Output::Log(&log))?;
-    pack::binaries(layout, Output::Log(&log))?;
+    let mut program = match part {
+        Some(Part::Gpu) => vulkan::example(layout, "calibrate")?,
+        _ => {
+            let ready = setup::run(layout, For::Building, false)?;
+            let log = layout.log("calibrate");
+            pack::pack(layout, &ready, false, Output::Log(&log))?;
+            pack::binaries(layout, Output::Log(&log))?;
+            run::command(layout, layout.binary("examples/calibrate"))
+        }
+    };
     let folder = layout.root.join(FOLDER);
     fs_err::create_dir_all(&folder)?;
     let Pair { model, cheaper } = Pair::of(which, layout)?;
-    let mut program = run::command(layout, layout.binary("examples/calibrate"));
     program.arg(model).arg(cheaper).arg(&folder);
     program.args(part.map(|part| match part {
         Part::Temper => "temper",
         Part::Table => "table",
         Part::Cells => "cells",
         Part::Unlike => "unlike",
+        Part::Gpu => "gpu",
     }));
     run::run("the calibration", &mut program, Output::Shown)
 }

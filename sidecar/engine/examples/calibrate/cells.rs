@@ -3,8 +3,8 @@
 use crate::give::{give, load, Given};
 use crate::variants;
 use ainonymous_engine::request::{Chat, Message, Role};
-use ainonymous_engine::{Engine, EngineOptions, Fingerprint, Prompt, Question, ReplayQuestion};
-use ainonymous_types::{KvType, Sampling};
+use ainonymous_engine::{Engine, EngineOptions, Fingerprint, GpuLayers, LlamaEngine, Prompt, Question, ReplayQuestion};
+use ainonymous_types::{Backend, KvType, Sampling};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,7 @@ struct Way {
     laundered: bool,
 }
 
+/// Instruction sets, threads, batches, caches and cheats, on the processor.
 pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
     // Spread over all of them, from the plainest names to the newest.
     let variants = variants::all(model).await;
@@ -112,10 +113,26 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
     for variant in std::iter::once(None).chain(variants.iter().cloned().map(Some)) {
         checkers.push(load(variant.as_deref(), options(model, 1)).await.unwrap());
     }
+    compared(model, ways(model, cheaper, &variants), checkers).await
+}
+
+/// The processor and a graphics card, each checking the other and itself. None if this build finds no card.
+pub(crate) async fn measure_gpu(model: &Path, cheaper: &Path) -> Option<Measured> {
+    let card = load(None, on_card(options(model, 1))).await.unwrap();
+    if card.info().backend == Backend::Cpu {
+        card.shutdown().await;
+        return None;
+    }
+    let checkers = vec![load(None, options(model, 1)).await.unwrap(), card];
+    Some(compared(model, ways_gpu(model, cheaper), checkers).await)
+}
+
+/// Gives answers in all ways, and has each checker compute them again.
+async fn compared(model: &Path, ways: Vec<Way>, checkers: Vec<LlamaEngine>) -> Measured {
     let (few, large) = SEEDS_LARGE;
     let seeds = if std::fs::metadata(model).unwrap().len() < large { SEEDS } else { few };
     let mut cells = vec![];
-    for way in ways(model, cheaper, &variants) {
+    for way in ways {
         let giver = load(way.variant.as_deref(), way.options.clone()).await.unwrap();
         let questions = questions(way.temperature_milli, way.other_seed, seeds);
         // As many at a time as there are places.
@@ -171,9 +188,8 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
     Measured { model, answers: PROMPTS.len() as u64 * seeds, cells }
 }
 
-/// All ways, the honest first.
-fn ways(model: &Path, cheaper: &Path, variants: &[PathBuf]) -> Vec<Way> {
-    let honest = |name: &str, options: EngineOptions| Way {
+fn honest(name: &str, options: EngineOptions) -> Way {
+    Way {
         name: name.into(),
         honest: true,
         variant: None,
@@ -181,7 +197,28 @@ fn ways(model: &Path, cheaper: &Path, variants: &[PathBuf]) -> Vec<Way> {
         temperature_milli: 1_000,
         other_seed: false,
         laundered: false,
-    };
+    }
+}
+
+/// What a card changes, the honest first.
+fn ways_gpu(model: &Path, cheaper: &Path) -> Vec<Way> {
+    let cheat = |name: &str, options: EngineOptions| Way { honest: false, ..honest(name, options) };
+    vec![
+        honest("processor", options(model, 1)),
+        honest("card", on_card(options(model, 1))),
+        honest("card, four at a time", on_card(options(model, 4))),
+        cheat("processor, cheaper model", options(cheaper, 4)),
+        cheat("card, cheaper model", on_card(options(cheaper, 4))),
+        Way { other_seed: true, ..cheat("card, other seed", on_card(options(model, 4))) },
+    ]
+}
+
+fn on_card(options: EngineOptions) -> EngineOptions {
+    EngineOptions { gpu_layers: GpuLayers::Auto, ..options }
+}
+
+/// All ways on the processor, the honest first.
+fn ways(model: &Path, cheaper: &Path, variants: &[PathBuf]) -> Vec<Way> {
     let mut all = vec![
         honest("one at a time", options(model, 1)),
         honest("two threads", EngineOptions { threads: Some(2), ..options(model, 1) }),
@@ -206,7 +243,9 @@ fn ways(model: &Path, cheaper: &Path, variants: &[PathBuf]) -> Vec<Way> {
 
 fn options(model: &Path, slots: u32) -> EngineOptions {
     let queue_max = PROMPTS.len() as u32 * SEEDS as u32;
-    EngineOptions { threads: Some(1), slots, queue_max, context_tokens: Some(512), ..EngineOptions::new(model) }
+    let gpu_layers = GpuLayers::Fixed(0);
+    let context_tokens = Some(512);
+    EngineOptions { threads: Some(1), slots, queue_max, context_tokens, gpu_layers, ..EngineOptions::new(model) }
 }
 
 fn questions(temperature_milli: u32, other_seed: bool, seeds: u64) -> Vec<Question> {

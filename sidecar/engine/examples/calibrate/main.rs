@@ -3,7 +3,7 @@
 //! Answers are given by workers with other instruction sets, threads, batch shapes and caches, and by cheats; each is replayed by a
 //! worker of every instruction set at hand: the whole distributions and plots of them go into the folder that is named. Then some
 //! thousand answers make a table for audits, of this machine checking its like, which goes there as well; tables between this machine's
-//! instruction set and the most common one are measured if they are asked for.
+//! instruction set and the most common one, and what a graphics card makes of it, are measured if they are asked for.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used)]
 
 mod cells;
@@ -17,8 +17,8 @@ use ainonymous_engine::run_worker;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What can be measured alone; all but the last is measured if nothing is named.
-const PARTS: [&str; 4] = ["temper", "table", "cells", "unlike"];
+/// What can be measured alone; the first three are measured if nothing is named.
+const PARTS: [&str; 5] = ["temper", "table", "cells", "unlike", "gpu"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,11 +57,17 @@ async fn measure(model: &Path, cheaper: &Path, folder: &Path, parts: &[&str]) {
             println!("{}", table::measure(model, cheaper, folder, sides).await.display());
         }
     }
-    if parts.contains(&"cells") {
-        let measured = cells::measure(model, cheaper).await;
+    let write_cells = |name: &str, measured: &cells::Measured| {
         for (statistic, of) in plot::STATISTICS {
-            write(format!("{name}.{statistic}.svg"), plot::draw(&measured, of));
+            write(format!("{name}.{statistic}.svg"), plot::draw(measured, of));
         }
         write(format!("{name}.cells.json"), serde_json::to_string(&measured.to_json()).unwrap() + "\n");
+    };
+    if parts.contains(&"cells") {
+        write_cells(&name, &cells::measure(model, cheaper).await);
+    }
+    if parts.contains(&"gpu") {
+        let measured = cells::measure_gpu(model, cheaper).await;
+        write_cells(&format!("{name}.gpu"), &measured.expect("a graphics card, and a build that knows its kind"));
     }
 }

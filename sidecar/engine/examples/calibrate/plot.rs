@@ -59,7 +59,11 @@ fn draw_row(svg: &mut String, cell: &Cell, y: f64, statistic: Statistic) {
     let Some(last) = values.len().checked_sub(1) else { return };
     let at = |hundredths: usize| place(values[last * hundredths / 100]);
     let colour = if cell.honest { HONEST } else { CHEAT };
-    let variant = cell.checked_class.split('/').nth(1).unwrap_or_default();
+    let variant = match cell.checked_class.split('/').collect::<Vec<_>>()[..] {
+        ["cpu", variant, ..] => variant,
+        [backend, ..] => backend,
+        [] => "",
+    };
     let (middle, label_x) = (y + ROW / 2.0, LEFT - 12.0);
     let _ = writeln!(
         svg,
