@@ -23,6 +23,8 @@ const PROMPTS: [&str; 8] = [
 const SEEDS: u64 = 8;
 /// The same with a file of so many bytes or more: all are computed again by every instruction set.
 const SEEDS_LARGE: (u64, u64) = (2, 4 << 20);
+/// The same with a card: one made of software is slow.
+const SEEDS_GPU: u64 = 2;
 const ANSWER_TOKENS: u32 = 96;
 /// Tokens whose means are plotted: the leaves of a fingerprint's tree.
 pub(crate) const WINDOW_TOKENS: usize = 32;
@@ -113,7 +115,9 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Measured {
     for variant in std::iter::once(None).chain(variants.iter().cloned().map(Some)) {
         checkers.push(load(variant.as_deref(), options(model, 1)).await.unwrap());
     }
-    compared(model, ways(model, cheaper, &variants), checkers).await
+    let (few, large) = SEEDS_LARGE;
+    let seeds = if std::fs::metadata(model).unwrap().len() < large { SEEDS } else { few };
+    compared(model, ways(model, cheaper, &variants), checkers, seeds).await
 }
 
 /// The processor and a graphics card, each checking the other and itself. None if this build finds no card.
@@ -124,13 +128,11 @@ pub(crate) async fn measure_gpu(model: &Path, cheaper: &Path) -> Option<Measured
         return None;
     }
     let checkers = vec![load(None, options(model, 1)).await.unwrap(), card];
-    Some(compared(model, ways_gpu(model, cheaper), checkers).await)
+    Some(compared(model, ways_gpu(model, cheaper), checkers, SEEDS_GPU).await)
 }
 
 /// Gives answers in all ways, and has each checker compute them again.
-async fn compared(model: &Path, ways: Vec<Way>, checkers: Vec<LlamaEngine>) -> Measured {
-    let (few, large) = SEEDS_LARGE;
-    let seeds = if std::fs::metadata(model).unwrap().len() < large { SEEDS } else { few };
+async fn compared(model: &Path, ways: Vec<Way>, checkers: Vec<LlamaEngine>, seeds: u64) -> Measured {
     let mut cells = vec![];
     for way in ways {
         let giver = load(way.variant.as_deref(), way.options.clone()).await.unwrap();

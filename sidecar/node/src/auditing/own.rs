@@ -211,12 +211,7 @@ pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineErr
     let tokens = &case.answered.said.tokens;
     let length = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     let windows = table.as_ref().map_or(0..leaf::count(length) as usize, |table| table.stretch(length, rand::random()));
-    // Whether it was cut off shows at its end alone.
-    let ends = case.answered.receipt.receipt.finish == FinishReason::Stop;
-    let read = match tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)) {
-        Some(beginning) if !ends => beginning,
-        _ => tokens,
-    };
+    let read = to_compute(tokens, &windows, case.answered.receipt.receipt.finish);
     let computed = compute(node, case, read, &Bytes32(rand::random())).await?;
     let opening = open(node, case).await;
     let judged = judge(case.root(), &opening, computed.cut, table.as_ref(), |opened| {
@@ -226,6 +221,15 @@ pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineErr
     node.inner.auditing.record(node, case.provider(), answer, made.clone());
     drop(running);
     Ok(made)
+}
+
+/// How far an answer is computed again to judge these windows: to their end, but to its own where it is said to have ended by itself, for only there
+/// it shows whether it was cut off.
+fn to_compute<'a>(tokens: &'a [u32], windows: &Range<usize>, finish: FinishReason) -> &'a [u32] {
+    match tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)) {
+        Some(beginning) if finish != FinishReason::Stop => beginning,
+        _ => tokens,
+    }
 }
 
 /// The replay of an answer's first tokens, or of all, when it is its turn.
@@ -426,6 +430,14 @@ mod tests {
             other[12].tokens[0] += 1;
             assert_eq!(judged(&other, windows).outcome, Outcome::Mismatch, "and of each of its tokens");
         }
+    }
+
+    #[test]
+    fn whether_an_answer_was_cut_off_is_seen_wherever_it_is_judged() {
+        let tokens: Vec<u32> = (0..400).collect();
+        let read = |windows, finish| to_compute(&tokens, &windows, finish).len();
+        assert_eq!((read(2..10, FinishReason::Length), read(2..10, FinishReason::Stop)), (320, 400));
+        assert_eq!((read(5..13, FinishReason::Length), read(5..13, FinishReason::Stop)), (400, 400));
     }
 
     /// Without a table nothing follows from a measurement; what needs none is seen all the same.
