@@ -1,5 +1,5 @@
 //! Long prompts and long answers: of an answer that is longer than a table speaks of, whoever asked judges as many windows in a row as it speaks
-//! of, each as likely as any other (`node::auditing::tables`).
+//! of, the ends of the answer nearly as likely as its middle (`node::auditing::tables`).
 
 use crate::give::{compute_again, give, load, options, plain, question, replayed, Given};
 use crate::odd;
