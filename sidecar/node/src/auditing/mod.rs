@@ -172,6 +172,10 @@ impl Auditing {
     fn record(&self, node: &Node, provider: &AgentPubKey, leaf: Bytes32, made: AuditMade) {
         let mut found = lock(&self.found);
         let before = found.get(&leaf).filter(|before| before.auditor.is_none()).map(|before| before.verdict);
+        // Another look at a long answer may find nothing, for its provider opens no more: that takes nothing back.
+        if before == Some(Verdict::Pass) && made.verdict == Verdict::Inconclusive {
+            return;
+        }
         if found.len() >= FOUND_MAX {
             found.clear();
         }
