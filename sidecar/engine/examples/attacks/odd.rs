@@ -1,13 +1,14 @@
 //! Questions that nobody asks, asked of an honest provider in order to make it look like a cheat: canaries are shown to everybody, and who
-//! asks them chooses what they say and how tokens are drawn. Hotter questions than these no table speaks of (`node::auditing::tables`).
+//! asks them chooses what they say and how tokens are drawn.
 
-use crate::give::{nonsense, plain, question, Given, TEMPERATURE_MILLI_TO};
+use crate::give::{biases, form, nonsense, penalties, plain, question, raw, repetition, Given, TEMPERATURES_MILLI_TO};
 use crate::providers::{Audited, Lab};
 use crate::row::Row;
-use crate::score::{convinces, furthest_percent, judge, Fair};
-use ainonymous_engine::request::{Adjust, Constraint};
-use ainonymous_engine::{Prompt, Question};
+use crate::score::{convinces, furthest_percent, judge, Fair, Tables};
+use ainonymous_engine::request::Constraint;
+use ainonymous_engine::Question;
 use ainonymous_types::{Calibration, Sampling, Verdict};
+use serde_json::json;
 
 /// Tokens of each answer,
 const TOKENS: u32 = 64;
@@ -19,47 +20,42 @@ const GROUND_TIMES: u64 = 12;
 const PASSED_PERCENT_MIN: u64 = 98;
 const MANY: u64 = 200;
 const PASSED_PERCENT_MIN_OF_FEW: u64 = 95;
+/// As hot as OpenAI's API takes it, and as hot as can be, in thousandths.
+const HOT_MILLI: u32 = TEMPERATURES_MILLI_TO[1];
+const HOTTEST_MILLI: u32 = TEMPERATURES_MILLI_TO[2];
 /// Above the seeds of all others.
 const FIRST_SEED: u64 = 4_000_000;
 const FIRST_SEED_GROUND: u64 = 5_000_000;
-/// Ids of ordinary tokens in any of the tests' models: from, up to.
-const IDS: (u64, u64) = (300, 900);
 
 /// A name, and the n-th question for an answer of so many tokens.
 type Way = (&'static str, fn(u64, u32) -> Question);
 
-const WAYS: [Way; 9] = [
-    ("slander by hot questions", |n, tokens| plain(n, tokens, true, TEMPERATURE_MILLI_TO)),
+const WAYS: [Way; 14] = [
+    ("slander by hot questions", |n, tokens| plain(n, tokens, true, HOT_MILLI)),
+    ("slander by the hottest questions", |n, tokens| plain(n, tokens, true, HOTTEST_MILLI)),
     ("slander by narrow draws", |n, tokens| {
         drawn(n, tokens, Sampling { top_p_milli: 300, min_p_milli: 300, top_k: 3, ..hot(n) })
     }),
     ("slander by wide draws", |n, tokens| drawn(n, tokens, Sampling { top_p_milli: 999, ..hot(n) })),
     ("slander by nonsense", |n, tokens| Question { prompt: nonsense(n), ..plain(n, tokens, true, 1_000) }),
     ("slander by hot nonsense", |n, tokens| Question { prompt: nonsense(n), ..drawn(n, tokens, hot(n)) }),
-    ("slander by biases", |n, tokens| {
-        let bias = (0..32).map(|at| (token(n, at), (dice(n, at + 32) % 201) as f32 / 10.0 - 10.0));
-        Question { adjust: Adjust { bias: bias.collect(), ..Adjust::default() }, ..drawn(n, tokens, hot(n)) }
-    }),
-    ("slander by penalties", |n, tokens| {
-        let adjust = Adjust { presence: 2.0, frequency: 2.0, last_tokens: 0, ..Adjust::default() };
-        Question { adjust, ..drawn(n, tokens, hot(n)) }
-    }),
-    ("slander by forms", |n, tokens| Question {
-        constraint: Some(Constraint::Regex("([a-z]{1,9} ){9,400}".into())),
-        ..drawn(n, tokens, hot(n))
-    }),
-    ("slander by raw prompts", |n, tokens| Question {
-        prompt: Prompt::Tokens((0..8 + dice(n, 0) % 200).map(|at| token(n, at)).collect()),
-        ..drawn(n, tokens, hot(n))
-    }),
+    ("slander by biases", |n, tokens| Question { adjust: biases(n), ..drawn(n, tokens, hot(n)) }),
+    ("slander by penalties", |n, tokens| Question { adjust: penalties(), ..drawn(n, tokens, hot(n)) }),
+    ("slander by repetition", |n, tokens| Question { adjust: repetition(), ..drawn(n, tokens, hot(n)) }),
+    ("slander by forms", |n, tokens| Question { constraint: Some(form()), ..drawn(n, tokens, hot(n)) }),
+    ("slander by raw prompts", |n, tokens| Question { prompt: raw(n), ..drawn(n, tokens, hot(n)) }),
+    ("slander by cool forms", |n, tokens| Question { constraint: Some(form()), ..question(n, tokens, true) }),
+    ("slander by cool raw prompts", |n, tokens| Question { prompt: raw(n), ..question(n, tokens, true) }),
+    ("honest answers in JSON", |n, tokens| Question { constraint: Some(people()), ..question(n, tokens, false) }),
 ];
 
 /// A row for each way; found are honest answers that do not fail. Then one for whoever looks for the worst of many at home.
-pub(crate) async fn rows(lab: &Lab, table: &Calibration, answers: u64) -> Vec<Row> {
+pub(crate) async fn rows(lab: &Lab, tables: &Tables, answers: u64) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut furthest = Furthest::default();
     for (attack, way) in WAYS {
         let asked = (FIRST_SEED..FIRST_SEED + answers).map(|n| way(n, TOKENS));
+        let table = tables.of(&way(FIRST_SEED, TOKENS));
         let honest: Vec<(Given, Audited)> = lab.honest_to(asked).await;
         furthest.add(table, &honest);
         rows.push(row(
@@ -72,7 +68,7 @@ pub(crate) async fn rows(lab: &Lab, table: &Calibration, answers: u64) -> Vec<Ro
     let some = answers * GROUND_TIMES / WAYS.len() as u64;
     for (_, way) in WAYS {
         let asked = (FIRST_SEED_GROUND..FIRST_SEED_GROUND + some).map(|n| way(n, TOKENS_GROUND));
-        furthest.add(table, &lab.honest_to(asked).await);
+        furthest.add(tables.of(&way(FIRST_SEED, TOKENS)), &lab.honest_to(asked).await);
     }
     rows.push(furthest.row());
     rows
@@ -136,18 +132,22 @@ impl Furthest {
     }
 }
 
-/// Numbers that look thrown.
-fn dice(n: u64, at: u64) -> u64 {
-    n.wrapping_mul(977).wrapping_add(at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
-}
-
-fn token(n: u64, at: u64) -> u32 {
-    let (from, to) = IDS;
-    (from + dice(n, at) % (to - from)) as u32
+/// What programs ask for.
+fn people() -> Constraint {
+    Constraint::JsonSchema(json!({
+        "type": "object",
+        "properties": {
+            "name": { "type": "string", "maxLength": 12 },
+            "age": { "type": "integer", "minimum": 0, "maximum": 120 },
+            "likes": { "type": "array", "items": { "enum": ["dogs", "cows", "the sea", "stories"] }, "maxItems": 3 },
+        },
+        "required": ["name", "age", "likes"],
+        "additionalProperties": false,
+    }))
 }
 
 fn hot(n: u64) -> Sampling {
-    Sampling { temperature_milli: TEMPERATURE_MILLI_TO, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: n }
+    Sampling { temperature_milli: HOT_MILLI, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: n }
 }
 
 fn drawn(n: u64, tokens: u32, sampling: Sampling) -> Question {

@@ -10,6 +10,8 @@ use futures::stream::{self, StreamExt};
 
 /// Answers under way at a time.
 const AT_ONCE: usize = 32;
+/// Above the seeds that tables are made from.
+const FIRST_SEED: u64 = 100_000;
 /// Shortest and longest answer.
 const TOKENS: (u64, u64) = (16, 64);
 
@@ -160,7 +162,7 @@ impl Lab {
     }
 
     pub(crate) async fn attack(&self, attack: Attack, answers: u64) -> Vec<Audited> {
-        self.attack_on(attack.deed, (0..answers).map(asked)).await
+        self.attack_on(attack.deed, (FIRST_SEED..FIRST_SEED + answers).map(asked)).await
     }
 
     /// Something done to each of these questions.

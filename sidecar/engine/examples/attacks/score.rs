@@ -4,6 +4,7 @@ use crate::give::hash_of;
 use crate::give::Given;
 use crate::providers::{Attack, Audited};
 use crate::row::Row;
+use ainonymous_engine::Question;
 use ainonymous_types::{
     ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationRow, CalibrationTable, EntryHash, Outcome, SpecRef,
     Standing, Verdict,
@@ -57,22 +58,44 @@ impl Fair {
     }
 }
 
-/// The table that was measured for this model.
-pub(crate) fn table(path: &Path, model: &Path) -> Calibration {
-    #[derive(Deserialize)]
-    struct File {
-        gguf_hash: String,
-        prover: String,
-        verifier: String,
-        rows: Vec<CalibrationRow>,
+/// What was measured for this model: a table for each highest temperature, in thousandths, the coolest first.
+pub(crate) struct Tables(Vec<(u32, Calibration)>);
+
+impl Tables {
+    pub(crate) fn read(path: &Path, model: &Path) -> Self {
+        #[derive(Deserialize)]
+        struct File {
+            gguf_hash: String,
+            prover: String,
+            verifier: String,
+            by_temperature: Vec<Part>,
+        }
+        #[derive(Deserialize)]
+        struct Part {
+            temperature_milli_to: u32,
+            rows: Vec<CalibrationRow>,
+        }
+        let File { gguf_hash, prover, verifier, by_temperature } =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert_eq!(gguf_hash, hash_of(model), "the table is of another file");
+        let table = |Part { temperature_milli_to, rows }: Part| {
+            let nothing = || vec![0; 36];
+            let (entry, action) = (EntryHash::from_raw_36(nothing()), ActionHash::from_raw_36(nothing()));
+            let (spec, data) = (SpecRef { entry, action }, Bytes32([1; 32]));
+            let table = Calibration { spec, prover: prover.clone(), verifier: verifier.clone(), data, rows };
+            calibration::rules(&table).unwrap();
+            (temperature_milli_to, table)
+        };
+        let mut tables: Vec<(u32, Calibration)> = by_temperature.into_iter().map(table).collect();
+        tables.sort_by_key(|(temperature_milli_to, _)| *temperature_milli_to);
+        Self(tables)
     }
-    let File { gguf_hash, prover, verifier, rows } = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    assert_eq!(gguf_hash, hash_of(model), "the table is of another file");
-    let nothing = vec![0; 36];
-    let spec = SpecRef { entry: EntryHash::from_raw_36(nothing.clone()), action: ActionHash::from_raw_36(nothing) };
-    let table = Calibration { spec, prover, verifier, data: Bytes32([1; 32]), rows };
-    calibration::rules(&table).unwrap();
-    table
+
+    /// The coolest table that speaks of answers to such a question.
+    pub(crate) fn of(&self, question: &Question) -> &Calibration {
+        let asked = question.sampling.temperature_milli;
+        self.0.iter().find(|(to, _)| asked <= *to).map(|(_, table)| table).expect("a table for answers as hot as this")
+    }
 }
 
 /// The statistics of an answer that lie where a table lets answers fail.

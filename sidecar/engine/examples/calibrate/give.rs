@@ -1,10 +1,11 @@
 //! Giving answers and computing them again, with real workers: what calibration and attacks have in common.
 
-use ainonymous_engine::request::{Chat, Message, Role};
+use ainonymous_engine::request::{Adjust, Chat, Constraint, Message, Role};
 use ainonymous_engine::{
     evidence, Engine, EngineOptions, Event, Fingerprint, LlamaEngine, Prompt, Question, Replay, ReplayQuestion,
     WorkerCommand,
 };
+use ainonymous_types::limits::TEMPERATURE_MILLI_MAX;
 use ainonymous_types::{Bytes32, KvType, OpenedLeaf, ReplayLeaf, Sampling};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -60,15 +61,57 @@ pub(crate) fn question(n: u64, tokens_max: u32, ignore_end: bool) -> Question {
     drawn(n, tokens_max, ignore_end, sampling)
 }
 
-/// The highest temperature at which honest answers are measured, in thousandths.
-pub(crate) const TEMPERATURE_MILLI_TO: u32 = 1_500;
+/// Up to which temperature honest answers are measured together, in thousandths: honest machines differ more where it is hotter. What people and
+/// programs ask is seldom hotter than the first, OpenAI's API takes no more than the second, and nobody may ask for more than the last.
+pub(crate) const TEMPERATURES_MILLI_TO: [u32; 3] = [1_000, 2_000, TEMPERATURE_MILLI_MAX];
+/// Ids of ordinary tokens in any of the tests' models: from, up to.
+const IDS: (u64, u64) = (300, 900);
 
 /// Words that are none: 20 to 260 letters.
 pub(crate) fn nonsense(n: u64) -> Prompt {
-    let dice = |at: u64| n.wrapping_mul(977).wrapping_add(at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    let letter = |at: u64| if dice(at) % 7 == 6 { ' ' } else { char::from(b'a' + (dice(at) % 26) as u8) };
-    let text: String = (0..20 + dice(999) % 241).map(letter).collect();
+    let letter = |at: u64| if dice(n, at) % 7 == 6 { ' ' } else { char::from(b'a' + (dice(n, at) % 26) as u8) };
+    let text: String = (0..20 + dice(n, 999) % 241).map(letter).collect();
     Prompt::Chat(Chat { messages: vec![Message::new(Role::User, text)], ..Chat::default() })
+}
+
+/// A form that an answer has to keep: words of small letters, whatever the model would rather say.
+pub(crate) fn form() -> Constraint {
+    Constraint::Regex("([a-z]{1,9} ){9,400}".into())
+}
+
+/// Tokens at random, without the words around a question that the model was trained with.
+pub(crate) fn raw(n: u64) -> Prompt {
+    Prompt::Tokens((0..8 + dice(n, 0) % 200).map(|at| token(n, at)).collect())
+}
+
+/// Ten nats up and down for 32 tokens at random.
+pub(crate) fn biases(n: u64) -> Adjust {
+    let bias = (0..32).map(|at| (token(n, at), (dice(n, at + 32) % 201) as f32 / 10.0 - 10.0));
+    Adjust { bias: bias.collect(), ..Adjust::default() }
+}
+
+/// Up to what a penalty on repetition may multiply logits, or divide them, where honest answers are measured; in thousandths. What chats are asked with is
+/// seldom above 1.2.
+pub(crate) const REPETITION_MILLI_TO: u32 = 1_300;
+
+/// A penalty on repetition of that size.
+pub(crate) fn repetition() -> Adjust {
+    Adjust { repetition: REPETITION_MILLI_TO as f32 / 1_000.0, ..Adjust::default() }
+}
+
+/// Two nats less for what was said, and as much for each time.
+pub(crate) fn penalties() -> Adjust {
+    Adjust { presence: 2.0, frequency: 2.0, last_tokens: 0, ..Adjust::default() }
+}
+
+/// Numbers that look thrown.
+fn dice(n: u64, at: u64) -> u64 {
+    n.wrapping_mul(977).wrapping_add(at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
+}
+
+fn token(n: u64, at: u64) -> u32 {
+    let (from, to) = IDS;
+    (from + dice(n, at) % (to - from)) as u32
 }
 
 /// The n-th question at a temperature (in thousandths), drawn from all tokens.

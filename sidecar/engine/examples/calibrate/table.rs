@@ -3,10 +3,12 @@
 //! It is judged by the rules that everybody's tables are judged by, and tried on answers that it was not made from.
 
 use crate::give::{
-    compute_again, give, hash_of, hex, load, nonsense, options, plain, question, replayed, Given, TEMPERATURE_MILLI_TO,
+    biases, compute_again, form, give, hash_of, hex, load, nonsense, options, penalties, plain, question, raw,
+    repetition, replayed, Given, REPETITION_MILLI_TO, TEMPERATURES_MILLI_TO,
 };
 use crate::variants;
 use ainonymous_engine::{Engine, LlamaEngine, Question, LLAMA_BUILD, SAMPLER_VERSION};
+use ainonymous_types::limits::TEMPERATURE_MILLI_MAX;
 use ainonymous_types::{
     ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, Outcome, Sampling, SpecRef, Statistics,
     Verdict,
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Version of the file.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Lengths that are told apart: from, up to.
 const LENGTHS: [(u32, u32); 3] = [(4, 31), (32, 96), (97, 256)];
 /// Honest answers behind a row, a few more than the rules demand: some end too early to count.
@@ -55,6 +57,15 @@ enum Asked {
     Ordinary,
     /// Half of it what nobody asks.
     Anything,
+}
+
+/// Answers that are measured together.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// Tokens of each: from, up to.
+    lengths: (u32, u32),
+    /// The highest temperature at which they are drawn, in thousandths.
+    temperature_milli_to: u32,
 }
 
 struct Machines {
@@ -115,30 +126,19 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path, sides: 
         "build": LLAMA_BUILD,
         "prover": prover,
         "verifier": verifier,
-        "temperature_milli_to": TEMPERATURE_MILLI_TO,
     });
     let mut file = begun(&path, about);
-    for (from, to) in LENGTHS {
-        if file["rows"].as_array().into_iter().flatten().any(|row| row["tokens_from"] == from) {
-            continue;
+    for (at, temperature_milli_to) in TEMPERATURES_MILLI_TO.into_iter().enumerate() {
+        for lengths in LENGTHS {
+            let table = &mut file["by_temperature"][at];
+            table["temperature_milli_to"] = temperature_milli_to.into();
+            table["repetition_milli_to"] = REPETITION_MILLI_TO.into();
+            if table["rows"].as_array().into_iter().flatten().any(|row| row["tokens_from"] == lengths.0) {
+                continue;
+            }
+            measure_row(&machines, Part { lengths, temperature_milli_to }, table).await;
+            std::fs::write(&path, serde_json::to_string_pretty(&file).unwrap() + "\n").unwrap();
         }
-        let began = Instant::now();
-        let honest = honest(&machines, 0, HONEST, (from, to), Asked::Anything).await;
-        let mut cheats = Vec::new();
-        for (_, cheat) in CHEATS {
-            cheats.extend(cheating(&machines, cheat, 0, CHEATING, (from, to)).await);
-        }
-        let mut data = Sha256::new_with_prefix(file["data"].as_str().unwrap_or_default());
-        data.update(serde_json::to_vec(&(from, &honest, &cheats)).unwrap());
-        let row = measure::row(from, &honest, &cheats).expect("enough answers, and weights within the budget");
-        eprintln!("answers from {from} tokens on: {} honest ones in {} s", honest.len(), began.elapsed().as_secs());
-        let tried = try_out(&machines, &row, (from, to)).await;
-        file["data"] = hex(&data.finalize()).into();
-        let measured_to = file["tokens_to"].as_u64().unwrap_or_default().max(to.into());
-        file["tokens_to"] = measured_to.into();
-        add(&mut file, "rows", json!(row));
-        add(&mut file, "tried", tried);
-        std::fs::write(&path, serde_json::to_string_pretty(&file).unwrap() + "\n").unwrap();
     }
     for engine in [machines.honest, machines.cheaper, machines.checker] {
         engine.shutdown().await;
@@ -146,23 +146,48 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path, sides: 
     path
 }
 
+/// Adds a row to a table.
+async fn measure_row(machines: &Machines, part: Part, table: &mut Value) {
+    let began = Instant::now();
+    let (from, to) = part.lengths;
+    let honest = honest(machines, 0, HONEST, part, Asked::Anything).await;
+    let mut cheats = Vec::new();
+    for (_, cheat) in CHEATS {
+        cheats.extend(cheating(machines, cheat, 0, CHEATING, part).await);
+    }
+    let mut data = Sha256::new_with_prefix(table["data"].as_str().unwrap_or_default());
+    data.update(serde_json::to_vec(&(from, &honest, &cheats)).unwrap());
+    let row = measure::row(from, &honest, &cheats).expect("enough answers, and weights within the budget");
+    eprintln!("answers from {from} tokens on: {} honest ones in {} s", honest.len(), began.elapsed().as_secs());
+    let tried = try_out(machines, &row, part).await;
+    table["data"] = hex(&data.finalize()).into();
+    let measured_to = table["tokens_to"].as_u64().unwrap_or_default().max(to.into());
+    table["tokens_to"] = measured_to.into();
+    add(table, "rows", json!(row));
+    add(table, "tried", tried);
+}
+
 /// What was measured already, if it is about the same.
 fn begun(path: &Path, about: Value) -> Value {
     let found = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     let same = |found: &Value| about.as_object().unwrap().iter().all(|(key, value)| found.get(key) == Some(value));
-    found.filter(same).unwrap_or(about)
+    let mut file = found.filter(same).unwrap_or(about);
+    let parts = file["by_temperature"].as_array().cloned().unwrap_or_default();
+    let part = |to: u32| parts.iter().find(|part| part["temperature_milli_to"] == to).cloned().unwrap_or(json!({}));
+    file["by_temperature"] = TEMPERATURES_MILLI_TO.map(part).into_iter().collect();
+    file
 }
 
 /// Adds to a list, in the order of lengths.
-fn add(file: &mut Value, list: &str, item: Value) {
-    let mut items = file[list].as_array().cloned().unwrap_or_default();
+fn add(table: &mut Value, list: &str, item: Value) {
+    let mut items = table[list].as_array().cloned().unwrap_or_default();
     items.push(item);
     items.sort_by_key(|item| item["tokens_from"].as_u64());
-    file[list] = items.into();
+    table[list] = items.into();
 }
 
 /// How a row judges answers that it was not made from.
-async fn try_out(machines: &Machines, row: &CalibrationRow, lengths: (u32, u32)) -> Value {
+async fn try_out(machines: &Machines, row: &CalibrationRow, part: Part) -> Value {
     let nothing = || (EntryHash::from_raw_36(vec![0; 36]), ActionHash::from_raw_36(vec![0; 36]));
     let (entry, action) = nothing();
     let table = Calibration {
@@ -189,31 +214,35 @@ async fn try_out(machines: &Machines, row: &CalibrationRow, lengths: (u32, u32))
     let mut tried = serde_json::Map::new();
     tried.insert("tokens_from".into(), row.tokens_from.into());
     for (name, asked) in [("honest", Asked::Ordinary), ("honest, odd questions among them", Asked::Anything)] {
-        tried.insert(name.into(), share(&honest(machines, HONEST, HELD_OUT, lengths, asked).await));
+        tried.insert(name.into(), share(&honest(machines, HONEST, HELD_OUT, part, asked).await));
     }
     for (name, cheat) in CHEATS {
-        tried.insert(name.into(), share(&cheating(machines, cheat, CHEATING, HELD_OUT_CHEATING, lengths).await));
+        tried.insert(name.into(), share(&cheating(machines, cheat, CHEATING, HELD_OUT_CHEATING, part).await));
     }
     tried.into()
 }
 
-async fn honest(machines: &Machines, first: u64, count: u64, lengths: (u32, u32), what: Asked) -> Vec<Statistics> {
+async fn honest(machines: &Machines, first: u64, count: u64, part: Part, what: Asked) -> Vec<Statistics> {
     let audited = (first..first + count).map(|n| async move {
-        let given = give(&machines.honest, asked(n, lengths, what)).await;
-        audited(&machines.checker, &given, lengths).await
+        let given = give(&machines.honest, asked(n, part, what)).await;
+        audited(&machines.checker, &given, part.lengths.0).await
     });
     stream::iter(audited).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
 }
 
-async fn cheating(machines: &Machines, cheat: Cheat, first: u64, count: u64, lengths: (u32, u32)) -> Vec<Statistics> {
+async fn cheating(machines: &Machines, cheat: Cheat, first: u64, count: u64, part: Part) -> Vec<Statistics> {
     let audited = (first..first + count).map(|n| async move {
-        let question = asked(n, lengths, Asked::Ordinary);
+        let question = asked(n, part, Asked::Ordinary);
         let mut given = match cheat {
             Cheat::Cheaper | Cheat::Laundered => give(&machines.cheaper, question.clone()).await,
             Cheat::Hotter => {
-                let mut hotter = question.clone();
-                hotter.sampling.temperature_milli = hotter.sampling.temperature_milli * 12 / 10;
-                give(&machines.honest, hotter).await
+                let mut other = question.clone();
+                let asked = other.sampling.temperature_milli;
+                // What may not be asked hotter is drawn as much cooler.
+                let hotter = asked * 12 / 10;
+                other.sampling.temperature_milli =
+                    if hotter <= TEMPERATURE_MILLI_MAX { hotter } else { asked * 10 / 12 };
+                give(&machines.honest, other).await
             }
             Cheat::OtherSeed => {
                 let mut other = question.clone();
@@ -226,38 +255,60 @@ async fn cheating(machines: &Machines, cheat: Cheat, first: u64, count: u64, len
             let forged = compute_again(&machines.honest, &given.question, &given.tokens, None).await;
             given.recorded = forged.positions.iter().map(|position| position.fingerprint).collect();
         }
-        audited(&machines.checker, &given, lengths).await
+        audited(&machines.checker, &given, part.lengths.0).await
     });
     stream::iter(audited).buffered(AT_ONCE).filter_map(|found| async move { found }).collect().await
 }
 
 /// Half of the short answers end by themselves; all others are exactly as long as is asked for.
-fn asked(n: u64, (from, to): (u32, u32), what: Asked) -> Question {
+fn asked(n: u64, part: Part, what: Asked) -> Question {
+    let Part { lengths: (from, to), temperature_milli_to } = part;
     let length = from + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u32 % (to - from + 1);
     let ignore_end = from >= 32 || n.is_multiple_of(2);
+    let ordinary = ordinary(n, length, ignore_end, temperature_milli_to);
     match what {
-        Asked::Ordinary => question(n, length, ignore_end),
-        Asked::Anything => any_question(n, length, ignore_end),
+        Asked::Ordinary => ordinary,
+        Asked::Anything => anything(n, ordinary, temperature_milli_to),
     }
 }
 
-/// The n-th of questions of which half are ordinary ones and half are such as nobody asks, hot or without any sense: whoever audits for
-/// everybody chooses what is asked, and honest machines differ more where a model is at a loss.
-fn any_question(n: u64, tokens_max: u32, ignore_end: bool) -> Question {
-    let hot =
-        Sampling { temperature_milli: TEMPERATURE_MILLI_TO, top_p_milli: 1_000, top_k: 0, min_p_milli: 0, seed: n };
-    let question = question(n, tokens_max, ignore_end);
-    match n / 16 % 8 {
-        0..=3 => question,
-        4 => Question { sampling: hot, ..question },
-        5 => Question { sampling: Sampling { top_p_milli: 950, top_k: 64, ..hot }, ..question },
-        6 => Question { prompt: nonsense(n), ..plain(n, tokens_max, ignore_end, 1_000) },
-        _ => Question { prompt: nonsense(n), sampling: hot, ..question },
+/// As hot as people ask, or where that is measured elsewhere, at the temperature or halfway to it.
+fn ordinary(n: u64, length: u32, ignore_end: bool, temperature_milli_to: u32) -> Question {
+    let mut question = question(n, length, ignore_end);
+    if let Some(cooler) = TEMPERATURES_MILLI_TO.into_iter().rfind(|cooler| *cooler < temperature_milli_to) {
+        let halfway = u32::midpoint(cooler, temperature_milli_to);
+        question.sampling.temperature_milli = if n % 32 < 16 { temperature_milli_to } else { halfway };
+    }
+    question
+}
+
+/// The n-th of questions of which half are ordinary ones and half are such as nobody asks, as hot as can be or without any sense: whoever
+/// audits for everybody chooses what is asked, and honest machines differ more where a model is at a loss.
+fn anything(n: u64, ordinary: Question, temperature_milli_to: u32) -> Question {
+    let Question { max_tokens, ignore_end, .. } = ordinary;
+    let hot = plain(n, max_tokens, ignore_end, temperature_milli_to);
+    match n / 16 % 16 {
+        0..=7 => ordinary,
+        8 => hot,
+        9 => Question { sampling: Sampling { top_p_milli: 950, top_k: 64, ..hot.sampling }, ..hot },
+        10 => Question { prompt: nonsense(n), ..ordinary },
+        11 => Question { prompt: nonsense(n), ..hot },
+        12 => Question { constraint: Some(form()), ..ordinary },
+        13 => Question { constraint: Some(form()), ..hot },
+        14 => Question { prompt: raw(n), ..hot },
+        _ => {
+            let adjust = match n % 3 {
+                0 => biases(n),
+                1 => penalties(),
+                _ => repetition(),
+            };
+            Question { adjust, ..hot }
+        }
     }
 }
 
 /// What an auditor measures; none if the answer is too short to count.
-async fn audited(checker: &LlamaEngine, given: &Given, (from, _): (u32, u32)) -> Option<Statistics> {
+async fn audited(checker: &LlamaEngine, given: &Given, from: u32) -> Option<Statistics> {
     if given.tokens.len() < from as usize {
         return None;
     }

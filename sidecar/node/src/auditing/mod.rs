@@ -172,8 +172,7 @@ impl Auditing {
     fn record(&self, node: &Node, provider: &AgentPubKey, leaf: Bytes32, made: AuditMade) {
         let mut found = lock(&self.found);
         let before = found.get(&leaf).filter(|before| before.auditor.is_none()).map(|before| before.verdict);
-        // Another look at a long answer may find nothing, for its provider opens no more: that takes nothing back.
-        if before == Some(Verdict::Pass) && made.verdict == Verdict::Inconclusive {
+        if before.is_some_and(|before| stands(before, made.verdict)) {
             return;
         }
         if found.len() >= FOUND_MAX {
@@ -283,4 +282,24 @@ impl Auditing {
 
 fn micros_now() -> u64 {
     u64::try_from(now_us()).unwrap_or(0)
+}
+
+/// Whether what was found before stands when another look at the same answer ends so. One at another stretch of a long answer may find nothing,
+/// because its provider opens no more, or that this stretch is in order.
+fn stands(before: Verdict, now: Verdict) -> bool {
+    before == Verdict::Fail || (before == Verdict::Pass && now == Verdict::Inconclusive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_look_takes_nothing_back() {
+        use Verdict::{Fail, Inconclusive, Pass};
+        let all = [Pass, Fail, Inconclusive];
+        assert_eq!(all.map(|now| stands(Pass, now)), [false, false, true], "a pass, but for a fail");
+        assert_eq!(all.map(|now| stands(Fail, now)), [true, true, true], "a fail, whatever comes");
+        assert_eq!(all.map(|now| stands(Inconclusive, now)), [false, false, false], "nothing, by anything");
+    }
 }

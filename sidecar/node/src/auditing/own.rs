@@ -270,17 +270,19 @@ pub(super) async fn table_of(
     loaded: &Loaded,
 ) -> Option<Table> {
     let provider = node.conductor()?.get_provider(provider.clone()).await.ok().flatten()?;
-    let info = loaded.engine.info();
-    let (prover, verifier) =
-        (calibration::class(&provider.capability), calibration::class_of(info.backend, &info.backend_detail));
-    node.inner.auditing.tables.of(spec, scope, LLAMA_BUILD, &prover, &verifier).cloned()
+    let prover = calibration::class(&provider.capability);
+    node.inner.auditing.tables.of(spec, scope, LLAMA_BUILD, &prover, &class_here(loaded)).cloned()
 }
 
 /// Whether this node has a table for such an answer and this machine at all, whoever has given it.
 pub(super) fn may_judge(node: &Node, spec: &ModelSpec, scope: Scope, loaded: &Loaded) -> bool {
+    node.inner.auditing.tables.speak_of(spec, scope, LLAMA_BUILD, &class_here(loaded))
+}
+
+/// The class of this machine, with this model.
+fn class_here(loaded: &Loaded) -> String {
     let info = loaded.engine.info();
-    let verifier = calibration::class_of(info.backend, &info.backend_detail);
-    node.inner.auditing.tables.speak_of(spec, scope, LLAMA_BUILD, &verifier)
+    calibration::class_of(info.backend, &info.backend_detail)
 }
 
 /// What follows from what was opened; `root` is what the receipt names. A root that is not the signed one, and an answer that was cut off, fail here; where everybody must

@@ -1,7 +1,8 @@
 //! Calibrations in files: how honest machines differ, as `cargo xtask calibrate` has measured it.
 //!
 //! A file speaks of a model by its hash and of machines by their classes; on a network it becomes an entry about the spec that this network
-//! knows the model by. Whatever it says is judged by the rules for everybody's calibrations before anything follows from it.
+//! knows the model by. A file holds a table for each of a few highest temperatures: of those that speak of an answer the coolest judges it, because
+//! hotter honest answers differ more. Whatever it says is judged by the rules for everybody's calibrations before anything follows from it.
 
 use super::own;
 use crate::receipt_file::replay::Measured;
@@ -15,8 +16,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Version of the file that this build understands.
-const VERSION: u32 = 3;
-/// A penalty on repetition that changes nothing.
+const VERSION: u32 = 4;
+/// A penalty on repetition that changes nothing, in thousandths.
 const NO_PENALTY_MILLI: u32 = 1_000;
 /// Longest file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -34,8 +35,10 @@ pub(crate) struct Table {
     data: Bytes32,
     /// The longest answers that it was made from: of longer ones it says nothing,
     tokens_to: u32,
-    /// nor of such as were drawn at a higher temperature, in thousandths.
+    /// nor of such as were drawn at a higher temperature,
     temperature_milli_to: u32,
+    /// or with a penalty on repetition that multiplies or divides logits by more; both in thousandths.
+    repetition_milli_to: u32,
     rows: Vec<CalibrationRow>,
 }
 
@@ -44,8 +47,8 @@ pub(crate) struct Table {
 pub(crate) struct Scope {
     tokens: u32,
     temperature_milli: u32,
-    /// Logits were multiplied, and with them what machines differ by.
-    stretched: bool,
+    /// What logits were multiplied or divided by at most, and with them what machines differ by, in thousandths: 1,000 or more.
+    repetition_milli: u32,
 }
 
 impl Scope {
@@ -60,9 +63,15 @@ impl Scope {
         Self {
             tokens: 0,
             temperature_milli: input.sampling.temperature_milli,
-            stretched: adjust.is_some_and(|adjust| adjust.repetition_milli != NO_PENALTY_MILLI),
+            repetition_milli: adjust.map_or(NO_PENALTY_MILLI, |adjust| factor_milli(adjust.repetition_milli)),
         }
     }
+}
+
+/// What a penalty on repetition multiplies logits by or divides them by, whichever is more: some it does the one to, some the other.
+fn factor_milli(repetition_milli: u32) -> u32 {
+    let inverse = (NO_PENALTY_MILLI * NO_PENALTY_MILLI).checked_div(repetition_milli).unwrap_or(u32::MAX);
+    repetition_milli.max(inverse)
 }
 
 /// All that were read.
@@ -78,19 +87,27 @@ struct File {
     build: String,
     prover: String,
     verifier: String,
+    by_temperature: Vec<Part>,
+}
+
+/// What a file says of answers up to a temperature.
+#[derive(Deserialize)]
+struct Part {
     data: String,
     tokens_to: u32,
     temperature_milli_to: u32,
+    repetition_milli_to: u32,
     rows: Vec<CalibrationRow>,
 }
 
 impl Tables {
     /// Reads them; one that cannot be used is an error that names it.
     pub(crate) fn read(paths: &[PathBuf]) -> Result<Self, NodeError> {
-        paths.iter().map(|path| read(path)).collect::<Result<_, _>>().map(Self)
+        let tables: Vec<Vec<Table>> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        Ok(Self(tables.into_iter().flatten().collect()))
     }
 
-    /// The table for such an answer by this model, from one class of machines to another, as this build computes.
+    /// The coolest table for such an answer by this model, from one class of machines to another, as this build computes.
     pub(crate) fn of(
         &self,
         model: &ModelSpec,
@@ -99,13 +116,14 @@ impl Tables {
         prover: &str,
         verifier: &str,
     ) -> Option<&Table> {
-        self.0.iter().find(|table| {
+        let fits = |table: &&Table| {
             table.is_of(model)
                 && table.build == build
                 && table.prover == prover
                 && table.verifier == verifier
                 && table.speaks_of(scope)
-        })
+        };
+        coolest(self.0.iter().filter(fits))
     }
 
     /// Whether there is one for such an answer, whatever machine has given it.
@@ -116,16 +134,23 @@ impl Tables {
 
     /// What they are about, for people.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.0.iter().map(|table| format!("{}: {} by {}", table.model, table.prover, table.verifier)).collect()
+        let name = |table: &Table| format!("{}: {} by {}", table.model, table.prover, table.verifier);
+        let mut names: Vec<String> = self.0.iter().map(name).collect();
+        names.dedup();
+        names
     }
 }
 
+fn coolest<'a>(tables: impl Iterator<Item = &'a Table>) -> Option<&'a Table> {
+    tables.min_by_key(|table| table.temperature_milli_to)
+}
+
 impl Table {
-    /// That of the tests' model.
+    /// The coolest of the tests' model.
     #[cfg(test)]
     pub(crate) fn of_the_tests() -> Self {
         let path = "../../docs/reference/calibration/tiny-gemma-q8_0.cpu-zen4.table.json";
-        read(Path::new(path)).expect("a table")
+        coolest(read(Path::new(path)).expect("tables").iter()).expect("a table").clone()
     }
 
     fn is_of(&self, model: &ModelSpec) -> bool {
@@ -135,7 +160,9 @@ impl Table {
     }
 
     fn speaks_of(&self, scope: Scope) -> bool {
-        scope.tokens <= self.tokens_to && scope.temperature_milli <= self.temperature_milli_to && !scope.stretched
+        scope.tokens <= self.tokens_to
+            && scope.temperature_milli <= self.temperature_milli_to
+            && scope.repetition_milli <= self.repetition_milli_to
     }
 
     /// Which windows of an answer of so many tokens it judges: all of one that it speaks of, else as many in a row as it speaks of. No window, also
@@ -166,18 +193,21 @@ impl Table {
 /// The table in a file for the answer of a receipt, whatever machines it is about; without rows where it says nothing of such an answer, however
 /// little of it is judged.
 pub fn calibration_for(path: &Path, file: &ReceiptFile) -> Result<Measured, NodeError> {
-    let table = read(path)?;
-    if !table.is_of(&file.model) {
-        return Err(NodeError::Calibration { path: path.to_path_buf(), problem: "it is of another model".into() });
+    let tables = read(path)?;
+    let unusable = |problem: &str| NodeError::Calibration { path: path.to_path_buf(), problem: problem.into() };
+    if !tables.iter().any(|table| table.is_of(&file.model)) {
+        return Err(unusable("it is of another model"));
     }
-    let mut measured = table.measured();
-    if !table.speaks_of(Scope::of_a_stretch(&file.question)) {
-        measured.table.rows.clear();
+    let scope = Scope::of_a_stretch(&file.question);
+    if let Some(table) = coolest(tables.iter().filter(|table| table.speaks_of(scope))) {
+        return Ok(table.measured());
     }
-    Ok(measured)
+    let mut nothing = coolest(tables.iter()).ok_or_else(|| unusable("it holds no table"))?.measured();
+    nothing.table.rows.clear();
+    Ok(nothing)
 }
 
-fn read(path: &Path) -> Result<Table, NodeError> {
+fn read(path: &Path) -> Result<Vec<Table>, NodeError> {
     let storage = |source| NodeError::Storage { path: path.to_path_buf(), source };
     let unusable = |problem: String| NodeError::Calibration { path: path.to_path_buf(), problem };
     let bytes = fs_err::metadata(path).map_err(storage)?.len();
@@ -188,7 +218,7 @@ fn read(path: &Path) -> Result<Table, NodeError> {
     parse(&text).map_err(unusable)
 }
 
-fn parse(text: &str) -> Result<Table, String> {
+fn parse(text: &str) -> Result<Vec<Table>, String> {
     #[derive(Deserialize)]
     struct Version {
         version: u32,
@@ -197,23 +227,29 @@ fn parse(text: &str) -> Result<Table, String> {
     if version != VERSION {
         return Err(format!("version {version} of such files is not known here, {VERSION} is"));
     }
-    let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let File { model, gguf_hash, kv_type, sampler_version, build, prover, verifier, by_temperature } =
+        serde_json::from_str(text).map_err(|e| e.to_string())?;
     let hash = |what: &str, text: &str| hash_of(text).ok_or_else(|| format!("{what} is no SHA-256"));
-    let table = Table {
-        model: file.model,
-        gguf_hash: hash("gguf_hash", &file.gguf_hash)?,
-        kv_type: file.kv_type,
-        sampler_version: file.sampler_version,
-        build: file.build,
-        prover: file.prover,
-        verifier: file.verifier,
-        data: hash("data", &file.data)?,
-        tokens_to: file.tokens_to,
-        temperature_milli_to: file.temperature_milli_to,
-        rows: file.rows,
+    let gguf_hash = hash("gguf_hash", &gguf_hash)?;
+    let table = |Part { data, tokens_to, temperature_milli_to, repetition_milli_to, rows }: Part| {
+        let table = Table {
+            model: model.clone(),
+            gguf_hash,
+            kv_type,
+            sampler_version,
+            build: build.clone(),
+            prover: prover.clone(),
+            verifier: verifier.clone(),
+            data: hash("data", &data)?,
+            tokens_to,
+            temperature_milli_to,
+            repetition_milli_to,
+            rows,
+        };
+        calibration::rules(&table.entry(own::nowhere())).map_err(|breach| breach.to_string())?;
+        Ok(table)
     };
-    calibration::rules(&table.entry(own::nowhere())).map_err(|breach| breach.to_string())?;
-    Ok(table)
+    by_temperature.into_iter().map(table).collect()
 }
 
 /// 32 bytes in hexadecimal.
@@ -247,9 +283,11 @@ mod tests {
             ((0..3_500).map(|n| found(n % 9)).collect(), (0..300).map(|n| found(100 + n % 90)).collect());
         json!({
             "version": VERSION, "model": "m.gguf", "gguf_hash": "11".repeat(32), "kv_type": "f16", "sampler_version": 2,
-            "build": "b1", "prover": "cpu-a", "verifier": "cpu-b", "data": "22".repeat(32), "tokens_to": 96,
-            "temperature_milli_to": 1_500,
-            "rows": [measure::row(8, &honest, &cheats).unwrap()], "tried": "whatever else it says",
+            "build": "b1", "prover": "cpu-a", "verifier": "cpu-b",
+            "by_temperature": [{
+                "temperature_milli_to": 1_500, "repetition_milli_to": 1_300, "tokens_to": 96, "data": "22".repeat(32),
+                "rows": [measure::row(8, &honest, &cheats).unwrap()], "tried": "whatever else it says",
+            }],
         })
     }
 
@@ -271,19 +309,19 @@ mod tests {
 
     #[test]
     fn a_table_is_for_one_model_one_build_and_one_pair_of_machines() {
-        let tables = Tables(vec![parse(&file().to_string()).unwrap()]);
-        let of = |model: &ModelSpec, (tokens, temperature_milli, stretched), build, prover, verifier| {
-            tables.of(model, Scope { tokens, temperature_milli, stretched }, build, prover, verifier).is_some()
+        let tables = Tables(parse(&file().to_string()).unwrap());
+        let of = |model: &ModelSpec, (tokens, temperature_milli, repetition_milli), build, prover, verifier| {
+            tables.of(model, Scope { tokens, temperature_milli, repetition_milli }, build, prover, verifier).is_some()
         };
-        let most = (96, 1_500, false);
+        let most = (96, 1_500, 1_300);
         assert!(of(&model(), most, "b1", "cpu-a", "cpu-b"));
         assert!(!of(&model(), most, "b2", "cpu-a", "cpu-b") && !of(&model(), most, "b1", "cpu-b", "cpu-a"));
         let other = ModelSpec { gguf_hash: Bytes32([0x12; 32]), ..model() };
         let coarser = ModelSpec { kv_type: KvType::Q8_0, ..model() };
         assert!(!of(&other, most, "b1", "cpu-a", "cpu-b") && !of(&coarser, most, "b1", "cpu-a", "cpu-b"));
-        assert!(!of(&model(), (97, 0, false), "b1", "cpu-a", "cpu-b"), "longer than what it was made from");
-        assert!(!of(&model(), (1, 1_501, false), "b1", "cpu-a", "cpu-b"), "hotter");
-        assert!(!of(&model(), (1, 0, true), "b1", "cpu-a", "cpu-b"), "with larger differences");
+        assert!(!of(&model(), (97, 0, 1_000), "b1", "cpu-a", "cpu-b"), "longer than what it was made from");
+        assert!(!of(&model(), (1, 1_501, 1_000), "b1", "cpu-a", "cpu-b"), "hotter");
+        assert!(!of(&model(), (1, 0, 1_301), "b1", "cpu-a", "cpu-b"), "with larger differences");
         let stretch = |tokens, random| tables.0[0].stretch(tokens, random);
         assert_eq!([stretch(1, 9), stretch(96, 9)], [0..1, 0..3], "the whole");
         let all: Vec<_> = (0..12).map(|random| stretch(320, random)).collect();
@@ -291,12 +329,36 @@ mod tests {
         let judged = |window: usize| all.iter().filter(|windows| windows.contains(&window)).count();
         assert_eq!((0..10).map(judged).min(), Some(3), "of twelve, the ends too");
         assert_eq!(stretch(97, u32::MAX), stretch(97, u32::MAX % 6), "of whatever is random");
-        let may = |scope: (u32, u32, bool), verifier| {
-            let (tokens, temperature_milli, stretched) = scope;
-            tables.speak_of(&model(), Scope { tokens, temperature_milli, stretched }, "b1", verifier)
+        let may = |scope: (u32, u32, u32), verifier| {
+            let (tokens, temperature_milli, repetition_milli) = scope;
+            tables.speak_of(&model(), Scope { tokens, temperature_milli, repetition_milli }, "b1", verifier)
         };
-        assert!(may(most, "cpu-b") && !may(most, "cpu-a") && !may((97, 0, false), "cpu-b"));
+        assert!(may(most, "cpu-b") && !may(most, "cpu-a") && !may((97, 0, 1_000), "cpu-b"));
         assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"]);
+    }
+
+    #[test]
+    fn of_several_that_speak_of_an_answer_the_coolest_judges_it() {
+        let mut both = file();
+        let mut cool = both["by_temperature"][0].clone();
+        (cool["temperature_milli_to"], cool["data"]) = (1_000.into(), "33".repeat(32).into());
+        both["by_temperature"].as_array_mut().unwrap().push(cool);
+        let tables = Tables(parse(&both.to_string()).unwrap());
+        let to = |temperature_milli: u32| {
+            let scope = Scope { tokens: 32, temperature_milli, repetition_milli: 1_000 };
+            tables.of(&model(), scope, "b1", "cpu-a", "cpu-b").map(|table| table.temperature_milli_to)
+        };
+        assert_eq!(
+            [to(0), to(1_000), to(1_001), to(1_500), to(1_501)],
+            [Some(1_000), Some(1_000), Some(1_500), Some(1_500), None]
+        );
+        assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"], "one file, one name");
+    }
+
+    #[test]
+    fn a_penalty_on_repetition_stretches_logits_either_way() {
+        assert_eq!([1_000, 1_300, 770, 500].map(factor_milli), [1_000, 1_300, 1_298, 2_000]);
+        assert_eq!([0, 1, 10_000].map(factor_milli), [u32::MAX, 1_000_000, 10_000]);
     }
 
     #[test]
@@ -308,8 +370,8 @@ mod tests {
         };
         assert!(spoilt(|f| f["version"] = 1.into()).contains("version 1"));
         assert!(spoilt(|f| f["gguf_hash"] = "xyz".into()).contains("gguf_hash"));
-        assert!(spoilt(|f| f["rows"][0]["tables"][0]["llr"][0] = 768.into()).contains("order"));
-        assert!(spoilt(|f| f["rows"] = json!([])).contains("empty"));
+        assert!(spoilt(|f| f["by_temperature"][0]["rows"][0]["tables"][0]["llr"][0] = 768.into()).contains("order"));
+        assert!(spoilt(|f| f["by_temperature"][0]["rows"] = json!([])).contains("empty"));
         assert!(parse("{").is_err());
         let missing = Tables::read(&[PathBuf::from("/nowhere/table.json")]).unwrap_err();
         assert_eq!(missing.code(), "storage");
@@ -319,19 +381,25 @@ mod tests {
     #[test]
     fn a_table_that_passes_everything_is_its_owners_choice() {
         let mut loose = file();
-        for table in loose["rows"][0]["tables"].as_array_mut().unwrap() {
+        for table in loose["by_temperature"][0]["rows"][0]["tables"].as_array_mut().unwrap() {
             table["fail_bin"] = table["honest"].as_array().unwrap().len().into();
         }
-        let tables = Tables(vec![parse(&loose.to_string()).unwrap()]);
+        let tables = Tables(parse(&loose.to_string()).unwrap());
         let far = Statistics { tokens: 32, delta_sum: 8_000, delta_window: 8_000, ..Statistics::default() };
         let verdict = |tables: &Tables| {
             let table = tables
-                .of(&model(), Scope { tokens: 32, temperature_milli: 0, stretched: false }, "b1", "cpu-a", "cpu-b")
+                .of(
+                    &model(),
+                    Scope { tokens: 32, temperature_milli: 0, repetition_milli: 1_000 },
+                    "b1",
+                    "cpu-a",
+                    "cpu-b",
+                )
                 .map(|table| table.entry(crate::auditing::own::nowhere()));
             calibration::judge(table.as_ref(), &Outcome::Measured(far)).0
         };
         assert_eq!(verdict(&tables), Verdict::Pass);
-        assert_eq!(verdict(&Tables(vec![parse(&file().to_string()).unwrap()])), Verdict::Fail);
+        assert_eq!(verdict(&Tables(parse(&file().to_string()).unwrap())), Verdict::Fail);
         assert_eq!(verdict(&Tables::default()), Verdict::Inconclusive, "given none, it has none");
     }
 }

@@ -239,8 +239,8 @@ pub fn table(cuts: Vec<u32>, honest: Vec<u32>, cheats: &[u32], penalty: i16) -> 
 }
 
 /// A row out of measurements of all statistics: `tables[i]` are cuts, honest answers and cheats of the i-th statistic. The weights are
-/// lowered together until they fit the budget; the thresholds share what may fail evenly. None if even the least weights do not
-/// fit, or an answer is missing somewhere.
+/// lowered together until they fit the budget; the thresholds share what may fail evenly, because counts do not say which answers are the
+/// same ([`super::measure`] knows). None if even the least weights do not fit, or an answer is missing somewhere.
 pub fn calibrated(tokens_from: u32, tables: &[(Vec<u32>, Vec<u32>, Vec<u32>)]) -> Option<CalibrationRow> {
     let at = |penalty: i16| CalibrationRow {
         tokens_from,

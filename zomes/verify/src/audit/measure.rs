@@ -1,9 +1,10 @@
 //! From measurements to tables: where to cut a statistic, and how many answers fall into each bin.
 //!
-//! Cuts lie where honest answers thin out, and beyond the worst of them. Whatever comes out has to pass the rules for
+//! Cuts lie where honest answers thin out, and beyond the worst of them. Thresholds lie an eighth beyond the worst honest answer, and nearer where
+//! that finds cheats: what may fail is spent where honest answers far out are rare and cheats are not. Whatever comes out has to pass the rules for
 //! calibrations like anybody's; nothing here is trusted.
 
-use super::calibration::{calibrated, Statistic};
+use super::calibration::{calibrated, Statistic, HONEST_PER_FAIL};
 use ainonymous_types::{CalibrationRow, Statistics};
 
 /// Shares of honest answers that lie below a cut, in thousandths.
@@ -13,7 +14,82 @@ const QUANTILES_PERMILLE: [usize; 5] = [500, 900, 970, 990, 997];
 /// weights do not fit the budget.
 pub fn row(tokens_from: u32, honest: &[Statistics], cheats: &[Statistics]) -> Option<CalibrationRow> {
     let tables: Vec<_> = Statistic::ALL.iter().map(|statistic| bins(*statistic, honest, cheats)).collect();
-    calibrated(tokens_from, &tables)
+    let mut row = calibrated(tokens_from, &tables)?;
+    let thresholds = Thresholds::of(&row, cheats).lowered(may_fail(honest.len()));
+    for (table, fail_bin) in row.tables.iter_mut().zip(thresholds.fail_bins) {
+        table.fail_bin = fail_bin as u32;
+    }
+    Some(row)
+}
+
+/// How many of so many honest answers may lie beyond the thresholds: one less than the rules allow, because the next answer lies beyond the
+/// `n` worst of `N` once in `(N + 1)/(n + 1)`.
+fn may_fail(honest: usize) -> u64 {
+    (honest as u64 / HONEST_PER_FAIL).saturating_sub(1)
+}
+
+/// Where each statistic lets answers fail.
+#[derive(Clone)]
+struct Thresholds {
+    /// The first bin that fails, for each statistic.
+    fail_bins: Vec<usize>,
+    /// For each statistic, how many honest answers lie in this bin or a worse one.
+    beyond: Vec<Vec<u64>>,
+    /// For each cheat, in which bin it lies by each statistic.
+    cheats: Vec<Vec<usize>>,
+}
+
+impl Thresholds {
+    /// A cut beyond the one behind the worst honest answer of each: the next may be a little worse, and most cheats are far away.
+    fn of(row: &CalibrationRow, cheats: &[Statistics]) -> Self {
+        let from = |honest: &[u32], bin: usize| honest.iter().skip(bin).map(|n| u64::from(*n)).sum::<u64>();
+        let beyond: Vec<Vec<u64>> =
+            row.tables.iter().map(|t| (0..=t.honest.len()).map(|bin| from(&t.honest, bin)).collect()).collect();
+        let last = |beyond: &Vec<u64>| beyond.len() - 1;
+        let worst = |beyond: &Vec<u64>| (1..beyond.len()).find(|bin| beyond.get(*bin) == Some(&0));
+        let first = |beyond: &Vec<u64>| worst(beyond).map_or(last(beyond), |bin| (bin + 1).min(last(beyond)));
+        let bins = |found: &Statistics| {
+            let tables = Statistic::ALL.iter().zip(&row.tables);
+            tables.map(|(statistic, t)| t.cuts.partition_point(|cut| *cut <= statistic.of(found))).collect()
+        };
+        Self { fail_bins: beyond.iter().map(first).collect(), cheats: cheats.iter().map(bins).collect(), beyond }
+    }
+
+    /// Lowered step by step, each time by the step that finds the most cheats for each honest answer that it gives up, while no more than these are
+    /// given up. Of two steps that find as many the shorter one.
+    fn lowered(mut self, may_fail: u64) -> Self {
+        loop {
+            let (cost, found) = (self.failing(), self.found());
+            let steps =
+                (0..self.fail_bins.len()).flat_map(|at| (1..self.fail_bins[at]).rev().map(move |bin| (at, bin)));
+            let mut best: Option<(u64, u64, Self)> = None;
+            for (at, bin) in steps {
+                let mut lower = self.clone();
+                lower.fail_bins[at] = bin;
+                // A hundredth more, so that of two steps that give up none the one that finds more is better.
+                let (more_cost, more_found) = (100 * (lower.failing() - cost) + 1, lower.found() - found);
+                let is_better = best.as_ref().is_none_or(|(c, f, _)| more_found * *c > *f * more_cost);
+                if lower.failing() <= may_fail && more_found > 0 && is_better {
+                    best = Some((more_cost, more_found, lower));
+                }
+            }
+            match best {
+                Some((.., lower)) => self = lower,
+                None => return self,
+            }
+        }
+    }
+
+    /// Honest answers that fail, those that do so by two statistics twice: as the rules count.
+    fn failing(&self) -> u64 {
+        self.beyond.iter().zip(&self.fail_bins).filter_map(|(beyond, bin)| beyond.get(*bin)).sum()
+    }
+
+    /// Cheats that fail.
+    fn found(&self) -> u64 {
+        let fails = |bins: &&Vec<usize>| bins.iter().zip(&self.fail_bins).any(|(bin, fail_bin)| bin >= fail_bin);
+        self.cheats.iter().filter(fails).count() as u64
+    }
 }
 
 fn bins(statistic: Statistic, honest: &[Statistics], cheats: &[Statistics]) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
@@ -22,6 +98,9 @@ fn bins(statistic: Statistic, honest: &[Statistics], cheats: &[Statistics]) -> (
     let at = |permille: usize| values.get(values.len().saturating_mul(permille) / 1_000).copied().unwrap_or(0);
     let worst = values.last().copied().unwrap_or(0);
     let mut cuts: Vec<u32> = QUANTILES_PERMILLE.map(at).into();
+    // Where so few are left as may fail.
+    let few = values.iter().rev().skip(1).take(may_fail(values.len()) as usize);
+    cuts.extend(few.map(|value| value.saturating_add(1)));
     let beyond = [(1, 0), (1, worst / 8), (2, worst / 4), (3, worst / 2), (4, worst)];
     cuts.extend(beyond.map(|(past, more)| worst.saturating_add(past).saturating_add(more)));
     cuts.sort_unstable();
@@ -72,6 +151,24 @@ mod tests {
         rules(&table).unwrap();
         let verdict = |delta| judge(Some(&table), &Outcome::Measured(found(delta))).0;
         assert_eq!((verdict(0), verdict(39), verdict(400)), (Verdict::Pass, Verdict::Pass, Verdict::Fail));
+    }
+
+    /// Most honest answers have no margin and a few a large one, as measured ones do; cheats have one often.
+    #[test]
+    fn what_may_fail_is_spent_where_it_finds_most() {
+        let margin = |margin: u32, delta: u32| Statistics { margin_sum: margin, margin_window: margin, ..found(delta) };
+        let rare = |n: u32| if n.is_multiple_of(1_000) { 300 + n / 10 } else { 0 };
+        let honest: Vec<Statistics> = (0..4_000).map(|n| margin(rare(n), n % 40)).collect();
+        let cheats: Vec<Statistics> = (0..400).map(|n| margin(n, 0)).collect();
+        let row = row(8, &honest, &cheats).unwrap();
+        let table = table(vec![row.clone()]);
+        rules(&table).unwrap();
+        let verdict = |of: Statistics| judge(Some(&table), &Outcome::Measured(of)).0;
+        let failed = |all: &[Statistics]| all.iter().filter(|of| verdict(**of) == Verdict::Fail).count();
+        // Margins of 300, 400, 500 and 600, of which the rules let four fail and tables three: one of both margins' thresholds is lowered.
+        assert_eq!((failed(&honest), failed(&cheats)), (3, 99));
+        // Without cheats nothing is gained, and nothing given up.
+        assert_eq!(Thresholds::of(&row, &[]).lowered(3).failing(), 0);
     }
 
     #[test]
