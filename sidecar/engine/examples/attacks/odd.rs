@@ -30,7 +30,7 @@ const FIRST_SEED_GROUND: u64 = 5_000_000;
 /// A name, and the n-th question for an answer of so many tokens.
 type Way = (&'static str, fn(u64, u32) -> Question);
 
-const WAYS: [Way; 14] = [
+const WAYS: [Way; 15] = [
     ("slander by hot questions", |n, tokens| plain(n, tokens, true, HOT_MILLI)),
     ("slander by the hottest questions", |n, tokens| plain(n, tokens, true, HOTTEST_MILLI)),
     ("slander by narrow draws", |n, tokens| {
@@ -38,6 +38,7 @@ const WAYS: [Way; 14] = [
     }),
     ("slander by wide draws", |n, tokens| drawn(n, tokens, Sampling { top_p_milli: 999, ..hot(n) })),
     ("slander by nonsense", |n, tokens| Question { prompt: nonsense(n), ..plain(n, tokens, true, 1_000) }),
+    ("slander by greedy nonsense", |n, tokens| Question { prompt: nonsense(n), ..plain(n, tokens, true, 0) }),
     ("slander by hot nonsense", |n, tokens| Question { prompt: nonsense(n), ..drawn(n, tokens, hot(n)) }),
     ("slander by biases", |n, tokens| Question { adjust: biases(n), ..drawn(n, tokens, hot(n)) }),
     ("slander by penalties", |n, tokens| Question { adjust: penalties(), ..drawn(n, tokens, hot(n)) }),
@@ -54,8 +55,11 @@ pub(crate) async fn rows(lab: &Lab, tables: &Tables, answers: u64) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut furthest = Furthest::default();
     for (attack, way) in WAYS {
+        let Some(table) = tables.of(&way(FIRST_SEED, TOKENS)) else {
+            eprintln!("{attack}: no table speaks of answers as hot as this");
+            continue;
+        };
         let asked = (FIRST_SEED..FIRST_SEED + answers).map(|n| way(n, TOKENS));
-        let table = tables.of(&way(FIRST_SEED, TOKENS));
         let honest: Vec<(Given, Audited)> = lab.honest_to(asked).await;
         furthest.add(table, &honest);
         rows.push(row(
@@ -67,8 +71,9 @@ pub(crate) async fn rows(lab: &Lab, tables: &Tables, answers: u64) -> Vec<Row> {
     }
     let some = answers * GROUND_TIMES / WAYS.len() as u64;
     for (_, way) in WAYS {
+        let Some(table) = tables.of(&way(FIRST_SEED, TOKENS)) else { continue };
         let asked = (FIRST_SEED_GROUND..FIRST_SEED_GROUND + some).map(|n| way(n, TOKENS_GROUND));
-        furthest.add(tables.of(&way(FIRST_SEED, TOKENS)), &lab.honest_to(asked).await);
+        furthest.add(table, &lab.honest_to(asked).await);
     }
     rows.push(furthest.row());
     rows

@@ -91,10 +91,10 @@ impl Tables {
         Self(tables)
     }
 
-    /// The coolest table that speaks of answers to such a question.
-    pub(crate) fn of(&self, question: &Question) -> &Calibration {
+    /// The coolest table that speaks of answers to such a question, if one was measured.
+    pub(crate) fn of(&self, question: &Question) -> Option<&Calibration> {
         let asked = question.sampling.temperature_milli;
-        self.0.iter().find(|(to, _)| asked <= *to).map(|(_, table)| table).expect("a table for answers as hot as this")
+        self.0.iter().find(|(to, _)| asked <= *to).map(|(_, table)| table)
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn judge(table: &Calibration, audited: &Audited) -> (Verdict, i16) {
 
 /// Whether a juror would convict by it, who does not know whether it was cut off.
 pub(crate) fn convinces(table: &Calibration, audited: &Audited) -> bool {
-    calibration::judge(Some(table), &doubt::benefit(&audited.outcome)).0 == Verdict::Fail
+    doubt::is_beyond(Some(table), &audited.outcome)
 }
 
 /// How far an answer is from what its length lets pass, in percent of the nearest threshold: 100 fails. None where nothing was measured.

@@ -128,15 +128,14 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path, folder: &Path, sides: 
         "verifier": verifier,
     });
     let mut file = begun(&path, about);
-    for (at, temperature_milli_to) in TEMPERATURES_MILLI_TO.into_iter().enumerate() {
+    for temperature_milli_to in TEMPERATURES_MILLI_TO {
+        let mut table = table_to(&file, temperature_milli_to);
         for lengths in LENGTHS {
-            let table = &mut file["by_temperature"][at];
-            table["temperature_milli_to"] = temperature_milli_to.into();
-            table["repetition_milli_to"] = REPETITION_MILLI_TO.into();
             if table["rows"].as_array().into_iter().flatten().any(|row| row["tokens_from"] == lengths.0) {
                 continue;
             }
-            measure_row(&machines, Part { lengths, temperature_milli_to }, table).await;
+            measure_row(&machines, Part { lengths, temperature_milli_to }, &mut table).await;
+            add(&mut file, "by_temperature", table.clone(), "temperature_milli_to");
             std::fs::write(&path, serde_json::to_string_pretty(&file).unwrap() + "\n").unwrap();
         }
     }
@@ -163,27 +162,32 @@ async fn measure_row(machines: &Machines, part: Part, table: &mut Value) {
     table["data"] = hex(&data.finalize()).into();
     let measured_to = table["tokens_to"].as_u64().unwrap_or_default().max(to.into());
     table["tokens_to"] = measured_to.into();
-    add(table, "rows", json!(row));
-    add(table, "tried", tried);
+    add(table, "rows", json!(row), "tokens_from");
+    add(table, "tried", tried, "tokens_from");
 }
 
 /// What was measured already, if it is about the same.
 fn begun(path: &Path, about: Value) -> Value {
     let found = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     let same = |found: &Value| about.as_object().unwrap().iter().all(|(key, value)| found.get(key) == Some(value));
-    let mut file = found.filter(same).unwrap_or(about);
-    let parts = file["by_temperature"].as_array().cloned().unwrap_or_default();
-    let part = |to: u32| parts.iter().find(|part| part["temperature_milli_to"] == to).cloned().unwrap_or(json!({}));
-    file["by_temperature"] = TEMPERATURES_MILLI_TO.map(part).into_iter().collect();
-    file
+    found.filter(same).unwrap_or(about)
 }
 
-/// Adds to a list, in the order of lengths.
-fn add(table: &mut Value, list: &str, item: Value) {
-    let mut items = table[list].as_array().cloned().unwrap_or_default();
+/// The table of a file for this highest temperature, as far as it was measured.
+fn table_to(file: &Value, temperature_milli_to: u32) -> Value {
+    let empty = json!({ "temperature_milli_to": temperature_milli_to, "repetition_milli_to": REPETITION_MILLI_TO });
+    let same = |table: &&Value| empty.as_object().unwrap().iter().all(|(key, value)| table.get(key) == Some(value));
+    let found = file["by_temperature"].as_array().into_iter().flatten().find(same).cloned();
+    found.unwrap_or(empty)
+}
+
+/// Adds to a list in place of what has the same key, in the order of keys.
+fn add(of: &mut Value, list: &str, item: Value, key: &str) {
+    let mut items = of[list].as_array().cloned().unwrap_or_default();
+    items.retain(|other| other[key] != item[key]);
     items.push(item);
-    items.sort_by_key(|item| item["tokens_from"].as_u64());
-    table[list] = items.into();
+    items.sort_by_key(|item| item[key].as_u64());
+    of[list] = items.into();
 }
 
 /// How a row judges answers that it was not made from.
@@ -277,34 +281,46 @@ fn ordinary(n: u64, length: u32, ignore_end: bool, temperature_milli_to: u32) ->
     let mut question = question(n, length, ignore_end);
     if let Some(cooler) = TEMPERATURES_MILLI_TO.into_iter().rfind(|cooler| *cooler < temperature_milli_to) {
         let halfway = u32::midpoint(cooler, temperature_milli_to);
-        question.sampling.temperature_milli = if n % 32 < 16 { temperature_milli_to } else { halfway };
+        question.sampling.temperature_milli = if thrown(n, 2) == 0 { temperature_milli_to } else { halfway };
     }
     question
 }
 
-/// The n-th of questions of which half are ordinary ones and half are such as nobody asks, as hot as can be or without any sense: whoever
+/// The n-th of questions of which half are ordinary ones and half are such as nobody asks, as hot as can be, greedy, or without any sense: whoever
 /// audits for everybody chooses what is asked, and honest machines differ more where a model is at a loss.
 fn anything(n: u64, ordinary: Question, temperature_milli_to: u32) -> Question {
-    let Question { max_tokens, ignore_end, .. } = ordinary;
-    let hot = plain(n, max_tokens, ignore_end, temperature_milli_to);
-    match n / 16 % 16 {
+    let hot = plain(n, ordinary.max_tokens, ordinary.ignore_end, temperature_milli_to).sampling;
+    let sampling = match thrown(n, 4) {
+        0 => hot,
+        1 => Sampling { top_p_milli: 950, top_k: 64, ..hot },
+        2 => ordinary.sampling,
+        // The likeliest alone, where the coolest table judges it and where another does.
+        _ if temperature_milli_to == TEMPERATURES_MILLI_TO[0] => Sampling { temperature_milli: 0, ..hot },
+        _ => Sampling { top_k: 1, ..hot },
+    };
+    let odd = Question { sampling, ..ordinary.clone() };
+    match thrown(n, 16) {
         0..=7 => ordinary,
-        8 => hot,
-        9 => Question { sampling: Sampling { top_p_milli: 950, top_k: 64, ..hot.sampling }, ..hot },
-        10 => Question { prompt: nonsense(n), ..ordinary },
-        11 => Question { prompt: nonsense(n), ..hot },
-        12 => Question { constraint: Some(form()), ..ordinary },
-        13 => Question { constraint: Some(form()), ..hot },
-        14 => Question { prompt: raw(n), ..hot },
+        8 | 9 => odd,
+        10 | 11 => Question { prompt: nonsense(n), ..odd },
+        12 | 13 => Question { constraint: Some(form()), ..odd },
+        14 => Question { prompt: raw(n), ..odd },
         _ => {
-            let adjust = match n % 3 {
+            let adjust = match thrown(n, 3) {
                 0 => biases(n),
                 1 => penalties(),
                 _ => repetition(),
             };
-            Question { adjust, ..hot }
+            Question { adjust, ..odd }
         }
     }
+}
+
+/// A number below `sides`, as if thrown: none says anything of those thrown with others, or of the n-th question's text.
+fn thrown(n: u64, sides: u8) -> u8 {
+    let mut hash = Sha256::new_with_prefix([sides]);
+    hash.update(n.to_le_bytes());
+    hash.finalize()[0] % sides
 }
 
 /// What an auditor measures; none if the answer is too short to count.

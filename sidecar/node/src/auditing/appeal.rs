@@ -13,7 +13,7 @@ use ainonymous_types::{
     ActionHash, AgentPubKey, Appeal, AuditQuery, AuditSubject, Bytes32, Conviction, Evidence, Found, Outcome,
     TimestampUs, Verdict,
 };
-use ainonymous_verify::audit::{calibration, doubt, statistics};
+use ainonymous_verify::audit::{doubt, statistics};
 use ainonymous_verify::rules;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -129,7 +129,7 @@ async fn own_view(node: &Node, conductor: &Conductor, conviction: &Conviction) -
         let outcome = statistics::outcome(&opened, &computed.leaves).unwrap_or(Outcome::Mismatch);
         let table = table.map(|table| table.entry(own::nowhere()));
         // Where jurors would be in doubt, so is this node.
-        if calibration::judge(table.as_ref(), &doubt::benefit(&outcome)).0 == Verdict::Fail {
+        if doubt::is_beyond(table.as_ref(), &outcome) {
             return Ok(View::Guilty);
         }
     }

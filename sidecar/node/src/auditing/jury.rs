@@ -338,8 +338,7 @@ async fn judge(
 
 /// Whether a juror has to hold its tongue: the answer would be judged otherwise if it were nearer to what this node's model says.
 fn is_in_doubt(table: &Calibration, outcome: &Outcome) -> bool {
-    let verdict = |outcome| calibration::judge(Some(table), outcome).0;
-    verdict(outcome) != verdict(&doubt::benefit(outcome))
+    calibration::judge(Some(table), outcome).0 == Verdict::Fail && !doubt::is_beyond(Some(table), outcome)
 }
 
 /// Which of the answers behind an accusation falls to this node, if one does: the one with which validation takes its commitment.

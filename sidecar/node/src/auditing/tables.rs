@@ -169,7 +169,7 @@ impl Table {
     /// not the first or the last, is less likely among them than `some` in `all + some − 1`.
     pub(crate) fn stretch(&self, tokens: u32, random: u32) -> Range<usize> {
         let all = leaf::count(tokens) as usize;
-        let some = self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS;
+        let some = (self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS).max(1);
         if tokens <= self.tokens_to || some >= all {
             return 0..all;
         }
@@ -194,17 +194,16 @@ impl Table {
 /// little of it is judged.
 pub fn calibration_for(path: &Path, file: &ReceiptFile) -> Result<Measured, NodeError> {
     let tables = read(path)?;
-    let unusable = |problem: &str| NodeError::Calibration { path: path.to_path_buf(), problem: problem.into() };
-    if !tables.iter().any(|table| table.is_of(&file.model)) {
-        return Err(unusable("it is of another model"));
-    }
+    let Some(any) = coolest(tables.iter()).filter(|table| table.is_of(&file.model)) else {
+        return Err(NodeError::Calibration { path: path.to_path_buf(), problem: "it is of another model".into() });
+    };
     let scope = Scope::of_a_stretch(&file.question);
-    if let Some(table) = coolest(tables.iter().filter(|table| table.speaks_of(scope))) {
-        return Ok(table.measured());
+    let speaks = coolest(tables.iter().filter(|table| table.speaks_of(scope)));
+    let mut measured = speaks.unwrap_or(any).measured();
+    if speaks.is_none() {
+        measured.table.rows.clear();
     }
-    let mut nothing = coolest(tables.iter()).ok_or_else(|| unusable("it holds no table"))?.measured();
-    nothing.table.rows.clear();
-    Ok(nothing)
+    Ok(measured)
 }
 
 fn read(path: &Path) -> Result<Vec<Table>, NodeError> {
@@ -249,6 +248,9 @@ fn parse(text: &str) -> Result<Vec<Table>, String> {
         calibration::rules(&table.entry(own::nowhere())).map_err(|breach| breach.to_string())?;
         Ok(table)
     };
+    if by_temperature.is_empty() {
+        return Err("it holds no table".into());
+    }
     by_temperature.into_iter().map(table).collect()
 }
 
@@ -337,6 +339,28 @@ mod tests {
         assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"]);
     }
 
+    /// One that was cut off while it was measured may know short answers only.
+    #[test]
+    fn of_a_table_of_short_answers_a_window_of_a_longer_one_is_judged() {
+        let mut short = file();
+        short["by_temperature"][0]["tokens_to"] = 31.into();
+        let tables = Tables(parse(&short.to_string()).unwrap());
+        let stretches: Vec<_> = (0..3).map(|random| tables.0[0].stretch(64, random)).collect();
+        assert_eq!(stretches, [0..1, 1..2, 0..1]);
+        assert_eq!(tables.0[0].stretch(32, 5), 0..1);
+    }
+
+    #[test]
+    fn tables_that_come_with_this_build_are_read_by_it() {
+        let folder = Path::new("../../docs/reference/calibration");
+        let files = [folder.to_path_buf(), folder.join("unlike")]
+            .into_iter()
+            .flat_map(|folder| std::fs::read_dir(folder).expect("tables").map(|entry| entry.expect("a file").path()));
+        let tables: Vec<PathBuf> = files.filter(|path| path.to_string_lossy().ends_with(".table.json")).collect();
+        assert!(!tables.is_empty());
+        Tables::read(&tables).expect("tables");
+    }
+
     #[test]
     fn of_several_that_speak_of_an_answer_the_coolest_judges_it() {
         let mut both = file();
@@ -372,6 +396,7 @@ mod tests {
         assert!(spoilt(|f| f["gguf_hash"] = "xyz".into()).contains("gguf_hash"));
         assert!(spoilt(|f| f["by_temperature"][0]["rows"][0]["tables"][0]["llr"][0] = 768.into()).contains("order"));
         assert!(spoilt(|f| f["by_temperature"][0]["rows"] = json!([])).contains("empty"));
+        assert!(spoilt(|f| f["by_temperature"] = json!([])).contains("no table"));
         assert!(parse("{").is_err());
         let missing = Tables::read(&[PathBuf::from("/nowhere/table.json")]).unwrap_err();
         assert_eq!(missing.code(), "storage");

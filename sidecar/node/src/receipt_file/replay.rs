@@ -36,11 +36,8 @@ impl Measured {
                 (Some(shown), Some(ours)) => statistics::outcome(shown, ours).unwrap_or(Outcome::Mismatch),
                 _ => Outcome::Mismatch,
             };
-            let judge = |outcome| calibration::judge(Some(&self.table), outcome).0;
-            match judge(&outcome) {
-                Verdict::Fail if piece < all && judge(&doubt::benefit(&outcome)) != Verdict::Fail => {
-                    Verdict::Inconclusive
-                }
+            match calibration::judge(Some(&self.table), &outcome).0 {
+                Verdict::Fail if piece < all && !doubt::is_beyond(Some(&self.table), &outcome) => Verdict::Inconclusive,
                 verdict => verdict,
             }
         };

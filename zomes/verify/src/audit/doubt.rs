@@ -3,15 +3,33 @@
 //! An audit may be wrong once in a thousand honest answers, and whoever asks for everybody chooses what it shows: it can compute at home, or try,
 //! thousands of questions, and show those by which an honest machine fails by accident. Evidence that adds up single audits does not
 //! know how many were left out. So a juror convicts only by an answer that would fail if everything about it were a third as far from
-//! what its own model says: accidents thin out fast beyond the worst of thousands, another model does not.
+//! what its own model says: accidents thin out fast beyond the worst of thousands, another model does not. Where a table lets some of the
+//! honest answers fail that it was made from, that worst one counts and not the threshold.
 
-use ainonymous_types::{Outcome, Statistics};
+use super::calibration::judge;
+use ainonymous_types::{Calibration, CalibrationTable, Outcome, Statistics, Verdict};
 
 /// A juror sees everything so many times nearer than it is.
 pub const TIMES: u32 = 3;
 
+/// Whether an answer fails beyond doubt: also if it were a third as far, and no honest answer behind the table had failed.
+pub fn is_beyond(calibration: Option<&Calibration>, outcome: &Outcome) -> bool {
+    let fails = |calibration, outcome| judge(calibration, outcome).0 == Verdict::Fail;
+    fails(calibration, outcome) && fails(calibration.map(lenient).as_ref(), &benefit(outcome))
+}
+
+/// The table by which nothing fails that an honest answer behind it came to.
+fn lenient(calibration: &Calibration) -> Calibration {
+    let mut lenient = calibration.clone();
+    for CalibrationTable { honest, fail_bin, .. } in lenient.rows.iter_mut().flat_map(|row| &mut row.tables) {
+        let beyond_all = honest.iter().rposition(|answers| *answers > 0).map_or(0, |worst| worst + 1);
+        *fail_bin = (*fail_bin).max(u32::try_from(beyond_all).unwrap_or(u32::MAX));
+    }
+    lenient
+}
+
 /// What a juror judges in place of an outcome. What is not a fingerprint of the answer stays that: no machine does it by accident.
-pub fn benefit(outcome: &Outcome) -> Outcome {
+fn benefit(outcome: &Outcome) -> Outcome {
     let Outcome::Measured(found) = outcome else { return *outcome };
     let Statistics { tokens, delta_sum, delta_window, delta_position, margin_sum, margin_window, tail, impossible } =
         *found;
@@ -30,9 +48,9 @@ pub fn benefit(outcome: &Outcome) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::calibration::{judge, Statistic, LLR_MAX};
+    use crate::audit::calibration::Statistic;
     use crate::audit::measure;
-    use ainonymous_types::{ActionHash, Bytes32, Calibration, EntryHash, SpecRef, Verdict};
+    use ainonymous_types::{ActionHash, Bytes32, EntryHash, SpecRef};
     use proptest::prelude::*;
 
     fn found(delta: u32) -> Statistics {
@@ -51,19 +69,33 @@ mod tests {
     #[test]
     fn what_fails_by_little_is_not_confirmed_and_what_fails_by_far_is() {
         let table = table();
-        let verdicts = |delta| {
+        let judged = |delta| {
             let outcome = Outcome::Measured(found(delta));
-            [outcome, benefit(&outcome)].map(|outcome| judge(Some(&table), &outcome).0)
+            (judge(Some(&table), &outcome).0, is_beyond(Some(&table), &outcome))
         };
-        assert_eq!(verdicts(39), [Verdict::Pass; 2]);
-        assert_eq!(verdicts(50), [Verdict::Fail, Verdict::Pass]);
-        assert_eq!(verdicts(300), [Verdict::Fail; 2]);
+        assert_eq!(judged(39), (Verdict::Pass, false));
+        assert_eq!(judged(50), (Verdict::Fail, false));
+        assert_eq!(judged(300), (Verdict::Fail, true));
+    }
+
+    /// A threshold far below the worst honest answer, as tables have them where that finds many cheats.
+    #[test]
+    fn no_honest_answer_behind_a_table_convinces_a_juror() {
+        let mut table = table();
+        let worst = Outcome::Measured(found(39));
+        let first = table.rows[0].tables[0].honest.len() - 1;
+        for table in &mut table.rows[0].tables {
+            table.fail_bin = 1;
+        }
+        assert!(first > 1 && judge(Some(&table), &worst).0 == Verdict::Fail);
+        assert!(!is_beyond(Some(&table), &worst) && !is_beyond(Some(&table), &Outcome::Measured(found(3 * 39))));
+        assert!(is_beyond(Some(&table), &Outcome::Measured(found(3 * 50))));
     }
 
     #[test]
     fn what_no_machine_does_by_accident_has_no_benefit() {
-        assert_eq!(judge(None, &benefit(&Outcome::Mismatch)), (Verdict::Fail, LLR_MAX));
-        assert_eq!(benefit(&Outcome::NotOpened), Outcome::NotOpened);
+        assert!(is_beyond(None, &Outcome::Mismatch) && is_beyond(Some(&table()), &Outcome::Mismatch));
+        assert!(!is_beyond(None, &Outcome::NotOpened) && !is_beyond(None, &Outcome::Measured(found(9_999))));
     }
 
     proptest! {

@@ -5,10 +5,13 @@
 //! calibrations like anybody's; nothing here is trusted.
 
 use super::calibration::{calibrated, Statistic, HONEST_PER_FAIL};
-use ainonymous_types::{CalibrationRow, Statistics};
+use ainonymous_types::limits::CALIBRATION_BINS_MAX;
+use ainonymous_types::{CalibrationRow, CalibrationTable, Statistics};
 
 /// Shares of honest answers that lie below a cut, in thousandths.
 const QUANTILES_PERMILLE: [usize; 5] = [500, 900, 970, 990, 997];
+/// Cuts beyond the worst honest answer.
+const BEYOND_WORST: usize = 5;
 
 /// A row for answers from this length on, out of measured honest answers and cheats. None if they are too few, or if even the least
 /// weights do not fit the budget.
@@ -23,7 +26,7 @@ pub fn row(tokens_from: u32, honest: &[Statistics], cheats: &[Statistics]) -> Op
 }
 
 /// How many of so many honest answers may lie beyond the thresholds: one less than the rules allow, because the next answer lies beyond the
-/// `n` worst of `N` once in `(N + 1)/(n + 1)`.
+/// `n` worst of `N` by one statistic once in `(N + 1)/(n + 1)`. By all statistics together it may be more, which no count of the same answers can exclude.
 fn may_fail(honest: usize) -> u64 {
     (honest as u64 / HONEST_PER_FAIL).saturating_sub(1)
 }
@@ -40,19 +43,25 @@ struct Thresholds {
 }
 
 impl Thresholds {
-    /// A cut beyond the one behind the worst honest answer of each: the next may be a little worse, and most cheats are far away.
+    /// An eighth beyond the worst honest answer of each: the next may be a little worse, and most cheats are far away.
     fn of(row: &CalibrationRow, cheats: &[Statistics]) -> Self {
         let from = |honest: &[u32], bin: usize| honest.iter().skip(bin).map(|n| u64::from(*n)).sum::<u64>();
         let beyond: Vec<Vec<u64>> =
             row.tables.iter().map(|t| (0..=t.honest.len()).map(|bin| from(&t.honest, bin)).collect()).collect();
-        let last = |beyond: &Vec<u64>| beyond.len() - 1;
-        let worst = |beyond: &Vec<u64>| (1..beyond.len()).find(|bin| beyond.get(*bin) == Some(&0));
-        let first = |beyond: &Vec<u64>| worst(beyond).map_or(last(beyond), |bin| (bin + 1).min(last(beyond)));
+        let first = |(beyond, t): (&Vec<u64>, &CalibrationTable)| {
+            let behind_worst = (1..beyond.len()).find(|bin| beyond.get(*bin) == Some(&0));
+            let cut = behind_worst.and_then(|bin| t.cuts.get(bin - 1));
+            cut.map_or(t.honest.len(), |cut| 1 + t.cuts.partition_point(|c| *c < cut + (cut - 1) / 8))
+        };
         let bins = |found: &Statistics| {
             let tables = Statistic::ALL.iter().zip(&row.tables);
             tables.map(|(statistic, t)| t.cuts.partition_point(|cut| *cut <= statistic.of(found))).collect()
         };
-        Self { fail_bins: beyond.iter().map(first).collect(), cheats: cheats.iter().map(bins).collect(), beyond }
+        Self {
+            fail_bins: beyond.iter().zip(&row.tables).map(first).collect(),
+            cheats: cheats.iter().map(bins).collect(),
+            beyond,
+        }
     }
 
     /// Lowered step by step, each time by the step that finds the most cheats for each honest answer that it gives up, while no more than these are
@@ -98,10 +107,11 @@ fn bins(statistic: Statistic, honest: &[Statistics], cheats: &[Statistics]) -> (
     let at = |permille: usize| values.get(values.len().saturating_mul(permille) / 1_000).copied().unwrap_or(0);
     let worst = values.last().copied().unwrap_or(0);
     let mut cuts: Vec<u32> = QUANTILES_PERMILLE.map(at).into();
-    // Where so few are left as may fail.
-    let few = values.iter().rev().skip(1).take(may_fail(values.len()) as usize);
+    // Where so few are left as may fail; of many answers more may fail than there are bins.
+    let room = CALIBRATION_BINS_MAX - 1 - cuts.len() - BEYOND_WORST;
+    let few = values.iter().rev().skip(1).take(room.min(may_fail(values.len()) as usize));
     cuts.extend(few.map(|value| value.saturating_add(1)));
-    let beyond = [(1, 0), (1, worst / 8), (2, worst / 4), (3, worst / 2), (4, worst)];
+    let beyond: [(u32, u32); BEYOND_WORST] = [(1, 0), (1, worst / 8), (2, worst / 4), (3, worst / 2), (4, worst)];
     cuts.extend(beyond.map(|(past, more)| worst.saturating_add(past).saturating_add(more)));
     cuts.sort_unstable();
     cuts.dedup();
@@ -167,8 +177,18 @@ mod tests {
         let failed = |all: &[Statistics]| all.iter().filter(|of| verdict(**of) == Verdict::Fail).count();
         // Margins of 300, 400, 500 and 600, of which the rules let four fail and tables three: one of both margins' thresholds is lowered.
         assert_eq!((failed(&honest), failed(&cheats)), (3, 99));
+        // A token that could not be chosen fails by itself, where no honest answer had one.
+        assert_eq!(verdict(Statistics { impossible: 1, ..found(0) }), Verdict::Fail);
         // Without cheats nothing is gained, and nothing given up.
         assert_eq!(Thresholds::of(&row, &[]).lowered(3).failing(), 0);
+    }
+
+    #[test]
+    fn many_answers_make_a_table_too() {
+        let honest: Vec<Statistics> = (0..40_000).map(|n| found(n % 7_000)).collect();
+        let cheats: Vec<Statistics> = (0..400).map(|n| found(20_000 + n)).collect();
+        let row = row(8, &honest, &cheats).unwrap();
+        assert!(row.tables.iter().all(|table| table.honest.len() <= CALIBRATION_BINS_MAX));
     }
 
     #[test]
