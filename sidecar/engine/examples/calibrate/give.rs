@@ -61,7 +61,7 @@ pub(crate) fn question(n: u64, tokens_max: u32, ignore_end: bool) -> Question {
     drawn(n, tokens_max, ignore_end, sampling)
 }
 
-/// Up to which temperature honest answers are measured together, in thousandths: honest machines differ more where it is hotter. What people and
+/// Up to which temperature honest answers are measured together, in thousandths: they differ otherwise where it is hotter. What people and
 /// programs ask is seldom hotter than the first, OpenAI's API takes no more than the second, and nobody may ask for more than the last.
 pub(crate) const TEMPERATURES_MILLI_TO: [u32; 3] = [1_000, 2_000, TEMPERATURE_MILLI_MAX];
 /// Ids of ordinary tokens in any of the tests' models: from, up to.

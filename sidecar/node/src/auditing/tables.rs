@@ -2,7 +2,7 @@
 //!
 //! A file speaks of a model by its hash and of machines by their classes; on a network it becomes an entry about the spec that this network
 //! knows the model by. A file holds a table for each of a few highest temperatures: of those that speak of an answer the coolest judges it, because
-//! hotter honest answers differ more. Whatever it says is judged by the rules for everybody's calibrations before anything follows from it.
+//! honest machines differ otherwise where it is hotter. Whatever it says is judged by the rules for everybody's calibrations before anything follows from it.
 
 use super::own;
 use crate::receipt_file::replay::Measured;
