@@ -3,8 +3,8 @@
 //! It is judged by the rules that everybody's tables are judged by, and tried on answers that it was not made from.
 
 use crate::give::{
-    biases, compute_again, form, give, hash_of, hex, load, nonsense, options, penalties, plain, question, raw,
-    repetition, replayed, Given, REPETITION_MILLI_TO, TEMPERATURES_MILLI_TO,
+    biases, compute_again, form, give, hash_of, hex, json_lines, load, nonsense, options, penalties, plain, question,
+    raw, repetition, replayed, Given, REPETITION_MILLI_TO, TEMPERATURES_MILLI_TO,
 };
 use crate::variants;
 use ainonymous_engine::{Engine, LlamaEngine, Question, LLAMA_BUILD, SAMPLER_VERSION};
@@ -303,7 +303,8 @@ fn anything(n: u64, ordinary: Question, temperature_milli_to: u32) -> Question {
         0..=7 => ordinary,
         8 | 9 => odd,
         10 | 11 => Question { prompt: nonsense(n), ..odd },
-        12 | 13 => Question { constraint: Some(form()), ..odd },
+        12 => Question { constraint: Some(form()), ..odd },
+        13 => Question { constraint: Some(json_lines()), ..odd },
         14 => Question { prompt: raw(n), ..odd },
         _ => {
             let adjust = match thrown(n, 3) {
