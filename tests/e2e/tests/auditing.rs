@@ -145,14 +145,15 @@ async fn an_auditor_asks_like_anybody_and_reports_what_it_finds() {
     let report = loop {
         let audits = here.status().await["audits"].clone();
         let last = audits["last"].as_array().cloned().unwrap_or_default();
-        if let Some(made) = last.iter().find(|made| made["verdict"] == "fail") {
+        // One whose answer came out too long to be shown is the auditor's own.
+        if let Some(made) = last.iter().find(|made| made["verdict"] == "fail" && made["mode"] == "canary") {
             break made.clone();
         }
         assert!(Instant::now() < deadline, "{audits}");
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
     println!("{report}");
-    assert_eq!((report["mode"].as_str(), report["provider"].as_str()), (Some("canary"), Some(bad.as_str())));
+    assert_eq!(report["provider"].as_str(), Some(bad.as_str()));
     assert!(report["report"].as_str().is_some_and(|action| action.starts_with("uhCkk")), "{report}");
     // Everybody can read it, the one that it is about too.
     let path = format!("/ainonymous/v1/findings/{bad}");
