@@ -101,8 +101,9 @@ pub(crate) fn row(attack: &'static str, table: &Calibration, honest: &[(Given, A
 /// Whoever has a machine like the provider's computes at home which questions it fails by accident, and asks those.
 #[derive(Debug, Default)]
 struct Furthest {
-    /// How far each is, in percent of what lets an answer fail.
+    /// How far each is, in percent of where nothing honest was measured.
     percents: Vec<u64>,
+    failed: u64,
     convincing: u64,
 }
 
@@ -110,6 +111,7 @@ impl Furthest {
     fn add(&mut self, table: &Calibration, honest: &[(Given, Audited)]) {
         let percents = honest.iter().filter_map(|(_, audited)| furthest_percent(table, &audited.outcome));
         self.percents.extend(percents);
+        self.failed += honest.iter().filter(|(_, audited)| judge(table, audited).0 == Verdict::Fail).count() as u64;
         self.convincing += honest.iter().filter(|(_, audited)| convinces(table, audited)).count() as u64;
     }
 
@@ -117,11 +119,11 @@ impl Furthest {
         let tried = self.percents.len() as u64;
         let from = |percent: u64| self.percents.iter().filter(|found| **found >= percent).count();
         let note = format!(
-            "of so many answers to odd questions {} are at half of a threshold or beyond, {} fail an audit, {} are half as far again, {} twice \
-             as far; the furthest at {} percent; found are those by which no juror convicts",
+            "of so many answers to odd questions {} fail an audit; {} come at least half as far as where nothing honest was measured, {} as far, {} twice \
+             as far; the furthest to {} percent; found are those by which no juror convicts",
+            self.failed,
             from(50),
             from(100),
-            from(150),
             from(200),
             self.percents.iter().max().copied().unwrap_or_default(),
         );

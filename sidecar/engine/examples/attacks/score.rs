@@ -121,13 +121,15 @@ pub(crate) fn convinces(table: &Calibration, audited: &Audited) -> bool {
     doubt::is_beyond(Some(table), &audited.outcome)
 }
 
-/// How far an answer is from what its length lets pass, in percent of the nearest threshold: 100 fails. None where nothing was measured.
+/// How far an answer is from the auditor's model, in percent of where nothing honest lay that the table was made from, by the statistic that comes
+/// nearest to that: 300 convinces a juror. None where nothing was measured.
 pub(crate) fn furthest_percent(table: &Calibration, outcome: &Outcome) -> Option<u64> {
     let Outcome::Measured(found) = outcome else { return None };
     let row = table.rows.iter().rfind(|row| row.tokens_from <= found.tokens)?;
     let share = |(statistic, table): (Statistic, &CalibrationTable)| {
-        let threshold = *table.cuts.get(table.fail_bin.checked_sub(1)? as usize)?;
-        Some(u64::from(statistic.of(found)) * 100 / u64::from(threshold.max(1)))
+        let worst = table.honest.iter().rposition(|answers| *answers > 0)?;
+        let beyond = *table.cuts.get(worst.max((table.fail_bin as usize).saturating_sub(1)))?;
+        Some(u64::from(statistic.of(found)) * 100 / u64::from(beyond.max(1)))
     };
     Statistic::ALL.into_iter().zip(&row.tables).filter_map(share).max()
 }

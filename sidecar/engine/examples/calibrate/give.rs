@@ -79,12 +79,6 @@ pub(crate) fn form() -> Constraint {
     Constraint::Regex("([a-z]{1,9} ){9,400}".into())
 }
 
-/// One that looks like what programs ask for, and as long as is wanted: objects of JSON, one a line.
-pub(crate) fn json_lines() -> Constraint {
-    let object = r#"\{"name": "[a-z]{1,9}", "age": [0-9]{1,3}, "likes": \["[a-z ]{1,12}"(, "[a-z ]{1,12}"){0,2}\]\}"#;
-    Constraint::Regex(format!("({object}\n){{9,200}}"))
-}
-
 /// Tokens at random, without the words around a question that the model was trained with.
 pub(crate) fn raw(n: u64) -> Prompt {
     Prompt::Tokens((0..8 + dice(n, 0) % 200).map(|at| token(n, at)).collect())

@@ -3,10 +3,11 @@
 //! It is judged by the rules that everybody's tables are judged by, and tried on answers that it was not made from.
 
 use crate::give::{
-    biases, compute_again, form, give, hash_of, hex, json_lines, load, nonsense, options, penalties, plain, question,
-    raw, repetition, replayed, Given, REPETITION_MILLI_TO, TEMPERATURES_MILLI_TO,
+    biases, compute_again, form, give, hash_of, hex, load, nonsense, options, penalties, plain, question, raw,
+    repetition, replayed, Given, REPETITION_MILLI_TO, TEMPERATURES_MILLI_TO,
 };
 use crate::variants;
+use ainonymous_engine::request::Constraint;
 use ainonymous_engine::{Engine, LlamaEngine, Question, LLAMA_BUILD, SAMPLER_VERSION};
 use ainonymous_types::limits::TEMPERATURE_MILLI_MAX;
 use ainonymous_types::{
@@ -315,6 +316,12 @@ fn anything(n: u64, ordinary: Question, temperature_milli_to: u32) -> Question {
             Question { adjust, ..odd }
         }
     }
+}
+
+/// A form that looks like what programs ask for, and as long as is wanted: objects of JSON, one a line.
+fn json_lines() -> Constraint {
+    let object = r#"\{"name": "[a-z]{1,9}", "age": [0-9]{1,3}, "likes": \["[a-z ]{1,12}"(, "[a-z ]{1,12}"){0,2}\]\}"#;
+    Constraint::Regex(format!("({object}\n){{9,200}}"))
 }
 
 /// A number below `sides`, as if thrown: none says anything of those thrown with others, or of the n-th question's text.
