@@ -121,7 +121,7 @@ pub(crate) fn convinces(table: &Calibration, audited: &Audited) -> bool {
     doubt::is_beyond(Some(table), &audited.outcome)
 }
 
-/// How far an answer is from the auditor's model, in percent of where nothing honest lay that the table was made from, by the statistic that comes
+/// How far an answer is from the auditor's model, in percent of where nothing honest lay that the table was made from, by the distance that comes
 /// nearest to that: 300 convinces a juror. None where nothing was measured.
 pub(crate) fn furthest_percent(table: &Calibration, outcome: &Outcome) -> Option<u64> {
     let Outcome::Measured(found) = outcome else { return None };
@@ -131,7 +131,9 @@ pub(crate) fn furthest_percent(table: &Calibration, outcome: &Outcome) -> Option
         let beyond = *table.cuts.get(worst.max((table.fail_bin as usize).saturating_sub(1)))?;
         Some(u64::from(statistic.of(found)) * 100 / u64::from(beyond.max(1)))
     };
-    Statistic::ALL.into_iter().zip(&row.tables).filter_map(share).max()
+    // Single positions are no distance: where nothing honest has one, the first is infinitely far.
+    let is_distance = |(statistic, _): &(Statistic, _)| !matches!(statistic, Statistic::Tail | Statistic::Impossible);
+    Statistic::ALL.into_iter().zip(&row.tables).filter(is_distance).filter_map(share).max()
 }
 
 pub(crate) fn row(attack: &Attack, table: &Calibration, outcomes: &[Audited], fair: &Fair) -> Row {
