@@ -96,7 +96,8 @@ fn in_words(
 }
 
 fn replay_in_words(out: &Out, found: &Replayed) {
-    let Replayed { verdict: _, sentence, same_choice, tokens, margin_mean, margin_max, statistics, class } = found;
+    let Replayed { verdict: _, sentence, same_choice, tokens, margin_mean, margin_max, cut: _, statistics, class } =
+        found;
     out.line(&format!("computed again on {class}: {sentence}"));
     out.line(&format!(
         "  {same_choice} of {tokens} tokens are what this model chooses; the others are {margin_max:.3} nats from it at most, \

@@ -226,7 +226,7 @@ fn an_audit_is_found_by_others_from_calibration_to_appeal() {
         let dealt = 8 - draw::case(&beacon, &juror.agent.key(), 9) as usize;
         let promised = bob.promise(dealt, &juror.capability, AuditMode::Appeal(convicted.clone()));
         let commit = juror.write("create_audit_commit", &promised).await;
-        let report = found(commit, None, Outcome::NotOpened, &juror.agent.key(), &Standing::default());
+        let report = found(commit, None, audited::silent(0), &juror.agent.key(), &Standing::default());
         let heard = juror.write("create_audit_report", &report).await;
         let second = AuditQuery { subject: AuditSubject::Conviction(convicted), before: None };
         eventually("the second jury", || async {

@@ -128,7 +128,7 @@ async fn replays(engine: &LlamaEngine, tokens: u32) {
         let before = processor_time(pid);
         let given = one(engine, question.clone()).await;
         let between = processor_time(pid);
-        engine.replay(ReplayQuestion { question, answer: given.ids, kv_type: None }).await.unwrap();
+        engine.replay(ReplayQuestion::beginning(question, given.ids, None)).await.unwrap();
         let (Some(before), Some(between), Some(after)) = (before, between, processor_time(pid)) else { return };
         ratios.push((after - between).as_secs_f64() / (between - before).as_secs_f64());
     }

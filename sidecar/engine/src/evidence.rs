@@ -71,7 +71,7 @@ mod tests {
 
     fn replay(found: &[Replayed]) -> Replay {
         let class = crate::EngineClass::new(Backend::Cpu, "test", KvType::F16);
-        Replay { positions: found.to_vec(), prompt_tokens: 3, class }
+        Replay { positions: found.to_vec(), cut: false, prompt_tokens: 3, class }
     }
 
     fn found(margin_milli: u32, outside_16: u16) -> Replayed {

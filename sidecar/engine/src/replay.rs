@@ -6,7 +6,7 @@
 
 use crate::request::broken;
 use crate::{EngineClass, EngineError, Fingerprint, Question};
-use ainonymous_types::{limits, KvType};
+use ainonymous_types::{limits, FinishReason, KvType};
 use serde::{Deserialize, Serialize};
 
 /// Tokens that are computed together in a replay. Always the same number from the same beginning, so that a replay does not
@@ -23,8 +23,23 @@ pub struct ReplayQuestion {
     pub question: Question,
     /// Tokens that are claimed to be the answer.
     pub answer: Vec<u32>,
+    /// The answer is claimed to have ended by itself: then its last token must be one that ends answers.
+    pub ended: bool,
     /// Number format of the key-value cache that they were computed with; `None` takes this engine's.
     pub kv_type: Option<KvType>,
+}
+
+impl ReplayQuestion {
+    /// All of an answer, and how it is claimed to have ended. A stop text ends one wherever it likes, and `ignore_end` lets none end.
+    pub fn whole(question: Question, answer: Vec<u32>, finish: FinishReason, kv_type: Option<KvType>) -> Self {
+        let ended = finish == FinishReason::Stop && question.stop.is_empty() && !question.ignore_end;
+        Self { question, answer, ended, kv_type }
+    }
+
+    /// The beginning of an answer, or one of which nobody says how it ended.
+    pub fn beginning(question: Question, answer: Vec<u32>, kv_type: Option<KvType>) -> Self {
+        Self { question, answer, ended: false, kv_type }
+    }
 }
 
 /// What an engine finds.
@@ -34,6 +49,8 @@ pub struct Replay {
     pub positions: Vec<Replayed>,
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
+    /// It is claimed to have ended by itself, and does not: its last token ends no answer, so that it could not stand there.
+    pub cut: bool,
     /// What computed it.
     pub class: EngineClass,
 }
@@ -46,7 +63,7 @@ pub struct Replayed {
     /// The token that this engine chooses; `u32::MAX` behind the end of an answer, or where it broke its constraint before.
     pub expected: u32,
     /// How far the claimed token is from that, in thousandths of a nat: the least difference of logits that would make it the
-    /// choice. At most [`crate::sampler::MARGIN_MILLI_MAX`], which stands for tokens that could not be chosen.
+    /// choice. At most [`crate::sampler::MARGIN_MILLI_MAX`], which stands for tokens that could not be chosen or not stand there.
     pub margin_milli: u32,
     /// How many tokens are likelier than the claimed one, after adjustments and constraint.
     pub rank: u32,
@@ -60,7 +77,7 @@ crate::request::secret!(ReplayQuestion, Replay, Replayed);
 impl ReplayQuestion {
     /// Refuses what breaks a bound.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
-        let Self { question, answer, kv_type: _ } = self;
+        let Self { question, answer, ended: _, kv_type: _ } = self;
         broken(&[("ANSWER_TOKENS_MAX", answer.len() <= limits::ANSWER_TOKENS_MAX as usize)])?;
         if question.has_images() {
             return Err(EngineError::Unsupported { what: "replaying an answer about images".into() });

@@ -151,7 +151,7 @@ impl Engine for TestEngine {
     /// Finds exactly what it would say itself.
     async fn replay(&self, question: ReplayQuestion) -> Result<Replay, EngineError> {
         question.check()?;
-        let ReplayQuestion { question, answer, kv_type: _ } = question;
+        let ReplayQuestion { question, answer, ended, kv_type: _ } = question;
         let own = self.answer_to(&question).len() as u32;
         let position = |(at, &claimed): (u32, &u32)| {
             let right = at < own && claimed == at;
@@ -164,7 +164,8 @@ impl Engine for TestEngine {
             }
         };
         let positions = (0..).zip(&answer).map(position).collect();
-        Ok(Replay { positions, prompt_tokens: heard(&question.prompt).0, class: self.info.class.clone() })
+        let cut = ended && (answer.len() as u32) < own;
+        Ok(Replay { positions, cut, prompt_tokens: heard(&question.prompt).0, class: self.info.class.clone() })
     }
 
     /// Words for tokens; a conversation is rendered as its last message.
@@ -282,7 +283,7 @@ mod tests {
             }
         }
         let replay = |engine: TestEngine, answer: Vec<u32>| {
-            let question = ReplayQuestion { question: question.clone(), answer, kv_type: None };
+            let question = ReplayQuestion::beginning(question.clone(), answer, None);
             async move { engine.replay(question).await.unwrap().positions }
         };
         let same = replay(TestEngine::new(), vec![0, 1, 2]).await;

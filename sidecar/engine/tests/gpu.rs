@@ -109,7 +109,7 @@ async fn the_processor_finds_its_answers_honest() {
     let given = futures::future::join_all(questions.iter().map(|question| answer(&gpu, question.clone()))).await;
     let (mut tokens, mut margin, mut matched) = (0u32, 0f64, 0u32);
     for (question, (ids, _)) in questions.iter().zip(&given) {
-        let asked = ReplayQuestion { question: question.clone(), answer: ids.clone(), kv_type: None };
+        let asked = ReplayQuestion::beginning(question.clone(), ids.clone(), None);
         let found = tokio::time::timeout(PATIENCE, cpu.replay(asked)).await.expect("in time").unwrap();
         for (position, id) in found.positions.iter().zip(ids) {
             tokens += 1;

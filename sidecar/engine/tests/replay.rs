@@ -7,7 +7,7 @@ use ainonymous_engine::{
     DraftOptions, Engine, EngineError, EngineOptions, Event, Fingerprint, FlashAttention, LlamaEngine, Prompt,
     Question, Replay, ReplayQuestion, WorkerCommand, MARGIN_MILLI_MAX,
 };
-use ainonymous_types::{KvType, Sampling};
+use ainonymous_types::{FinishReason, KvType, Sampling};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -71,7 +71,7 @@ async fn give(engine: &LlamaEngine, question: Question) -> Given {
 }
 
 async fn replay(engine: &LlamaEngine, question: &Question, answer: &[u32]) -> Result<Replay, EngineError> {
-    let question = ReplayQuestion { question: question.clone(), answer: answer.to_vec(), kv_type: None };
+    let question = ReplayQuestion::beginning(question.clone(), answer.to_vec(), None);
     tokio::time::timeout(Duration::from_secs(60), engine.replay(question)).await.expect("in time")
 }
 
@@ -289,7 +289,7 @@ async fn another_cache_is_another_class() {
     let (plain, quantised) = (load(options("tiny-gemma-q8_0.gguf", 1)).await, load(quantised).await);
     let question = question("Tell me a story.", Sampling::default());
     let given = give(&quantised, question.clone()).await;
-    let asked = |kv_type| ReplayQuestion { question: question.clone(), answer: given.tokens.clone(), kv_type };
+    let asked = |kv_type| ReplayQuestion::beginning(question.clone(), given.tokens.clone(), kv_type);
     let same = plain.replay(asked(Some(KvType::Q8_0))).await.unwrap();
     assert_eq!(same.class, quantised.info().class);
     assert_eq!(same.class.flash_attention(), FlashAttention::On);
@@ -319,6 +319,13 @@ async fn what_cannot_be_replayed_is_refused() {
     let greedy = question("What is the capital of France?", Sampling { temperature_milli: 0, ..Sampling::default() });
     let mut given = give(&engine, greedy.clone()).await.tokens;
     let end = given.len();
+    // An answer that ended by itself has the token that ends it; one that lacks it was cut off.
+    for (kept, cut) in [(end, false), (end - 1, true), (end / 2, true)] {
+        let whole = ReplayQuestion::whole(greedy.clone(), given[..kept].to_vec(), FinishReason::Stop, None);
+        let found = engine.replay(whole).await.unwrap();
+        let last = found.positions.last().unwrap().margin_milli;
+        assert_eq!((found.cut, last == MARGIN_MILLI_MAX), (cut, cut), "{kept} of {end}");
+    }
     given.extend([300, 301]);
     let found = replay(&engine, &greedy, &given).await.unwrap();
     let far: Vec<bool> = found.positions.iter().map(|position| position.margin_milli == MARGIN_MILLI_MAX).collect();
@@ -330,7 +337,7 @@ async fn what_cannot_be_replayed_is_refused() {
 async fn a_replay_that_nobody_waits_for_ends() {
     let engine = load(options("tiny-gemma-q8_0.gguf", 1)).await;
     let story = question("Tell me a story.", Sampling::default());
-    let asked = ReplayQuestion { question: story.clone(), answer: vec![300; 450], kv_type: None };
+    let asked = ReplayQuestion::beginning(story.clone(), vec![300; 450], None);
     for _ in 0..20 {
         let gone = tokio::time::timeout(Duration::from_millis(2), engine.replay(asked.clone())).await;
         drop(gone);

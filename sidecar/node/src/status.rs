@@ -110,13 +110,15 @@ pub struct AuditMade {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditWhy {
-    /// The provider did not open its fingerprint, or recorded none: that is no evidence of anything.
+    /// The provider did not open its fingerprint, or recorded none, and its tokens are as honest ones are, as far as anybody has measured: no evidence of anything.
     NotOpened,
+    /// It did not open its fingerprint, and its tokens are not as honest ones are.
+    OtherTokens,
     /// What it opened is not what it signed.
     OpenedOtherwise,
     /// The answer could not be computed again.
     NotReplayed,
-    /// The model would not have ended there.
+    /// It is said to have ended by itself, and its last token does not end it.
     CutOff,
     /// Its fingerprint is of another answer.
     OtherAnswer,

@@ -97,7 +97,7 @@ pub type Position = Vec<Likely>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Statistics {
-    /// Tokens of the answer.
+    /// Tokens that were looked at: of the answer, or of the stretch of it that is judged (`verify::audit::draw::stretch`).
     pub tokens: u32,
     /// Sum over all positions of the clipped distance of log-probabilities, in 128ths of a nat.
     pub delta_sum: u32,
@@ -111,7 +111,7 @@ pub struct Statistics {
     pub margin_window: u32,
     /// Positions whose distributions differ by more than a tenth.
     pub tail: u32,
-    /// Tokens that the auditor's model would not have come near to.
+    /// Tokens that the auditor's model would not have come near to, or that could not stand there.
     pub impossible: u32,
 }
 
@@ -124,8 +124,26 @@ pub enum Outcome {
     Measured(Statistics),
     /// What the provider opened is not a fingerprint of this answer: other tokens, another length, or no fingerprint at all.
     Mismatch,
-    /// The provider did not open its fingerprint.
-    NotOpened,
+    /// The provider did not open its fingerprint: what its tokens say alone. All distances of fingerprints are zero.
+    NotOpened(Statistics),
+}
+
+impl Outcome {
+    /// What was counted, with or without a fingerprint of the provider.
+    pub fn statistics(&self) -> Option<&Statistics> {
+        match self {
+            Self::Measured(found) | Self::NotOpened(found) => Some(found),
+            Self::Mismatch => None,
+        }
+    }
+
+    /// The same, if two fingerprints were compared.
+    pub fn compared(&self) -> Option<Statistics> {
+        match self {
+            Self::Measured(found) => Some(*found),
+            Self::Mismatch | Self::NotOpened(_) => None,
+        }
+    }
 }
 
 /// What follows from an outcome.
@@ -207,7 +225,7 @@ pub struct AuditReport {
     pub llr: i16,
     /// The evidence against the provider, with this report. Empty in juries.
     pub standing: Standing,
-    /// Everything that was compared: in canaries, and only there.
+    /// Everything that was looked at: in canaries, and only there.
     pub evidence: Option<Evidence>,
 }
 crate::entries::entry!(AuditReport);
@@ -233,7 +251,7 @@ pub struct Share {
     pub llr: u32,
 }
 
-/// Everything that was compared in a canary.
+/// Everything that was looked at in a canary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Evidence {
@@ -245,7 +263,7 @@ pub struct Evidence {
     pub tokens: Vec<u32>,
     /// The answer's text.
     pub text: String,
-    /// What the provider opened: all leaves of its fingerprint. Empty if it did not.
+    /// What the provider opened: all leaves of its fingerprint. Empty if it did not open what it signed.
     pub opened: Vec<OpenedLeaf>,
     /// The auditor's replay: all leaves.
     pub replay: Vec<ReplayLeaf>,

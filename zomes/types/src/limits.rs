@@ -166,7 +166,7 @@ pub const DELTA_SIXTEENTHS_MAX: u32 = 32;
 pub const MARGIN_1024THS_MAX: u16 = 512;
 /// A provider keeps what an audit needs for so long after an answer's end: two days, in microseconds.
 pub const AUDIT_WINDOW_US: i64 = 2 * 24 * 3600 * 1_000_000;
-/// Longest answer whose fingerprints can be shown in full, in tokens.
+/// Longest answer whose fingerprints can be shown in full, and longest stretch of a longer one that a report speaks of, in tokens.
 pub const EVIDENCE_TOKENS_MAX: usize = 256;
 /// Longest question and longest answer of a canary, in bytes each.
 pub const EVIDENCE_TEXT_BYTES_MAX: usize = 16 << 10;

@@ -6,15 +6,15 @@ mod audited;
 
 use ainonymous_types::*;
 use ainonymous_verify::audit::calibration::LLR_MAX;
-use ainonymous_verify::audit::draw;
+use ainonymous_verify::audit::{draw, leaf};
 use ainonymous_verify::judge::{self, Header, Records, Refusal};
 use ainonymous_verify::network::{self, Network};
 use ainonymous_verify::receipt;
-use ainonymous_verify::rules::{Anchor, AppEntry, Content, Known};
+use ainonymous_verify::rules::{self, Anchor, AppEntry, Content, Known};
 use ainonymous_verify::vectors::receipt_place as place;
 use audited::*;
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const ANSWERS: usize = 10;
 const SPEC: u8 = 20;
@@ -244,13 +244,13 @@ fn every_verdict_is_valid_if_it_follows() {
     let calibrated = || Some((action(TABLE), &table));
     let good = |outcome| found(action(COMMITS), calibrated(), outcome, &auditor(0), &Standing::default());
     let mut verdicts = Vec::new();
-    for outcome in [outcome(0), outcome(3), outcome(60), Outcome::Mismatch, Outcome::NotOpened] {
+    for outcome in [outcome(0), outcome(3), outcome(60), Outcome::Mismatch, silent(0), silent(512)] {
         let report = good(outcome);
         verdicts.push(report.verdict);
         assert_eq!(dht.code(&auditor(0), &AppEntry::AuditReport(report)), "ok");
     }
     use Verdict::{Fail, Inconclusive, Pass};
-    assert_eq!(verdicts, [Pass, Fail, Fail, Fail, Inconclusive]);
+    assert_eq!(verdicts, [Pass, Fail, Fail, Fail, Inconclusive, Fail]);
     let unknown = found(action(COMMITS), None, outcome(60), &auditor(0), &Standing::default());
     assert_eq!((unknown.verdict, unknown.llr), (Inconclusive, 0));
     assert_eq!(dht.code(&auditor(0), &AppEntry::AuditReport(unknown)), "ok");
@@ -280,6 +280,37 @@ fn every_verdict_is_valid_if_it_follows() {
     };
     assert_eq!(code(0, &measured(|s| s.tokens += 1)), "arithmetic", "another length than the receipt's");
     assert_eq!(code(0, &measured(|s| s.delta_window = s.delta_sum + 1)), "impossible");
+    let silent_with = |spoil: fn(&mut Statistics)| {
+        let mut found = *silent(0).statistics().unwrap();
+        spoil(&mut found);
+        code(0, &|r| r.outcome = Outcome::NotOpened(found))
+    };
+    assert_eq!(silent_with(|s| s.tokens -= 1), "arithmetic", "tokens of another length");
+    assert_eq!(silent_with(|s| s.tail = 1), "impossible", "a distance from nothing");
+}
+
+/// Of a longer answer than a report can speak of, a drawn auditor judges the stretch that its ticket says, and no other.
+#[test]
+fn a_drawn_audit_of_a_long_answer_is_of_a_stretch() {
+    let mut commit = promised(0, 0, AuditMode::Drawn);
+    commit.receipt.receipt.completion_tokens = 700;
+    let windows = rules::judged_windows(&commit, &auditor(0));
+    assert_eq!(windows.len(), 8);
+    let tokens = leaf::tokens_in(&windows, 700);
+    let known = Known {
+        author: auditor(0),
+        content: Content::App(EntryHash::from_raw_36(vec![5; 36]), AppEntry::AuditCommit(commit.clone())),
+    };
+    let code = |tokens: u32| {
+        let outcome = Outcome::NotOpened(Statistics { tokens, ..Statistics::default() });
+        let report = found(action(COMMITS), None, outcome, &auditor(0), &Standing::default());
+        rules::audit_report_commit(&report, &auditor(0), &known).map_or_else(|breach| breach.code(), |()| "ok")
+    };
+    assert_eq!([code(tokens), code(tokens + 1), code(700)], ["ok", "arithmetic", "arithmetic"]);
+    let starts: HashSet<usize> = (0..40).map(|n| rules::judged_windows(&commit, &auditor(n)).start).collect();
+    assert!(starts.len() > 5, "others look elsewhere: {starts:?}");
+    commit.mode = AuditMode::Jury(action(ACCUSATION));
+    assert_eq!(rules::judged_windows(&commit, &auditor(0)), 0..22);
 }
 
 #[test]
@@ -341,9 +372,19 @@ fn a_canary_shows_everything_and_everything_is_checked() {
     assert_eq!(code(&evidence(|e| e.tokens = vec![0; limits::EVIDENCE_TOKENS_MAX + 1])), "too_many");
     assert_eq!(code(&evidence(|e| e.opened = vec![e.opened[0].clone(); 9])), "too_many");
     assert_eq!(code(&evidence(|e| e.opened[0].body = vec![0; limits::FINGERPRINT_LEAF_BYTES_MAX + 1])), "too_long");
-    // Whoever is silent has shown nothing.
-    let silent = found(action(COMMITS), None, Outcome::NotOpened, &auditor(0), &Standing::default());
-    assert_eq!(dht.code(&auditor(0), &AppEntry::AuditReport(silent)), "ok");
+    // Of whoever opens nothing question, answer and replay are shown: by these a juror judges.
+    let unopened = |spoil: fn(&mut Evidence), outcome: Outcome| {
+        let mut report =
+            found(action(COMMITS), Some((action(TABLE), &table)), outcome, &auditor(0), &Standing::default());
+        report.evidence = Some(Evidence { opened: vec![], ..shown(3) });
+        report.evidence.iter_mut().for_each(spoil);
+        dht.code(&auditor(0), &AppEntry::AuditReport(report))
+    };
+    assert_eq!(unopened(|_| (), silent(0)), "ok");
+    assert_eq!(unopened(|_| (), silent(7)), "arithmetic", "margins that the replay does not show");
+    assert_eq!(unopened(|_| (), outcome(3)), "arithmetic", "a distance from nothing");
+    assert_eq!(unopened(|e| e.opened = leaves(3), silent(0)), "arithmetic", "it has opened");
+    assert_eq!(unopened(|e| e.text.push('!'), silent(0)), "commitment_mismatch");
 }
 
 #[test]
@@ -374,7 +415,7 @@ fn nine_bad_reports_by_three_auditors_accuse_and_three_jurors_convict() {
     assert_eq!(dht.code(&auditor(0), &AppEntry::Conviction(of_nothing)), "wrong_reference");
     // A juror who finds nothing confirms nothing.
     let mut acquitted = dht.report(CONFIRMED + 3);
-    (acquitted.outcome, acquitted.verdict, acquitted.llr) = (Outcome::NotOpened, Verdict::Inconclusive, 0);
+    (acquitted.outcome, acquitted.verdict, acquitted.llr) = (silent(0), Verdict::Inconclusive, 0);
     dht.write(&auditor(3), CONFIRMED + 3, AppEntry::AuditReport(acquitted));
     let confirmations = (3..6).map(|n| action(CONFIRMED + n)).collect();
     let conviction = Conviction { accusation: action(ACCUSATION), confirmations };

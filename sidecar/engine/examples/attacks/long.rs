@@ -11,7 +11,7 @@ use ainonymous_engine::request::{Chat, Message, Role};
 use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, Prompt, Question};
 use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
 use ainonymous_types::{Calibration, Verdict};
-use ainonymous_verify::audit::statistics;
+use ainonymous_verify::audit::{leaf, statistics};
 use futures::stream::{self, StreamExt};
 use std::ops::Range;
 
@@ -118,9 +118,7 @@ impl Machines {
             given.recorded = forged.positions.iter().map(|position| position.fingerprint).collect();
         }
         let windows = given.tokens.len().div_ceil(FINGERPRINT_WINDOW_TOKENS);
-        let turn = n as usize * 7 % (windows + WINDOWS - 1);
-        let from = turn.saturating_sub(WINDOWS - 1).min(windows - WINDOWS);
-        self.audit(&given, from..from + WINDOWS).await
+        self.audit(&given, leaf::stretch(windows, WINDOWS, n as u32 * 7)).await
     }
 
     /// Computed again up to the end of the stretch, as nodes do.
@@ -129,7 +127,7 @@ impl Machines {
         let replay = compute_again(&self.checker, &given.question, read, None).await;
         let ours = replayed(read, &replay);
         let outcome = statistics::outcome(&given.opened()[windows.clone()], &ours[windows]).unwrap();
-        Audited { outcome, cut: false, unlike: false, tokens: read.len() as u32 }
+        Audited { outcome, unlike: false, tokens: read.len() as u32 }
     }
 
     async fn close(self) {

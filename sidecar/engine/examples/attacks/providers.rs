@@ -3,8 +3,8 @@
 use crate::give::{compute_again, give, load, options, question, replayed, Given};
 use crate::Files;
 use ainonymous_engine::request::{Message, Role};
-use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, Prompt, Question};
-use ainonymous_types::{KvType, Outcome};
+use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, Prompt, Question, ReplayQuestion};
+use ainonymous_types::{FinishReason, KvType, Outcome};
 use ainonymous_verify::audit::{calibration, statistics};
 use futures::stream::{self, StreamExt};
 
@@ -20,18 +20,20 @@ const TOKENS: (u64, u64) = (16, 64);
 pub(crate) enum Deed {
     CheaperQuantisation,
     CheaperLaundered,
+    CheaperUnopened,
     CheaperOneInTen,
     OtherModel,
+    OtherModelUnopened,
     Temperature,
     Seed,
     CachedReply,
     Truncation,
+    TruncationEnded,
     EditedToken,
     HiddenPrompt,
     HiddenPromptLaundered,
     QuantisedCache,
     OverBilling,
-    RefusesToOpen,
 }
 
 impl Deed {
@@ -44,7 +46,13 @@ impl Deed {
     pub(crate) fn shows_in_tokens_only(self) -> bool {
         matches!(
             self,
-            Self::CheaperLaundered | Self::Temperature | Self::Seed | Self::CachedReply | Self::HiddenPromptLaundered
+            Self::CheaperLaundered
+                | Self::CheaperUnopened
+                | Self::OtherModelUnopened
+                | Self::Temperature
+                | Self::Seed
+                | Self::CachedReply
+                | Self::HiddenPromptLaundered
         )
     }
 
@@ -52,7 +60,7 @@ impl Deed {
     pub(crate) fn computes_otherwise(self) -> bool {
         !matches!(
             self,
-            Self::CheaperOneInTen | Self::Truncation | Self::EditedToken | Self::OverBilling | Self::RefusesToOpen
+            Self::CheaperOneInTen | Self::Truncation | Self::TruncationEnded | Self::EditedToken | Self::OverBilling
         )
     }
 }
@@ -71,7 +79,7 @@ const fn attack(name: &'static str, deed: Deed, promised_percent: u64, note: &'s
     Attack { name, deed, promised_percent, note }
 }
 
-pub(crate) const ATTACKS: [Attack; 14] = [
+pub(crate) const ATTACKS: [Attack; 16] = [
     attack("q4_0 served as q8_0", Deed::CheaperQuantisation, 90, "its own fingerprint"),
     attack(
         "q4_0 served as q8_0, laundered",
@@ -79,12 +87,20 @@ pub(crate) const ATTACKS: [Attack; 14] = [
         60,
         "the fingerprint is the right model's: only margins speak",
     ),
+    attack(
+        "q4_0 served as q8_0, opening nothing",
+        Deed::CheaperUnopened,
+        60,
+        "judged by its tokens: as much as laundering, without its work",
+    ),
     attack("q4_0 for one answer in ten", Deed::CheaperOneInTen, 5, "tried counts all answers"),
     attack("another model of the family", Deed::OtherModel, 90, "a smaller one, with the same vocabulary"),
+    attack("another model of the family, opening nothing", Deed::OtherModelUnopened, 90, "judged by its tokens"),
     attack("temperature 1.2 for 1", Deed::Temperature, 60, "with the asked seed: few tokens differ"),
     attack("another seed", Deed::Seed, 90, "short certain answers are the same with any seed"),
     attack("a cached reply", Deed::CachedReply, 90, "to the same words, asked before with another seed"),
-    attack("truncation", Deed::Truncation, 90, "said to have ended by itself; found by computing one token more"),
+    attack("truncation", Deed::Truncation, 90, "said to have ended by itself, without the token that ends answers"),
+    attack("truncation, with an end put to it", Deed::TruncationEnded, 90, "the fingerprint is the right model's"),
     attack(
         "one edited token",
         Deed::EditedToken,
@@ -100,19 +116,11 @@ pub(crate) const ATTACKS: [Attack; 14] = [
         "seen among machines of one class; between classes honest noise may be of that size",
     ),
     attack("over-billing", Deed::OverBilling, 100, "a window more than was received"),
-    attack(
-        "refusing to open",
-        Deed::RefusesToOpen,
-        0,
-        "inconclusive: earns no trust, so that every answer stays to be audited",
-    ),
 ];
 
 /// What an audit of one answer found.
 pub(crate) struct Audited {
     pub(crate) outcome: Outcome,
-    /// The finish rule was broken: the model would have gone on.
-    pub(crate) cut: bool,
     /// Not every token is what the asked model, seed and temperature give.
     pub(crate) unlike: bool,
     pub(crate) tokens: u32,
@@ -154,7 +162,7 @@ impl Lab {
     pub(crate) async fn honest_to(&self, questions: impl Iterator<Item = Question>) -> Vec<(Given, Audited)> {
         let all = questions.map(|question| async move {
             let given = give(&self.honest, question).await;
-            let audited = self.audit(&given, &given, &Finish::Said).await;
+            let audited = self.audit(Some(&given), &given, FinishReason::Length).await;
             (given, audited)
         });
         let all: Vec<_> = stream::iter(all).buffered(AT_ONCE).collect().await;
@@ -173,9 +181,11 @@ impl Lab {
 
     async fn one(&self, deed: Deed, n: u64, question: Question) -> Option<Audited> {
         let given = match deed {
-            Deed::CheaperQuantisation | Deed::CheaperLaundered => give(&self.cheaper, question.clone()).await,
+            Deed::CheaperQuantisation | Deed::CheaperLaundered | Deed::CheaperUnopened => {
+                give(&self.cheaper, question.clone()).await
+            }
             Deed::CheaperOneInTen if n.is_multiple_of(10) => give(&self.cheaper, question.clone()).await,
-            Deed::OtherModel => give(&self.other, question.clone()).await,
+            Deed::OtherModel | Deed::OtherModelUnopened => give(&self.other, question.clone()).await,
             Deed::QuantisedCache => give(&self.quantised, question.clone()).await,
             Deed::Temperature => {
                 let mut hotter = question.clone();
@@ -185,20 +195,24 @@ impl Lab {
             Deed::Seed => give(&self.honest, with_seed(&question, 7_000_000 + n)).await,
             Deed::CachedReply => give(&self.honest, with_seed(&question, 9_000_000)).await,
             Deed::HiddenPrompt | Deed::HiddenPromptLaundered => give(&self.honest, instructed(&question)).await,
-            Deed::CheaperOneInTen | Deed::Truncation | Deed::EditedToken | Deed::OverBilling | Deed::RefusesToOpen => {
-                give(&self.honest, question.clone()).await
-            }
+            Deed::CheaperOneInTen
+            | Deed::Truncation
+            | Deed::TruncationEnded
+            | Deed::EditedToken
+            | Deed::OverBilling => give(&self.honest, question.clone()).await,
         };
         let mut given = Given { question, ..given };
         let received = match deed {
-            Deed::Truncation => {
+            Deed::Truncation | Deed::TruncationEnded => {
                 // Only what ended by itself can be passed off as ended: half of it.
                 let keep = given.tokens.len() / 2;
                 if given.question.ignore_end || keep < 4 {
                     return None;
                 }
+                let end = given.tokens.last().copied().filter(|_| deed == Deed::TruncationEnded);
                 given.tokens.truncate(keep);
                 given.recorded.truncate(keep);
+                given.tokens.extend(end);
                 given.clone()
             }
             Deed::EditedToken => {
@@ -212,7 +226,8 @@ impl Lab {
         if received.tokens.is_empty() {
             return None;
         }
-        if matches!(deed, Deed::CheaperLaundered | Deed::HiddenPromptLaundered | Deed::EditedToken) {
+        let forges = [Deed::CheaperLaundered, Deed::HiddenPromptLaundered, Deed::TruncationEnded, Deed::EditedToken];
+        if forges.contains(&deed) {
             let forged = compute_again(&self.honest, &given.question, &given.tokens, None).await;
             given.recorded = forged.positions.iter().map(|position| position.fingerprint).collect();
         }
@@ -221,30 +236,21 @@ impl Lab {
             given.tokens.extend(tokens.iter().take(32));
             given.recorded.extend(recorded.iter().take(32));
         }
-        if deed == Deed::RefusesToOpen {
-            let tokens = received.tokens.len() as u32;
-            return Some(Audited { outcome: Outcome::NotOpened, cut: false, unlike: false, tokens });
-        }
-        let finish = if deed == Deed::Truncation { Finish::Stop } else { Finish::Said };
-        Some(self.audit(&given, &received, &finish).await)
+        let opened = (!matches!(deed, Deed::CheaperUnopened | Deed::OtherModelUnopened)).then_some(&given);
+        let cut = matches!(deed, Deed::Truncation | Deed::TruncationEnded);
+        let finish = if cut { FinishReason::Stop } else { FinishReason::Length };
+        Some(self.audit(opened, &received, finish).await)
     }
 
-    /// What whoever asked finds: `opened` is what the provider shows, `received` what arrived.
-    async fn audit(&self, opened: &Given, received: &Given, finish: &Finish) -> Audited {
-        let replay = compute_again(&self.checker, &received.question, &received.tokens, None).await;
-        let ours = replayed(&received.tokens, &replay);
-        let outcome = statistics::outcome(&opened.opened(), &ours).unwrap();
-        let unlike = replay.positions.iter().zip(&received.tokens).any(|(position, token)| position.expected != *token);
-        let cut = match finish {
-            Finish::Said => false,
-            // Behind the end of an answer nothing is expected; behind a cut the model goes on.
-            Finish::Stop => {
-                let further: Vec<u32> = received.tokens.iter().copied().chain([0]).collect();
-                let more = compute_again(&self.checker, &received.question, &further, None).await;
-                more.positions.last().is_some_and(|behind| behind.expected != u32::MAX)
-            }
-        };
-        Audited { outcome, cut, unlike, tokens: received.tokens.len() as u32 }
+    /// What whoever asked finds: `opened` is what the provider shows, `received` what arrived, `finish` how it says that ended.
+    async fn audit(&self, opened: Option<&Given>, received: &Given, finish: FinishReason) -> Audited {
+        let Given { question, tokens, recorded: _ } = received;
+        let whole = ReplayQuestion::whole(question.clone(), tokens.clone(), finish, None);
+        let replay = self.checker.replay(whole).await.unwrap();
+        let ours = replayed(tokens, &replay);
+        let outcome = statistics::outcome(&opened.map(Given::opened).unwrap_or_default(), &ours).unwrap();
+        let unlike = replay.positions.iter().zip(tokens).any(|(position, token)| position.expected != *token);
+        Audited { outcome, unlike, tokens: tokens.len() as u32 }
     }
 
     pub(crate) async fn close(self) {
@@ -252,14 +258,6 @@ impl Lab {
             engine.shutdown().await;
         }
     }
-}
-
-/// What the provider says about the end.
-enum Finish {
-    /// As it was.
-    Said,
-    /// That the answer ended by itself.
-    Stop,
 }
 
 fn asked(n: u64) -> Question {

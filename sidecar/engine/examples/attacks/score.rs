@@ -108,15 +108,12 @@ fn beyond(table: &Calibration, outcome: &Outcome) -> Vec<Statistic> {
     Statistic::ALL.into_iter().zip(&row.tables).filter(fails).map(|(statistic, _)| statistic).collect()
 }
 
-/// Verdict and weight of an audit. An answer that was cut off fails here; on the DHT nothing says so yet.
+/// Verdict and weight of an audit.
 pub(crate) fn judge(table: &Calibration, audited: &Audited) -> (Verdict, i16) {
-    if audited.cut {
-        return (Verdict::Fail, calibration::LLR_MAX);
-    }
     calibration::judge(Some(table), &audited.outcome)
 }
 
-/// Whether a juror would convict by it, who does not know whether it was cut off.
+/// Whether a juror would convict by it.
 pub(crate) fn convinces(table: &Calibration, audited: &Audited) -> bool {
     doubt::is_beyond(Some(table), &audited.outcome)
 }
@@ -207,5 +204,5 @@ pub(crate) fn auditor(n: usize) -> AgentPubKey {
 
 /// How an outcome reads that was stated and not measured.
 pub(crate) fn stated(outcome: Outcome) -> Audited {
-    Audited { outcome, cut: false, unlike: false, tokens: 0 }
+    Audited { outcome, unlike: false, tokens: 0 }
 }

@@ -153,17 +153,13 @@ async fn compared(model: &Path, ways: Vec<Way>, checkers: Vec<LlamaEngine>, seed
             for (question, Given { question: _, tokens, recorded: own }) in asked.iter().zip(&given) {
                 let replay = || {
                     let kv_type = Some(way.options.kv_type);
-                    checker.replay(ReplayQuestion { question: question.clone(), answer: tokens.clone(), kv_type })
+                    checker.replay(ReplayQuestion::beginning(question.clone(), tokens.clone(), kv_type))
                 };
                 let found = replay().await.unwrap();
                 let forged: Option<Vec<Fingerprint>> = match way.laundered {
                     true => Some(
                         checkers[0]
-                            .replay(ReplayQuestion {
-                                question: question.clone(),
-                                answer: tokens.clone(),
-                                kv_type: None,
-                            })
+                            .replay(ReplayQuestion::beginning(question.clone(), tokens.clone(), None))
                             .await
                             .unwrap()
                             .positions

@@ -169,8 +169,7 @@ pub(crate) async fn compute_again(
     tokens: &[u32],
     kv_type: Option<KvType>,
 ) -> Replay {
-    let question = ReplayQuestion { question: question.clone(), answer: tokens.to_vec(), kv_type };
-    engine.replay(question).await.unwrap()
+    engine.replay(ReplayQuestion::beginning(question.clone(), tokens.to_vec(), kv_type)).await.unwrap()
 }
 
 /// What an auditor commits to.

@@ -33,6 +33,7 @@ pub(super) struct Replaying {
     /// So many of the prompt are the beginning of the answer, which others have said.
     begun: usize,
     claimed: Vec<u32>,
+    ended: bool,
     grammar: Option<Grammar>,
     computed: usize,
     /// Made with the first step.
@@ -48,7 +49,7 @@ impl Replaying {
         asked: ReplayQuestion,
         cancelled: Arc<AtomicBool>,
     ) -> Result<Self, EngineError> {
-        let ReplayQuestion { question, answer, kv_type } = asked;
+        let ReplayQuestion { question, answer, ended, kv_type } = asked;
         // What the answer says as text is not looked at: no special tokens are shown.
         let Ready { mut tokens, begun, images: _, shared_until: _, grammar, said: _, ended: _ } =
             prompter.prepare(&question, (id, &[]), &|| true)?;
@@ -67,6 +68,7 @@ impl Replaying {
             begun,
             positions: Vec::with_capacity(answer.len()),
             claimed: answer,
+            ended,
             grammar,
             computed: 0,
             judge: None,
@@ -155,8 +157,15 @@ impl Replayer {
     }
 
     fn found(&self, replaying: &mut Replaying, kv_type: KvType) -> Replay {
+        let ends = |token: &u32| self.ends.contains(&(*token as Token));
+        let cut = replaying.ended && !replaying.claimed.last().is_some_and(ends);
+        let mut positions = std::mem::take(&mut replaying.positions);
+        if let (true, Some(last)) = (cut, positions.last_mut()) {
+            last.margin_milli = MARGIN_MILLI_MAX;
+        }
         Replay {
-            positions: std::mem::take(&mut replaying.positions),
+            positions,
+            cut,
             prompt_tokens: replaying.prompt_tokens as u32,
             class: self.class.clone().with_cache(kv_type),
         }

@@ -118,7 +118,7 @@ async fn own_view(node: &Node, conductor: &Conductor, conviction: &Conviction) -
         else {
             return Ok(View::Later("the model is not loaded here"));
         };
-        let table = own::table_of(node, &me, &spec, Scope::of(&input, statement), &loaded).await;
+        let table = own::table_of(node, &me, &spec, Scope::of(&input, statement.completion_tokens), &loaded).await;
         let turn = node.inner.auditing.turn.lock().await;
         let salt = Bytes32(rand::random());
         let computed = replay::replay(&loaded, &input, &tokens, statement.finish, spec.kv_type, &salt).await;

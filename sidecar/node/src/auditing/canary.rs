@@ -4,7 +4,7 @@
 //! its fingerprint, and the report that it builds on is named before the outcome is known. Anybody can check the reckoning, and anybody
 //! who has the model the replay.
 
-use super::own::{self, Case, Judged, Opening};
+use super::own::{self, Case, Opening};
 use super::tables::Scope;
 use super::{replay, reporting};
 use crate::asking;
@@ -19,7 +19,7 @@ use ainonymous_engine::{Event, Prompt, Question};
 use ainonymous_protocol::canaries;
 use ainonymous_types::{
     limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, ChatInput, ChatRole, Evidence, OpenedLeaf,
-    Outcome, ProviderRecord, ReplayLeaf, RequestId, Role, Sampling,
+    ProviderRecord, ReplayLeaf, RequestId, Role, Sampling,
 };
 use ainonymous_verify::audit::{leaf, statistics};
 use std::time::Duration;
@@ -226,12 +226,12 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     };
     let promised = reporting::promise(conductor, case.provider(), promise).await?;
     let opening = own::open(node, &case).await;
-    let scope = Scope::of(&case.asked.input, statement);
+    let scope = Scope::of(&case.asked.input, statement.completion_tokens);
     let table = own::table_of(node, case.provider(), &case.spec, scope, &case.loaded).await;
     let compare = |opened: &[OpenedLeaf]| statistics::outcome(opened, &computed.leaves);
     let judged = own::judge(case.root(), &opening, computed.cut, table.as_ref(), compare);
     let table = reporting::calibration(conductor, &case.asked.spec, table).await?;
-    let evidence = shown(&case, &judged, opening, computed.leaves);
+    let evidence = Some(shown(&case, opening, computed.leaves));
     let reported = reporting::report(conductor, promised, table, judged.outcome, evidence).await?;
     let made = own::made(&case, &judged, "canary", Some(&reported.action));
     node.inner.auditing.record(node, case.provider(), case.leaf(), made);
@@ -243,17 +243,18 @@ async fn published(node: &Node, id: RequestId) -> Option<BatchProof> {
     node.inner.receipts.proof(id, PUBLISHED_MAX).await
 }
 
-/// What everybody can check: what was not opened as it was signed counts as not opened, and nothing is said of how the answer ended.
-fn shown(case: &Case, judged: &Judged, opening: Opening, replay: Vec<ReplayLeaf>) -> Option<Evidence> {
-    match opening {
-        Opening::Opened(opened) if judged.outcome != Outcome::NotOpened => Some(Evidence {
-            input: case.asked.input.clone(),
-            salt: case.asked.salt,
-            tokens: case.answered.said.tokens.clone(),
-            text: case.answered.said.text.clone(),
-            opened,
-            replay,
-        }),
-        Opening::Opened(_) | Opening::DoesNotFit | Opening::Silent => None,
+/// What everybody can check: what was not opened as it was signed counts as not opened.
+fn shown(case: &Case, opening: Opening, replay: Vec<ReplayLeaf>) -> Evidence {
+    let opened = match opening {
+        Opening::Opened(opened) => opened,
+        Opening::DoesNotFit | Opening::Silent => Vec::new(),
+    };
+    Evidence {
+        input: case.asked.input.clone(),
+        salt: case.asked.salt,
+        tokens: case.answered.said.tokens.clone(),
+        text: case.answered.said.text.clone(),
+        opened,
+        replay,
     }
 }

@@ -16,7 +16,7 @@ use ainonymous_conductor::Conductor;
 use ainonymous_transport::{Frame, Hide, Link, LinkError, Stream};
 use ainonymous_types::{
     limits, ActionHash, AgentPubKey, AuditOrder, AuditQuery, AuditRefusal, AuditShown, AuditSubject, Audited, Bytes32,
-    EntryHash, Found, Outcome, ProviderRecord, RefuseReason, Role,
+    EntryHash, Found, ProviderRecord, RefuseReason, Role,
 };
 use ainonymous_verify::audit::{draw, order as fits};
 use ainonymous_verify::receipt;
@@ -339,10 +339,7 @@ fn hear(node: &Node, asked: &Asked, found: &Found<Audited>) {
         verdict: report.verdict,
         why: own::why(&report.outcome, report.verdict),
         tokens: statement.completion_tokens,
-        statistics: match report.outcome {
-            Outcome::Measured(found) => Some(found),
-            Outcome::Mismatch | Outcome::NotOpened => None,
-        },
+        statistics: report.outcome.compared(),
         report: Some(found.action.to_string()),
     };
     let answer = receipt::leaf(&found.entry.commit.receipt);

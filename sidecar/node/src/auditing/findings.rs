@@ -8,8 +8,7 @@ use super::{appeal, own};
 use crate::node::Node;
 use crate::{AuditWhy, NodeError};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, AuditMode, AuditPage, AuditQuery, AuditSubject, Found, Outcome, Statistics, TimestampUs,
-    Verdict,
+    ActionHash, AgentPubKey, AuditMode, AuditPage, AuditQuery, AuditSubject, Found, Statistics, TimestampUs, Verdict,
 };
 use serde::Serialize;
 use std::collections::hash_map::{Entry, HashMap};
@@ -117,10 +116,7 @@ pub(crate) async fn findings(node: &Node, provider: AgentPubKey) -> Result<Findi
         verdict: audited.report.verdict,
         why: own::why(&audited.report.outcome, audited.report.verdict),
         score: audited.report.standing.score,
-        statistics: match audited.report.outcome {
-            Outcome::Measured(statistics) => Some(statistics),
-            Outcome::Mismatch | Outcome::NotOpened => None,
-        },
+        statistics: audited.report.outcome.compared(),
     });
     findings.accusations =
         each(accusations, |published, accusation| AccusationFound { published, reports: texts(&accusation.reports) });

@@ -269,7 +269,7 @@ async fn judge(
         return Ok(Word::None);
     }
     // A class that no table fits may be a class that the accused has changed since: then nothing is said rather than nothing found.
-    let scope = Scope::of(&input, &statement);
+    let scope = Scope::of(&input, statement.completion_tokens);
     if !own::may_judge(node, &spec, scope, &loaded) {
         return Ok(Word::None);
     }
@@ -320,10 +320,7 @@ async fn judge(
         verdict,
         why: own::why(&outcome, verdict),
         tokens: statement.completion_tokens,
-        statistics: match outcome {
-            Outcome::Measured(found) => Some(found),
-            Outcome::Mismatch | Outcome::NotOpened => None,
-        },
+        statistics: outcome.compared(),
         report: Some(action.to_string()),
     };
     // Whoever accused or convicted wrongly loses standing here. Whoever was right gains none: a cheat of one's own is easily reported.
@@ -491,7 +488,7 @@ pub(super) mod tests {
             previous: None,
             replay: Bytes32([0; 32]),
         };
-        let outcome = Outcome::NotOpened;
+        let outcome = Outcome::NotOpened(Statistics { tokens: 64, ..Statistics::default() });
         let standing = Standing::default();
         let report =
             AuditReport { commit: action(n), calibration: None, outcome, verdict, llr, standing, evidence: None };

@@ -17,12 +17,13 @@ use crate::serving::now_us;
 use crate::{AuditMade, Hiding};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_transport::{Frame, FrameReceiver, FrameSender, Stream};
+use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
 use ainonymous_types::{
-    ActionHash, AuditOrder, AuditRefusal, AuditShown, Bytes32, ModelSpec, OpenGrant, OpenRefusal, OpenedLeaf, Outcome,
-    Role, SignedReceipt, SpecRef,
+    ActionHash, AuditOrder, AuditRefusal, AuditShown, Bytes32, FinishReason, ModelSpec, OpenGrant, OpenRefusal,
+    OpenedLeaf, Role, SignedReceipt, SpecRef,
 };
 use ainonymous_verify::audit::order::{self as fits, Enough};
-use ainonymous_verify::audit::{leaf, statistics};
+use ainonymous_verify::audit::{draw, leaf};
 use ainonymous_verify::receipt;
 use std::time::{Duration, Instant};
 
@@ -164,17 +165,21 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let salt = Bytes32(rand::random());
     let turn = auditing.turn.lock().await;
     place.begins(Instant::now());
-    let finish = statement.finish;
     let AuditShown { input, tokens, grant, .. } = shown;
-    let computed = replay::replay(&loaded, &input, &tokens, finish, model.kv_type, &salt).await?;
-    let scope = Scope::of(&input, &statement);
+    let windows =
+        draw::stretch(&draw::beacon(&statement, &order.secret), &conductor.agent(), statement.completion_tokens);
+    // To the end of the stretch that fell to this node: what stands behind it nobody judges here.
+    let read = tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)).unwrap_or(&tokens);
+    let finish = if read.len() == tokens.len() { statement.finish } else { FinishReason::Length };
+    let computed = replay::replay(&loaded, &input, read, finish, model.kv_type, &salt).await?;
+    let scope = Scope::of(&input, leaf::tokens_in(&windows, statement.completion_tokens));
     drop((turn, input));
 
     let promise = |previous| fits::commitment(&order, &capability, previous, leaf::replay(&computed.leaves));
     let promised = reporting::promise(&conductor, &statement.provider, promise).await?;
     let opening = open(node, &order.receipt, &grant).await;
     let table = own::table_of(node, &statement.provider, &model, scope, &loaded).await;
-    let compare = |opened: &[OpenedLeaf]| statistics::outcome(opened, &computed.leaves);
+    let compare = |opened: &[OpenedLeaf]| own::stretch(opened, &tokens, &computed.leaves, windows);
     let judged = own::judge(&statement.fingerprint, &opening, computed.cut, table.as_ref(), compare);
     let table = reporting::calibration(&conductor, &spec, table).await?;
     let reported = reporting::report(&conductor, promised, table, judged.outcome, None).await?;
@@ -184,14 +189,11 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
         model: model_id(&model),
         mode: "drawn",
         auditor: None,
-        // What everybody can check: not that an answer was cut off.
+        // What follows by the table, as everybody can check.
         verdict: reported.verdict,
         why: own::why(&judged.outcome, reported.verdict),
         tokens: statement.completion_tokens,
-        statistics: match judged.outcome {
-            Outcome::Measured(found) => Some(found),
-            Outcome::Mismatch | Outcome::NotOpened => None,
-        },
+        statistics: judged.outcome.compared(),
         report: Some(action.to_string()),
     };
     auditing.record_ordered(node, &statement.provider, made);

@@ -13,7 +13,7 @@ use ainonymous_engine::{EngineError, LLAMA_BUILD};
 use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
 use ainonymous_types::{
     ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, FinishReason, ModelSpec, OpenedLeaf, Outcome, ReplayLeaf,
-    RequestId, SpecRef, Verdict,
+    RequestId, SpecRef, Statistics, Verdict,
 };
 use ainonymous_verify::audit::{calibration, draw, leaf, statistics};
 use ainonymous_verify::{receipt, Breach};
@@ -225,7 +225,7 @@ pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineErr
 
 /// How far an answer is computed again to judge these windows: to their end, but to its own where it is said to have ended by itself, for only there
 /// it shows whether it was cut off.
-fn to_compute<'a>(tokens: &'a [u32], windows: &Range<usize>, finish: FinishReason) -> &'a [u32] {
+pub(super) fn to_compute<'a>(tokens: &'a [u32], windows: &Range<usize>, finish: FinishReason) -> &'a [u32] {
     match tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)) {
         Some(beginning) if finish != FinishReason::Stop => beginning,
         _ => tokens,
@@ -285,8 +285,8 @@ fn class_here(loaded: &Loaded) -> String {
     calibration::class_of(info.backend, &info.backend_detail)
 }
 
-/// What follows from what was opened; `root` is what the receipt names. A root that is not the signed one, and an answer that was cut off, fail here; where everybody must
-/// be able to check it, the first counts as silence and the second is not said (`canary`).
+/// What follows from what was opened, or from the tokens alone; `root` is what the receipt names, and `compare` is told what was opened: nothing, maybe. A root that is not the signed one
+/// fails here; where everybody must be able to check it, it counts as silence.
 pub(super) fn judge(
     root: &Bytes32,
     opening: &Opening,
@@ -295,21 +295,18 @@ pub(super) fn judge(
     compare: impl FnOnce(&[OpenedLeaf]) -> Result<Outcome, Breach>,
 ) -> Judged {
     let judged = |outcome, verdict, why| Judged { outcome, verdict, why };
-    let unrecorded = *root == Bytes32([0; 32]);
     let opened = match opening {
-        Opening::Opened(leaves) if !unrecorded => leaves,
-        Opening::DoesNotFit => {
-            return judged(Outcome::NotOpened, Verdict::Fail, AuditWhy::OpenedOtherwise);
-        }
-        Opening::Opened(_) | Opening::Silent => {
-            return judged(Outcome::NotOpened, Verdict::Inconclusive, AuditWhy::NotOpened);
-        }
+        Opening::Opened(leaves) if *root != Bytes32([0; 32]) => leaves.as_slice(),
+        Opening::Opened(_) | Opening::DoesNotFit | Opening::Silent => &[],
     };
     let Ok(outcome) = compare(opened) else {
-        return judged(Outcome::NotOpened, Verdict::Inconclusive, AuditWhy::NotReplayed);
+        return judged(Outcome::NotOpened(Statistics::default()), Verdict::Inconclusive, AuditWhy::NotReplayed);
     };
+    if matches!(opening, Opening::DoesNotFit) {
+        return judged(outcome, Verdict::Fail, AuditWhy::OpenedOtherwise);
+    }
     if cut {
-        // On another kind of machine an honest answer may end a token earlier: what is not calibrated is never a fail.
+        // What is not calibrated is never a fail, for another build may know other tokens that end an answer.
         let verdict = table.map_or(Verdict::Inconclusive, |_| Verdict::Fail);
         return judged(outcome, verdict, AuditWhy::CutOff);
     }
@@ -318,13 +315,16 @@ pub(super) fn judge(
     judged(outcome, verdict, why(&outcome, verdict))
 }
 
-/// The outcome of these windows, where what was opened is of the whole answer; `computed` are the leaves of its beginning up to there, or further.
-fn stretch(
+/// The outcome of these windows, where what was opened is of the whole answer, or nothing was; `computed` are the leaves of its beginning up to there, or further.
+pub(super) fn stretch(
     opened: &[OpenedLeaf],
     tokens: &[u32],
     computed: &[ReplayLeaf],
     windows: Range<usize>,
 ) -> Result<Outcome, Breach> {
+    if opened.is_empty() {
+        return statistics::outcome(&[], computed.get(windows).unwrap_or_default());
+    }
     let of_it = opened.iter().map(|leaf| leaf.tokens.as_slice()).eq(tokens.chunks(FINGERPRINT_WINDOW_TOKENS));
     match (opened.get(windows.clone()), computed.get(windows)) {
         (Some(opened), Some(computed)) if of_it => statistics::outcome(opened, computed),
@@ -341,7 +341,8 @@ pub(super) fn nowhere() -> SpecRef {
 /// What a verdict on a comparison follows from.
 pub(super) fn why(outcome: &Outcome, verdict: Verdict) -> AuditWhy {
     match (outcome, verdict) {
-        (Outcome::NotOpened, _) => AuditWhy::NotOpened,
+        (Outcome::NotOpened(_), Verdict::Fail) => AuditWhy::OtherTokens,
+        (Outcome::NotOpened(_), _) => AuditWhy::NotOpened,
         (Outcome::Mismatch, _) => AuditWhy::OtherAnswer,
         (_, Verdict::Pass) => AuditWhy::AsHonest,
         (_, Verdict::Fail) => AuditWhy::NotAsHonest,
@@ -359,10 +360,7 @@ pub(super) fn made(case: &Case, judged: &Judged, mode: &'static str, report: Opt
         verdict: judged.verdict,
         why: judged.why,
         tokens: case.answered.receipt.receipt.completion_tokens,
-        statistics: match judged.outcome {
-            Outcome::Measured(found) => Some(found),
-            Outcome::Mismatch | Outcome::NotOpened => None,
-        },
+        statistics: judged.outcome.compared(),
         report: report.map(ToString::to_string),
     }
 }
@@ -380,20 +378,29 @@ mod tests {
     }
 
     fn computed(cut: bool) -> Computed {
-        let of = |leaf: OpenedLeaf| ReplayLeaf { margins: vec![0; leaf.tokens.len()], impossible: 0, leaf };
+        computed_with(0, cut)
+    }
+
+    /// Each token so far from what the model draws, in 1024ths of a nat.
+    fn computed_with(margin: u16, cut: bool) -> Computed {
+        let of = |leaf: OpenedLeaf| ReplayLeaf { margins: vec![margin; leaf.tokens.len()], impossible: 0, leaf };
         Computed { leaves: leaves(0).into_iter().map(of).collect(), cut }
     }
 
     fn judged(root: u8, opening: &Opening, cut: bool, table: Option<&Table>) -> Judged {
-        let computed = computed(cut);
+        judged_by(&computed(cut), root, opening, table)
+    }
+
+    fn judged_by(computed: &Computed, root: u8, opening: &Opening, table: Option<&Table>) -> Judged {
+        let tokens: Vec<u32> = (0..40).collect();
         judge(&Bytes32([root; 32]), opening, computed.cut, table, |opened| {
-            statistics::outcome(opened, &computed.leaves)
+            stretch(opened, &tokens, &computed.leaves, 0..2)
         })
     }
 
     fn verdict(opening: &Opening, cut: bool) -> (Verdict, bool) {
         let judged = judged(9, opening, cut, None);
-        (judged.verdict, judged.outcome == Outcome::NotOpened)
+        (judged.verdict, matches!(judged.outcome, Outcome::NotOpened(_)))
     }
 
     /// A long answer that is false from its 257th token on.
@@ -419,7 +426,7 @@ mod tests {
             let judged = judged(&opened, windows);
             match judged.outcome {
                 Outcome::Measured(found) => (judged.verdict, found.tokens),
-                Outcome::Mismatch | Outcome::NotOpened => panic!("a measurement"),
+                Outcome::Mismatch | Outcome::NotOpened(_) => panic!("a measurement"),
             }
         };
         assert_eq!(of_it(0..8), (Verdict::Pass, 256));
@@ -447,7 +454,7 @@ mod tests {
     fn silence_is_no_evidence_and_a_lie_is() {
         use Verdict::{Fail, Inconclusive};
         assert_eq!(verdict(&Opening::Silent, false), (Inconclusive, true));
-        assert_eq!(verdict(&Opening::Silent, true), (Inconclusive, true), "nobody knows what it would have shown");
+        assert_eq!(verdict(&Opening::Silent, true), (Inconclusive, true), "cut off, but not calibrated");
         assert_eq!(verdict(&Opening::DoesNotFit, false), (Fail, true));
         assert_eq!(verdict(&Opening::Opened(leaves(0)), false), (Inconclusive, false), "not calibrated");
         assert_eq!(verdict(&Opening::Opened(leaves(0)), true), (Inconclusive, false), "cut off, but not calibrated");
@@ -456,6 +463,21 @@ mod tests {
         assert_eq!(cut.verdict, Fail, "cut off");
         assert_eq!(verdict(&Opening::Opened(leaves(0)[..1].to_vec()), false), (Fail, false), "of a shorter answer");
         let unrecorded = judged(0, &Opening::Opened(vec![]), false, None);
-        assert_eq!((unrecorded.verdict, unrecorded.outcome), (Inconclusive, Outcome::NotOpened));
+        assert_eq!((unrecorded.verdict, unrecorded.why), (Inconclusive, AuditWhy::NotOpened));
+    }
+
+    /// To open nothing does not help whoever has answered otherwise than the model: the tokens are there.
+    #[test]
+    fn whoever_opens_nothing_is_judged_by_its_tokens() {
+        let table = Table::of_the_tests();
+        let silent = |margin, cut| {
+            let judged = judged_by(&computed_with(margin, cut), 9, &Opening::Silent, Some(&table));
+            (judged.verdict, judged.why)
+        };
+        assert_eq!(silent(0, false), (Verdict::Inconclusive, AuditWhy::NotOpened), "no pass either");
+        assert_eq!(silent(400, false), (Verdict::Fail, AuditWhy::OtherTokens));
+        assert_eq!(silent(0, true), (Verdict::Fail, AuditWhy::CutOff));
+        let unrecorded = judged_by(&computed_with(400, false), 0, &Opening::Opened(vec![]), Some(&table));
+        assert_eq!(unrecorded.verdict, Verdict::Fail, "nor does a receipt that names nothing");
     }
 }

@@ -5,17 +5,12 @@ use crate::node::Node;
 use ainonymous_engine::{evidence, EngineError, Question, ReplayQuestion};
 use ainonymous_types::{Bytes32, ChatInput, FinishReason, KvType, ModelSpec, ReplayLeaf};
 
-/// A token that stands behind the answer's end, to see whether the model would have ended there. Every vocabulary has it.
-const BEHIND: u32 = 0;
-/// What the engine expects where an answer has ended.
-const NOTHING: u32 = u32::MAX;
-
 /// What a replay gives.
 #[derive(Debug)]
 pub(crate) struct Computed {
     /// For each window of the answer, salted.
     pub(crate) leaves: Vec<ReplayLeaf>,
-    /// The provider says that the answer ended by itself, and the model would have gone on.
+    /// The provider says that the answer ended by itself, and it does not: its last token counts as one that could not stand there.
     pub(crate) cut: bool,
 }
 
@@ -41,7 +36,7 @@ pub(crate) fn obstacle(input: &ChatInput) -> Option<&'static str> {
     }
 }
 
-/// Computes an answer again.
+/// Computes an answer again, or its beginning: that has ended by [`FinishReason::Length`].
 pub(crate) async fn replay(
     loaded: &Loaded,
     input: &ChatInput,
@@ -51,14 +46,9 @@ pub(crate) async fn replay(
     salt: &Bytes32,
 ) -> Result<Computed, EngineError> {
     let question = Question::try_from(input.clone())?;
-    // A stop text ends an answer wherever it likes, and `ignore_end` lets none end.
-    let ends = finish == FinishReason::Stop && input.stop.is_empty() && !question.ignore_end;
-    let behind = ends.then_some(BEHIND);
-    let answer = tokens.iter().copied().chain(behind).collect();
-    let mut replay = loaded.engine.replay(ReplayQuestion { question, answer, kv_type: Some(kv_type) }).await?;
-    let cut = ends && replay.positions.last().is_some_and(|last| last.expected != NOTHING);
-    replay.positions.truncate(tokens.len());
+    let whole = ReplayQuestion::whole(question, tokens.to_vec(), finish, Some(kv_type));
+    let replay = loaded.engine.replay(whole).await?;
     let leaves = evidence::replayed(salt, tokens, &replay)
         .map_err(|_| EngineError::InputOutOfBounds { bound: "ANSWER_TOKENS_MAX".into() })?;
-    Ok(Computed { leaves, cut })
+    Ok(Computed { leaves, cut: replay.cut })
 }

@@ -9,7 +9,7 @@ use crate::receipt_file::replay::Measured;
 use crate::receipt_file::ReceiptFile;
 use crate::NodeError;
 use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
-use ainonymous_types::{Bytes32, Calibration, CalibrationRow, ChatInput, KvType, ModelSpec, Receipt, SpecRef};
+use ainonymous_types::{Bytes32, Calibration, CalibrationRow, ChatInput, KvType, ModelSpec, SpecRef};
 use ainonymous_verify::audit::{calibration, leaf};
 use serde::Deserialize;
 use std::ops::Range;
@@ -52,9 +52,9 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// Of an answer to this, as a whole.
-    pub(crate) fn of(input: &ChatInput, receipt: &Receipt) -> Self {
-        Self { tokens: receipt.completion_tokens, ..Self::of_a_stretch(input) }
+    /// Of so many tokens of an answer to this, which are judged as a whole.
+    pub(crate) fn of(input: &ChatInput, tokens: u32) -> Self {
+        Self { tokens, ..Self::of_a_stretch(input) }
     }
 
     /// Of so much of it as a table speaks of ([`Table::stretch`]).
@@ -165,17 +165,13 @@ impl Table {
             && scope.repetition_milli <= self.repetition_milli_to
     }
 
-    /// Which windows of an answer of so many tokens it judges: all of one that it speaks of, else as many in a row as it speaks of. No window, also
-    /// not the first or the last, is less likely among them than `some` in `all + some − 1`.
+    /// Which windows of an answer of so many tokens it judges: all of one that it speaks of, else as many in a row as it speaks of.
     pub(crate) fn stretch(&self, tokens: u32, random: u32) -> Range<usize> {
         let all = leaf::count(tokens) as usize;
-        let some = (self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS).max(1);
-        if tokens <= self.tokens_to || some >= all {
-            return 0..all;
+        match tokens <= self.tokens_to {
+            true => 0..all,
+            false => leaf::stretch(all, self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS, random),
         }
-        // A stretch that would begin before the answer or end behind it is moved to there.
-        let from = (random as usize % (all + some - 1)).saturating_sub(some - 1).min(all - some);
-        from..from + some
     }
 
     /// For answers in files.

@@ -26,16 +26,19 @@ pub struct Measured {
 
 impl Measured {
     /// The verdict on each piece; the last overlaps the one before it, so that it is no shorter. Where there are several, one that fails by little
-    /// is inconclusive: the longer an honest answer, the more likely it has such a piece.
-    fn verdicts(&self, shown: &[OpenedLeaf], ours: &[ReplayLeaf]) -> Vec<Verdict> {
+    /// is inconclusive: the longer an honest answer, the more likely it has such a piece. Without a fingerprint tokens fail or nothing follows.
+    fn verdicts(&self, shown: Option<&[OpenedLeaf]>, ours: &[ReplayLeaf]) -> Vec<Verdict> {
         let (all, piece) = (ours.len(), self.windows_max.clamp(1, ours.len().max(1)));
         let starts = (0..all).step_by(piece).map(|start| start.min(all - piece));
         let verdict = |start: usize| {
             let windows = start..start + piece;
-            let outcome = match (shown.get(windows.clone()), ours.get(windows)) {
-                (Some(shown), Some(ours)) => statistics::outcome(shown, ours).unwrap_or(Outcome::Mismatch),
-                _ => Outcome::Mismatch,
+            let ours = ours.get(windows.clone()).unwrap_or_default();
+            let outcome = match shown.map(|shown| shown.get(windows)) {
+                Some(Some(shown)) => statistics::outcome(shown, ours),
+                Some(None) => Ok(Outcome::Mismatch),
+                None => statistics::outcome(&[], ours),
             };
+            let outcome = outcome.unwrap_or(Outcome::Mismatch);
             match calibration::judge(Some(&self.table), &outcome).0 {
                 Verdict::Fail if piece < all && !doubt::is_beyond(Some(&self.table), &outcome) => Verdict::Inconclusive,
                 verdict => verdict,
@@ -60,6 +63,8 @@ pub struct Replayed {
     pub margin_mean: f64,
     /// Largest distance from the choice, in nats.
     pub margin_max: f64,
+    /// It is said to have ended by itself, and its last token ends no answer of this model.
+    pub cut: bool,
     /// What audits compare; none if there is no fingerprint to compare with.
     pub statistics: Option<Counted>,
     /// What has computed it here.
@@ -87,7 +92,8 @@ pub async fn replay(
 ) -> Result<Replayed, EngineError> {
     let question = Question::try_from(file.question.clone())?;
     let answer = file.tokens.clone();
-    let replay = engine.replay(ReplayQuestion { question, answer, kv_type: Some(file.model.kv_type) }).await?;
+    let whole = ReplayQuestion::whole(question, answer, file.receipt.receipt.finish, Some(file.model.kv_type));
+    let replay = engine.replay(whole).await?;
     let margins = || replay.positions.iter().map(|position| f64::from(position.margin_milli) / 1_000.0);
     let tokens = file.tokens.len();
     let mut replayed = Replayed {
@@ -97,6 +103,7 @@ pub async fn replay(
         tokens,
         margin_mean: margins().sum::<f64>() / tokens.max(1) as f64,
         margin_max: margins().fold(0.0, f64::max),
+        cut: replay.cut,
         statistics: None,
         class: replay.class.to_string(),
     };
@@ -108,7 +115,7 @@ pub async fn replay(
     if let (Outcome::Measured(found), true) = (&outcome, shown.is_some()) {
         replayed.statistics = Some(Counted::of(found));
     }
-    let verdicts = measured.zip(shown).map(|(measured, shown)| measured.verdicts(shown, &ours));
+    let verdicts = measured.map(|measured| measured.verdicts(shown.map(Vec::as_slice), &ours));
     (replayed.verdict, replayed.sentence) = judge(file, &replayed, &outcome, verdicts.as_deref());
     Ok(replayed)
 }
@@ -123,7 +130,8 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, verdicts: Opti
             "The answer was chosen with dice of another version than this program has: its tokens cannot be compared.";
         return (Verdict::Inconclusive, sentence.into());
     }
-    if let Some(verdicts) = verdicts {
+    let compared = file.fingerprint.is_some();
+    if let Some(verdicts) = verdicts.filter(|verdicts| compared || verdicts.contains(&Verdict::Fail)) {
         let count = |verdict: Verdict| verdicts.iter().filter(|found| **found == verdict).count();
         let (failed, open, all) = (count(Verdict::Fail), count(Verdict::Inconclusive), verdicts.len());
         return match (failed, open, all) {
@@ -149,7 +157,11 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, verdicts: Opti
     }
     let is_own = found.same_choice == found.tokens && statistics.impossible == 0;
     let near = statistics.delta_sum <= ROUNDING_128THS_MAX.saturating_mul(statistics.tokens);
-    let compared = file.fingerprint.is_some();
+    if found.cut {
+        let sentence = "The provider says that the answer ended by itself, but its last token is none with which this model ends one: it \
+                        looks cut off. Another build might know other ends, so nothing follows without a calibration.";
+        return (Verdict::Inconclusive, sentence.into());
+    }
     if is_own && near && compared {
         let sentence =
             "Every token is the one that this model chooses here, and the provider's fingerprint differs from this \
@@ -203,7 +215,7 @@ mod tests {
         let of_replay = |leaf: OpenedLeaf| ReplayLeaf { margins: vec![0; leaf.tokens.len()], impossible: 0, leaf };
         let verdicts = |tokens: u32, from: u32| {
             let ours: Vec<_> = leaves(tokens, u32::MAX).into_iter().map(of_replay).collect();
-            measured.verdicts(&leaves(tokens, from), &ours)
+            measured.verdicts(Some(&leaves(tokens, from)), &ours)
         };
         use Verdict::{Fail, Pass};
         assert_eq!(verdicts(40, 99), [Pass]);
@@ -219,10 +231,22 @@ mod tests {
             let mut first = fingerprint::decode(&shown[0].body).unwrap();
             first[0] = fingerprint::position((0..8).map(likely).collect());
             shown[0].body = leaf::leaves(&Bytes32([1; 32]), &shown[0].tokens, &first).unwrap()[0].body.clone();
-            measured.verdicts(&shown, &ours)
+            measured.verdicts(Some(&shown), &ours)
         };
         assert_eq!(a_little(256), [Fail]);
         assert_eq!(a_little(600), [Verdict::Inconclusive, Pass, Pass], "nothing follows from one of several");
         assert_eq!(verdicts(0, 0), []);
+    }
+
+    #[test]
+    fn without_a_fingerprint_tokens_fail_or_nothing_follows() {
+        let measured = Table::of_the_tests().measured();
+        let verdicts = |tokens: u32, margin: u16| {
+            let of = |leaf: OpenedLeaf| ReplayLeaf { margins: vec![margin; leaf.tokens.len()], impossible: 0, leaf };
+            let ours: Vec<_> = leaves(tokens, u32::MAX).into_iter().map(of).collect();
+            measured.verdicts(None, &ours)
+        };
+        assert_eq!([verdicts(40, 0), verdicts(40, 400)], [[Verdict::Inconclusive], [Verdict::Fail]]);
+        assert_eq!(verdicts(600, 400), [Verdict::Fail; 3]);
     }
 }

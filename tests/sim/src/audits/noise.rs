@@ -100,7 +100,7 @@ fn compared(said: &[u32], theirs: &[Position], ours: &[Position], margins: &[u16
         .zip(margins.chunks(32))
         .map(|(leaf, margins)| ReplayLeaf { leaf, margins: margins.into(), impossible: 0 })
         .collect();
-    statistics::outcome(&opened, &replay).unwrap_or(Outcome::NotOpened)
+    statistics::outcome(&opened, &replay).unwrap_or(Outcome::Mismatch)
 }
 
 fn logits(text: Text, random: &mut Random) -> Vec<f64> {

@@ -132,6 +132,7 @@ export type AuditState = "unaudited" | "running" | "audited" | "disputed" | "inc
 /** What that follows from. */
 export type AuditReason =
   | "not_opened"
+  | "other_tokens"
   | "opened_otherwise"
   | "not_replayed"
   | "cut_off"

@@ -406,6 +406,11 @@ describe("asking", () => {
       equivocations: [],
       hasMore: true,
     });
+    const silent = { not_opened: { ...statistics, delta_sum: 0 } };
+    for (const [verdict, why] of [["fail", "other_tokens"], ["inconclusive", "not_opened"]]) {
+      conductor.published.set("get_audit_reports", found({ commit: { mode: "drawn" }, report: { verdict, outcome: silent }, shows: false }));
+      expect((await backend.findings(toHex(one.agent))).reports).toMatchObject([{ why, tokens: null, distance: null, impossible: null }]);
+    }
     await expect(backend.findings("beef")).rejects.toThrow("nobody of that key");
   });
 

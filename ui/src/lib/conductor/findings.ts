@@ -6,8 +6,8 @@ import type { PublishedPages } from "./calls";
 
 /** What a report follows from: the twin of `auditing::own::why`. */
 function whyOf({ outcome, verdict }: AuditReport): AuditReason {
-  if (outcome === "not_opened") return "not_opened";
   if (outcome === "mismatch") return "other_answer";
+  if ("not_opened" in outcome) return verdict === "fail" ? "other_tokens" : "not_opened";
   return ({ pass: "as_honest", fail: "not_as_honest", inconclusive: "uncalibrated" } as const)[verdict];
 }
 
@@ -26,7 +26,7 @@ export function findingsOf(pages: PublishedPages, showHash: (hash: Uint8Array) =
   return {
     reports: reports.found.map((found) => {
       const { commit, report } = found.entry;
-      const statistics = typeof report.outcome === "object" ? report.outcome.measured : null;
+      const statistics = typeof report.outcome === "object" && "measured" in report.outcome ? report.outcome.measured : null;
       return {
         ...published(found),
         audit: verdicts[report.verdict],

@@ -761,7 +761,7 @@ export type OwnPlaces = {
 
 /** How far two fingerprints of one answer are apart, and what the replay found. See `verify::audit::statistics`. */
 export type Statistics = {
-  /** Tokens of the answer. */
+  /** Tokens that were looked at: of the answer, or of the stretch of it that is judged (`verify::audit::draw::stretch`). */
   tokens: number,
   /** Sum over all positions of the clipped distance of log-probabilities, in 128ths of a nat. */
   delta_sum: number,
@@ -775,12 +775,12 @@ export type Statistics = {
   margin_window: number,
   /** Positions whose distributions differ by more than a tenth. */
   tail: number,
-  /** Tokens that the auditor's model would not have come near to. */
+  /** Tokens that the auditor's model would not have come near to, or that could not stand there. */
   impossible: number,
 };
 
 /** What became of a replay. */
-export type Outcome = { "measured": Statistics } | "mismatch" | "not_opened";
+export type Outcome = { "measured": Statistics } | "mismatch" | { "not_opened": Statistics };
 
 /** What follows from an outcome. */
 export type Verdict = "pass" | "fail" | "inconclusive";
@@ -842,7 +842,7 @@ export type ReplayLeaf = {
   impossible: number,
 };
 
-/** Everything that was compared in a canary. */
+/** Everything that was looked at in a canary. */
 export type Evidence = {
   /** The question. */
   input: ChatInput,
@@ -852,7 +852,7 @@ export type Evidence = {
   tokens: Array<number>,
   /** The answer's text. */
   text: string,
-  /** What the provider opened: all leaves of its fingerprint. Empty if it did not. */
+  /** What the provider opened: all leaves of its fingerprint. Empty if it did not open what it signed. */
   opened: Array<OpenedLeaf>,
   /** The auditor's replay: all leaves. */
   replay: Array<ReplayLeaf>,
@@ -872,7 +872,7 @@ export type AuditReport = {
   llr: number,
   /** The evidence against the provider, with this report. Empty in juries. */
   standing: Standing,
-  /** Everything that was compared: in canaries, and only there. */
+  /** Everything that was looked at: in canaries, and only there. */
   evidence: Evidence | null,
 };
 

@@ -305,10 +305,11 @@ export const de: Catalogue = {
     inconclusive: "Der eigene Knoten hat diese Antwort nachgerechnet und kann nicht sagen, ob der Anbieter ehrlich ist.",
   },
   auditWhy: {
-    not_opened: "Der Anbieter hat nicht gezeigt, was sein Beleg nennt.",
+    not_opened: "Der Anbieter hat nicht gezeigt, was sein Beleg nennt; ihr Wortlaut allein spricht nicht gegen ihn.",
+    other_tokens: "Der Anbieter hat nicht gezeigt, was sein Beleg nennt, und das Modell hätte an Stellen anders gewählt, an denen ehrliche Rechner sich einig sind.",
     opened_otherwise: "Was der Anbieter gezeigt hat, ist nicht, was er unterschrieben hat.",
     not_replayed: "Die Antwort ließ sich nicht bis zum Ende nachrechnen.",
-    cut_off: "Das Modell hätte weitergeschrieben, wo die Antwort endet.",
+    cut_off: "Sie soll von selbst geendet haben, aber womit das Modell endet, fehlt: Sie wurde abgeschnitten.",
     other_answer: "Was der Anbieter gezeigt hat, gehört zu einer anderen Antwort.",
     as_honest: "Sie liegt so nahe, wie ehrliche Rechner einander kommen.",
     not_as_honest: "Sie liegt weiter entfernt, als ehrliche Rechner voneinander liegen.",

@@ -349,10 +349,11 @@ export const en = {
     inconclusive: "Your node has computed this answer again, and cannot tell whether the provider is honest.",
   } satisfies Record<AuditState, string> as Record<AuditState, string>,
   auditWhy: {
-    not_opened: "The provider did not show what its receipt names.",
+    not_opened: "The provider did not show what its receipt names; its words alone do not speak against it.",
+    other_tokens: "The provider did not show what its receipt names, and the model would have chosen otherwise where honest machines agree.",
     opened_otherwise: "What the provider showed is not what it signed.",
     not_replayed: "The answer could not be computed to its end.",
-    cut_off: "The model would have gone on where the answer ends.",
+    cut_off: "It is said to have ended by itself, but what the model ends with is missing: it was cut off.",
     other_answer: "What the provider showed belongs to another answer.",
     as_honest: "It is as near as honest machines come to each other.",
     not_as_honest: "It is further away than honest machines come.",

@@ -126,6 +126,9 @@ fn verdicts() -> Vec<Case> {
             ..Statistics::default()
         })
     };
+    let silent = |margin_window| {
+        Outcome::NotOpened(Statistics { tokens: 32, margin_sum: margin_window, margin_window, ..Statistics::default() })
+    };
     vec![
         rules("a calibration", table(), "ok"),
         rules("no rows", with(table(), |t| t.rows.clear()), "empty"),
@@ -138,7 +141,9 @@ fn verdicts() -> Vec<Case> {
         judge("shorter than is calibrated", Some(table()), found(7, 160)),
         judge("not calibrated", None, found(32, 160)),
         judge("a fingerprint of something else", None, Outcome::Mismatch),
-        judge("silence", Some(table()), Outcome::NotOpened),
+        judge("silence about good tokens", Some(table()), silent(9)),
+        judge("silence about other tokens", Some(table()), silent(160)),
+        judge("silence, not calibrated", None, silent(160)),
     ]
 }
 

@@ -205,7 +205,10 @@ fn report(commit: u8) -> AuditReport {
     AuditReport {
         commit: action(commit),
         calibration: None,
-        outcome: Outcome::NotOpened,
+        outcome: Outcome::NotOpened(Statistics {
+            tokens: receipt(1).receipt.completion_tokens,
+            ..Statistics::default()
+        }),
         verdict: Verdict::Inconclusive,
         llr: 0,
         standing: Standing::default(),

@@ -101,16 +101,22 @@ pub fn class_of(backend: Backend, backend_detail: &str) -> String {
 }
 
 /// Verdict and weight of an outcome. Without a calibration, or for lengths that it does not cover, nothing follows from a
-/// measurement; a fingerprint of something else fails however it is calibrated, and silence is no evidence.
+/// measurement; a fingerprint of something else fails however it is calibrated. Whoever opens nothing fails by its tokens or not at all: good ones
+/// earn no pass. They weigh as much as with a fingerprint at no distance, which is never more than with its real one, so the budget of weights holds.
 pub fn judge(calibration: Option<&Calibration>, outcome: &Outcome) -> (Verdict, i16) {
     match outcome {
         Outcome::Mismatch => (Verdict::Fail, LLR_MAX),
-        Outcome::NotOpened => (Verdict::Inconclusive, 0),
-        Outcome::Measured(statistics) => {
-            let row = calibration.and_then(|calibration| row(calibration, statistics.tokens));
-            row.map_or((Verdict::Inconclusive, 0), |row| measured(row, statistics))
-        }
+        Outcome::Measured(statistics) => by_table(calibration, statistics),
+        Outcome::NotOpened(statistics) => match by_table(calibration, statistics) {
+            (Verdict::Pass, llr) => (Verdict::Inconclusive, llr),
+            judged => judged,
+        },
     }
+}
+
+fn by_table(calibration: Option<&Calibration>, statistics: &Statistics) -> (Verdict, i16) {
+    let row = calibration.and_then(|calibration| row(calibration, statistics.tokens));
+    row.map_or((Verdict::Inconclusive, 0), |row| measured(row, statistics))
 }
 
 fn row(calibration: &Calibration, tokens: u32) -> Option<&CalibrationRow> {

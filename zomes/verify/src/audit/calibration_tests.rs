@@ -110,8 +110,21 @@ fn whoever_is_not_calibrated_is_not_judged() {
     assert_eq!(judge(Some(&table), &bad).0, Verdict::Fail);
     for calibration in [None, Some(&table)] {
         assert_eq!(judge(calibration, &Outcome::Mismatch), (Verdict::Fail, LLR_MAX));
-        assert_eq!(judge(calibration, &Outcome::NotOpened), (Verdict::Inconclusive, 0));
     }
+}
+
+#[test]
+fn whoever_opens_nothing_is_judged_by_its_tokens_and_passes_by_nothing() {
+    let table = good();
+    let silent = |margin_window| {
+        let found = Statistics { tokens: 128, margin_window, ..Statistics::default() };
+        (judge(Some(&table), &Outcome::NotOpened(found)), judge(Some(&table), &Outcome::Measured(found)))
+    };
+    assert_eq!(silent(0), ((Verdict::Inconclusive, LLR_MIN), (Verdict::Pass, LLR_MIN)));
+    let (alone, opened) = silent(640);
+    assert_eq!((alone.0, alone), (Verdict::Fail, opened));
+    let bad = Outcome::NotOpened(Statistics { tokens: 128, margin_window: 640, ..Statistics::default() });
+    assert_eq!(judge(None, &bad), (Verdict::Inconclusive, 0));
 }
 
 #[test]
@@ -150,6 +163,13 @@ proptest! {
         };
         let (_, llr) = judge(Some(&calibration), &Outcome::Measured(statistics));
         prop_assert!((LLR_MIN..=LLR_MAX).contains(&llr));
+        // Whoever opens nothing weighs no more than if it had opened, whatever that had been.
+        let alone = Statistics { delta_sum: 0, delta_window: 0, delta_position: 0, tail: 0, ..statistics };
+        let (verdict, unopened) = judge(Some(&calibration), &Outcome::NotOpened(alone));
+        prop_assert!((LLR_MIN..=LLR_MAX).contains(&unopened) && verdict != Verdict::Pass);
+        if calibration.rows.iter().flat_map(|row| &row.tables).all(|table| table_rules(table).is_ok()) {
+            prop_assert!(unopened <= llr);
+        }
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! whoever holds an Ed25519 key can make as many valid ones as it likes.) Requester and provider together can choose the beacon;
 //! that is why audits that parties arrange among themselves earn nobody anything.
 
+use super::leaf;
 use crate::canonical::Encoder;
 use crate::receipt;
-use ainonymous_types::limits::PPM_MAX;
+use ainonymous_types::limits::{EVIDENCE_TOKENS_MAX, FINGERPRINT_WINDOW_TOKENS, PPM_MAX};
 use ainonymous_types::{AgentPubKey, AuditTerms, Bytes32, Receipt};
+use std::ops::Range;
 
 /// Jurors that are drawn for each auditor that is drawn, times two: five for two.
 const JURORS_FOR_TWO: u64 = 5;
@@ -62,6 +64,14 @@ pub fn case(beacon: &Bytes32, agent: &AgentPubKey, count: u32) -> u32 {
     ((u128::from(leading(&hash)) * u128::from(count)) >> 64) as u32
 }
 
+/// Which windows of an answer of so many tokens a drawn auditor judges: all that one report can speak of, or, of a longer answer, as many in a row.
+/// Its provider cannot know which before it has signed.
+pub fn stretch(beacon: &Bytes32, agent: &AgentPubKey, tokens: u32) -> Range<usize> {
+    let hash = Encoder::hash("ainonymous/stretch/v1").bytes32(beacon).holo(agent).finish();
+    let some = EVIDENCE_TOKENS_MAX / FINGERPRINT_WINDOW_TOKENS;
+    leaf::stretch(leaf::count(tokens) as usize, some, (leading(&hash) >> 32) as u32)
+}
+
 /// How likely each of `auditors` must be drawn, in millionths, for so many to be drawn on average.
 pub fn auditors_ppm(wanted: u32, auditors: u32) -> u32 {
     let ppm = (u64::from(wanted) * u64::from(PPM_MAX)).div_ceil(u64::from(auditors.max(1)));
@@ -81,6 +91,7 @@ fn leading(hash: &Bytes32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     fn terms(rate_ppm: u32, auditors_ppm: u32) -> AuditTerms {
         AuditTerms { challenge: Bytes32([0; 32]), rate_ppm, auditors_ppm }
@@ -118,6 +129,19 @@ mod tests {
         }
         assert!(count.iter().all(|n| (850..1_150).contains(n)), "{count:?}");
         assert_eq!((case(&beacon, &agent(1), 0), case(&beacon, &agent(1), 1)), (0, 0));
+    }
+
+    #[test]
+    fn auditors_look_at_different_stretches_of_a_long_answer() {
+        let beacon = Bytes32([7; 32]);
+        let of = |n: u32, tokens: u32| stretch(&beacon, &agent(n), tokens);
+        assert_eq!([of(1, 1), of(1, 256), of(1, 0)], [0..1, 0..8, 0..0], "the whole");
+        let begins: HashSet<usize> =
+            (0..2_000).map(|n| of(n, 768)).filter(|s| s.len() == 8 && s.end <= 24).map(|s| s.start).collect();
+        assert_eq!(begins.len(), 17, "each of them");
+        let last = (0..2_000).filter(|n| of(*n, 768).contains(&23)).count();
+        assert!((450..590).contains(&last), "eight in 31 see the end: {last}");
+        assert_eq!(of(1, u32::MAX).len(), 8);
     }
 
     #[test]

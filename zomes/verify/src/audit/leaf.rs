@@ -9,6 +9,7 @@ use crate::{merkle, Breach};
 use ainonymous_types::limits::{ANSWER_TOKENS_MAX, FINGERPRINT_WINDOW_TOKENS, MARGIN_1024THS_MAX};
 use ainonymous_types::{Bytes32, OpenedLeaf, Position, ReplayLeaf};
 use sha2::Sha256;
+use std::ops::Range;
 
 /// The salt of a leaf, from the owner's secret and the leaf's place.
 pub fn salt(secret: &Bytes32, index: u32) -> Bytes32 {
@@ -68,6 +69,26 @@ pub fn count(tokens: u32) -> u32 {
     tokens.div_ceil(FINGERPRINT_WINDOW_TOKENS as u32)
 }
 
+/// So many windows in a row out of all, by a random number. No window, also not the first or the last, is less likely among them than `some`
+/// in `all + some − 1`.
+pub fn stretch(all: usize, some: usize, random: u32) -> Range<usize> {
+    let some = some.max(1);
+    if some >= all {
+        return 0..all;
+    }
+    // A stretch that would begin before the answer or end behind it is moved to there.
+    let turns = all.saturating_add(some) - 1;
+    let from = (random as usize % turns).saturating_sub(some - 1).min(all - some);
+    from..from + some
+}
+
+/// How many tokens these windows of an answer have.
+pub fn tokens_in(windows: &Range<usize>, tokens: u32) -> u32 {
+    let until =
+        |window: usize| tokens.min(u32::try_from(window.saturating_mul(FINGERPRINT_WINDOW_TOKENS)).unwrap_or(u32::MAX));
+    until(windows.end).saturating_sub(until(windows.start))
+}
+
 /// Whether an auditor's leaves are in form: windows of the right length, a margin within bounds for each token, and no bits
 /// beyond.
 pub fn replay_bounds(leaves: &[ReplayLeaf]) -> Result<(), Breach> {
@@ -118,6 +139,21 @@ mod tests {
             assert_eq!(count(tokens), windows);
         }
         assert_eq!(fingerprint(&[]), Bytes32([0; 32]));
+    }
+
+    #[test]
+    fn a_stretch_is_as_likely_at_the_ends() {
+        let all: Vec<_> = (0..12).map(|random| stretch(10, 3, random)).collect();
+        assert!(all.iter().all(|windows| windows.len() == 3 && windows.end <= 10));
+        let seen = |window: usize| all.iter().filter(|windows| windows.contains(&window)).count();
+        assert!((0..10).all(|window| seen(window) >= 3), "none is rarer than three times in twelve");
+        assert_eq!([stretch(3, 8, 5), stretch(0, 8, 5), stretch(4, 0, 2)], [0..3, 0..0, 2..3]);
+        assert_eq!(stretch(usize::MAX, usize::MAX - 1, u32::MAX).len(), usize::MAX - 1);
+        let tokens = |windows: Range<usize>| tokens_in(&windows, 100);
+        assert_eq!(
+            [tokens(0..4), tokens(1..3), tokens(3..4), tokens(4..9), tokens(0..usize::MAX)],
+            [100, 64, 4, 0, 100]
+        );
     }
 
     #[test]

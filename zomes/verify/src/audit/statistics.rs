@@ -26,9 +26,13 @@ pub const POSITION_DELTA_MAX: u32 = DELTA_SIXTEENTHS_MAX * FINGERPRINT_LIKELY_MA
 const TAIL: i64 = ONE / 10;
 
 /// What an auditor finds when the provider opens its leaves: `replay` are the auditor's own leaves over the tokens that the
-/// requester received, in form ([`super::leaf::replay_bounds`]). Whatever is not a fingerprint of exactly these tokens is a mismatch.
+/// requester received, in form ([`super::leaf::replay_bounds`]). Whatever is not a fingerprint of exactly these tokens is a mismatch; where nothing
+/// is opened, the tokens speak alone.
 pub fn outcome(opened: &[OpenedLeaf], replay: &[ReplayLeaf]) -> Result<Outcome, Breach> {
     super::leaf::replay_bounds(replay)?;
+    if opened.is_empty() && !replay.is_empty() {
+        return Ok(Outcome::NotOpened(of_tokens(replay)));
+    }
     if opened.len() != replay.len() {
         return Ok(Outcome::Mismatch);
     }
@@ -40,6 +44,26 @@ pub fn outcome(opened: &[OpenedLeaf], replay: &[ReplayLeaf]) -> Result<Outcome, 
     Ok(Outcome::Measured(total))
 }
 
+/// What the tokens say alone, where the provider opens nothing: how far they are from what the auditor's model draws. No distance of
+/// fingerprints is counted, so nothing here is more than if it had opened.
+fn of_tokens(replay: &[ReplayLeaf]) -> Statistics {
+    let mut total = Statistics::default();
+    replay.iter().for_each(|ours| add(&mut total, &tokens_of(ours)));
+    total
+}
+
+/// What the tokens of one window say.
+fn tokens_of(ours: &ReplayLeaf) -> Statistics {
+    let margin_sum = ours.margins.iter().map(|margin| u32::from((*margin).min(MARGIN_1024THS_MAX))).sum();
+    Statistics {
+        tokens: ours.leaf.tokens.len() as u32,
+        margin_sum,
+        margin_window: margin_sum,
+        impossible: ours.impossible.count_ones(),
+        ..Statistics::default()
+    }
+}
+
 /// The statistics of one window; none if the leaf is not one of these tokens.
 fn window(theirs: &OpenedLeaf, ours: &ReplayLeaf) -> Option<Statistics> {
     if theirs.tokens != ours.leaf.tokens {
@@ -49,7 +73,7 @@ fn window(theirs: &OpenedLeaf, ours: &ReplayLeaf) -> Option<Statistics> {
     if provider.len() != theirs.tokens.len() || auditor.len() != provider.len() {
         return None;
     }
-    let mut window = Statistics { tokens: provider.len() as u32, ..Statistics::default() };
+    let mut window = tokens_of(ours);
     for (p, a) in provider.iter().zip(&auditor) {
         let delta = delta(p, a);
         window.delta_sum += delta;
@@ -57,9 +81,6 @@ fn window(theirs: &OpenedLeaf, ours: &ReplayLeaf) -> Option<Statistics> {
         window.tail += u32::from(total_variation(p, a) > TAIL);
     }
     window.delta_window = window.delta_sum;
-    window.margin_sum = ours.margins.iter().map(|margin| u32::from((*margin).min(MARGIN_1024THS_MAX))).sum();
-    window.margin_window = window.margin_sum;
-    window.impossible = ours.impossible.count_ones();
     Some(window)
 }
 
@@ -94,6 +115,13 @@ pub fn bounds(statistics: &Statistics) -> Result<(), Breach> {
         && tail <= tokens
         && impossible <= tokens;
     fits.then_some(()).ok_or(Breach::Impossible { what: "statistics" })
+}
+
+/// The same for what tokens say alone: no distance of fingerprints.
+pub fn bounds_of_tokens(statistics: &Statistics) -> Result<(), Breach> {
+    bounds(statistics)?;
+    let Statistics { delta_sum, tail, .. } = *statistics;
+    (delta_sum == 0 && tail == 0).then_some(()).ok_or(Breach::Impossible { what: "distances of what was not opened" })
 }
 
 /// T2 at one position, in 128ths of a nat: sixteenths, summed over eight tokens instead of averaged.
@@ -178,6 +206,24 @@ mod tests {
         assert_eq!(same, Statistics { tokens: 40, ..Statistics::default() });
     }
 
+    /// Whoever opens nothing is judged by its tokens, never by more than if it had opened.
+    #[test]
+    fn what_tokens_say_is_there_without_a_fingerprint() {
+        let mut replay = replayed(&vec![usual(); 40], 3);
+        replay[1].impossible = 0b101;
+        let Outcome::NotOpened(alone) = outcome(&[], &replay).unwrap() else { panic!("nothing was opened") };
+        let expected =
+            Statistics { tokens: 40, margin_sum: 120, margin_window: 96, impossible: 2, ..Statistics::default() };
+        assert_eq!(alone, expected);
+        bounds_of_tokens(&alone).unwrap();
+        let Outcome::Measured(opened) = outcome(&opened(&vec![listed(&[(0, 0)]); 40]), &replay).unwrap() else {
+            panic!("a measurement")
+        };
+        assert!(opened.delta_sum > 0 && bounds_of_tokens(&opened).is_err());
+        let without = Statistics { delta_sum: 0, delta_window: 0, delta_position: 0, tail: 0, ..opened };
+        assert_eq!(without, alone);
+    }
+
     #[test]
     fn a_distance_counts_where_it_is() {
         let mut other = vec![usual(); 40];
@@ -232,7 +278,7 @@ mod tests {
         assert_eq!(after(|l| l.push(l[0].clone())), Outcome::Mismatch, "too long");
         assert_eq!(after(|l| l[1].body = l[0].body.clone()), Outcome::Mismatch, "more positions than tokens");
         assert_eq!(after(|l| l[1].body.truncate(3)), Outcome::Mismatch, "no fingerprint");
-        assert_eq!(after(|l| l.clear()), Outcome::Mismatch, "nothing");
+        assert!(matches!(after(|l| l.clear()), Outcome::NotOpened(_)), "nothing");
         let mut bad = replay.clone();
         bad[0].margins[0] = MARGIN_1024THS_MAX + 1;
         assert_eq!(outcome(&good, &bad).unwrap_err().code(), "out_of_range");

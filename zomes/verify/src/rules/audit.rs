@@ -11,6 +11,7 @@ use ainonymous_types::{
     limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditReport, AuditTerms, Bytes32, Calibration,
     Capability, Conviction, Equivocation, Evidence, Outcome, Role, SignedReceipt, Standing, Verdict,
 };
+use std::ops::Range;
 
 /// Jurors that have to confirm an accusation.
 pub const CONFIRMATIONS_MIN: usize = 3;
@@ -128,23 +129,23 @@ pub fn audit_report(report: &AuditReport) -> Result<(), Breach> {
     evidence::bounds(&report.standing)?;
     match &report.outcome {
         Outcome::Measured(found) => statistics::bounds(found),
-        Outcome::Mismatch | Outcome::NotOpened => Ok(()),
+        Outcome::NotOpened(found) => statistics::bounds_of_tokens(found),
+        Outcome::Mismatch => Ok(()),
     }
 }
 
-/// A report against the author's commitment: about that answer, with everything shown if it is a canary.
+/// A report against the author's commitment: about that answer, or the stretch of it that was drawn, with everything shown if it is a canary.
 pub fn audit_report_commit(report: &AuditReport, author: &AgentPubKey, known: &Known) -> Result<(), Breach> {
     let (_, commit) =
         known.audit_commit().ok_or(Breach::WrongReference { what: "commit", expected: "audit commitment" })?;
     if known.author != *author {
         return Err(Breach::NotAuthor { what: "the commitment" });
     }
-    if let Outcome::Measured(found) = &report.outcome {
-        if found.tokens != commit.receipt.receipt.completion_tokens {
-            return Err(Breach::Arithmetic { what: "tokens" });
-        }
+    let tokens = leaf::tokens_in(&judged_windows(commit, author), commit.receipt.receipt.completion_tokens);
+    if report.outcome.statistics().is_some_and(|found| found.tokens != tokens) {
+        return Err(Breach::Arithmetic { what: "tokens" });
     }
-    let shows = commit.mode == AuditMode::Canary && report.outcome != Outcome::NotOpened;
+    let shows = commit.mode == AuditMode::Canary;
     match &report.evidence {
         None if shows => Err(Breach::Empty { what: "evidence" }),
         None => Ok(()),
@@ -153,8 +154,19 @@ pub fn audit_report_commit(report: &AuditReport, author: &AgentPubKey, known: &K
     }
 }
 
-/// What a canary shows: the question and answer of the receipt, the provider's fingerprint, the auditor's replay, and an outcome that
-/// follows from them.
+/// Which windows of the answer a report on this commitment speaks of: all, but for a drawn audit of an answer that is longer than one report can speak of.
+pub fn judged_windows(commit: &AuditCommit, author: &AgentPubKey) -> Range<usize> {
+    let receipt = &commit.receipt.receipt;
+    match commit.mode {
+        AuditMode::Drawn => draw::stretch(&draw::beacon(receipt, &commit.secret), author, receipt.completion_tokens),
+        AuditMode::Canary | AuditMode::Jury(_) | AuditMode::Appeal(_) => {
+            0..leaf::count(receipt.completion_tokens) as usize
+        }
+    }
+}
+
+/// What a canary shows: the question and answer of the receipt, the provider's fingerprint if it has opened the one that it signed, the auditor's
+/// replay, and an outcome that follows from them.
 fn shown(report: &AuditReport, commit: &AuditCommit, evidence: &Evidence) -> Result<(), Breach> {
     let Evidence { input, salt, tokens, text, opened, replay } = evidence;
     let statement = &commit.receipt.receipt;
@@ -181,11 +193,11 @@ fn shown(report: &AuditReport, commit: &AuditCommit, evidence: &Evidence) -> Res
     if commit::output(salt, tokens, text) != statement.output {
         return Err(Breach::CommitmentMismatch { what: "answer" });
     }
-    if leaf::fingerprint(opened) != statement.fingerprint {
-        return Err(Breach::CommitmentMismatch { what: "fingerprint" });
-    }
     if leaf::replay(replay) != commit.replay {
         return Err(Breach::CommitmentMismatch { what: "replay" });
+    }
+    if !opened.is_empty() && leaf::fingerprint(opened) != statement.fingerprint {
+        return Err(Breach::CommitmentMismatch { what: "fingerprint" });
     }
     let found = statistics::outcome(opened, replay)?;
     (found == report.outcome).then_some(()).ok_or(Breach::Arithmetic { what: "outcome" })

@@ -139,6 +139,12 @@ pub fn shown(shift: u16) -> Evidence {
     Evidence { input: question(), salt: SALT, tokens: tokens(), text: TEXT.into(), opened, replay }
 }
 
+/// What tokens say that are this far from what the auditor's model draws, of whoever opens nothing.
+pub fn silent(margin: u32) -> Outcome {
+    let tokens = tokens().len() as u32;
+    Outcome::NotOpened(Statistics { tokens, margin_sum: margin, margin_window: margin, ..Statistics::default() })
+}
+
 pub fn outcome(shift: u16) -> Outcome {
     statistics::outcome(&leaves(shift), &replay()).unwrap()
 }
