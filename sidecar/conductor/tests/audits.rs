@@ -9,7 +9,7 @@ mod rogue;
 
 use ainonymous_conductor::Conductor;
 use ainonymous_types::*;
-use ainonymous_verify::audit::{calibration, draw, evidence, fingerprint, leaf, statistics};
+use ainonymous_verify::audit::{calibration, draw, evidence, fingerprint, leaf, scope, statistics};
 use ainonymous_verify::{commit, receipt};
 use audited::{batch, found, leaves, proof, question, replay, shown, table, SECRET};
 use common::{bootstrap, eventually, happ, options, run, NOWHERE};
@@ -394,7 +394,14 @@ fn largest(provider: &AgentPubKey, author: &AgentPubKey) -> TimedReport {
     let tables = vec![(cuts, honest, vec![10; bins]); calibration::Statistic::ALL.len()];
     let rows = (0..limits::CALIBRATION_ROWS_MAX as u32).map(|n| calibration::calibrated(1 + 32 * n, &tables).unwrap());
     let (prover, verifier) = ("cpu-avx2".to_owned(), "cpu-avx512".to_owned());
-    let table = Calibration { spec: spec.clone(), prover, verifier, data: Bytes32([7; 32]), rows: rows.collect() };
+    let table = Calibration {
+        spec: spec.clone(),
+        prover,
+        verifier,
+        scope: scope::ALL,
+        data: Bytes32([7; 32]),
+        rows: rows.collect(),
+    };
     let shares = (0..limits::STANDING_SHARES_MAX as u8).map(|n| Share { auditor: Numbered(n).agent(), llr: 100 });
     let before = Standing { score: 3_200, shares: shares.collect() };
     let outcome = statistics::outcome(&opened, &replayed).unwrap();

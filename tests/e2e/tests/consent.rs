@@ -122,6 +122,23 @@ async fn an_auditor_sees_what_a_person_shows_it_and_reports_what_it_finds() {
             }
         }
     }
+    // Of an answer that is longer than a report can speak of, the stretch that fell to the auditor is judged.
+    let mut long = question(1, &good, "friends");
+    (long["max_tokens"], long["ignore_eos"]) = (600.into(), true.into());
+    here.stream(long).await.expect("an answer");
+    let deadline = Instant::now() + SOON;
+    let made = loop {
+        if let Some(made) = audits(&here, "drawn").await.into_iter().find(|made| made["tokens"] == 600) {
+            break made;
+        }
+        assert!(Instant::now() < deadline, "nobody has said anything of the long one");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    println!("{made}");
+    assert_eq!(text(&made["verdict"]), "pass", "{made}");
+    let judged = made["statistics"]["tokens"].as_u64().unwrap_or_default();
+    assert!((225..=256).contains(&judged), "{made}");
+
     // Who asks and who answers might be one: a pass earns nothing at the auditor, a fail counts.
     let known = there.status().await["audits"]["providers"].as_array().cloned().unwrap_or_default();
     assert!(known.iter().all(|of| of["provider"] != good.as_str() || of["passed"] == 0), "{known:?}");

@@ -180,8 +180,8 @@ async fn an_answer_by_a_coarser_model_under_a_finer_ones_name_shows() {
         path
     };
     // Signed by keys of the test's own, so that the provider can claim what it likes.
-    let honest = written("honest.json", forged::file(&tiny_model(), &tiny_model()).await.to_text());
-    let cheat = written("cheat.json", forged::file(&coarser_model(), &tiny_model()).await.to_text());
+    let honest = written("honest.json", forged::file(&tiny_model(), &tiny_model(), 3).await.to_text());
+    let cheat = written("cheat.json", forged::file(&coarser_model(), &tiny_model(), 3).await.to_text());
     let model = ["--model", path(&tiny_model()).to_owned().leak()];
     let (said, code) = verify(&honest, &model);
     println!("honest: {}", said["replay"]);
@@ -199,6 +199,35 @@ async fn an_answer_by_a_coarser_model_under_a_finer_ones_name_shows() {
     };
     let honest = per_token(&verify(&honest, &model).0);
     assert!(per_token(&said) > 10.0 * honest.max(0.2), "{honest} and {}", per_token(&said));
+}
+
+/// Whoever opens nothing is judged by the tokens: a coarser model's show now and then, honest ones never.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_fingerprint_was_not_opened_is_judged_by_its_tokens() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let table = root().join("docs/reference/calibration/tiny-gemma-q8_0.cpu-zen4.table.json");
+    let model = tiny_model();
+    let known = ["--model", path(&model), "--calibration", path(&table)];
+    let mut failed = 0;
+    for seed in 0..6 {
+        for computed in [tiny_model(), coarser_model()] {
+            let mut file: Value =
+                serde_json::from_str(&forged::file(&computed, &model, seed).await.to_text()).expect("a file");
+            file["fingerprint"] = Value::Null;
+            let unopened = dir.path().join("unopened.json");
+            std::fs::write(&unopened, file.to_string()).expect("a file");
+            let (said, code) = verify(&unopened, &known);
+            println!("{}", said["replay"]);
+            match said["verdict"].as_str() {
+                Some("fail") => {
+                    assert_eq!((computed == coarser_model(), code), (true, 10), "{said}");
+                    failed += 1;
+                }
+                verdict => assert!(matches!(verdict, Some("pass" | "inconclusive")), "{said}"),
+            }
+        }
+    }
+    assert!(failed >= 2, "{failed} of six");
 }
 
 #[tokio::test(flavor = "multi_thread")]

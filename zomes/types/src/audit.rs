@@ -304,12 +304,25 @@ pub struct Calibration {
     pub prover: String,
     /// Class of machine that replays.
     pub verifier: String,
+    /// The longest, hottest and most strongly penalised answers that it speaks of.
+    pub scope: CalibrationScope,
     /// SHA-256 of the measurements.
     pub data: Bytes32,
     /// By length of the answer, shortest first. Lengths before the first are not calibrated.
     pub rows: Vec<CalibrationRow>,
 }
 crate::entries::entry!(Calibration);
+
+/// How long an answer is, how hot and how strongly penalised; of a calibration, at most (`verify::audit::scope`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalibrationScope {
+    /// Tokens that are judged together.
+    pub tokens: u32,
+    /// Temperature, in thousandths.
+    pub temperature_milli: u32,
+    /// What a penalty on repetition multiplies or divides logits by, in thousandths: 1,000 for none.
+    pub repetition_milli: u32,
+}
 
 /// Answers from this length on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -252,6 +252,9 @@ pub enum Breach {
         /// Field.
         what: &'static str,
     },
+    /// A calibration that was not made from such answers.
+    #[error("the calibration does not speak of answers as long, as hot or as strongly penalised as this one")]
+    OutOfScope,
     /// A number that does not follow from the others.
     #[error("{what} does not follow from what it is computed from")]
     Arithmetic {
@@ -317,6 +320,7 @@ impl Breach {
             Self::ProofMismatch => "proof_mismatch",
             Self::Impossible { .. } => "impossible",
             Self::Uncalibrated { .. } => "uncalibrated",
+            Self::OutOfScope => "out_of_scope",
             Self::Arithmetic { .. } => "arithmetic",
             Self::AuditsItself => "audits_itself",
             Self::NotDrawn { .. } => "not_drawn",
@@ -357,6 +361,7 @@ impl Breach {
             Self::FounderRevoked => "make a new network without that founder, and invite the others to it",
             Self::ProofMismatch => "ask the provider for the proof again",
             Self::Impossible { .. } | Self::Arithmetic { .. } => "compute it again with the published functions",
+            Self::OutOfScope => "judge it by a table that was made from such answers, or say that nothing follows",
             Self::Uncalibrated { .. } => "measure more honest answers, or weigh less",
             Self::AuditsItself => "leave it to others",
             Self::NotDrawn { .. } => "wait for a draw that falls on you",

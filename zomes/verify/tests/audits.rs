@@ -334,6 +334,15 @@ fn a_calibration_is_of_this_model_and_these_machines() {
             found(action(COMMITS), Some((action(TABLE), &table)), outcome(0), &auditor(0), &Standing::default());
         assert_eq!(dht.code(&auditor(0), &AppEntry::AuditReport(report)), expected);
     }
+    // It was made from answers that were as long as this one, of 40 tokens.
+    for (tokens, expected) in [(40, "ok"), (39, "out_of_scope")] {
+        let mut table = table(spec_ref());
+        table.scope.tokens = tokens;
+        dht.write(&auditor(5), TABLE, AppEntry::Calibration(table.clone()));
+        let calibrated = Some((action(TABLE), &table));
+        let report = found(action(COMMITS), calibrated, outcome(0), &auditor(0), &Standing::default());
+        assert_eq!(dht.code(&auditor(0), &AppEntry::AuditReport(report)), expected);
+    }
     let code = |spoil| dht.code(&auditor(5), &AppEntry::Calibration(with(spoil)));
     assert_eq!(code(|_| ()), "ok");
     assert_eq!(code(|t| t.rows.clear()), "empty");
@@ -355,6 +364,20 @@ fn a_canary_shows_everything_and_everything_is_checked() {
     };
     let evidence = |spoil: fn(&mut Evidence)| move |r: &mut AuditReport| r.evidence.iter_mut().for_each(spoil);
     assert_eq!(code(&|_| ()), "ok");
+    // Where the question is shown, the table has to be for questions as hot.
+    let cooler = |temperature_milli: u32| {
+        let mut dht = Dht::new();
+        dht.write_valid(&auditor(0), COMMITS, AppEntry::AuditCommit(promised(0, 0, AuditMode::Canary)));
+        let mut cool = table.clone();
+        cool.scope.temperature_milli = temperature_milli;
+        dht.write_valid(&auditor(5), TABLE, AppEntry::Calibration(cool.clone()));
+        let calibrated = Some((action(TABLE), &cool));
+        let mut report = found(action(COMMITS), calibrated, outcome(3), &auditor(0), &Standing::default());
+        report.evidence = Some(shown(3));
+        dht.code(&auditor(0), &AppEntry::AuditReport(report))
+    };
+    let asked = question().sampling.temperature_milli;
+    assert_eq!([cooler(asked), cooler(asked - 1)], ["ok", "out_of_scope"]);
     assert_eq!(code(&|r| r.evidence = None), "empty");
     assert_eq!(code(&evidence(|e| e.input.max_tokens += 1)), "commitment_mismatch");
     assert_eq!(code(&evidence(|e| e.salt = Bytes32([1; 32]))), "commitment_mismatch");

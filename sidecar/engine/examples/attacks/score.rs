@@ -6,11 +6,11 @@ use crate::providers::{Attack, Audited};
 use crate::row::Row;
 use ainonymous_engine::Question;
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationRow, CalibrationTable, EntryHash, Outcome, SpecRef,
-    Standing, Verdict,
+    ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationRow, CalibrationScope, CalibrationTable, EntryHash,
+    Outcome, SpecRef, Standing, Verdict,
 };
 use ainonymous_verify::audit::calibration::{self, Statistic};
-use ainonymous_verify::audit::{doubt, evidence};
+use ainonymous_verify::audit::{doubt, evidence, scope};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,8 +58,8 @@ impl Fair {
     }
 }
 
-/// What was measured for this model: a table for each highest temperature, in thousandths, the coolest first.
-pub(crate) struct Tables(Vec<(u32, Calibration)>);
+/// What was measured for this model: a table for each highest temperature, the coolest first.
+pub(crate) struct Tables(Vec<Calibration>);
 
 impl Tables {
     pub(crate) fn read(path: &Path, model: &Path) -> Self {
@@ -82,19 +82,20 @@ impl Tables {
             let nothing = || vec![0; 36];
             let (entry, action) = (EntryHash::from_raw_36(nothing()), ActionHash::from_raw_36(nothing()));
             let (spec, data) = (SpecRef { entry, action }, Bytes32([1; 32]));
-            let table = Calibration { spec, prover: prover.clone(), verifier: verifier.clone(), data, rows };
+            let scope = CalibrationScope { temperature_milli: temperature_milli_to, ..scope::ALL };
+            let table = Calibration { spec, prover: prover.clone(), verifier: verifier.clone(), scope, data, rows };
             calibration::rules(&table).unwrap();
-            (temperature_milli_to, table)
+            table
         };
-        let mut tables: Vec<(u32, Calibration)> = by_temperature.into_iter().map(table).collect();
-        tables.sort_by_key(|(temperature_milli_to, _)| *temperature_milli_to);
+        let mut tables: Vec<Calibration> = by_temperature.into_iter().map(table).collect();
+        tables.sort_by_key(|table| table.scope.temperature_milli);
         Self(tables)
     }
 
     /// The coolest table that speaks of answers to such a question, if one was measured.
     pub(crate) fn of(&self, question: &Question) -> Option<&Calibration> {
         let asked = question.sampling.temperature_milli;
-        self.0.iter().find(|(to, _)| asked <= *to).map(|(_, table)| table)
+        self.0.iter().find(|table| asked <= table.scope.temperature_milli)
     }
 }
 

@@ -14,7 +14,7 @@ use ainonymous_types::{
     ActionHash, Bytes32, Calibration, CalibrationRow, EntryHash, KvType, Outcome, Sampling, SpecRef, Statistics,
     Verdict,
 };
-use ainonymous_verify::audit::{calibration, measure, statistics};
+use ainonymous_verify::audit::{calibration, measure, scope, statistics};
 use futures::stream::{self, StreamExt};
 use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
@@ -199,6 +199,7 @@ async fn try_out(machines: &Machines, row: &CalibrationRow, part: Part) -> Value
         spec: SpecRef { entry, action },
         prover: "here".into(),
         verifier: "here".into(),
+        scope: scope::ALL,
         data: Bytes32([1; 32]),
         rows: vec![row.clone()],
     };

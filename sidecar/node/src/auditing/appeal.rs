@@ -5,7 +5,6 @@
 //! promises, most likely without knowing; it says so to its operator and troubles nobody.
 
 use super::jury::{self, Heard};
-use super::tables::Scope;
 use super::{jittered, own, replay};
 use crate::node::Node;
 use ainonymous_conductor::{Conductor, ConductorError};
@@ -13,7 +12,7 @@ use ainonymous_types::{
     ActionHash, AgentPubKey, Appeal, AuditQuery, AuditSubject, Bytes32, Conviction, Evidence, Found, Outcome,
     TimestampUs, Verdict,
 };
-use ainonymous_verify::audit::{doubt, statistics};
+use ainonymous_verify::audit::{doubt, scope, statistics};
 use ainonymous_verify::rules;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -118,7 +117,7 @@ async fn own_view(node: &Node, conductor: &Conductor, conviction: &Conviction) -
         else {
             return Ok(View::Later("the model is not loaded here"));
         };
-        let table = own::table_of(node, &me, &spec, Scope::of(&input, statement.completion_tokens), &loaded).await;
+        let table = own::table_of(node, &me, &spec, &scope::of(&input, statement.completion_tokens), &loaded).await;
         let turn = node.inner.auditing.turn.lock().await;
         let salt = Bytes32(rand::random());
         let computed = replay::replay(&loaded, &input, &tokens, statement.finish, spec.kv_type, &salt).await;

@@ -5,7 +5,6 @@
 //! who has the model the replay.
 
 use super::own::{self, Case, Opening};
-use super::tables::Scope;
 use super::{replay, reporting};
 use crate::asking;
 use crate::directory::Candidate;
@@ -21,7 +20,7 @@ use ainonymous_types::{
     limits, AgentPubKey, AuditCommit, AuditMode, BatchProof, Bytes32, ChatInput, ChatRole, Evidence, OpenedLeaf,
     ProviderRecord, ReplayLeaf, RequestId, Role, Sampling,
 };
-use ainonymous_verify::audit::{leaf, statistics};
+use ainonymous_verify::audit::{leaf, scope, statistics};
 use std::time::Duration;
 
 /// How often a canary is asked, on average, unless it is said otherwise.
@@ -226,8 +225,8 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     };
     let promised = reporting::promise(conductor, case.provider(), promise).await?;
     let opening = own::open(node, &case).await;
-    let scope = Scope::of(&case.asked.input, statement.completion_tokens);
-    let table = own::table_of(node, case.provider(), &case.spec, scope, &case.loaded).await;
+    let scope = scope::of(&case.asked.input, statement.completion_tokens);
+    let table = own::table_of(node, case.provider(), &case.spec, &scope, &case.loaded).await;
     let compare = |opened: &[OpenedLeaf]| statistics::outcome(opened, &computed.leaves);
     let judged = own::judge(case.root(), &opening, computed.cut, table.as_ref(), compare);
     let table = reporting::calibration(conductor, &case.asked.spec, table).await?;

@@ -3,7 +3,6 @@
 //! Who is drawn and which answer falls to whom follows from hashes; validation judges both by the rule that is used here. Jurors look at
 //! what canaries have shown: no other question is ever seen by them. A verdict of one's own model is all that a juror adds.
 
-use super::tables::Scope;
 use super::{appeal, canary, jittered, own, replay, reporting};
 use crate::directory::Candidate;
 use crate::engines::model_id;
@@ -16,7 +15,7 @@ use ainonymous_types::{
     Audited, Bytes32, Calibration, Conviction, Evidence, Found, Outcome, ProviderRecord, Role, Standing, TimestampUs,
     Verdict,
 };
-use ainonymous_verify::audit::{calibration, doubt, leaf, statistics};
+use ainonymous_verify::audit::{calibration, doubt, leaf, scope, statistics};
 use ainonymous_verify::{receipt, rules};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -269,11 +268,11 @@ async fn judge(
         return Ok(Word::None);
     }
     // A class that no table fits may be a class that the accused has changed since: then nothing is said rather than nothing found.
-    let scope = Scope::of(&input, statement.completion_tokens);
-    if !own::may_judge(node, &spec, scope, &loaded) {
+    let scope = scope::of(&input, statement.completion_tokens);
+    if !own::may_judge(node, &spec, &scope, &loaded) {
         return Ok(Word::None);
     }
-    let Some(table) = own::table_of(node, &statement.provider, &spec, scope, &loaded).await else {
+    let Some(table) = own::table_of(node, &statement.provider, &spec, &scope, &loaded).await else {
         return Ok(Word::Later("no calibration fits the answer, this machine and the accused's"));
     };
     let Some(batch) = conductor.get_receipt_batch(commit.proof.batch.clone()).await? else {

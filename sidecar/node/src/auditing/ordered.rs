@@ -6,7 +6,6 @@
 
 use super::desk::Place;
 use super::own::{self, Opening};
-use super::tables::Scope;
 use super::{replay, reporting};
 use crate::engines::{model_id, Loaded};
 use crate::node::Node;
@@ -23,7 +22,7 @@ use ainonymous_types::{
     OpenedLeaf, Role, SignedReceipt, SpecRef,
 };
 use ainonymous_verify::audit::order::{self as fits, Enough};
-use ainonymous_verify::audit::{draw, leaf};
+use ainonymous_verify::audit::{draw, leaf, scope};
 use ainonymous_verify::receipt;
 use std::time::{Duration, Instant};
 
@@ -172,13 +171,13 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let read = tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)).unwrap_or(&tokens);
     let finish = if read.len() == tokens.len() { statement.finish } else { FinishReason::Length };
     let computed = replay::replay(&loaded, &input, read, finish, model.kv_type, &salt).await?;
-    let scope = Scope::of(&input, leaf::tokens_in(&windows, statement.completion_tokens));
+    let scope = scope::of(&input, leaf::tokens_in(&windows, statement.completion_tokens));
     drop((turn, input));
 
     let promise = |previous| fits::commitment(&order, &capability, previous, leaf::replay(&computed.leaves));
     let promised = reporting::promise(&conductor, &statement.provider, promise).await?;
     let opening = open(node, &order.receipt, &grant).await;
-    let table = own::table_of(node, &statement.provider, &model, scope, &loaded).await;
+    let table = own::table_of(node, &statement.provider, &model, &scope, &loaded).await;
     let compare = |opened: &[OpenedLeaf]| own::stretch(opened, &tokens, &computed.leaves, windows);
     let judged = own::judge(&statement.fingerprint, &opening, computed.cut, table.as_ref(), compare);
     let table = reporting::calibration(&conductor, &spec, table).await?;

@@ -2,7 +2,7 @@
 //! dice say so, or because a person wants it. Nobody else sees question or answer, and nothing is published.
 
 use super::replay::{self, Computed};
-use super::tables::{Scope, Table};
+use super::tables::Table;
 use super::WAITING_MAX;
 use crate::engines::{model_id, Loaded};
 use crate::evidence::{Answered, Asked};
@@ -12,10 +12,10 @@ use crate::{AnswerAudit, AuditMade, AuditState, AuditWhy};
 use ainonymous_engine::{EngineError, LLAMA_BUILD};
 use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, FinishReason, ModelSpec, OpenedLeaf, Outcome, ReplayLeaf,
-    RequestId, SpecRef, Statistics, Verdict,
+    ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationScope, EntryHash, FinishReason, ModelSpec, OpenedLeaf,
+    Outcome, ReplayLeaf, RequestId, SpecRef, Statistics, Verdict,
 };
-use ainonymous_verify::audit::{calibration, draw, leaf, statistics};
+use ainonymous_verify::audit::{calibration, draw, leaf, scope, statistics};
 use ainonymous_verify::{receipt, Breach};
 use std::ops::Range;
 use std::sync::Arc;
@@ -257,8 +257,8 @@ pub(super) async fn open(node: &Node, case: &Case) -> Opening {
 
 /// The table for the model of an answer, or of a stretch of it, and this pair of machines.
 async fn table(node: &Node, case: &Case) -> Option<Table> {
-    let scope = Scope::of_a_stretch(&case.asked.input);
-    table_of(node, case.provider(), &case.spec, scope, &case.loaded).await
+    let scope = scope::of(&case.asked.input, 0);
+    table_of(node, case.provider(), &case.spec, &scope, &case.loaded).await
 }
 
 /// The same for any provider: its class by what it offers now.
@@ -266,17 +266,17 @@ pub(super) async fn table_of(
     node: &Node,
     provider: &AgentPubKey,
     spec: &ModelSpec,
-    scope: Scope,
+    answer: &CalibrationScope,
     loaded: &Loaded,
 ) -> Option<Table> {
     let provider = node.conductor()?.get_provider(provider.clone()).await.ok().flatten()?;
     let prover = calibration::class(&provider.capability);
-    node.inner.auditing.tables.of(spec, scope, LLAMA_BUILD, &prover, &class_here(loaded)).cloned()
+    node.inner.auditing.tables.of(spec, answer, LLAMA_BUILD, &prover, &class_here(loaded)).cloned()
 }
 
 /// Whether this node has a table for such an answer and this machine at all, whoever has given it.
-pub(super) fn may_judge(node: &Node, spec: &ModelSpec, scope: Scope, loaded: &Loaded) -> bool {
-    node.inner.auditing.tables.speak_of(spec, scope, LLAMA_BUILD, &class_here(loaded))
+pub(super) fn may_judge(node: &Node, spec: &ModelSpec, answer: &CalibrationScope, loaded: &Loaded) -> bool {
+    node.inner.auditing.tables.speak_of(spec, answer, LLAMA_BUILD, &class_here(loaded))
 }
 
 /// The class of this machine, with this model.

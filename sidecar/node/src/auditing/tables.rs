@@ -9,16 +9,14 @@ use crate::receipt_file::replay::Measured;
 use crate::receipt_file::ReceiptFile;
 use crate::NodeError;
 use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
-use ainonymous_types::{Bytes32, Calibration, CalibrationRow, ChatInput, KvType, ModelSpec, SpecRef};
-use ainonymous_verify::audit::{calibration, leaf};
+use ainonymous_types::{Bytes32, Calibration, CalibrationRow, CalibrationScope, KvType, ModelSpec, SpecRef};
+use ainonymous_verify::audit::{calibration, leaf, scope};
 use serde::Deserialize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Version of the file that this build understands.
 const VERSION: u32 = 4;
-/// A penalty on repetition that changes nothing, in thousandths.
-const NO_PENALTY_MILLI: u32 = 1_000;
 /// Longest file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -33,45 +31,9 @@ pub(crate) struct Table {
     prover: String,
     verifier: String,
     data: Bytes32,
-    /// The longest answers that it was made from: of longer ones it says nothing,
-    tokens_to: u32,
-    /// nor of such as were drawn at a higher temperature,
-    temperature_milli_to: u32,
-    /// or with a penalty on repetition that multiplies or divides logits by more; both in thousandths.
-    repetition_milli_to: u32,
+    /// The longest, hottest and most strongly penalised answers that it was made from: of others it says nothing.
+    scope: CalibrationScope,
     rows: Vec<CalibrationRow>,
-}
-
-/// What of an answer decides whether a table speaks of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scope {
-    tokens: u32,
-    temperature_milli: u32,
-    /// What logits were multiplied or divided by at most, and with them what machines differ by, in thousandths: 1,000 or more.
-    repetition_milli: u32,
-}
-
-impl Scope {
-    /// Of so many tokens of an answer to this, which are judged as a whole.
-    pub(crate) fn of(input: &ChatInput, tokens: u32) -> Self {
-        Self { tokens, ..Self::of_a_stretch(input) }
-    }
-
-    /// Of so much of it as a table speaks of ([`Table::stretch`]).
-    pub(crate) fn of_a_stretch(input: &ChatInput) -> Self {
-        let adjust = input.more.as_deref().and_then(|more| more.adjust.as_ref());
-        Self {
-            tokens: 0,
-            temperature_milli: input.sampling.temperature_milli,
-            repetition_milli: adjust.map_or(NO_PENALTY_MILLI, |adjust| factor_milli(adjust.repetition_milli)),
-        }
-    }
-}
-
-/// What a penalty on repetition multiplies logits by or divides them by, whichever is more: some it does the one to, some the other.
-fn factor_milli(repetition_milli: u32) -> u32 {
-    let inverse = (NO_PENALTY_MILLI * NO_PENALTY_MILLI).checked_div(repetition_milli).unwrap_or(u32::MAX);
-    repetition_milli.max(inverse)
 }
 
 /// All that were read.
@@ -111,7 +73,7 @@ impl Tables {
     pub(crate) fn of(
         &self,
         model: &ModelSpec,
-        scope: Scope,
+        answer: &CalibrationScope,
         build: &str,
         prover: &str,
         verifier: &str,
@@ -121,14 +83,14 @@ impl Tables {
                 && table.build == build
                 && table.prover == prover
                 && table.verifier == verifier
-                && table.speaks_of(scope)
+                && table.speaks_of(answer)
         };
         coolest(self.0.iter().filter(fits))
     }
 
     /// Whether there is one for such an answer, whatever machine has given it.
-    pub(crate) fn speak_of(&self, model: &ModelSpec, scope: Scope, build: &str, verifier: &str) -> bool {
-        let fits = |table: &Table| table.build == build && table.verifier == verifier && table.speaks_of(scope);
+    pub(crate) fn speak_of(&self, model: &ModelSpec, answer: &CalibrationScope, build: &str, verifier: &str) -> bool {
+        let fits = |table: &Table| table.build == build && table.verifier == verifier && table.speaks_of(answer);
         self.0.iter().any(|table| table.is_of(model) && fits(table))
     }
 
@@ -142,7 +104,7 @@ impl Tables {
 }
 
 fn coolest<'a>(tables: impl Iterator<Item = &'a Table>) -> Option<&'a Table> {
-    tables.min_by_key(|table| table.temperature_milli_to)
+    tables.min_by_key(|table| table.scope.temperature_milli)
 }
 
 impl Table {
@@ -159,42 +121,43 @@ impl Table {
             && self.sampler_version == model.sampler_version
     }
 
-    fn speaks_of(&self, scope: Scope) -> bool {
-        scope.tokens <= self.tokens_to
-            && scope.temperature_milli <= self.temperature_milli_to
-            && scope.repetition_milli <= self.repetition_milli_to
+    fn speaks_of(&self, answer: &CalibrationScope) -> bool {
+        scope::covers(&self.scope, answer)
     }
 
     /// Which windows of an answer of so many tokens it judges: all of one that it speaks of, else as many in a row as it speaks of.
     pub(crate) fn stretch(&self, tokens: u32, random: u32) -> Range<usize> {
         let all = leaf::count(tokens) as usize;
-        match tokens <= self.tokens_to {
+        match tokens <= self.scope.tokens {
             true => 0..all,
-            false => leaf::stretch(all, self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS, random),
+            false => leaf::stretch(all, self.scope.tokens as usize / FINGERPRINT_WINDOW_TOKENS, random),
         }
     }
 
     /// For answers in files.
     pub(crate) fn measured(&self) -> Measured {
-        Measured { table: self.entry(own::nowhere()), windows_max: self.tokens_to as usize / FINGERPRINT_WINDOW_TOKENS }
+        Measured {
+            table: self.entry(own::nowhere()),
+            windows_max: self.scope.tokens as usize / FINGERPRINT_WINDOW_TOKENS,
+        }
     }
 
     /// The entry that says the same of a spec.
     pub(crate) fn entry(&self, spec: SpecRef) -> Calibration {
-        let Self { prover, verifier, data, rows, .. } = self.clone();
-        Calibration { spec, prover, verifier, data, rows }
+        let Self { prover, verifier, scope, data, rows, .. } = self.clone();
+        Calibration { spec, prover, verifier, scope, data, rows }
     }
 }
 
-/// The table in a file for the answer of a receipt, whatever machines it is about; without rows where it says nothing of such an answer, however
-/// little of it is judged.
+/// The table in a file for the answer of a receipt, whatever machines it is about; without rows where it says nothing of such an answer.
 pub fn calibration_for(path: &Path, file: &ReceiptFile) -> Result<Measured, NodeError> {
     let tables = read(path)?;
     let Some(any) = coolest(tables.iter()).filter(|table| table.is_of(&file.model)) else {
         return Err(NodeError::Calibration { path: path.to_path_buf(), problem: "it is of another model".into() });
     };
-    let scope = Scope::of_a_stretch(&file.question);
-    let speaks = coolest(tables.iter().filter(|table| table.speaks_of(scope)));
+    // However little of it is judged.
+    let answer = &scope::of(&file.question, 0);
+    let speaks = coolest(tables.iter().filter(|table| table.speaks_of(answer)));
     let mut measured = speaks.unwrap_or(any).measured();
     if speaks.is_none() {
         measured.table.rows.clear();
@@ -236,9 +199,11 @@ fn parse(text: &str) -> Result<Vec<Table>, String> {
             prover: prover.clone(),
             verifier: verifier.clone(),
             data: hash("data", &data)?,
-            tokens_to,
-            temperature_milli_to,
-            repetition_milli_to,
+            scope: CalibrationScope {
+                tokens: tokens_to,
+                temperature_milli: temperature_milli_to,
+                repetition_milli: repetition_milli_to,
+            },
             rows,
         };
         calibration::rules(&table.entry(own::nowhere())).map_err(|breach| breach.to_string())?;
@@ -309,7 +274,9 @@ mod tests {
     fn a_table_is_for_one_model_one_build_and_one_pair_of_machines() {
         let tables = Tables(parse(&file().to_string()).unwrap());
         let of = |model: &ModelSpec, (tokens, temperature_milli, repetition_milli), build, prover, verifier| {
-            tables.of(model, Scope { tokens, temperature_milli, repetition_milli }, build, prover, verifier).is_some()
+            tables
+                .of(model, &CalibrationScope { tokens, temperature_milli, repetition_milli }, build, prover, verifier)
+                .is_some()
         };
         let most = (96, 1_500, 1_300);
         assert!(of(&model(), most, "b1", "cpu-a", "cpu-b"));
@@ -329,7 +296,7 @@ mod tests {
         assert_eq!(stretch(97, u32::MAX), stretch(97, u32::MAX % 6), "of whatever is random");
         let may = |scope: (u32, u32, u32), verifier| {
             let (tokens, temperature_milli, repetition_milli) = scope;
-            tables.speak_of(&model(), Scope { tokens, temperature_milli, repetition_milli }, "b1", verifier)
+            tables.speak_of(&model(), &CalibrationScope { tokens, temperature_milli, repetition_milli }, "b1", verifier)
         };
         assert!(may(most, "cpu-b") && !may(most, "cpu-a") && !may((97, 0, 1_000), "cpu-b"));
         assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"]);
@@ -365,20 +332,14 @@ mod tests {
         both["by_temperature"].as_array_mut().unwrap().push(cool);
         let tables = Tables(parse(&both.to_string()).unwrap());
         let to = |temperature_milli: u32| {
-            let scope = Scope { tokens: 32, temperature_milli, repetition_milli: 1_000 };
-            tables.of(&model(), scope, "b1", "cpu-a", "cpu-b").map(|table| table.temperature_milli_to)
+            let scope = &CalibrationScope { tokens: 32, temperature_milli, repetition_milli: 1_000 };
+            tables.of(&model(), scope, "b1", "cpu-a", "cpu-b").map(|table| table.scope.temperature_milli)
         };
         assert_eq!(
             [to(0), to(1_000), to(1_001), to(1_500), to(1_501)],
             [Some(1_000), Some(1_000), Some(1_500), Some(1_500), None]
         );
         assert_eq!(tables.names(), ["m.gguf: cpu-a by cpu-b"], "one file, one name");
-    }
-
-    #[test]
-    fn a_penalty_on_repetition_stretches_logits_either_way() {
-        assert_eq!([1_000, 1_300, 770, 500].map(factor_milli), [1_000, 1_300, 1_298, 2_000]);
-        assert_eq!([0, 1, 10_000].map(factor_milli), [u32::MAX, 1_000_000, 10_000]);
     }
 
     #[test]
@@ -411,7 +372,7 @@ mod tests {
             let table = tables
                 .of(
                     &model(),
-                    Scope { tokens: 32, temperature_milli: 0, repetition_milli: 1_000 },
+                    &CalibrationScope { tokens: 32, temperature_milli: 0, repetition_milli: 1_000 },
                     "b1",
                     "cpu-a",
                     "cpu-b",

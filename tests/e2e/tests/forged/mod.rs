@@ -22,12 +22,12 @@ const SALT: Bytes32 = Bytes32([9; 32]);
 const ID: RequestId = RequestId([7; 16]);
 
 /// An answer that was computed with one file, and is said to be of another.
-pub(crate) async fn file(computed: &Path, claimed: &Path) -> ReceiptFile {
+pub(crate) async fn file(computed: &Path, claimed: &Path, seed: u64) -> ReceiptFile {
     let worker = WorkerCommand { program: binary(), args: vec!["worker".into()] };
     let options = EngineOptions { context_tokens: Some(512), slots: 1, ..EngineOptions::new(computed) };
     let engine = LlamaEngine::load(worker, options, CancellationToken::new()).await.expect("an engine");
     let messages = vec![ChatMessage::new(ChatRole::User, "Tell me a story.")];
-    let sampling = Sampling { seed: 3, top_k: 0, top_p_milli: 1_000, ..Sampling::default() };
+    let sampling = Sampling { seed, top_k: 0, top_p_milli: 1_000, ..Sampling::default() };
     let question = ChatInput { messages, sampling, max_tokens: 96, ..ChatInput::default() };
     let asked = Question { fingerprint: true, ..Question::try_from(question.clone()).expect("a question") };
     let mut events = engine.generate(asked).expect("an answer").events;

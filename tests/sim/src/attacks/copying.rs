@@ -11,7 +11,7 @@ use ainonymous_types::{
     Calibration, ChatInput, ChatMessage, ChatRole, EntryHash, Evidence, FinishReason, Likely, OpenedLeaf, Outcome,
     Receipt, ReplayLeaf, Sampling, SignedReceipt, SpecRef, Standing, Statistics, Verdict,
 };
-use ainonymous_verify::audit::{calibration, draw, evidence, fingerprint, leaf, measure, statistics};
+use ainonymous_verify::audit::{calibration, draw, evidence, fingerprint, leaf, measure, scope, statistics};
 use ainonymous_verify::rules::{self, AppEntry, Content, Known};
 use ainonymous_verify::{commit, receipt, Breach};
 use ed25519_dalek::{Signer, SigningKey};
@@ -135,7 +135,14 @@ fn table() -> Option<Calibration> {
     let cheats: Vec<Statistics> = (0..300).map(|n| found(100 + n % 90)).collect();
     let spec = SpecRef { entry: EntryHash::from_raw_36(vec![7; 36]), action: action(8) };
     let rows = vec![measure::row(1, &honest, &cheats)?];
-    Some(Calibration { spec, prover: "cpu".into(), verifier: "cpu".into(), data: Bytes32([1; 32]), rows })
+    Some(Calibration {
+        spec,
+        prover: "cpu".into(),
+        verifier: "cpu".into(),
+        scope: scope::ALL,
+        data: Bytes32([1; 32]),
+        rows,
+    })
 }
 
 fn action(n: u8) -> ActionHash {

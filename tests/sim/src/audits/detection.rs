@@ -4,7 +4,7 @@ use super::noise::{audited, Cheat, Text, Q4, Q8};
 use ainonymous_types::{
     ActionHash, AgentPubKey, Bytes32, Calibration, EntryHash, Outcome, SpecRef, Standing, Statistics, Verdict,
 };
-use ainonymous_verify::audit::{calibration, evidence, measure};
+use ainonymous_verify::audit::{calibration, evidence, measure, scope};
 use serde::Serialize;
 
 /// Auditors that take turns.
@@ -46,7 +46,7 @@ pub fn detection(text: Text, sigma: f64, tokens: usize, answers: u64, seed: u64)
     let Some(row) = measure::row(1, &measured(Cheat::Honest, answers, 0), &cheats) else { return Vec::new() };
     let spec = SpecRef { entry: EntryHash::from_raw_36(vec![1; 36]), action: ActionHash::from_raw_36(vec![1; 36]) };
     let (prover, verifier) = ("cpu".to_owned(), "cpu".to_owned());
-    let table = Calibration { spec, prover, verifier, data: Bytes32([1; 32]), rows: vec![row] };
+    let table = Calibration { spec, prover, verifier, scope: scope::ALL, data: Bytes32([1; 32]), rows: vec![row] };
     let all = [
         Cheat::Honest,
         Cheat::Coarser(Q4),

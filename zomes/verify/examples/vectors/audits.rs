@@ -3,7 +3,7 @@
 use super::fixtures::{agent, b32, receipt, spec_ref, with, ALICE, BOB, MALLORY};
 use super::{computed, stated};
 use ainonymous_types::*;
-use ainonymous_verify::audit::{calibration, leaf};
+use ainonymous_verify::audit::{calibration, leaf, scope};
 use ainonymous_verify::vectors::audit::{
     DrawCase, EvidenceCase, JudgeCase, NoiseCase, OutcomeCase, RateCase, SaltCase,
 };
@@ -107,6 +107,7 @@ pub(crate) fn table() -> Calibration {
         spec: spec_ref(),
         prover: "cpu-avx2".into(),
         verifier: "cpu-avx2".into(),
+        scope: scope::ALL,
         data: b32(0x71),
         rows: vec![calibration::calibrated(8, &tables).unwrap()],
     }
@@ -132,6 +133,8 @@ fn verdicts() -> Vec<Case> {
     vec![
         rules("a calibration", table(), "ok"),
         rules("no rows", with(table(), |t| t.rows.clear()), "empty"),
+        rules("of no answers", with(table(), |t| t.scope.tokens = 0), "out_of_range"),
+        rules("hotter than can be asked", with(table(), |t| t.scope.temperature_milli += 1), "out_of_range"),
         rules("another answer in one table", with(table(), |t| t.rows[0].tables[1].honest[0] += 1), "hash_mismatch"),
         rules("too many honest answers fail", with(table(), |t| t.rows[0].tables[1].fail_bin = 1), "uncalibrated"),
         rules("too heavy", with(table(), |t| t.rows[0].tables[1].llr = vec![768; 6]), "uncalibrated"),

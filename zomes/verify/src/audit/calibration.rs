@@ -141,9 +141,10 @@ fn measured(row: &CalibrationRow, statistics: &Statistics) -> (Verdict, i16) {
 /// The rules for a calibration: in form, with enough honest answers, within the budget of weights, and with thresholds that one
 /// honest answer in a thousand crosses at most.
 pub fn rules(calibration: &Calibration) -> Result<(), Breach> {
-    let Calibration { spec: _, prover, verifier, data: _, rows } = calibration;
+    let Calibration { spec: _, prover, verifier, scope, data: _, rows } = calibration;
     text::label("prover", prover, CLASS_BYTES_MAX)?;
     text::label("verifier", verifier, CLASS_BYTES_MAX)?;
+    super::scope::rules(scope)?;
     not_empty("rows", rows.len())?;
     at_most("rows", rows.len(), CALIBRATION_ROWS_MAX)?;
     if !rows.windows(2).all(|pair| pair[0].tokens_from < pair[1].tokens_from) {

@@ -1,6 +1,7 @@
 //! A calibration that is in order, and each way in which one is not.
 
 use super::*;
+use crate::audit::scope;
 use ainonymous_types::{ActionHash, Bytes32, EntryHash, SpecRef};
 use proptest::prelude::*;
 
@@ -16,7 +17,14 @@ fn measured_tables() -> Vec<(Vec<u32>, Vec<u32>, Vec<u32>)> {
 fn good() -> Calibration {
     let spec = SpecRef { entry: EntryHash::from_raw_36(vec![1; 36]), action: ActionHash::from_raw_36(vec![2; 36]) };
     let rows = vec![calibrated(1, &measured_tables()).unwrap(), calibrated(100, &measured_tables()).unwrap()];
-    Calibration { spec, prover: "cpu-avx2".into(), verifier: "cpu-avx512".into(), data: Bytes32([3; 32]), rows }
+    Calibration {
+        spec,
+        prover: "cpu-avx2".into(),
+        verifier: "cpu-avx512".into(),
+        scope: scope::ALL,
+        data: Bytes32([3; 32]),
+        rows,
+    }
 }
 
 fn code(spoil: impl Fn(&mut Calibration)) -> &'static str {

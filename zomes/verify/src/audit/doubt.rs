@@ -56,7 +56,7 @@ fn nearer(found: &Statistics) -> Statistics {
 mod tests {
     use super::*;
     use crate::audit::calibration::Statistic;
-    use crate::audit::measure;
+    use crate::audit::{measure, scope};
     use ainonymous_types::{ActionHash, Bytes32, EntryHash, SpecRef};
     use proptest::prelude::*;
 
@@ -70,7 +70,14 @@ mod tests {
         let cheats: Vec<Statistics> = (0..400).map(|n| found(300 + n)).collect();
         let spec = SpecRef { entry: EntryHash::from_raw_36(vec![1; 36]), action: ActionHash::from_raw_36(vec![1; 36]) };
         let rows = vec![measure::row(8, &honest, &cheats).unwrap()];
-        Calibration { spec, prover: "cpu".into(), verifier: "cpu".into(), data: Bytes32([1; 32]), rows }
+        Calibration {
+            spec,
+            prover: "cpu".into(),
+            verifier: "cpu".into(),
+            scope: scope::ALL,
+            data: Bytes32([1; 32]),
+            rows,
+        }
     }
 
     #[test]

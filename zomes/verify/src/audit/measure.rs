@@ -134,6 +134,7 @@ fn bins(statistic: Statistic, honest: &[Statistics], cheats: &[Statistics]) -> (
 mod tests {
     use super::*;
     use crate::audit::calibration::{judge, rules, MEAN_MILLI_MAX};
+    use crate::audit::scope;
     use ainonymous_types::{ActionHash, Bytes32, Calibration, EntryHash, Outcome, SpecRef, Verdict};
 
     fn found(delta: u32) -> Statistics {
@@ -148,7 +149,14 @@ mod tests {
 
     fn table(rows: Vec<CalibrationRow>) -> Calibration {
         let spec = SpecRef { entry: EntryHash::from_raw_36(vec![1; 36]), action: ActionHash::from_raw_36(vec![1; 36]) };
-        Calibration { spec, prover: "cpu".into(), verifier: "cpu".into(), data: Bytes32([1; 32]), rows }
+        Calibration {
+            spec,
+            prover: "cpu".into(),
+            verifier: "cpu".into(),
+            scope: scope::ALL,
+            data: Bytes32([1; 32]),
+            rows,
+        }
     }
 
     #[test]

@@ -64,15 +64,17 @@ pub(super) fn report<R: Records>(
         None => None,
     };
     let table = match &table {
-        Some(table) => Some(applicable(table, commit, records)?),
+        Some(table) => Some(applicable(header, report, table, commit, records)?),
         None => None,
     };
     Ok(rules::audit_report_arithmetic(report, header.author, commit, table, &before)?)
 }
 
-/// The calibration, if it is one of this pair of machines: the provider's class by the capability of its batch, the auditor's by
+/// The calibration, if it is one of such answers and this pair of machines: the provider's class by the capability of its batch, the auditor's by
 /// that of its commitment.
 fn applicable<'a, R: Records>(
+    header: Header<'_>,
+    report: &AuditReport,
     table: &'a Known,
     commit: &AuditCommit,
     records: &R,
@@ -82,7 +84,9 @@ fn applicable<'a, R: Records>(
         batch.receipt_batch().ok_or(Breach::WrongReference { what: "proof.batch", expected: "receipt batch" })?;
     let prover = valid(&batch.capability, records)?;
     let verifier = valid(&commit.capability, records)?;
-    Ok(rules::audit_report_calibration(table, commit, &prover, &verifier)?)
+    let table = rules::audit_report_calibration(table, commit, &prover, &verifier)?;
+    rules::audit_report_scope(report, commit, header.author, table)?;
+    Ok(table)
 }
 
 pub(super) fn accusation<R: Records>(accusation: &Accusation, records: &R) -> Result<(), Refusal<R::Error>> {

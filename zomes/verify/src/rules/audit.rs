@@ -5,11 +5,11 @@
 
 use super::bounds::{at_most, bytes_at_most, not_empty, range, unique};
 use super::Known;
-use crate::audit::{calibration, draw, evidence, leaf, statistics};
+use crate::audit::{calibration, draw, evidence, leaf, scope, statistics};
 use crate::{chat, commit, receipt, Breach};
 use ainonymous_types::{
     limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditReport, AuditTerms, Bytes32, Calibration,
-    Capability, Conviction, Equivocation, Evidence, Outcome, Role, SignedReceipt, Standing, Verdict,
+    CalibrationScope, Capability, Conviction, Equivocation, Evidence, Outcome, Role, SignedReceipt, Standing, Verdict,
 };
 use std::ops::Range;
 
@@ -222,6 +222,21 @@ pub fn audit_report_calibration<'a>(
         }
     }
     Ok(table)
+}
+
+/// A calibration for a report: one that speaks of so many tokens, and of such a question where that is shown.
+pub fn audit_report_scope(
+    report: &AuditReport,
+    commit: &AuditCommit,
+    author: &AgentPubKey,
+    table: &Calibration,
+) -> Result<(), Breach> {
+    let tokens = leaf::tokens_in(&judged_windows(commit, author), commit.receipt.receipt.completion_tokens);
+    let answer = match &report.evidence {
+        Some(evidence) => scope::of(&evidence.input, tokens),
+        None => CalibrationScope { tokens, ..scope::NOTHING },
+    };
+    scope::covers(&table.scope, &answer).then_some(()).ok_or(Breach::OutOfScope)
 }
 
 /// The reckoning of a report: verdict, weight and standing, from the calibration, the commitment and the standing before it.

@@ -13,7 +13,8 @@ mod membership;
 pub use audit::{
     accusation, accusation_reports, appeal, audit_commit, audit_commit_batch, audit_commit_capability,
     audit_commit_jury, audit_commit_previous, audit_report, audit_report_arithmetic, audit_report_calibration,
-    audit_report_commit, confirmation, conviction, equivocation, judged_windows, Case, CONFIRMATIONS_MIN,
+    audit_report_commit, audit_report_scope, confirmation, conviction, equivocation, judged_windows, Case,
+    CONFIRMATIONS_MIN,
 };
 pub use audit_link::{
     accusation_to_report, beside, conviction_to_report, provider_to_accusation, provider_to_appeal,

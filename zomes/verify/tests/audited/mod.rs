@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use ainonymous_types::*;
-use ainonymous_verify::audit::{calibration, draw, evidence, leaf, statistics};
+use ainonymous_verify::audit::{calibration, draw, evidence, leaf, scope, statistics};
 use ainonymous_verify::{commit, merkle, receipt};
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -104,7 +104,14 @@ pub fn table(spec: SpecRef) -> Calibration {
     let (honest, cheats) = (vec![9_000, 900, 95, 5, 0, 0], vec![10, 20, 50, 300, 900, 2_000]);
     let tables = vec![(vec![10, 20, 40, 80, 160], honest, cheats); calibration::Statistic::ALL.len()];
     let rows = vec![calibration::calibrated(8, &tables).unwrap()];
-    Calibration { spec, prover: "cpu-avx2".into(), verifier: "cpu-avx512".into(), data: Bytes32([7; 32]), rows }
+    Calibration {
+        spec,
+        prover: "cpu-avx2".into(),
+        verifier: "cpu-avx512".into(),
+        scope: scope::ALL,
+        data: Bytes32([7; 32]),
+        rows,
+    }
 }
 
 pub fn promise(receipt: &SignedReceipt, proof: BatchProof, capability: ActionHash, mode: AuditMode) -> AuditCommit {
