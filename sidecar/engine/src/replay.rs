@@ -23,7 +23,7 @@ pub struct ReplayQuestion {
     pub question: Question,
     /// Tokens that are claimed to be the answer.
     pub answer: Vec<u32>,
-    /// The answer is claimed to have ended by itself: then its last token must be one that ends answers.
+    /// The answer is claimed to have ended by itself: then its last token, if it has one, must not be an ordinary one.
     pub ended: bool,
     /// Number format of the key-value cache that they were computed with; `None` takes this engine's.
     pub kv_type: Option<KvType>,
@@ -49,7 +49,7 @@ pub struct Replay {
     pub positions: Vec<Replayed>,
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
-    /// It is claimed to have ended by itself, and does not: its last token ends no answer, so that it could not stand there.
+    /// It is claimed to have ended by itself, and does not: its last token is an ordinary one, which ends no answer and so could not stand there.
     pub cut: bool,
     /// What computed it.
     pub class: EngineClass,

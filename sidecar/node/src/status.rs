@@ -110,7 +110,7 @@ pub struct AuditMade {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditWhy {
-    /// The provider did not open its fingerprint, or recorded none, and its tokens are as honest ones are, as far as anybody has measured: no evidence of anything.
+    /// The provider did not open its fingerprint, or recorded none, and its tokens do not fail by any table that is known here: no evidence of anything.
     NotOpened,
     /// It did not open its fingerprint, and its tokens are not as honest ones are.
     OtherTokens,

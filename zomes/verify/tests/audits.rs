@@ -212,7 +212,6 @@ fn a_commitment_is_by_the_one_on_whom_the_draw_fell() {
     assert_eq!(code(0, &|c| signed(c, |r| r.audit.rate_ppm = 0)), "not_drawn");
     assert_eq!(code(0, &|c| signed(c, |r| r.audit.auditors_ppm = 0)), "not_drawn");
     assert_eq!(code(0, &|c| signed(c, |r| r.completion_tokens = 0)), "out_of_range");
-    assert_eq!(code(0, &|c| signed(c, |r| r.fingerprint = Bytes32([0; 32]))), "empty");
     assert_eq!(code(0, &|c| signed(c, |r| r.prompt_tokens += 1)), "proof_mismatch", "signed, but in no batch");
     assert_eq!(code(0, &|c| c.proof.index = 1), "proof_mismatch");
     assert_eq!(code(0, &|c| c.proof.batch = action(SPEC)), "wrong_reference");
@@ -443,6 +442,26 @@ fn nine_bad_reports_by_three_auditors_accuse_and_three_jurors_convict() {
     let confirmations = (3..6).map(|n| action(CONFIRMED + n)).collect();
     let conviction = Conviction { accusation: action(ACCUSATION), confirmations };
     assert_eq!(dht.code(&auditor(0), &AppEntry::Conviction(conviction)), "not_enough");
+}
+
+/// An auditor can say that a provider has opened nothing, and nobody can tell: so jurors acquit by the tokens.
+#[test]
+fn a_juror_acquits_by_tokens_alone() {
+    let mut dht = Dht::accused();
+    let who = auditor(3);
+    let commit = promised(case(&who), 3, AuditMode::Jury(action(ACCUSATION)));
+    dht.write_valid(&who, JURORS + 3, AppEntry::AuditCommit(commit));
+    let code = |verdict: Verdict| {
+        let table = table(spec_ref());
+        let mut report =
+            found(action(JURORS + 3), Some((action(TABLE), &table)), silent(0), &who, &Standing::default());
+        (report.verdict, report.standing) = (verdict, Standing::default());
+        dht.code(&who, &AppEntry::AuditReport(report))
+    };
+    assert_eq!(
+        [code(Verdict::Pass), code(Verdict::Inconclusive), code(Verdict::Fail)],
+        ["ok", "arithmetic", "arithmetic"]
+    );
 }
 
 #[test]

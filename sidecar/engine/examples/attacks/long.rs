@@ -17,6 +17,8 @@ use std::ops::Range;
 
 /// Tokens of a long answer: three times what tables speak of.
 const TOKENS: u32 = 768;
+/// Tokens of the longest honest one: what the context has room for.
+const TOKENS_LONGEST: u32 = 1_920;
 /// Windows that are judged.
 const WINDOWS: usize = 8;
 /// Tokens of the answer behind a long prompt.
@@ -53,8 +55,10 @@ pub(crate) async fn rows(files: &Files<'_>, table: &Calibration, answers: u64) -
 
     let prompts = some().map(|n| machines.honest(long_prompt(n), [0..1, 1..2]));
     let prompts: Vec<(Given, Audited)> = stream::iter(prompts).buffered(AT_ONCE).flat_map(stream::iter).collect().await;
-    let stretches = [0..WINDOWS, WINDOWS..2 * WINDOWS, 2 * WINDOWS..3 * WINDOWS];
-    let long = some().map(|n| machines.honest(plain(n, TOKENS, true, 1_000), stretches.clone()));
+    let windows = TOKENS_LONGEST as usize / FINGERPRINT_WINDOW_TOKENS;
+    let stretches =
+        || (0..windows).step_by(WINDOWS).map(|from| from.min(windows - WINDOWS)).map(|from| from..from + WINDOWS);
+    let long = some().map(|n| machines.honest(plain(n, TOKENS_LONGEST, true, 1_000), stretches()));
     let long: Vec<(Given, Audited)> = stream::iter(long).buffered(AT_ONCE).flat_map(stream::iter).collect().await;
     let mut cheats = Vec::new();
     for (attack, laundered, promised_percent) in
@@ -78,7 +82,7 @@ pub(crate) async fn rows(files: &Files<'_>, table: &Calibration, answers: u64) -
         "slander by long answers",
         table,
         &long,
-        "each third of answers of 768 tokens; found are those that do not fail",
+        "each stretch of eight windows of answers of 1,920 tokens; found are those that do not fail",
     );
     let prompts_row = odd::row(
         "slander by long prompts",
@@ -86,7 +90,7 @@ pub(crate) async fn rows(files: &Files<'_>, table: &Calibration, answers: u64) -
         &prompts,
         "windows behind 700 words; found are those that do not fail",
     );
-    [prompts_row, Row { answer_tokens: Some(TOKENS), ..long_row }].into_iter().chain(cheats).collect()
+    [prompts_row, Row { answer_tokens: Some(TOKENS_LONGEST), ..long_row }].into_iter().chain(cheats).collect()
 }
 
 impl Machines {

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 type Poison = fn(&mut Calibration);
 
 /// Tables that contradict themselves, by what is wrong with them.
-const CONTRADICTIONS: [(&str, Poison); 12] = [
+const CONTRADICTIONS: [(&str, Poison); 14] = [
     ("honest answers fail, and it says so", |c| tables(c, |t| t.fail_bin = 1)),
     ("even the best answer fails", |c| tables(c, |t| t.fail_bin = 0)),
     ("every answer speaks against the provider", |c| tables(c, |t| t.llr.fill(LLR_MAX))),
@@ -28,6 +28,8 @@ const CONTRADICTIONS: [(&str, Poison); 12] = [
     ("a statistic left out", |c| c.rows.iter_mut().for_each(|row| drop(row.tables.pop()))),
     ("bins that overlap", |c| tables(c, |t| t.cuts.reverse())),
     ("no rows", |c| c.rows.clear()),
+    ("for no answers", |c| c.scope.tokens = 0),
+    ("for answers hotter than anybody can ask for", |c| c.scope.temperature_milli = u32::MAX),
 ];
 
 fn tables(calibration: &mut Calibration, poison: impl Fn(&mut CalibrationTable)) {

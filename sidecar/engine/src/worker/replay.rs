@@ -157,8 +157,12 @@ impl Replayer {
     }
 
     fn found(&self, replaying: &mut Replaying, kv_type: KvType) -> Replay {
-        let ends = |token: &u32| self.ends.contains(&(*token as Token));
-        let cut = replaying.ended && !replaying.claimed.last().is_some_and(ends);
+        // Another build may know other tokens that end an answer: they are special in any.
+        let goes_on = |token: &u32| {
+            let token = *token as Token;
+            !self.ends.contains(&token) && !self.model.is_special(token)
+        };
+        let cut = replaying.ended && replaying.claimed.last().is_some_and(goes_on);
         let mut positions = std::mem::take(&mut replaying.positions);
         if let (true, Some(last)) = (cut, positions.last_mut()) {
             last.margin_milli = MARGIN_MILLI_MAX;

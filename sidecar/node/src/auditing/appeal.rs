@@ -9,8 +9,8 @@ use super::{jittered, own, replay};
 use crate::node::Node;
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Appeal, AuditQuery, AuditSubject, Bytes32, Conviction, Evidence, Found, Outcome,
-    TimestampUs, Verdict,
+    ActionHash, AgentPubKey, Appeal, AuditQuery, AuditSubject, Bytes32, Conviction, Evidence, Found, TimestampUs,
+    Verdict,
 };
 use ainonymous_verify::audit::{doubt, scope, statistics};
 use ainonymous_verify::rules;
@@ -125,10 +125,12 @@ async fn own_view(node: &Node, conductor: &Conductor, conviction: &Conviction) -
         let Ok(computed) = computed else {
             return Ok(View::Later("the answers cannot be computed again now"));
         };
-        let outcome = statistics::outcome(&opened, &computed.leaves).unwrap_or(Outcome::Mismatch);
+        let Ok(outcome) = statistics::outcome(&opened, &computed.leaves) else {
+            return Ok(View::Later("what was computed again is out of form"));
+        };
         let table = table.map(|table| table.entry(own::nowhere()));
         // Where jurors would be in doubt, so is this node.
-        if doubt::is_beyond(table.as_ref(), &outcome) {
+        if computed.cut || doubt::is_beyond(table.as_ref(), &outcome) {
             return Ok(View::Guilty);
         }
     }

@@ -77,7 +77,6 @@ pub(crate) fn show(node: &Node, asked: &Asked, consent: Consent) {
     let beacon = draw::beacon(statement, &asked.secrets.audit);
     let shown = consent.show_auditors != ShowAuditors::None
         && draw::is_audited(&beacon, &statement.audit)
-        && statement.fingerprint != Bytes32([0; 32])
         && answered.begun_by.is_empty()
         && replay::obstacle(&asked.input).is_none();
     if !shown {

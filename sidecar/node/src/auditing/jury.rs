@@ -285,8 +285,10 @@ async fn judge(
     drop(turn);
     let Ok(computed) = computed else { return Ok(Word::Later("the answer cannot be computed again now")) };
 
-    let outcome = statistics::outcome(&opened, &computed.leaves).unwrap_or(Outcome::Mismatch);
-    if is_in_doubt(&table.entry(own::nowhere()), &outcome) {
+    let Ok(outcome) = statistics::outcome(&opened, &computed.leaves) else {
+        return Ok(Word::Later("what was computed again is out of form"));
+    };
+    if !computed.cut && is_in_doubt(&table.entry(own::nowhere()), &outcome) {
         // Too far for most honest machines, too near to be sure of: questions can be chosen so that one such answer in thousands comes out.
         tracing::info!(provider = %statement.provider, "this node was drawn into a jury, and is in doubt: it says nothing");
         return Ok(Word::None);
@@ -299,7 +301,7 @@ async fn judge(
     let same_answer = convicted_by.iter().filter(|juror| juror.entry.commit.receipt == commit.receipt);
     contradicted.extend(same_answer.map(|juror| (juror.author.clone(), juror.entry.report.verdict)));
     let commit = conductor.create_audit_commit(commit).await?;
-    let (verdict, llr) = calibration::judge(Some(&table), &outcome);
+    let (verdict, llr) = calibration::judge_in_jury(Some(&table), &outcome);
     let report = AuditReport {
         commit,
         calibration: Some(calibration),
@@ -310,14 +312,16 @@ async fn judge(
         evidence: None,
     };
     let action = conductor.create_audit_report(report).await?;
+    let (for_itself, _) = calibration::judge(Some(&table), &outcome);
     tracing::info!(provider = %statement.provider, ?verdict, "this node was drawn into a jury, and has said what it found");
     let made = AuditMade {
         provider: statement.provider.to_string(),
         model: model_id(&spec),
         mode: MODE,
         auditor: None,
-        verdict,
-        why: own::why(&outcome, verdict),
+        // What acquits whoever is said to have opened nothing earns it no trust here.
+        verdict: for_itself,
+        why: own::why(&outcome, for_itself),
         tokens: statement.completion_tokens,
         statistics: outcome.compared(),
         report: Some(action.to_string()),

@@ -225,7 +225,7 @@ pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineErr
 
 /// How far an answer is computed again to judge these windows: to their end, but to its own where it is said to have ended by itself, for only there
 /// it shows whether it was cut off.
-pub(super) fn to_compute<'a>(tokens: &'a [u32], windows: &Range<usize>, finish: FinishReason) -> &'a [u32] {
+fn to_compute<'a>(tokens: &'a [u32], windows: &Range<usize>, finish: FinishReason) -> &'a [u32] {
     match tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)) {
         Some(beginning) if finish != FinishReason::Stop => beginning,
         _ => tokens,
@@ -306,7 +306,7 @@ pub(super) fn judge(
         return judged(outcome, Verdict::Fail, AuditWhy::OpenedOtherwise);
     }
     if cut {
-        // What is not calibrated is never a fail, for another build may know other tokens that end an answer.
+        // What is not calibrated is never a fail.
         let verdict = table.map_or(Verdict::Inconclusive, |_| Verdict::Fail);
         return judged(outcome, verdict, AuditWhy::CutOff);
     }

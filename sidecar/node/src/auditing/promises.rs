@@ -8,7 +8,8 @@ use crate::opening;
 use crate::serving::now_us;
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AuditCommit, AuditQuery, AuditSubject, Bytes32, Found, TimestampUs, Verdict,
+    limits, ActionHash, AgentPubKey, AuditCommit, AuditQuery, AuditReport, AuditSubject, Audited, Bytes32, Found,
+    TimestampUs, Verdict,
 };
 use ainonymous_verify::audit::order::{enough, Enough, Kept, Promise};
 use ainonymous_verify::receipt;
@@ -20,8 +21,8 @@ const SEEN_MAX: usize = 1_024;
 /// Reports about one answer that are read, and whatever else is linked from there.
 const READ_MAX: usize = 4 * limits::AUDITS_PAGE_MAX;
 
-/// What was reported, by author and promise.
-type Verdicts = HashMap<(AgentPubKey, ActionHash), Verdict>;
+/// Whether something follows from what was reported, by author and promise.
+type Reports = HashMap<(AgentPubKey, ActionHash), bool>;
 
 /// Promises without a report, and when this node has first seen them.
 #[derive(Debug, Default)]
@@ -39,14 +40,14 @@ impl Promises {
         if own == Enough::Yes {
             return Ok(own);
         }
-        let verdicts = reports_at(conductor, leaf).await?;
-        Ok(self.judge(&commits, &verdicts, &me, now_us()))
+        let reports = reports_at(conductor, leaf).await?;
+        Ok(self.judge(&commits, &reports, &me, now_us()))
     }
 
-    fn judge(&self, commits: &[Found<AuditCommit>], verdicts: &Verdicts, me: &AgentPubKey, now: TimestampUs) -> Enough {
-        judge(commits, me, |found| match verdicts.get(&(found.author.clone(), found.action.clone())) {
-            Some(Verdict::Inconclusive) => Kept::Undecided,
-            Some(Verdict::Pass | Verdict::Fail) => Kept::Decided,
+    fn judge(&self, commits: &[Found<AuditCommit>], reports: &Reports, me: &AgentPubKey, now: TimestampUs) -> Enough {
+        judge(commits, me, |found| match reports.get(&(found.author.clone(), found.action.clone())) {
+            Some(false) => Kept::Undecided,
+            Some(true) => Kept::Decided,
             None => Kept::since(self.known_since(&found.action, now).min(found.linked_at), now),
         })
     }
@@ -73,26 +74,36 @@ fn judge(commits: &[Found<AuditCommit>], me: &AgentPubKey, kept: impl Fn(&Found<
 }
 
 /// What was reported about the answer with this receipt.
-async fn reports_at(conductor: &Conductor, leaf: &Bytes32) -> Result<Verdicts, ConductorError> {
+async fn reports_at(conductor: &Conductor, leaf: &Bytes32) -> Result<Reports, ConductorError> {
     let mut query = AuditQuery { subject: AuditSubject::Receipt(*leaf), before: None };
-    let mut verdicts = Verdicts::new();
+    let mut reports = Reports::new();
     for _ in 0..READ_MAX / limits::AUDITS_PAGE_MAX {
         let page = conductor.get_audit_reports(query.clone()).await?;
         let of_it = page.found.into_iter().filter(|found| receipt::leaf(&found.entry.commit.receipt) == *leaf);
-        verdicts.extend(of_it.map(|found| ((found.author, found.entry.report.commit), found.entry.report.verdict)));
+        reports.extend(of_it.map(|Found { author, entry: Audited { report, .. }, .. }| {
+            let decides = decides(&report);
+            ((author, report.commit), decides)
+        }));
         match page.next {
             Some(next) => query.before = Some(next),
             None => break,
         }
     }
-    Ok(verdicts)
+    Ok(reports)
+}
+
+/// Whether a report says something, or at least weighs something, as that of good tokens does where nothing was opened: else one answer could
+/// be weighed as often as there are auditors.
+fn decides(report: &AuditReport) -> bool {
+    report.verdict != Verdict::Inconclusive || report.llr != 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ainonymous_types::{
-        AuditMode, AuditTerms, BatchProof, Bytes64, EntryHash, FinishReason, Receipt, SignedReceipt,
+        AuditMode, AuditTerms, BatchProof, Bytes64, EntryHash, FinishReason, Outcome, Receipt, SignedReceipt, Standing,
+        Statistics,
     };
     use ainonymous_verify::audit::order::REPORT_WITHIN_US;
 
@@ -133,7 +144,7 @@ mod tests {
     fn a_promise_does_not_stay_young_because_its_author_draws_another_link() {
         let (promises, me) = (Promises::default(), agent(1));
         let at = |linked_at| [promised(2, 2, linked_at), promised(3, 3, linked_at)];
-        let judged = |commits: &[_], now| promises.judge(commits, &Verdicts::new(), &me, now);
+        let judged = |commits: &[_], now| promises.judge(commits, &Reports::new(), &me, now);
         assert_eq!(judged(&at(NOW), NOW), Enough::ForNow);
         let later = NOW + REPORT_WITHIN_US;
         assert_eq!(judged(&at(later), later - 1), Enough::ForNow);
@@ -148,15 +159,31 @@ mod tests {
     fn what_is_reported_and_decided_is_enough_and_what_says_nothing_is_not() {
         let (promises, me) = (Promises::default(), agent(1));
         let commits = [promised(2, 2, 0), promised(3, 3, 0)];
-        let judged = |verdict| {
-            let verdicts = commits.iter().map(|found| ((found.author.clone(), found.action.clone()), verdict));
-            promises.judge(&commits, &verdicts.collect(), &me, NOW)
+        let judged = |decides| {
+            let reports = commits.iter().map(|found| ((found.author.clone(), found.action.clone()), decides));
+            promises.judge(&commits, &reports.collect(), &me, NOW)
         };
-        assert_eq!((judged(Verdict::Pass), judged(Verdict::Fail)), (Enough::Yes, Enough::Yes));
-        assert_eq!(judged(Verdict::Inconclusive), Enough::No);
+        assert_eq!((judged(true), judged(false)), (Enough::Yes, Enough::No));
         // Nobody keeps the promise of another.
-        let foreign = [((agent(4), commits[0].action.clone()), Verdict::Pass)];
+        let foreign = [((agent(4), commits[0].action.clone()), true)];
         assert_eq!(promises.judge(&commits, &foreign.into(), &me, NOW), Enough::No);
+    }
+
+    /// Whoever asks can make a provider look silent to each auditor in turn, so a weight without a verdict counts too.
+    #[test]
+    fn what_weighs_something_decides_whatever_its_verdict_is() {
+        let report = |verdict, llr| AuditReport {
+            commit: ActionHash::from_raw_36(vec![2; 36]),
+            calibration: None,
+            outcome: Outcome::NotOpened(Statistics::default()),
+            verdict,
+            llr,
+            standing: Standing::default(),
+            evidence: None,
+        };
+        use Verdict::{Fail, Inconclusive, Pass};
+        let all = [(Pass, -128), (Fail, 700), (Inconclusive, -128), (Inconclusive, 0)];
+        assert_eq!(all.map(|(verdict, llr)| decides(&report(verdict, llr))), [true, true, true, false]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::jury::{self, Heard};
 use crate::node::{lock, Node};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_protocol::reputation::Found;
-use ainonymous_types::{AgentPubKey, AuditMode, AuditQuery, AuditSubject, Conviction, Verdict};
+use ainonymous_types::{limits, AgentPubKey, AuditMode, AuditQuery, AuditSubject, Conviction, Verdict};
 use ainonymous_verify::receipt;
 use ainonymous_verify::rules::CONFIRMATIONS_MIN;
 use std::time::Duration;
@@ -63,7 +63,9 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
         let own = auditing.found(&leaf).filter(|made| made.auditor.is_none() && made.mode != jury::MODE);
         let own = own.map(|made| made.verdict);
         let decided = |verdict| verdict != Verdict::Inconclusive;
-        if own.is_some_and(|own| is_new && decided(own) && decided(verdict) && own != verdict) {
+        // Of a long answer each looks at a stretch of its own.
+        let same = found.entry.commit.receipt.receipt.completion_tokens as usize <= limits::EVIDENCE_TOKENS_MAX;
+        if same && own.is_some_and(|own| is_new && decided(own) && decided(verdict) && own != verdict) {
             // Being right earns nothing. Of an answer that this node has looked at too, others know what it has shown them: its canary, which
             // may be copied, or an answer shown by consent, which is honest more often than not. Being wrong counts.
             lock(&auditing.reputations).on_checked(&found.author, false, now_us);

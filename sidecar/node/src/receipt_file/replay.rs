@@ -116,8 +116,19 @@ pub async fn replay(
         replayed.statistics = Some(Counted::of(found));
     }
     let verdicts = measured.map(|measured| measured.verdicts(shown.map(Vec::as_slice), &ours));
-    (replayed.verdict, replayed.sentence) = judge(file, &replayed, &outcome, verdicts.as_deref());
+    let calibrated = measured.is_some_and(|measured| !measured.table.rows.is_empty());
+    (replayed.verdict, replayed.sentence) = match replayed.cut {
+        true => cut_off(calibrated),
+        false => judge(file, &replayed, &outcome, verdicts.as_deref()),
+    };
     Ok(replayed)
+}
+
+/// What nobody has calibrated fails nothing.
+fn cut_off(calibrated: bool) -> (Verdict, String) {
+    let verdict = if calibrated { Verdict::Fail } else { Verdict::Inconclusive };
+    let sentence = "The provider says that the answer ended by itself, but its last token is none with which this model ends one: it was cut off.";
+    (verdict, sentence.into())
 }
 
 /// `verdicts` are those on its pieces, where there is a table.
@@ -157,11 +168,6 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, verdicts: Opti
     }
     let is_own = found.same_choice == found.tokens && statistics.impossible == 0;
     let near = statistics.delta_sum <= ROUNDING_128THS_MAX.saturating_mul(statistics.tokens);
-    if found.cut {
-        let sentence = "The provider says that the answer ended by itself, but its last token is none with which this model ends one: it \
-                        looks cut off. Another build might know other ends, so nothing follows without a calibration.";
-        return (Verdict::Inconclusive, sentence.into());
-    }
     if is_own && near && compared {
         let sentence =
             "Every token is the one that this model chooses here, and the provider's fingerprint differs from this \

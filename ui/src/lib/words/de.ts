@@ -305,7 +305,7 @@ export const de: Catalogue = {
     inconclusive: "Der eigene Knoten hat diese Antwort nachgerechnet und kann nicht sagen, ob der Anbieter ehrlich ist.",
   },
   auditWhy: {
-    not_opened: "Der Anbieter hat nicht gezeigt, was sein Beleg nennt; ihr Wortlaut allein spricht nicht gegen ihn.",
+    not_opened: "Der Anbieter hat nicht gezeigt, was sein Beleg nennt; aus ihrem Wortlaut allein folgt nichts gegen ihn.",
     other_tokens: "Der Anbieter hat nicht gezeigt, was sein Beleg nennt, und das Modell hätte an Stellen anders gewählt, an denen ehrliche Rechner sich einig sind.",
     opened_otherwise: "Was der Anbieter gezeigt hat, ist nicht, was er unterschrieben hat.",
     not_replayed: "Die Antwort ließ sich nicht bis zum Ende nachrechnen.",

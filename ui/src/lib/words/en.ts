@@ -349,7 +349,7 @@ export const en = {
     inconclusive: "Your node has computed this answer again, and cannot tell whether the provider is honest.",
   } satisfies Record<AuditState, string> as Record<AuditState, string>,
   auditWhy: {
-    not_opened: "The provider did not show what its receipt names; its words alone do not speak against it.",
+    not_opened: "The provider did not show what its receipt names; by its words alone nothing can be held against it.",
     other_tokens: "The provider did not show what its receipt names, and the model would have chosen otherwise where honest machines agree.",
     opened_otherwise: "What the provider showed is not what it signed.",
     not_replayed: "The answer could not be computed to its end.",

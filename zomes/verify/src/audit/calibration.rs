@@ -101,16 +101,24 @@ pub fn class_of(backend: Backend, backend_detail: &str) -> String {
 }
 
 /// Verdict and weight of an outcome. Without a calibration, or for lengths that it does not cover, nothing follows from a
-/// measurement; a fingerprint of something else fails however it is calibrated. Whoever opens nothing fails by its tokens or not at all: good ones
-/// earn no pass. They weigh as much as with a fingerprint at no distance, which is never more than with its real one, so the budget of weights holds.
+/// measurement; a fingerprint of something else fails however it is calibrated. Whoever opens nothing fails by its tokens, or they weigh nothing
+/// against it: good ones earn no pass. So they never weigh more than with its real fingerprint, and the budget of weights holds.
 pub fn judge(calibration: Option<&Calibration>, outcome: &Outcome) -> (Verdict, i16) {
     match outcome {
         Outcome::Mismatch => (Verdict::Fail, LLR_MAX),
         Outcome::Measured(statistics) => by_table(calibration, statistics),
         Outcome::NotOpened(statistics) => match by_table(calibration, statistics) {
-            (Verdict::Pass, llr) => (Verdict::Inconclusive, llr),
+            (Verdict::Pass, llr) => (Verdict::Inconclusive, llr.min(0)),
             judged => judged,
         },
+    }
+}
+
+/// The same for a juror, who has to be able to acquit: tokens in order are a pass, though nothing was opened. In juries a pass earns nobody trust.
+pub fn judge_in_jury(calibration: Option<&Calibration>, outcome: &Outcome) -> (Verdict, i16) {
+    match (outcome, judge(calibration, outcome)) {
+        (Outcome::NotOpened(found), (Verdict::Inconclusive, llr)) => (by_table(calibration, found).0, llr),
+        (_, judged) => judged,
     }
 }
 

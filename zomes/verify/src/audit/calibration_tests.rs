@@ -133,6 +133,26 @@ fn whoever_opens_nothing_is_judged_by_its_tokens_and_passes_by_nothing() {
     assert_eq!((alone.0, alone), (Verdict::Fail, opened));
     let bad = Outcome::NotOpened(Statistics { tokens: 128, margin_window: 640, ..Statistics::default() });
     assert_eq!(judge(None, &bad), (Verdict::Inconclusive, 0));
+    // What does not fail weighs nothing against it, however near it is to failing.
+    let (near, opened) = silent(159);
+    assert!(opened.0 == Verdict::Pass && opened.1 > 0, "{opened:?}");
+    assert_eq!(near, (Verdict::Inconclusive, 0));
+}
+
+#[test]
+fn a_juror_can_acquit_whoever_is_said_to_have_opened_nothing() {
+    let table = good();
+    let heard = |calibration, margin_window| {
+        let found = Statistics { tokens: 128, margin_window, ..Statistics::default() };
+        judge_in_jury(calibration, &Outcome::NotOpened(found))
+    };
+    assert_eq!(heard(Some(&table), 0), (Verdict::Pass, LLR_MIN));
+    assert_eq!(heard(Some(&table), 640).0, Verdict::Fail);
+    assert_eq!(heard(None, 0), (Verdict::Inconclusive, 0));
+    let measured = Outcome::Measured(Statistics { tokens: 128, ..Statistics::default() });
+    for outcome in [measured, Outcome::Mismatch] {
+        assert_eq!(judge_in_jury(Some(&table), &outcome), judge(Some(&table), &outcome));
+    }
 }
 
 #[test]

@@ -26,10 +26,8 @@ pub fn audit_commit(commit: &AuditCommit, author: &AgentPubKey) -> Result<(), Br
     at_most("proof.path", proof.path.len(), limits::MERKLE_PATH_MAX)?;
     let tokens = statement.completion_tokens.into();
     range("completion_tokens", tokens, 1, limits::ANSWER_TOKENS_MAX.into(), "tokens")?;
-    for (what, root) in [("receipt.fingerprint", &statement.fingerprint), ("replay", replay)] {
-        if *root == Bytes32([0; 32]) {
-            return Err(Breach::Empty { what });
-        }
+    if *replay == Bytes32([0; 32]) {
+        return Err(Breach::Empty { what: "replay" });
     }
     let AuditTerms { challenge, rate_ppm: _, auditors_ppm: _ } = &statement.audit;
     if draw::challenge(secret) != *challenge {
@@ -247,7 +245,10 @@ pub fn audit_report_arithmetic(
     table: Option<&Calibration>,
     before: &Standing,
 ) -> Result<(), Breach> {
-    let (verdict, llr) = calibration::judge(table, &report.outcome);
+    let (verdict, llr) = match commit.mode {
+        AuditMode::Drawn | AuditMode::Canary => calibration::judge(table, &report.outcome),
+        AuditMode::Jury(_) | AuditMode::Appeal(_) => calibration::judge_in_jury(table, &report.outcome),
+    };
     if report.verdict != verdict {
         return Err(Breach::Arithmetic { what: "verdict" });
     }
