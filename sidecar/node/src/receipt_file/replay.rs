@@ -179,6 +179,11 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, verdicts: Opti
                         that was compared.";
         return (Verdict::Pass, sentence.into());
     }
+    if verdicts.is_some_and(|verdicts| !verdicts.is_empty()) && !compared {
+        let sentence = "Not every token is the one that this model chooses here, but none is further from it than honest machines come, as far as \
+                        the calibration speaks of it. The provider's fingerprint was not opened, so nothing more was compared.";
+        return (Verdict::Inconclusive, sentence.into());
+    }
     let sentence = "The answer differs from what this model says here. Nobody has told what honest machines like these two differ \
                     by, so nothing follows: see the numbers.";
     (Verdict::Inconclusive, sentence.into())
