@@ -210,6 +210,10 @@ impl Lab {
                     return None;
                 }
                 let end = given.tokens.last().copied().filter(|_| deed == Deed::TruncationEnded);
+                if end.is_some() && self.is_cut(&given).await {
+                    // It ended by its bound: there is no end to put to half of it.
+                    return None;
+                }
                 given.tokens.truncate(keep);
                 given.recorded.truncate(keep);
                 given.tokens.extend(end);
@@ -240,6 +244,12 @@ impl Lab {
         let cut = matches!(deed, Deed::Truncation | Deed::TruncationEnded);
         let finish = if cut { FinishReason::Stop } else { FinishReason::Length };
         Some(self.audit(opened, &received, finish).await)
+    }
+
+    /// Whether an answer lacks the token that ends it.
+    async fn is_cut(&self, Given { question, tokens, recorded: _ }: &Given) -> bool {
+        let whole = ReplayQuestion::whole(question.clone(), tokens.clone(), FinishReason::Stop, None);
+        self.checker.replay(whole).await.unwrap().cut
     }
 
     /// What whoever asked finds: `opened` is what the provider shows, `received` what arrived, `finish` how it says that ended.
