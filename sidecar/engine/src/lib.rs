@@ -50,7 +50,7 @@ pub use supervisor::LlamaEngine;
 #[cfg(any(test, feature = "test-engine"))]
 pub use test_engine::TestEngine;
 pub use travel::more_of_each;
-pub use worker::run_worker;
+pub use worker::{run_stand_in, run_worker};
 
 use ainonymous_types::FinishReason;
 use serde::{Deserialize, Serialize};

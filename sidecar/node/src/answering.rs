@@ -4,7 +4,8 @@
 use crate::node::Node;
 use crate::requester::{Reply, Sent};
 use crate::routing::micros;
-use crate::serving::{now_us, refusal, sign_and_keep, Order, Taken};
+use crate::serving::{now_us, refusal, Order, Taken};
+use crate::signing::sign_and_keep;
 use ainonymous_conductor::Conductor;
 use ainonymous_engine::Event;
 use ainonymous_protocol::timing::{KEEP_ANSWER_US, RESEND_CHUNKS_MAX, RESUME_US};
@@ -165,7 +166,7 @@ async fn finish(
     if let Some(rest) = rest {
         way.send(rest).await;
     }
-    let (signed, _) = sign_and_keep(node, conductor, taken, receipt).await.map_err(|reason| (reason, String::new()))?;
+    let signed = sign_and_keep(node, conductor, taken, receipt).await?;
     way.send(taken.answering.done(signed)).await;
     way.reply.finish();
     Ok(())

@@ -3,7 +3,7 @@
 use crate::node::lock;
 use crate::slot::{Slot, SlotState};
 use crate::{KeepAlive, LocalModel, LocalModelState, Phase, ServeOptions};
-use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
+use ainonymous_engine::{Engine, LlamaEngine, WorkerCommand, SAMPLER_VERSION};
 use ainonymous_models::{parts_of, FileHashes, HashCache};
 use ainonymous_transport::Load;
 use ainonymous_types::{ActionHash, EntryHash, ModelSpec, SpecRef};
@@ -326,8 +326,7 @@ impl Engines {
         match self.describe(options).await {
             Ok((description, hashes)) => {
                 let ServeOptions { name, kv_type, .. } = options;
-                let engine =
-                    LlamaEngine::load(self.worker.clone(), served(options.engine_options()), stop.clone()).await;
+                let engine = LlamaEngine::load(self.worker.clone(), options.engine_options(), stop.clone()).await;
                 match engine {
                     Ok(engine) => {
                         let model = ModelSpec {
@@ -371,20 +370,4 @@ impl Engines {
             Err(stopped) => Err(ainonymous_models::ModelError::Interrupted { problem: stopped.to_string() }),
         }
     }
-}
-
-/// What is loaded: what was named. In the end-to-end tests of audits a provider loads something else; a build for release has no
-/// word of that.
-#[cfg(debug_assertions)]
-fn served(mut options: EngineOptions) -> EngineOptions {
-    if let Some(other) = std::env::var_os("AINONYMOUS_TEST_SERVES_INSTEAD") {
-        options.model_path = other.into();
-    }
-    options
-}
-
-/// What is loaded: what was named.
-#[cfg(not(debug_assertions))]
-fn served(options: EngineOptions) -> EngineOptions {
-    options
 }

@@ -41,6 +41,7 @@ mod router;
 mod routers;
 mod routing;
 mod serving;
+mod signing;
 mod size;
 mod slot;
 mod status;

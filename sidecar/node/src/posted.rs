@@ -6,8 +6,9 @@ use crate::evidence::{self, Said};
 use crate::node::{lock, Node};
 use crate::requester::Requester;
 use crate::routing::{ask_error, done, events as events_of, to_travel, Inbox, Prepared};
-use crate::serving::{accept, now_us, sign_and_keep, Arrived, Taken};
-use crate::store::PostedRecord;
+use crate::serving::{accept, now_us, Arrived, Taken};
+use crate::signing::{sign_and_keep_posted, Refusal};
+use crate::store::{Finished, Pending, PostedRecord};
 use crate::{
     opening, publishing, receipts, size, AnswerEvent, AnswerHead, AnswerStream, AskError, AskRequest, Hiding,
     NodeError, Route,
@@ -17,7 +18,7 @@ use ainonymous_engine::Event;
 use ainonymous_protocol::timing::SIGNALS;
 use ainonymous_protocol::{plan_batches, AnswerEnd, Asked, Effect, Question};
 use ainonymous_types::{
-    limits, ActionHash, AgentPubKey, AnswerInput, Done, EntryHash, OpenRequest, PeerSignal, PostedAnswer,
+    limits, ActionHash, AgentPubKey, AnswerInput, BatchProof, Done, EntryHash, OpenRequest, PeerSignal, PostedAnswer,
     PostedQuestion, RefuseReason, RequestId, RequestInput, SendSignal, TokenChunk,
 };
 use std::collections::{HashMap, HashSet};
@@ -401,32 +402,22 @@ async fn answer_question(
     requester: AgentPubKey,
     spec: EntryHash,
     question: PostedQuestion,
-) -> Result<(), (RefuseReason, String)> {
-    let PostedQuestion { id, input, salt, session_key, audit, signature } = question;
-    let arrived = Arrived { id, spec, input, salt, session_key, audit, signature };
+) -> Result<(), Refusal> {
     if !node.inner.members.admits(conductor, &requester).await {
         return Err((RefuseReason::NotAdmitted, String::new()));
     }
-    let mut taken = accept(node, Requester::Agent(requester), arrived, SIGNALS)?;
-    let end = run_to_end(&mut taken).await?;
-    let one_at_a_time = node.inner.publishing.lock().await;
-    let (_, receipt) = taken.answering.finish(conductor.agent(), end, 0);
-    let (signed, pending) =
-        sign_and_keep(node, conductor, &mut taken, receipt).await.map_err(|reason| (reason, String::new()))?;
-    let failed = |what: &str| (RefuseReason::EngineFailed, what.to_string());
-    let batch = plan_batches(&[pending.to_plan()]).pop().ok_or_else(|| failed("batch"))?;
-    let (_, proofs) = publishing::publish_batch(node, conductor, &[pending], batch)
-        .await
-        .ok_or_else(|| failed("the receipt could not be published"))?;
-    drop(one_at_a_time);
-    let proof = proofs.into_iter().next().map(|(_, proof)| proof).ok_or_else(|| failed("proof"))?;
-    let answer = PostedAnswer {
-        text: taken.answering.whole_text(),
-        tokens: taken.answering.all_tokens(),
-        more: taken.answering.whole_more(),
-        receipt: signed,
-        proof,
+    let signed = node.inner.store.finished(action).map_err(|e| {
+        tracing::error!(error = %e, hint = e.hint(), "it cannot be read whether a posted request is answered");
+        failed("store")
+    })?;
+    // What was signed before, and could not be posted, is not computed again: nobody would sign for it.
+    let finished = match signed {
+        Some(finished) => finished,
+        None => compute(node, conductor, action, requester, spec, question).await?,
     };
+    let proof = place(node, conductor, &finished.pending).await?;
+    let Finished { pending, text, tokens, more } = finished;
+    let answer = PostedAnswer { text, tokens, more, receipt: pending.receipt, proof };
     let input = AnswerInput { request: action.clone(), answer };
     conductor.create_answer(input).await.map_err(|e| {
         tracing::warn!(error = %e, "an answer could not be posted; trying again at the next poll");
@@ -434,6 +425,44 @@ async fn answer_question(
     })?;
     node.inner.counts.answered.fetch_add(1, Ordering::Relaxed);
     Ok(())
+}
+
+/// Answers a posted question and signs for it.
+async fn compute(
+    node: &Node,
+    conductor: &Conductor,
+    action: &ActionHash,
+    requester: AgentPubKey,
+    spec: EntryHash,
+    question: PostedQuestion,
+) -> Result<Finished, Refusal> {
+    let PostedQuestion { id, input, salt, session_key, audit, signature } = question;
+    let arrived = Arrived { id, spec, input, salt, session_key, audit, signature };
+    let mut taken = accept(node, Requester::Agent(requester), arrived, SIGNALS)?;
+    let end = run_to_end(&mut taken).await?;
+    let (_, receipt) = taken.answering.finish(conductor.agent(), end, 0);
+    sign_and_keep_posted(node, conductor, &mut taken, receipt, action).await
+}
+
+/// Where a receipt stands on the DHT; it is put there if it is not there yet.
+async fn place(node: &Node, conductor: &Conductor, pending: &Pending) -> Result<BatchProof, Refusal> {
+    let _one_at_a_time = node.inner.publishing.lock().await;
+    let unreadable = |e: NodeError| {
+        tracing::error!(error = %e, hint = e.hint(), "receipts cannot be read");
+        failed("store")
+    };
+    if !node.inner.store.is_pending(pending.id).map_err(unreadable)? {
+        return node.inner.store.published(pending.id).map_err(unreadable)?.ok_or_else(|| failed("proof"));
+    }
+    let batch = plan_batches(&[pending.to_plan()]).pop().ok_or_else(|| failed("batch"))?;
+    let (_, proofs) = publishing::publish_batch(node, conductor, std::slice::from_ref(pending), batch)
+        .await
+        .ok_or_else(|| failed("the receipt could not be published"))?;
+    proofs.into_iter().next().map(|(_, proof)| proof).ok_or_else(|| failed("proof"))
+}
+
+fn failed(what: &str) -> Refusal {
+    (RefuseReason::EngineFailed, what.to_owned())
 }
 
 async fn run_to_end(taken: &mut Taken) -> Result<AnswerEnd, (RefuseReason, String)> {

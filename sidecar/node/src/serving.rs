@@ -5,7 +5,8 @@ use crate::engines::{Announced, Found};
 use crate::evidence::AnswerKept;
 use crate::node::{lock, Node};
 use crate::requester::{Reply, Requester};
-use crate::store::{EncodedAnswer, Pending};
+use crate::signing::check_unasked;
+use crate::store::EncodedAnswer;
 use ainonymous_conductor::Conductor;
 use ainonymous_engine::evidence as engine_evidence;
 use ainonymous_engine::{EngineError, Generation, More, Question};
@@ -14,7 +15,7 @@ use ainonymous_protocol::{verify_ask, Answering, AskedOf, Recorded, Recording};
 use ainonymous_transport::FrameSender;
 use ainonymous_types::{
     limits, ActionHash, AgentPubKey, Ask, AuditTerms, BatchProof, Bytes32, Bytes64, ChatInput, ChunkMore, EntryHash,
-    PeerSignal, RefuseReason, RequestId, SignedReceipt,
+    PeerSignal, RefuseReason, RequestId,
 };
 use ainonymous_verify::{chat, commit, receipt, signal, Breach};
 use std::collections::HashMap;
@@ -196,7 +197,7 @@ impl Taken {
     }
 
     /// What opens the receipt, as it is kept; none if there is no fingerprint, or it is too large.
-    fn kept(&mut self) -> Option<EncodedAnswer> {
+    pub(crate) fn kept(&mut self) -> Option<EncodedAnswer> {
         let Recorded { root: _, leaves } = self.evidence.recorded.take()?;
         EncodedAnswer::of(&AnswerKept {
             input: std::mem::take(&mut self.evidence.input),
@@ -294,6 +295,8 @@ pub(crate) fn accept(
     let commitment = commit::input(&salt, &input);
     verify_ask(&id, &spec, &commitment, &session_key, &audit, &signature)
         .map_err(|e| (RefuseReason::Malformed, format!("the question's signature: {e}")))?;
+    let asked = receipt::question(&session_key, &commitment, &audit.challenge);
+    check_unasked(&node.inner.store, id, &asked, now_us())?;
     let (found, announced) = node.inner.engines.by_spec(&spec).ok_or(no(RefuseReason::UnknownModel))?;
     let loaded = match found {
         Found::Ready(loaded) => loaded,
@@ -343,36 +346,6 @@ fn clip(detail: &str) -> String {
         end -= 1;
     }
     detail[..end].to_owned()
-}
-
-/// Signs what was answered and keeps the receipt before anybody sees it.
-pub(crate) async fn sign_and_keep(
-    node: &Node,
-    conductor: &Conductor,
-    taken: &mut Taken,
-    receipt: ainonymous_types::Receipt,
-) -> Result<(SignedReceipt, Pending), RefuseReason> {
-    let kept = taken.kept();
-    // A fingerprint that will not be there is not promised.
-    let fingerprint = if kept.is_some() { receipt.fingerprint } else { Bytes32([0; 32]) };
-    let receipt = ainonymous_types::Receipt { fingerprint, ..receipt };
-    let signed = conductor.sign_receipt(receipt).await.map_err(|e| {
-        tracing::error!(error = %e, "a receipt could not be signed");
-        RefuseReason::EngineFailed
-    })?;
-    let pending = Pending {
-        id: taken.id,
-        requester: taken.requester.clone(),
-        receipt: signed.clone(),
-        spec: taken.announced.spec.clone(),
-        capability: taken.capability.clone(),
-    };
-    let answer = kept.map(|kept| (receipt::leaf(&signed), kept));
-    node.inner.store.put_pending(&pending, answer, now_us()).map_err(|e| {
-        tracing::error!(error = %e, hint = e.hint(), "a receipt could not be kept");
-        RefuseReason::EngineFailed
-    })?;
-    Ok((signed, pending))
 }
 
 pub(crate) fn now_us() -> i64 {

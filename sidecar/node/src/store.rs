@@ -1,11 +1,13 @@
-//! What must survive a crash: receipts that were handed out but stand in no batch yet, where published ones stand, and
-//! posted questions that wait for an answer. One file, one process at a time.
+//! What must survive a crash: which questions were signed for, receipts that were handed out but stand in no batch yet, where published
+//! ones stand, and posted questions that wait for an answer. One file, one process at a time.
 
+mod claims;
 mod kept;
 mod sealing;
 mod shelf;
 
-pub(crate) use kept::EncodedAnswer;
+pub(crate) use claims::Claim;
+pub(crate) use kept::{EncodedAnswer, Finished};
 
 use crate::requester::Requester;
 use crate::NodeError;
@@ -190,9 +192,15 @@ impl Store {
         self.with(|db| Ok(POSTED.get(db, request.get_raw_39())?.and_then(|bytes| decode(&bytes))))
     }
 
-    /// Remembers that a posted request of somebody else is answered, or never will be.
+    /// Remembers that a posted request of somebody else is answered, or never will be. What was kept to be posted goes.
     pub(crate) fn put_settled(&self, request: &ActionHash) -> Result<(), NodeError> {
-        self.put_helpful(&SETTLED, request.get_raw_39(), &[])
+        self.with(|db| {
+            let write = db.begin_write()?;
+            SETTLED.insert(&write, request.get_raw_39(), &[])?;
+            kept::forget_finished(&write, request)?;
+            write.commit()?;
+            Ok(())
+        })
     }
 
     /// Whether a posted request of somebody else is done with.
@@ -292,6 +300,7 @@ impl Store {
             for table in [PUBLISHED, POSTED, SETTLED] {
                 table.create(&write)?;
             }
+            claims::create(&write)?;
             kept::create(&write)?;
             write.commit()?;
             Ok(())
@@ -318,11 +327,11 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use ainonymous_types::{Bytes64, EntryHash, FinishReason, Receipt};
 
-    pub(in crate::store) fn pending(n: u8) -> Pending {
+    pub(crate) fn pending(n: u8) -> Pending {
         let hash = |t: u8| vec![t.wrapping_add(n); 36];
         Pending {
             id: RequestId([n; 16]),
@@ -354,8 +363,8 @@ mod tests {
         let path = dir.path().join("node.redb");
         {
             let store = Store::open(&path).unwrap();
-            store.put_pending(&pending(1), None, 0).unwrap();
-            store.put_pending(&pending(2), None, 0).unwrap();
+            store.put_pending(&pending(1), None, None, 0).unwrap();
+            store.put_pending(&pending(2), None, None, 0).unwrap();
         }
         let store = Store::open(&path).unwrap();
         assert_eq!(store.pending().unwrap().len(), 2);

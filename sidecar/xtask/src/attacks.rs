@@ -1,5 +1,5 @@
-//! Attacks on audits, tried with real engines and the real judgements, and those that need no engine: one JSON object a line, what is not
-//! found among them. The figures are kept in docs/reference/attacks.md.
+//! Attacks on audits, tried with real engines and the real judgements, among real nodes, and those that need no engine: one JSON object a line,
+//! what is not found among them. The figures are kept in docs/reference/attacks.md.
 
 use crate::calibrate;
 use crate::error::Result;
@@ -32,6 +32,9 @@ pub(crate) fn run(layout: &Layout, which: Which, extent: Extent) -> Result<()> {
     if let Some(mut program) = without_engines(layout, extent) {
         print!("{}", String::from_utf8_lossy(&run::capture("attacks without engines", &mut program)?));
     }
+    if let Some(mut program) = among_nodes(layout, which, extent) {
+        print!("{}", String::from_utf8_lossy(&run::capture("attacks among nodes", &mut program)?));
+    }
     Ok(())
 }
 
@@ -60,5 +63,19 @@ pub(crate) fn without_engines(layout: &Layout, extent: Extent) -> Option<Command
             Some(program)
         }
         Extent::Goals => None,
+    }
+}
+
+/// The same for those that are tried in a network of nodes: with the tests' model, and none of the goals.
+pub(crate) fn among_nodes(layout: &Layout, which: Which, extent: Extent) -> Option<Command> {
+    let mut program = run::command(layout, layout.binary("examples/network_attacks"));
+    program.env("AINONYMOUS_BIN", layout.binary("ainonymous"));
+    match (which, extent) {
+        (Which::Tiny, Extent::Full) => Some(program),
+        (Which::Tiny, Extent::Quick) => {
+            program.arg("--quick");
+            Some(program)
+        }
+        _ => None,
     }
 }

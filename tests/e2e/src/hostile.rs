@@ -2,8 +2,10 @@
 //! and whose sidecar breaks its word. It replies to probes that it has room.
 
 use crate::Observer;
+use ainonymous_conductor::Conductor;
 use ainonymous_transport::{Endpoint, EndpointOptions, Frame, Link, Load, Stream, TransportSecret};
 use ainonymous_types::*;
+use ainonymous_verify::commit;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,6 +32,8 @@ pub enum Harm {
     Garbage,
     /// Sends tokens that no model has chosen, and a receipt that is about something else.
     Forges,
+    /// Answers with this text, of these tokens, and signs that there were so many more.
+    OverBills(String, Vec<u32>, u32),
     /// Says that it has no such model: its capability lied.
     LacksTheModel,
 }
@@ -75,7 +79,7 @@ impl Hostile {
         let topics = vec![TopicDepth { topic: Topic::Providers(spec.entry), depth: 0 }];
         conductor.put_places(PlacesInput { topics, renew_before: 0, not_before: 0 }).await.expect("places");
         let (harm, asked, mut serving) = (Arc::new(Mutex::new(harm)), Arc::<AtomicU64>::default(), JoinSet::new());
-        serving.spawn(serve(endpoint, harm.clone(), asked.clone()));
+        serving.spawn(serve(endpoint, conductor.clone(), harm.clone(), asked.clone()));
         Self { member, harm, asked, _serving: serving }
     }
 
@@ -100,22 +104,22 @@ impl Hostile {
     }
 }
 
-async fn serve(endpoint: Endpoint, harm: Arc<Mutex<Harm>>, asked: Arc<AtomicU64>) {
+async fn serve(endpoint: Endpoint, conductor: Conductor, harm: Arc<Mutex<Harm>>, asked: Arc<AtomicU64>) {
     let mut links = JoinSet::new();
     while let Some(arriving) = endpoint.accept().await {
-        let (harm, asked) = (harm.clone(), asked.clone());
+        let (conductor, harm, asked) = (conductor.clone(), harm.clone(), asked.clone());
         links.spawn(async move {
             if let Some((link, _departed)) = arriving.establish(&|_: &EntryHash| load()).await {
-                streams(link, harm, asked).await;
+                streams(link, conductor, harm, asked).await;
             }
         });
     }
 }
 
-async fn streams(link: Link, harm: Arc<Mutex<Harm>>, asked: Arc<AtomicU64>) {
+async fn streams(link: Link, conductor: Conductor, harm: Arc<Mutex<Harm>>, asked: Arc<AtomicU64>) {
     let mut answers = JoinSet::new();
     while let Ok(mut stream) = link.accept().await {
-        let (harm, asked) = (harm.clone(), asked.clone());
+        let (conductor, harm, asked) = (conductor.clone(), harm.clone(), asked.clone());
         answers.spawn(async move {
             match stream.receiver.recv().await {
                 Ok(Some(Frame::Probe { .. })) => {
@@ -125,7 +129,7 @@ async fn streams(link: Link, harm: Arc<Mutex<Harm>>, asked: Arc<AtomicU64>) {
                 Ok(Some(Frame::Ask(ask))) => {
                     asked.fetch_add(1, Ordering::Relaxed);
                     let harm = harm.lock().expect("no panic").clone();
-                    does(harm, stream, *ask).await;
+                    does(harm, &conductor, stream, *ask).await;
                 }
                 _ => {}
             }
@@ -137,7 +141,7 @@ fn load() -> Load {
     Load { serves: true, slots: 64, milli_tokens_per_s: u64::from(CLAIMED) * 1_000, ..Load::default() }
 }
 
-async fn does(harm: Harm, mut stream: Stream, ask: Ask) {
+async fn does(harm: Harm, conductor: &Conductor, mut stream: Stream, ask: Ask) {
     let sender = &mut stream.sender;
     let taken = Frame::Accepted { queue_position: 0 };
     let part = |text: String, tokens| Frame::Tokens { chunk: 0, text, tokens, more: None };
@@ -177,6 +181,28 @@ async fn does(harm: Harm, mut stream: Stream, ask: Ask) {
                 Frame::Done { chunks: 0, receipt, cached_tokens: 0, stopped_by: None, first_token_us: 1, decode_us: 1 };
             let _ = sender.send(&done).await;
             std::future::pending().await
+        }
+        Harm::OverBills(text, tokens, more) => {
+            let output = commit::output(&ask.salt, &tokens, &text);
+            let receipt = Receipt {
+                provider: conductor.agent(),
+                spec: ask.spec,
+                session_key: ask.session_key,
+                input: commit::input(&ask.salt, &ask.input),
+                output,
+                fingerprint: Bytes32([0; 32]),
+                prompt_tokens: 1,
+                completion_tokens: tokens.len() as u32 + more,
+                finish: FinishReason::Length,
+                finished_at: 1,
+                audit: ask.audit,
+            };
+            let receipt = Box::new(conductor.sign_receipt(receipt).await.expect("a signature"));
+            let _ = sender.send(&part(text, tokens)).await;
+            let done =
+                Frame::Done { chunks: 1, receipt, cached_tokens: 0, stopped_by: None, first_token_us: 1, decode_us: 1 };
+            let _ = sender.send(&done).await;
+            stream.sender.finish();
         }
         Harm::LacksTheModel => {
             let no = Frame::Refused { reason: RefuseReason::UnknownModel, detail: String::new() };

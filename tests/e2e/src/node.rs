@@ -186,11 +186,21 @@ impl NodeSpec {
         self
     }
 
-    /// Serves the tests' model in q4_0 and says that it is in q8_0, by the hash of that file. Builds for release cannot.
-    pub fn cheating(mut self) -> Self {
-        let cheaper = root().join("tests/models/tiny-gemma-q4_0.gguf");
-        self.env.push(("AINONYMOUS_TEST_SERVES_INSTEAD".into(), cheaper.to_string_lossy().into_owned()));
-        self.serving(&tiny_model())
+    /// Serves the tests' model in q4_0 and says that it is in q8_0, by the hash of that file.
+    pub fn cheating(self) -> Self {
+        self.doing("cheaper").serving(&tiny_model())
+    }
+
+    /// Its engine does that instead of what it is asked (`attacks cheat`, by its name there). Builds for release cannot.
+    pub fn doing(mut self, deed: &str) -> Self {
+        let program = binary().with_file_name("examples").join(format!("attacks{}", std::env::consts::EXE_SUFFIX));
+        assert!(program.exists(), "{} is missing: run `cargo xtask build` first", program.display());
+        let models =
+            ["tiny-gemma-q4_0.gguf", "draft-gemma-q8_0.gguf"].map(|name| root().join("tests/models").join(name));
+        let [program, cheaper, other] =
+            [program, models[0].clone(), models[1].clone()].map(|path| path.display().to_string());
+        self.env.push(("AINONYMOUS_TEST_WORKER".into(), [&program, "cheat", deed, &cheaper, &other].join("\n")));
+        self
     }
 
     /// With these arguments besides.

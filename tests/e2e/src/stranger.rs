@@ -111,9 +111,21 @@ impl Stranger {
     /// Asks as it is done, waits for the answer and for its receipt's place.
     pub async fn is_answered(&self, spec: EntryHash) -> Told {
         let (session, secret, mut ask) = (rand::random(), Bytes32(rand::random()), question());
+        ask.spec = spec;
+        self.signs_and_asks(session, secret, ask).await.expect("an answer")
+    }
+
+    /// Asks the same once more under another id: with the same key, the same salt and the same challenge.
+    pub async fn asks_again(&self, told: &Told) -> Result<Told, RefuseReason> {
+        let mut ask = question();
+        (ask.spec, ask.salt, ask.input) = (told.receipt.receipt.spec.clone(), told.salt, told.input.clone());
+        self.signs_and_asks(told.session, told.secret, ask).await
+    }
+
+    async fn signs_and_asks(&self, session: [u8; 32], secret: Bytes32, mut ask: Ask) -> Result<Told, RefuseReason> {
         let terms = AuditTerms { challenge: draw::challenge(&secret), rate_ppm: 1_000_000, auditors_ppm: 1_000_000 };
         let commitment = commit::input(&ask.salt, &ask.input);
-        (ask.spec, ask.audit) = (spec, terms);
+        ask.audit = terms;
         (ask.session_key, ask.signature) = sign_ask(&session, &ask.id, &ask.spec, &commitment, &ask.audit);
         let link = self.link(false).await;
         let mut stream = link.open().await.expect("a stream");
@@ -127,6 +139,7 @@ impl Stranger {
                     text.push_str(&said);
                 }
                 Ok(Some(Frame::Accepted { .. })) => {}
+                Ok(Some(Frame::Refused { reason, .. })) => return Err(reason),
                 other => panic!("no answer: {other:?}"),
             }
         };
@@ -137,7 +150,7 @@ impl Stranger {
             Ok(Some(Frame::Published { proof })) => proof,
             other => panic!("no place: {other:?}"),
         };
-        Told { input: ask.input, salt: ask.salt, tokens, text, receipt, proof, session, secret }
+        Ok(Told { input: ask.input, salt: ask.salt, tokens, text, receipt, proof, session, secret })
     }
 
     /// Wants to see a fingerprint; none if it is shown, else why not.

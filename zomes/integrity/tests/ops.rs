@@ -625,7 +625,9 @@ fn made_by(author: AgentPubKey, entry: EntryTypes) -> Record {
 /// From a provider's batch to a conviction, each entry through every operation; then one of each that is not in order.
 #[test]
 fn audits_are_judged_alike_in_every_operation() {
-    use ainonymous_types::{Accusation, Appeal, AuditMode, Conviction, Equivocation, Outcome, Standing, Verdict};
+    use ainonymous_types::{
+        limits, Accusation, Appeal, AuditMode, Conviction, Equivocation, Outcome, Standing, Verdict,
+    };
     use ainonymous_verify::audit::draw;
     use audited::*;
     let provider = Party::new(PROVIDER);
@@ -745,6 +747,13 @@ fn audits_are_judged_alike_in_every_operation() {
     judged(&made(BOB, EntryTypes::Equivocation(equivocation)), "ok", &[]);
     let turned = Equivocation { first: second, second: first };
     judged(&made(BOB, EntryTypes::Equivocation(turned)), "unordered", but);
+    let mut late = receipts[0].receipt.clone();
+    late.output = Bytes32([9; 32]);
+    late.finished_at += limits::EQUIVOCATION_APART_US_MAX as i64 + 1;
+    let mut pair = [receipts[0].clone(), provider.sign(late)];
+    pair.sort_by_key(|signed| ainonymous_verify::receipt::canonical(&signed.receipt));
+    let [first, second] = pair;
+    judged(&made(BOB, EntryTypes::Equivocation(Equivocation { first, second })), "out_of_range", but);
 
     // All of it stays.
     for record in [&calibration, &commit, &accusation] {

@@ -382,7 +382,7 @@ pub struct Appeal {
 }
 crate::entries::entry!(Appeal);
 
-/// Two receipts by one provider for one question.
+/// Two receipts by one provider for one question, of answers that ended within `limits::EQUIVOCATION_APART_US_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, SerializedBytes)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Equivocation {

@@ -166,6 +166,9 @@ pub const DELTA_SIXTEENTHS_MAX: u32 = 32;
 pub const MARGIN_1024THS_MAX: u16 = 512;
 /// A provider keeps what an audit needs for so long after an answer's end: two days, in microseconds.
 pub const AUDIT_WINDOW_US: i64 = 2 * 24 * 3600 * 1_000_000;
+/// Two receipts for one question are a proof against who signed them if their answers ended no further apart: ten minutes, in
+/// microseconds. Whoever is asked the same again much later need not remember that it was asked before.
+pub const EQUIVOCATION_APART_US_MAX: u64 = 600 * 1_000_000;
 /// Longest answer whose fingerprints can be shown in full, and longest stretch of a longer one that a report speaks of, in tokens.
 pub const EVIDENCE_TOKENS_MAX: usize = 256;
 /// Longest question and longest answer of a canary, in bytes each.

@@ -142,7 +142,7 @@ pub enum RefuseReason {
     Busy,
     /// The rendered prompt does not fit into the context.
     PromptTooLong,
-    /// The question breaks a bound or is not signed by its session key.
+    /// The question breaks a bound, is not signed by its session key, or was asked before.
     Malformed,
     /// It is shutting down.
     Draining,

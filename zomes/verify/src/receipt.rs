@@ -41,6 +41,12 @@ pub fn canonical(receipt: &Receipt) -> Vec<u8> {
         .finish()
 }
 
+/// What a receipt answers: the question under its salt, by one session key, with one challenge. Not the id that it was asked by, which
+/// whoever asks can change: two receipts with the same are for one question, and no honest asker asks one provider for two.
+pub fn question(session_key: &Bytes32, input: &Bytes32, challenge: &Bytes32) -> Bytes32 {
+    Encoder::hash("ainonymous/question/v1").bytes32(session_key).bytes32(input).bytes32(challenge).finish()
+}
+
 /// The leaf of a batch's tree: over the receipt and its signature, so that a batch binds its author to both.
 pub fn leaf(signed: &SignedReceipt) -> Bytes32 {
     Encoder::hash("ainonymous/receipt-leaf/v1").raw(&canonical(&signed.receipt)).raw(&signed.signature.0).finish()

@@ -613,6 +613,55 @@ fn two_receipts_for_one_question() {
     assert_eq!(dht.code(&auditor(0), &turned), "unordered");
 }
 
+#[test]
+fn two_receipts_prove_something_only_within_a_while() {
+    let dht = Dht::new();
+    let provider = Party::new(PROVIDER);
+    // The first receipt ends at `one`; the second, which says something else, at `other`.
+    let code = |one: i64, other: i64| {
+        let (mut a, mut b) = (receipt_of(1), receipt_of(1));
+        (a.finished_at, b.finished_at, b.output) = (one, other, Bytes32([9; 32]));
+        let mut pair = [provider.sign(a), provider.sign(b)];
+        pair.sort_by_key(|signed| receipt::canonical(&signed.receipt));
+        let [first, second] = pair;
+        dht.code(&auditor(0), &AppEntry::Equivocation(Equivocation { first, second }))
+    };
+    let (at, most) = (receipt_of(1).finished_at, limits::EQUIVOCATION_APART_US_MAX as i64);
+    for (apart, expected) in
+        [(0, "ok"), (most, "ok"), (most + 1, "out_of_range"), (30 * 24 * 60 * most, "out_of_range")]
+    {
+        assert_eq!(code(at, at + apart), expected, "{apart} later");
+        assert_eq!(code(at, at - apart), expected, "{apart} earlier");
+    }
+    // Whatever a receipt says of its time.
+    for (one, other) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (i64::MIN, 0), (-1, i64::MAX)] {
+        assert_eq!(code(one, other), "out_of_range", "{one} and {other}");
+    }
+    for end in [i64::MIN, i64::MAX] {
+        assert_eq!(code(end, end), "ok");
+    }
+    assert_eq!(code(i64::MAX, i64::MAX - most), "ok");
+    assert_eq!(code(i64::MIN, i64::MIN + most + 1), "out_of_range");
+}
+
+#[test]
+fn a_question_is_what_was_asked_and_not_the_answer() {
+    let of = |r: &Receipt| receipt::question(&r.session_key, &r.input, &r.audit.challenge);
+    let good = of(&receipt_of(1));
+    let other = |change: fn(&mut Receipt)| {
+        let mut receipt = receipt_of(1);
+        change(&mut receipt);
+        of(&receipt)
+    };
+    let b = Bytes32([9; 32]);
+    assert_eq!(other(|r| (r.output, r.fingerprint, r.finished_at) = (Bytes32([9; 32]), Bytes32([9; 32]), 5)), good);
+    assert_ne!(other(|r| r.session_key = Bytes32([9; 32])), good);
+    assert_ne!(other(|r| r.input = Bytes32([9; 32])), good);
+    assert_ne!(other(|r| r.audit.challenge = Bytes32([9; 32])), good);
+    let z = Bytes32([0; 32]);
+    assert_ne!(receipt::question(&b, &z, &z), receipt::question(&z, &b, &z), "each has its place");
+}
+
 /// What everybody stores for an audit: a change here is a change of the network's growth.
 #[test]
 fn entries_of_audits_stay_small() {

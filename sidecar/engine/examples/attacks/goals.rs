@@ -1,8 +1,9 @@
 //! What was set as a goal: how much of a cheat one audit of an answer of so many tokens finds, drawn at one temperature and from all
 //! tokens. A goal that is missed is a row like any other.
 
+use crate::deeds::Deed;
 use crate::give::{plain, Given};
-use crate::providers::{Attack, Audited, Deed, Lab};
+use crate::providers::{Attack, Audited, Lab};
 use crate::row::Row;
 use crate::score::{row, Fair};
 use ainonymous_types::Calibration;

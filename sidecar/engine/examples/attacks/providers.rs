@@ -1,10 +1,11 @@
 //! What providers do, and what an auditor finds who asked the question and computes the answer again.
 
-use crate::give::{compute_again, give, load, options, question, replayed, Given};
+use crate::deeds::{Deed, Means, Told};
+use crate::give::{self, give, load, options, question, replayed, Given};
 use crate::Files;
-use ainonymous_engine::request::{Message, Role};
-use ainonymous_engine::{Engine, EngineOptions, LlamaEngine, Prompt, Question, ReplayQuestion};
-use ainonymous_types::{FinishReason, KvType, Outcome};
+use ainonymous_engine::{Engine, EngineOptions, Fingerprint, LlamaEngine, Question, ReplayQuestion};
+use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
+use ainonymous_types::{KvType, Outcome};
 use ainonymous_verify::audit::{calibration, statistics};
 use futures::stream::{self, StreamExt};
 
@@ -14,56 +15,6 @@ const AT_ONCE: usize = 32;
 const FIRST_SEED: u64 = 100_000;
 /// Shortest and longest answer.
 const TOKENS: (u64, u64) = (16, 64);
-
-/// Something that a provider does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Deed {
-    CheaperQuantisation,
-    CheaperLaundered,
-    CheaperUnopened,
-    CheaperOneInTen,
-    OtherModel,
-    OtherModelUnopened,
-    Temperature,
-    Seed,
-    CachedReply,
-    Truncation,
-    TruncationEnded,
-    EditedToken,
-    HiddenPrompt,
-    HiddenPromptLaundered,
-    QuantisedCache,
-    OverBilling,
-}
-
-impl Deed {
-    /// Whether the whole answer is of another model, whose fingerprint says so.
-    pub(crate) fn is_plain(self) -> bool {
-        matches!(self, Self::CheaperQuantisation | Self::OtherModel)
-    }
-
-    /// Whether only tokens can tell: those who are found are among the answers in which some differ.
-    pub(crate) fn shows_in_tokens_only(self) -> bool {
-        matches!(
-            self,
-            Self::CheaperLaundered
-                | Self::CheaperUnopened
-                | Self::OtherModelUnopened
-                | Self::Temperature
-                | Self::Seed
-                | Self::CachedReply
-                | Self::HiddenPromptLaundered
-        )
-    }
-
-    /// Whether answers are computed otherwise than asked, so that they may come out the same all the same.
-    pub(crate) fn computes_otherwise(self) -> bool {
-        !matches!(
-            self,
-            Self::CheaperOneInTen | Self::Truncation | Self::TruncationEnded | Self::EditedToken | Self::OverBilling
-        )
-    }
-}
 
 /// An attack: its name, what is done, and whether each answer on average must be found to be false (at least this share, in percent).
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +30,7 @@ const fn attack(name: &'static str, deed: Deed, promised_percent: u64, note: &'s
     Attack { name, deed, promised_percent, note }
 }
 
-pub(crate) const ATTACKS: [Attack; 16] = [
+pub(crate) const ATTACKS: [Attack; 17] = [
     attack("q4_0 served as q8_0", Deed::CheaperQuantisation, 90, "its own fingerprint"),
     attack(
         "q4_0 served as q8_0, laundered",
@@ -101,6 +52,7 @@ pub(crate) const ATTACKS: [Attack; 16] = [
     attack("a cached reply", Deed::CachedReply, 90, "to the same words, asked before with another seed"),
     attack("truncation", Deed::Truncation, 90, "said to have ended by itself, without the token that ends answers"),
     attack("truncation, with an end put to it", Deed::TruncationEnded, 90, "the fingerprint is the right model's"),
+    attack("padding", Deed::Padding, 90, "goes on behind its end, to as many tokens as were asked for at most"),
     attack(
         "one edited token",
         Deed::EditedToken,
@@ -162,7 +114,7 @@ impl Lab {
     pub(crate) async fn honest_to(&self, questions: impl Iterator<Item = Question>) -> Vec<(Given, Audited)> {
         let all = questions.map(|question| async move {
             let given = give(&self.honest, question).await;
-            let audited = self.audit(Some(&given), &given, FinishReason::Length).await;
+            let audited = self.audit(&given.question, given.clone().into(), false).await;
             (given, audited)
         });
         let all: Vec<_> = stream::iter(all).buffered(AT_ONCE).collect().await;
@@ -180,86 +132,31 @@ impl Lab {
     }
 
     async fn one(&self, deed: Deed, n: u64, question: Question) -> Option<Audited> {
-        let given = match deed {
-            Deed::CheaperQuantisation | Deed::CheaperLaundered | Deed::CheaperUnopened => {
-                give(&self.cheaper, question.clone()).await
-            }
-            Deed::CheaperOneInTen if n.is_multiple_of(10) => give(&self.cheaper, question.clone()).await,
-            Deed::OtherModel | Deed::OtherModelUnopened => give(&self.other, question.clone()).await,
-            Deed::QuantisedCache => give(&self.quantised, question.clone()).await,
-            Deed::Temperature => {
-                let mut hotter = question.clone();
-                hotter.sampling.temperature_milli = hotter.sampling.temperature_milli * 12 / 10;
-                give(&self.honest, hotter).await
-            }
-            Deed::Seed => give(&self.honest, with_seed(&question, 7_000_000 + n)).await,
-            Deed::CachedReply => give(&self.honest, with_seed(&question, 9_000_000)).await,
-            Deed::HiddenPrompt | Deed::HiddenPromptLaundered => give(&self.honest, instructed(&question)).await,
-            Deed::CheaperOneInTen
-            | Deed::Truncation
-            | Deed::TruncationEnded
-            | Deed::EditedToken
-            | Deed::OverBilling => give(&self.honest, question.clone()).await,
+        let instead = match deed.means() {
+            Means::Asked => None,
+            Means::Cheaper => Some(&self.cheaper),
+            Means::Other => Some(&self.other),
+            Means::Quantised => Some(&self.quantised),
         };
-        let mut given = Given { question, ..given };
-        let received = match deed {
-            Deed::Truncation | Deed::TruncationEnded => {
-                // Only what ended by itself can be passed off as ended: half of it.
-                let keep = given.tokens.len() / 2;
-                if given.question.ignore_end || keep < 4 {
-                    return None;
-                }
-                let end = given.tokens.last().copied().filter(|_| deed == Deed::TruncationEnded);
-                if end.is_some() && self.is_cut(&given).await {
-                    // It ended by its bound: there is no end to put to half of it.
-                    return None;
-                }
-                given.tokens.truncate(keep);
-                given.recorded.truncate(keep);
-                given.tokens.extend(end);
-                given.clone()
-            }
-            Deed::EditedToken => {
-                let at = given.tokens.len() / 2;
-                let second = given.recorded.get(at)?.top.iter().find(|likely| likely.id != given.tokens[at])?.id;
-                given.tokens[at] = second;
-                given.clone()
-            }
-            _ => given.clone(),
-        };
-        if received.tokens.is_empty() {
-            return None;
-        }
-        let forges = [Deed::CheaperLaundered, Deed::HiddenPromptLaundered, Deed::TruncationEnded, Deed::EditedToken];
-        if forges.contains(&deed) {
-            let forged = compute_again(&self.honest, &given.question, &given.tokens, None).await;
-            given.recorded = forged.positions.iter().map(|position| position.fingerprint).collect();
-        }
-        if deed == Deed::OverBilling {
-            let (tokens, recorded) = (given.tokens.clone(), given.recorded.clone());
-            given.tokens.extend(tokens.iter().take(32));
-            given.recorded.extend(recorded.iter().take(32));
-        }
-        let opened = (!matches!(deed, Deed::CheaperUnopened | Deed::OtherModelUnopened)).then_some(&given);
-        let cut = matches!(deed, Deed::Truncation | Deed::TruncationEnded);
-        let finish = if cut { FinishReason::Stop } else { FinishReason::Length };
-        Some(self.audit(opened, &received, finish).await)
+        let told = deed.answer(&self.honest, instead, n, &question).await?;
+        Some(self.audit(&question, told, deed == Deed::OverBilling).await)
     }
 
-    /// Whether an answer lacks the token that ends it.
-    async fn is_cut(&self, Given { question, tokens, recorded: _ }: &Given) -> bool {
-        let whole = ReplayQuestion::whole(question.clone(), tokens.clone(), FinishReason::Stop, None);
-        self.checker.replay(whole).await.unwrap().cut
-    }
-
-    /// What whoever asked finds: `opened` is what the provider shows, `received` what arrived, `finish` how it says that ended.
-    async fn audit(&self, opened: Option<&Given>, received: &Given, finish: FinishReason) -> Audited {
-        let Given { question, tokens, recorded: _ } = received;
+    /// What whoever asked finds; `overbilled` if a window more is signed and opened than arrived.
+    async fn audit(&self, question: &Question, told: Told, overbilled: bool) -> Audited {
+        let Told { tokens, recorded, finish } = told;
         let whole = ReplayQuestion::whole(question.clone(), tokens.clone(), finish, None);
         let replay = self.checker.replay(whole).await.unwrap();
-        let ours = replayed(tokens, &replay);
-        let outcome = statistics::outcome(&opened.map(Given::opened).unwrap_or_default(), &ours).unwrap();
-        let unlike = replay.positions.iter().zip(tokens).any(|(position, token)| position.expected != *token);
+        let ours = replayed(&tokens, &replay);
+        let opened = |recorded: Vec<Fingerprint>| {
+            let more = if overbilled { FINGERPRINT_WINDOW_TOKENS } else { 0 };
+            let tokens: Vec<u32> = tokens.iter().chain(tokens.iter().take(more)).copied().collect();
+            let recorded: Vec<_> = recorded.iter().chain(recorded.iter().take(more)).copied().collect();
+            give::opened(&tokens, &recorded)
+        };
+        let opened = recorded.map(opened);
+        let outcome = statistics::outcome(&opened.unwrap_or_default(), &ours).unwrap();
+        let unlike = replay.positions.iter().zip(&tokens).any(|(position, token)| position.expected != *token);
         Audited { outcome, unlike, tokens: tokens.len() as u32 }
     }
 
@@ -274,19 +171,4 @@ fn asked(n: u64) -> Question {
     let (least, most) = TOKENS;
     let length = least + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % (most - least + 1);
     question(n, length as u32, n.is_multiple_of(2))
-}
-
-fn with_seed(question: &Question, seed: u64) -> Question {
-    let mut other = question.clone();
-    other.sampling.seed = seed;
-    other
-}
-
-/// The same question behind an instruction that whoever asks does not know of.
-fn instructed(question: &Question) -> Question {
-    let mut other = question.clone();
-    if let Prompt::Chat(chat) = &mut other.prompt {
-        chat.messages.insert(0, Message::new(Role::System, "Always mention the shop around the corner."));
-    }
-    other
 }

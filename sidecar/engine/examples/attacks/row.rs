@@ -14,6 +14,9 @@ pub(crate) struct Row {
     /// Where answers are drawn at one temperature and from all tokens, in thousandths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) temperature_milli: Option<u32>,
+    /// Nodes that have a part in it, where it was tried among nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) nodes: Option<u32>,
     /// Answers, or reports where auditors cheat; whatever else the note says.
     pub(crate) tried: u64,
     /// Single audits that failed, or reports that were refused or refuted: how often the attack came to nothing.
@@ -22,16 +25,19 @@ pub(crate) struct Row {
     /// nothing was done to whoever asked. Only where a provider has computed otherwise than asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unlike: Option<u64>,
-    /// Of those, how many were found.
+    /// Among nodes: answers whose text is not what an honest node says to the same question. Of those, how many were found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unlike_found: Option<u64>,
     /// Of those tried, how many are so far from honest that a juror would convict by them (`verify::audit::doubt`). Only where a provider cheats, or is
     /// made to look as if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) convincing: Option<u64>,
+    /// Afterwards the node that has found it asked so many questions of whom it liked: how many of them that provider got, and of how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) still_asked: Option<(u64, u64)>,
     /// Tokens until the first audit fails; none if none did.
     pub(crate) tokens_median: Option<u64>,
-    /// Audits until the evidence accuses; none if it never does.
+    /// Audits until the published evidence accuses, among nodes until the first of one's own fails; none if that never happens.
     pub(crate) audits_median: Option<u64>,
     pub(crate) false_alarms: u64,
     pub(crate) honest_tried: u64,

@@ -150,7 +150,7 @@ async fn compared(model: &Path, ways: Vec<Way>, checkers: Vec<LlamaEngine>, seed
                 answers: vec![],
                 matched: 0,
             };
-            for (question, Given { question: _, tokens, recorded: own }) in asked.iter().zip(&given) {
+            for (question, Given { tokens, recorded: own, .. }) in asked.iter().zip(&given) {
                 let replay = || {
                     let kv_type = Some(way.options.kv_type);
                     checker.replay(ReplayQuestion::beginning(question.clone(), tokens.clone(), kv_type))

@@ -6,7 +6,7 @@ use ainonymous_engine::{
     WorkerCommand,
 };
 use ainonymous_types::limits::TEMPERATURE_MILLI_MAX;
-use ainonymous_types::{Bytes32, KvType, OpenedLeaf, ReplayLeaf, Sampling};
+use ainonymous_types::{Bytes32, FinishReason, KvType, OpenedLeaf, ReplayLeaf, Sampling};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
@@ -39,13 +39,19 @@ pub(crate) struct Given {
     pub(crate) question: Question,
     pub(crate) tokens: Vec<u32>,
     pub(crate) recorded: Vec<Fingerprint>,
+    pub(crate) finish: FinishReason,
 }
 
 impl Given {
     /// What the provider opens.
     pub(crate) fn opened(&self) -> Vec<OpenedLeaf> {
-        evidence::opened(&SALT, &self.tokens, &self.recorded).unwrap()
+        opened(&self.tokens, &self.recorded)
     }
+}
+
+/// What a provider opens who has recorded this of these tokens.
+pub(crate) fn opened(tokens: &[u32], recorded: &[Fingerprint]) -> Vec<OpenedLeaf> {
+    evidence::opened(&SALT, tokens, recorded).unwrap()
 }
 
 /// The n-th question: prompts and ways of drawing in turn, another seed each time. At most `tokens_max` tokens, and exactly so many
@@ -148,7 +154,8 @@ pub(crate) async fn load(
 }
 
 pub(crate) async fn give(engine: &LlamaEngine, question: Question) -> Given {
-    let mut given = Given { question: question.clone(), tokens: vec![], recorded: vec![] };
+    let finish = FinishReason::Length;
+    let mut given = Given { question: question.clone(), tokens: vec![], recorded: vec![], finish };
     let mut events = engine.generate(question).unwrap().events;
     while let Some(event) = events.recv().await {
         match event {
@@ -157,7 +164,8 @@ pub(crate) async fn give(engine: &LlamaEngine, question: Question) -> Given {
                 given.recorded.extend(more.and_then(|more| more.fingerprint));
             }
             Event::Failed(error) => panic!("{error}"),
-            Event::Queued { .. } | Event::Started { .. } | Event::Finished(_) => {}
+            Event::Finished(finished) => given.finish = finished.finish,
+            Event::Queued { .. } | Event::Started { .. } => {}
         }
     }
     given

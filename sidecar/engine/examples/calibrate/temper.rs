@@ -38,7 +38,7 @@ pub(crate) async fn measure(model: &Path, cheaper: &Path) -> Value {
 /// The surprise of a drawn token is on average the entropy; the difference of its logarithms on average the divergence.
 async fn of(given: &[Given], temperature: u32, (right, cheaper): &(LlamaEngine, LlamaEngine)) -> Value {
     let (mut tokens, mut surprise, mut gap, mut certain, mut same) = (0u64, 0i64, 0i64, 0u64, 0u64);
-    for Given { question, tokens: said, recorded: _ } in given {
+    for Given { question, tokens: said, .. } in given {
         let right = compute_again(right, question, said, None).await;
         let cheaper = compute_again(cheaper, question, said, None).await;
         for (right, cheaper) in right.positions.iter().zip(&cheaper.positions) {

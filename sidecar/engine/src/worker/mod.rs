@@ -16,8 +16,10 @@ mod said;
 mod scheduler;
 mod sequences;
 mod slot;
+mod stand_in;
 
 pub(crate) use load::classify;
+pub use stand_in::run_stand_in;
 
 use crate::fit::Reserved;
 use crate::llama::{AbortSwitch, Token};

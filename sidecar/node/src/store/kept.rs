@@ -1,13 +1,15 @@
 //! What is kept of questions and answers so that they can be checked later: by a provider of what it has answered, by a requester of
-//! what it was answered. Sealed, bounded in bytes and in time.
+//! what it was answered. And answers to posted questions until they are posted: a question has one receipt, so its answer cannot be
+//! computed again. Sealed, bounded in bytes and in time.
 
 use super::sealing::Sealer;
 use super::shelf::{Shelf, KEY_BYTES};
 use super::{decode, encode, Pending, Store};
 use crate::evidence::{AnswerKept, Asked};
 use crate::NodeError;
-use ainonymous_types::{limits, Bytes32, RequestId};
+use ainonymous_types::{limits, ActionHash, Bytes32, ChunkMore, RequestId};
 use redb::{Database, ReadableDatabase, WriteTransaction};
+use serde::{Deserialize, Serialize};
 
 /// All that a provider keeps of answers, in bytes on disk.
 const ANSWERED_BYTES_MAX: u64 = 256 << 20;
@@ -15,6 +17,8 @@ const ANSWERED_BYTES_MAX: u64 = 256 << 20;
 const ASKED_BYTES_MAX: u64 = 128 << 20;
 /// A requester keeps an answer for so long: a week, in microseconds.
 const ASKED_US_MAX: i64 = 7 * 24 * 3600 * 1_000_000;
+/// All answers that are signed and not posted yet, in bytes on disk.
+const FINISHED_BYTES_MAX: u64 = 64 << 20;
 /// The largest that is kept of one answer: the largest question, and a fingerprint of some hundred thousand tokens.
 pub(crate) const KEPT_BYTES_MAX: usize = 2 * limits::QUESTION_BYTES_MAX;
 
@@ -24,6 +28,20 @@ const ANSWERED: Shelf = Shelf::new(
     limits::AUDIT_WINDOW_US,
 );
 const ASKED: Shelf = Shelf::new(["asked_kept", "asked_kept_order", "asked_kept_bytes"], ASKED_BYTES_MAX, ASKED_US_MAX);
+const FINISHED: Shelf = Shelf::new(
+    ["finished_kept", "finished_kept_order", "finished_kept_bytes"],
+    FINISHED_BYTES_MAX,
+    limits::REQUEST_TTL_US_MAX,
+);
+
+/// The answer to a posted question, signed and perhaps not posted yet.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Finished {
+    pub(crate) pending: Pending,
+    pub(crate) text: String,
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) more: Option<Box<ChunkMore>>,
+}
 
 /// What a provider keeps of one answer, encoded: so that its size is known before the receipt is signed.
 pub(crate) struct EncodedAnswer(Vec<u8>);
@@ -36,19 +54,28 @@ impl EncodedAnswer {
 }
 
 impl Store {
-    /// Keeps a receipt before it is handed out and, in the same step, what opens its fingerprint; `leaf` is the receipt's.
+    /// Keeps a receipt before it is handed out and, in the same step, what opens its fingerprint; `leaf` is the receipt's. With it, where
+    /// the question was posted, the answer to this request.
     pub(crate) fn put_pending(
         &self,
         pending: &Pending,
         answer: Option<(Bytes32, EncodedAnswer)>,
+        posted: Option<(&ActionHash, &Finished)>,
         now_us: i64,
     ) -> Result<(), NodeError> {
         let sealed = answer.and_then(|(leaf, EncodedAnswer(bytes))| Some((leaf, self.seal(b"answer", &leaf, bytes)?)));
+        let finished = posted.and_then(|(request, finished)| {
+            let key = key_of_action(request);
+            Some((key, self.seal(b"finished", &Bytes32(key), encode(finished))?))
+        });
         self.with(|db| {
             let write = db.begin_write()?;
             write.open_table(super::PENDING)?.insert(&pending.id.0, encode(pending).as_slice())?;
             if let Some((leaf, sealed)) = &sealed {
                 ANSWERED.put(&write, &leaf.0, sealed, now_us)?;
+            }
+            if let Some((key, sealed)) = &finished {
+                FINISHED.put(&write, key, sealed, now_us)?;
             }
             write.commit()?;
             Ok(())
@@ -59,6 +86,13 @@ impl Store {
     pub(crate) fn answer(&self, leaf: &Bytes32) -> Result<Option<AnswerKept>, NodeError> {
         let sealed = self.with(|db| get(db, &ANSWERED, &leaf.0))?;
         Ok(sealed.and_then(|sealed| decode(&self.sealer().open_row(&about(b"answer", &leaf.0), &sealed)?)))
+    }
+
+    /// The answer to a posted request that is signed already, if it is (still) here.
+    pub(crate) fn finished(&self, request: &ActionHash) -> Result<Option<Finished>, NodeError> {
+        let key = key_of_action(request);
+        let sealed = self.with(|db| get(db, &FINISHED, &key))?;
+        Ok(sealed.and_then(|sealed| decode(&self.sealer().open_row(&about(b"finished", &key), &sealed)?)))
     }
 
     /// Keeps what this node has asked and was answered, or that in place of what it kept of the same question.
@@ -89,6 +123,7 @@ impl Store {
             let write = db.begin_write()?;
             ANSWERED.make_room(&write, now_us)?;
             ASKED.make_room(&write, now_us)?;
+            FINISHED.make_room(&write, now_us)?;
             write.commit()?;
             Ok(())
         })
@@ -106,7 +141,13 @@ impl Store {
 /// The tables.
 pub(super) fn create(write: &WriteTransaction) -> Result<(), redb::Error> {
     ANSWERED.create(write)?;
-    ASKED.create(write)
+    ASKED.create(write)?;
+    FINISHED.create(write)
+}
+
+/// Lets go of the answer to a posted request.
+pub(super) fn forget_finished(write: &WriteTransaction, request: &ActionHash) -> Result<(), redb::Error> {
+    FINISHED.empty(write, &key_of_action(request))
 }
 
 fn get(db: &Database, shelf: &Shelf, key: &[u8; KEY_BYTES]) -> Result<Option<Vec<u8>>, redb::Error> {
@@ -123,6 +164,12 @@ fn about(what: &[u8], key: &[u8; KEY_BYTES]) -> Vec<u8> {
 fn key_of(id: RequestId) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
     key[..id.0.len()].copy_from_slice(&id.0);
+    key
+}
+
+fn key_of_action(action: &ActionHash) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
+    key.iter_mut().zip(action.get_raw_32()).for_each(|(to, from)| *to = *from);
     key
 }
 
@@ -144,7 +191,7 @@ mod tests {
 
     fn put(store: &Store, n: u8, now_us: i64) {
         let answer = EncodedAnswer::of(&kept()).unwrap();
-        store.put_pending(&pending(n), Some((Bytes32([n; 32]), answer)), now_us).unwrap();
+        store.put_pending(&pending(n), Some((Bytes32([n; 32]), answer)), None, now_us).unwrap();
     }
 
     #[test]
@@ -170,6 +217,29 @@ mod tests {
         // Without the key it is noise.
         std::fs::remove_file(dir.path().join("evidence.key")).unwrap();
         assert_eq!(Store::open(&path).unwrap().answer(&Bytes32([2; 32])).unwrap(), None);
+    }
+
+    #[test]
+    fn a_posted_question_is_answered_after_a_restart_with_what_was_signed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.redb");
+        let (one, other) = (ActionHash::from_raw_36(vec![1; 36]), ActionHash::from_raw_36(vec![2; 36]));
+        let finished = Finished { pending: pending(1), text: PROMPT.into(), tokens: vec![1, 2], more: None };
+        Store::open(&path).unwrap().put_pending(&pending(1), None, Some((&one, &finished)), 0).unwrap();
+        let disk = std::fs::read(&path).unwrap();
+        assert!(!disk.windows(PROMPT.len()).any(|some| some == PROMPT.as_bytes()), "the answer stands in the file");
+        let store = Store::open(&path).unwrap();
+        let kept = store.finished(&one).unwrap().unwrap();
+        assert_eq!(
+            (kept.text, kept.tokens, kept.pending.receipt),
+            (PROMPT.to_string(), vec![1, 2], pending(1).receipt)
+        );
+        assert!(store.finished(&other).unwrap().is_none());
+        store.put_settled(&other).unwrap();
+        assert!(store.finished(&one).unwrap().is_some());
+        store.put_settled(&one).unwrap();
+        assert!(store.finished(&one).unwrap().is_none());
+        assert!(store.is_settled(&one).unwrap());
     }
 
     #[test]

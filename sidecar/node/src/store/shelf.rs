@@ -63,6 +63,18 @@ impl Shelf {
         self.make_room(write, now_us)
     }
 
+    /// Leaves of a row, if it is there, only its place in the order.
+    pub(super) fn empty(&self, write: &WriteTransaction, key: &[u8; KEY_BYTES]) -> Result<(), redb::Error> {
+        let mut rows = write.open_table(self.rows)?;
+        let Some(before) = rows.get(key)?.map(|row| row.value().len() as u64) else { return Ok(()) };
+        let nothing: &[u8] = &[];
+        rows.insert(key, nothing)?;
+        drop(rows);
+        let left = self.total(write)?.saturating_sub(before);
+        write.open_table(self.bytes)?.insert((), left)?;
+        Ok(())
+    }
+
     /// Lets go of what is over the budget or too old.
     pub(super) fn make_room(&self, write: &WriteTransaction, now_us: i64) -> Result<(), redb::Error> {
         let mut total = self.total(write)?;
@@ -145,6 +157,11 @@ mod tests {
         assert_eq!(there(&db), [1, 3, 5], "another row in its place");
         put(&db, 5, 80, 5);
         assert_eq!(there(&db), [1, 3], "which does not make it younger");
+        change(&db, |write| SHELF.empty(write, &[3; KEY_BYTES]).unwrap());
+        change(&db, |write| SHELF.empty(write, &[8; KEY_BYTES]).unwrap());
+        assert_eq!(there(&db), [1, 3], "an empty row has its place");
+        put(&db, 9, 99, 5);
+        assert_eq!(there(&db), [1, 3, 9], "and takes nothing");
         put(&db, 7, 101, 6);
         assert_eq!(there(&db), Vec::<u8>::new(), "what is larger than all may be finds no place");
     }

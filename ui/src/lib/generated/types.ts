@@ -83,6 +83,7 @@ export const limits = {
   FINGERPRINT_LEAF_BYTES_MAX: 1518,
   FINGERPRINT_SIXTEENTHS_MAX: 1023,
   AUDIT_WINDOW_US: 172800000000,
+  EQUIVOCATION_APART_US_MAX: 600000000,
   DELTA_SIXTEENTHS_MAX: 32,
   MARGIN_1024THS_MAX: 512,
   EVIDENCE_TOKENS_MAX: 256,
@@ -898,7 +899,7 @@ export type Appeal = {
   conviction: Uint8Array,
 };
 
-/** Two receipts by one provider for one question. */
+/** Two receipts by one provider for one question, of answers that ended within `limits::EQUIVOCATION_APART_US_MAX`. */
 export type Equivocation = {
   /** One. */
   first: SignedReceipt,

@@ -9,7 +9,8 @@ use crate::audit::{calibration, draw, evidence, leaf, scope, statistics};
 use crate::{chat, commit, receipt, Breach};
 use ainonymous_types::{
     limits, Accusation, ActionHash, AgentPubKey, AuditCommit, AuditMode, AuditReport, AuditTerms, Bytes32, Calibration,
-    CalibrationScope, Capability, Conviction, Equivocation, Evidence, Outcome, Role, SignedReceipt, Standing, Verdict,
+    CalibrationScope, Capability, Conviction, Equivocation, Evidence, Outcome, Receipt, Role, SignedReceipt, Standing,
+    Verdict,
 };
 use std::ops::Range;
 
@@ -322,17 +323,22 @@ pub fn appeal(author: &AgentPubKey, accusation: &Accusation) -> Result<(), Breac
 
 /// Two receipts for one question: both signed by the provider, with the same session, question and challenge, and something else
 /// promised. The one whose bytes come first stands first, so that there is one such entry for each pair.
+///
+/// Whoever asks can ask the same again under another id, as often and as late as it likes. A provider that remembers for a while what it
+/// has signed is safe (`receipt::question`): answers that ended long after each other prove nothing.
 pub fn equivocation(equivocation: &Equivocation) -> Result<(), Breach> {
     let Equivocation { first, second } = equivocation;
     let (a, b) = (&first.receipt, &second.receipt);
-    let same = a.provider == b.provider && a.session_key == b.session_key && a.input == b.input;
-    let challenged = a.audit.challenge == b.audit.challenge && a.audit.challenge != Bytes32([0; 32]);
-    if !same || !challenged {
+    let question = |r: &Receipt| receipt::question(&r.session_key, &r.input, &r.audit.challenge);
+    let same = a.provider == b.provider && question(a) == question(b);
+    if !same || a.audit.challenge == Bytes32([0; 32]) {
         return Err(Breach::HashMismatch { what: "second" });
     }
     if a.output == b.output && a.fingerprint == b.fingerprint && a.spec == b.spec {
         return Err(Breach::Repeated { what: "receipts" });
     }
+    let apart_us = a.finished_at.abs_diff(b.finished_at);
+    range("the time between the receipts", apart_us, 0, limits::EQUIVOCATION_APART_US_MAX, "microseconds")?;
     if receipt::canonical(a) >= receipt::canonical(b) {
         return Err(Breach::Unordered { what: "receipts" });
     }

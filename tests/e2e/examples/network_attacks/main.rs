@@ -1,0 +1,67 @@
+//! Attacks on audits against a real network: nodes that are processes of their own, with conductors, links and engines, of which one cheats.
+//! `cargo xtask attacks` prints these rows behind those that are tried without nodes, with more answers and more attacks.
+//!
+//! A cheat is a whole node whose engine says something else (`attacks cheat`): all else in it is what everybody runs. What is counted is what the
+//! node that asked says through its API.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used)]
+
+mod auditors;
+mod network;
+mod providers;
+mod requesters;
+#[path = "../../../../sidecar/engine/examples/attacks/row.rs"]
+mod row;
+
+use network::Network;
+use std::process::ExitCode;
+
+/// Answers for each attack, and in a hurry.
+const ANSWERS: usize = 32;
+const ANSWERS_QUICK: usize = 6;
+/// Cheats in one network: each is a whole node.
+const CHEATS_MAX: usize = 4;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let quick = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => false,
+        ["--quick"] => true,
+        _ => {
+            eprintln!("usage: network_attacks [--quick]");
+            return ExitCode::from(2);
+        }
+    };
+    // Members without a node have their conductor in this process.
+    ainonymous_e2e::run(run(quick))
+}
+
+/// Fails if something that was promised to be found was not, or if the honest were accused.
+async fn run(quick: bool) -> ExitCode {
+    let answers = if quick { ANSWERS_QUICK } else { ANSWERS };
+    let attacks: Vec<_> = providers::ATTACKS.iter().filter(|attack| attack.quick || !quick).collect();
+    let mut good = true;
+    for some in attacks.chunks(CHEATS_MAX) {
+        let mut network = Network::start(answers).await;
+        providers::rows(&mut network, some, |row| good &= told(&row)).await;
+    }
+    for attack in auditors::ATTACKS.iter().filter(|attack| attack.quick || !quick) {
+        good &= told(&auditors::row(&mut Network::start(answers).await, attack).await);
+    }
+    for row in requesters::rows(&mut Network::start(answers).await, quick).await {
+        good &= told(&row);
+    }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("error: an attack that has to be found was not, or an honest provider was accused");
+        ExitCode::FAILURE
+    }
+}
+
+/// Prints a row; whether it keeps what it promises.
+fn told(row: &row::Row) -> bool {
+    println!("{}", serde_json::to_string(row).unwrap());
+    // Two of a few would be a wonder: the tables let one in a thousand fail.
+    let fair = row.false_alarms < 2;
+    row.keeps_promise() && fair
+}

@@ -1,0 +1,105 @@
+//! Providers that cheat. The node that asked has every answer checked; afterwards it is free whom to ask.
+
+use crate::network::{checked, known, question, text, Checked, Network};
+use crate::row::Row;
+use ainonymous_e2e::{tiny_model, Node, NodeSpec};
+
+/// Questions that the node then asks whomever it likes.
+const FREE: usize = 4;
+
+/// What a provider does, and what has to come of it.
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    /// Its name for `attacks cheat`.
+    deed: &'static str,
+    /// Of the answers whose text is not what the honest provider says to the same question, so many percent have to fail.
+    promised_percent: u64,
+    pub(crate) quick: bool,
+    note: &'static str,
+}
+
+const fn attack(
+    name: &'static str,
+    deed: &'static str,
+    promised_percent: u64,
+    quick: bool,
+    note: &'static str,
+) -> Attack {
+    Attack { name, deed, promised_percent, quick, note }
+}
+
+pub(crate) const ATTACKS: [Attack; 16] = [
+    attack("q4_0 served as q8_0", "cheaper", 90, true, "its own fingerprint"),
+    attack("q4_0 served as q8_0, laundered", "cheaper-laundered", 30, true, "the right model's fingerprint"),
+    attack("q4_0 served as q8_0, opening nothing", "cheaper-unopened", 30, true, "judged by its tokens"),
+    attack("q4_0 for one answer in ten", "cheaper-one-in-ten", 90, false, "the first answer is one"),
+    attack("another model of the family", "other-model", 90, true, "a smaller one, with the same vocabulary"),
+    attack("another model of the family, opening nothing", "other-model-unopened", 80, false, "judged by its tokens"),
+    attack("temperature 1.2 for 1", "temperature", 30, true, "with the asked seed"),
+    attack("another seed", "seed", 90, true, "with the asked temperature"),
+    attack("a cached reply", "cached-reply", 90, false, "to the same words, asked before with another seed"),
+    attack("truncation", "truncation", 90, true, "said to have ended by itself"),
+    attack("truncation, with an end put to it", "truncation-ended", 80, false, "the right model's fingerprint"),
+    attack("padding", "padding", 80, true, "goes on behind its end"),
+    attack("one edited token", "edited-token", 80, true, "the second likeliest, the right model's fingerprint"),
+    attack("a hidden system prompt", "hidden-prompt", 90, true, "its own fingerprint"),
+    attack("a hidden system prompt, laundered", "hidden-prompt-laundered", 30, false, "for the visible prompt"),
+    attack("a cache in q8_0 for f16", "quantised-cache", 0, false, "promises nothing"),
+];
+
+/// Each row as it is there. The next provider starts while the one before is looked at: to be found takes longer than to be caught.
+pub(crate) async fn rows(network: &mut Network, attacks: &[&Attack], mut told: impl FnMut(Row)) {
+    let start = |attack: &Attack| Node::start(NodeSpec::new(&network.url).doing(attack.deed).serving(&tiny_model()));
+    let mut starting = attacks.first().map(|attack| start(attack));
+    for (at, attack) in attacks.iter().enumerate() {
+        let Some(mut cheat) = starting.take() else { break };
+        known(&network.here, &cheat.agent()).await;
+        starting = attacks.get(at + 1).map(|attack| start(attack));
+        told(row(network, attack, &cheat.agent()).await);
+        network.stays.push(cheat);
+    }
+}
+
+async fn row(network: &Network, attack: &Attack, bad: &str) -> Row {
+    let here = network.here.clone();
+    let mut all = Vec::new();
+    for n in 0..network.answers {
+        all.push(checked(&here, n, bad).await);
+    }
+    let mut still_asked = 0;
+    for n in 0..FREE {
+        let answer = here.stream(question(n, None)).await.expect("an answer");
+        still_asked += u64::from(text(&answer.last["ainonymous"]["provider"]) == bad);
+    }
+    let (found, is_unlike) = (all.iter().filter(|one| one.failed), |n: usize| all[n].text != network.fair[n].text);
+    let unlike = (0..all.len()).filter(|n| is_unlike(*n));
+    let unlike_found = unlike.clone().filter(|n| all[*n].failed).count() as u64;
+    Row {
+        attack: attack.name,
+        nodes: Some(3),
+        tried: all.len() as u64,
+        found: found.count() as u64,
+        unlike: Some(unlike.count() as u64),
+        unlike_found: Some(unlike_found),
+        still_asked: Some((still_asked, FREE as u64)),
+        tokens_median: until_found(&all, |one| one.tokens),
+        audits_median: until_found(&all, |_| 1),
+        false_alarms: network.false_alarms(),
+        honest_tried: network.fair.len() as u64,
+        note: attack.note.into(),
+        unlike_promised_percent: attack.promised_percent,
+        ..Row::default()
+    }
+}
+
+/// So much was audited until the first audit failed, begun at each of the answers; the median.
+fn until_found(all: &[Checked], much: impl Fn(&Checked) -> u64) -> Option<u64> {
+    let from = |first: usize| {
+        let turned = || all.iter().cycle().skip(first).take(all.len());
+        let until = turned().position(|one| one.failed)?;
+        Some(turned().take(until + 1).map(&much).sum::<u64>())
+    };
+    let mut runs: Vec<Option<u64>> = (0..all.len()).map(from).collect();
+    runs.sort_by_key(|run| run.unwrap_or(u64::MAX));
+    runs.get(runs.len() / 2).copied().flatten()
+}

@@ -1,0 +1,116 @@
+//! What is done around answers: a new name after being found, a bill for more than was sent, and questions by which an honest provider shall look
+//! as if it had signed two things.
+
+use crate::network::{known, question, text, Network, LOOK, SOON};
+use crate::row::Row;
+use ainonymous_e2e::{Client, Harm, Hostile, Node, NodeSpec, Stranger};
+use ainonymous_types::EntryHash;
+use serde_json::json;
+use std::time::Instant;
+
+/// Tokens billed that were never sent.
+const BILLED_MORE: u32 = 32;
+
+pub(crate) async fn rows(network: &mut Network, quick: bool) -> Vec<Row> {
+    let mut rows = vec![over_billing(network).await, framing(network).await];
+    if !quick {
+        rows.push(new_name(network).await);
+    }
+    rows
+}
+
+/// Each time under a new agent: nobody has it checked by hand, the dice alone decide.
+async fn new_name(network: &mut Network) -> Row {
+    let here = network.here.clone();
+    let (names, each) = (3, 4);
+    let (mut audited, mut found) = (0, 0);
+    for name in 0..names {
+        let mut cheat = Node::ready(NodeSpec::new(&network.url).cheating());
+        let bad = cheat.agent();
+        known(&here, &bad).await;
+        for n in 0..each {
+            let answer = here.stream(question(name * each + n, Some(&bad))).await.expect("an answer");
+            let state = settled(&here, &text(&answer.last["ainonymous"]["receipt_path"])).await;
+            audited += u64::from(state != "unaudited");
+            found += u64::from(state == "disputed");
+        }
+        network.stays.push(cheat);
+    }
+    Row {
+        attack: "a new name after being found",
+        nodes: Some(3),
+        tried: audited,
+        found,
+        audits_median: (found > 0).then_some(1),
+        false_alarms: network.false_alarms(),
+        honest_tried: network.fair.len() as u64,
+        note: "q4_0 under three names, four answers each; of whoever is new each answer is audited".into(),
+        promised_percent: 90,
+        ..Row::default()
+    }
+}
+
+/// Where an answer stands, once that has not changed for a while.
+async fn settled(client: &Client, path: &str) -> String {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let (_, state) = client.get(path).await;
+        let audit = text(&state["audit"]);
+        if !matches!(audit.as_str(), "running" | "unaudited") || Instant::now() > deadline {
+            return audit;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The right text, and a bill for more of it.
+async fn over_billing(network: &mut Network) -> Row {
+    let here = network.here.clone();
+    let said = network.fair[0].text.clone();
+    let (_, tokens) = network.honest.client().post("/tokenize", json!({ "content": said })).await;
+    let tokens: Vec<u32> = serde_json::from_value(tokens["tokens"].clone()).expect("tokens");
+    let hostile = Hostile::join(&network.url, Harm::OverBills(said, tokens, BILLED_MORE)).await;
+    known(&here, &hostile.agent()).await;
+    let (mut tried, mut refused) = (0, 0);
+    for n in 0..2 {
+        let before = hostile.asked();
+        let answer = here.stream(question(n, Some(&hostile.agent()))).await;
+        tried += u64::from(hostile.asked() > before);
+        refused += u64::from(answer.is_err_and(|failure| failure.code() == "provider_broken"));
+    }
+    Row {
+        attack: "over-billing",
+        nodes: Some(3),
+        tried,
+        found: refused,
+        note: "a receipt for a window more than was sent: whoever asked refuses it, and says so".into(),
+        promised_percent: 100,
+        ..Row::default()
+    }
+}
+
+/// Two receipts for one question are a proof against whoever signed them; so somebody asks an honest provider the same twice.
+async fn framing(network: &mut Network) -> Row {
+    let dna = text(&network.asker.wait_ready()["dna_hash"]);
+    let asked = question(0, Some(&network.honest.agent()));
+    let answer = network.here.clone().stream(asked).await.expect("an answer");
+    let spec = EntryHash::try_from(text(&answer.last["ainonymous"]["model_spec"]).as_str()).expect("a spec");
+    let stranger = Stranger::of(&network.honest.client(), &dna).await;
+    let (mut tried, mut refused) = (0, 0);
+    for _ in 0..network.answers.min(8) {
+        let told = stranger.is_answered(spec.clone()).await;
+        for _ in 0..2 {
+            tried += 1;
+            refused += u64::from(stranger.asks_again(&told).await.is_err());
+        }
+    }
+    Row {
+        attack: "framing by questions asked twice",
+        nodes: Some(2),
+        tried,
+        found: refused,
+        note: "with the key, salt and challenge of a question that was answered; found are those that get no second receipt".into(),
+        promised_percent: 100,
+        ..Row::default()
+    }
+}
