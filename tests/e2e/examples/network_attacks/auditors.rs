@@ -1,7 +1,7 @@
 //! Auditors that do not compute, or lie. A person who has the model too lets them see answers: what they report is held against what the node
 //! has found itself.
 
-use crate::network::{known, question, text, Network, LOOK, SOON};
+use crate::network::{self, known, question, text, Network, LOOK, SOON};
 use crate::row::Row;
 use ainonymous_e2e::{tiny_model, Client, Node, NodeSpec};
 use ainonymous_verify::audit::calibration::{LLR_MAX, LLR_MIN};
@@ -30,7 +30,7 @@ pub(crate) const ATTACKS: [Attack; 4] = [
         auditor: "lazy",
         provider: "nothing",
         poisoned: false,
-        quick: true,
+        quick: false,
         note: "promises guesses before it sees anything; found are answers whose own audit says otherwise",
     },
     Attack {
@@ -38,7 +38,7 @@ pub(crate) const ATTACKS: [Attack; 4] = [
         auditor: "cheaper",
         provider: "nothing",
         poisoned: false,
-        quick: true,
+        quick: false,
         note: "computes with q4_0 and says q8_0; found are answers whose own audit says otherwise",
     },
     Attack {
@@ -80,7 +80,7 @@ pub(crate) async fn row(network: &mut Network, attack: &Attack) -> Row {
     for n in 0..network.answers.min(SHOWN_MAX) {
         let mut body = question(n, Some(&asked));
         body["ainonymous"]["show_auditors"] = json!("friends");
-        let answer = here.stream(body).await.expect("an answer");
+        let answer = network::answer(&here, body).await;
         let path = text(&answer.last["ainonymous"]["receipt_path"]);
         // The dice do not choose every answer of whoever has passed before.
         if let Some(told) = told(&here, &path, heard.len()).await {

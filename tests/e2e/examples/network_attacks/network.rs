@@ -1,6 +1,6 @@
 //! The network in which attacks are tried: an honest provider, and a node with the model that asks and checks.
 
-use ainonymous_e2e::{calibration, tiny_model, Bootstrap, Client, Node, NodeSpec};
+use ainonymous_e2e::{calibration, tiny_model, Answer, Bootstrap, Client, Node, NodeSpec};
 use serde_json::{json, Value};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// Pause between two looks.
 pub(crate) const LOOK: Duration = Duration::from_millis(200);
+/// So often a question is asked until it is answered, and the pause between.
+const TRIES_MAX: usize = 4;
+const PAUSE: Duration = Duration::from_secs(6);
 /// Answers that go on behind their end have so many tokens, others at most so many.
 const TOKENS: (u64, u64) = (160, 64);
 
@@ -109,12 +112,24 @@ pub(crate) async fn known(client: &Client, provider: &str) {
 
 /// Asks a provider the n-th question, and has the answer checked.
 pub(crate) async fn checked(client: &Client, n: usize, provider: &str) -> Checked {
-    let answer = client.stream(question(n, Some(provider))).await.expect("an answer");
+    let answer = answer(client, question(n, Some(provider))).await;
     let path = text(&answer.last["ainonymous"]["receipt_path"]);
     let (status, made) = client.post(&format!("{path}/verify"), json!({})).await;
     assert_eq!(status, 200, "{made}");
     let failed = made["verdict"] == "fail";
     Checked { text: answer.text, failed, tokens: made["tokens"].as_u64().unwrap_or_default() }
+}
+
+/// An answer, though a busy machine may take a node for gone.
+pub(crate) async fn answer(client: &Client, question: Value) -> Answer {
+    for _ in 0..TRIES_MAX {
+        match client.stream(question.clone()).await {
+            Ok(answer) => return answer,
+            Err(failure) => eprintln!("{}: {}; once more", failure.code(), failure.error["message"]),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("no answer in {TRIES_MAX} tries")
 }
 
 pub(crate) fn text(value: &Value) -> String {

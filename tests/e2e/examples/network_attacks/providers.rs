@@ -1,6 +1,6 @@
 //! Providers that cheat. The node that asked has every answer checked; afterwards it is free whom to ask.
 
-use crate::network::{checked, known, question, text, Checked, Network};
+use crate::network::{self, checked, known, question, text, Checked, Network};
 use crate::row::Row;
 use ainonymous_e2e::{tiny_model, Node, NodeSpec};
 
@@ -31,33 +31,32 @@ const fn attack(
 pub(crate) const ATTACKS: [Attack; 16] = [
     attack("q4_0 served as q8_0", "cheaper", 90, true, "its own fingerprint"),
     attack("q4_0 served as q8_0, laundered", "cheaper-laundered", 30, true, "the right model's fingerprint"),
-    attack("q4_0 served as q8_0, opening nothing", "cheaper-unopened", 30, true, "judged by its tokens"),
+    attack("q4_0 served as q8_0, opening nothing", "cheaper-unopened", 30, false, "judged by its tokens"),
     attack("q4_0 for one answer in ten", "cheaper-one-in-ten", 90, false, "the first answer is one"),
-    attack("another model of the family", "other-model", 90, true, "a smaller one, with the same vocabulary"),
+    attack("another model of the family", "other-model", 90, false, "a smaller one, with the same vocabulary"),
     attack("another model of the family, opening nothing", "other-model-unopened", 80, false, "judged by its tokens"),
-    attack("temperature 1.2 for 1", "temperature", 30, true, "with the asked seed"),
-    attack("another seed", "seed", 90, true, "with the asked temperature"),
+    attack("temperature 1.2 for 1", "temperature", 30, false, "with the asked seed"),
+    attack("another seed", "seed", 90, false, "with the asked temperature"),
     attack("a cached reply", "cached-reply", 90, false, "to the same words, asked before with another seed"),
     attack("truncation", "truncation", 90, true, "said to have ended by itself"),
     attack("truncation, with an end put to it", "truncation-ended", 80, false, "the right model's fingerprint"),
-    attack("padding", "padding", 80, true, "goes on behind its end"),
+    attack("padding", "padding", 80, false, "goes on behind its end"),
     attack("one edited token", "edited-token", 80, true, "the second likeliest, the right model's fingerprint"),
-    attack("a hidden system prompt", "hidden-prompt", 90, true, "its own fingerprint"),
+    attack("a hidden system prompt", "hidden-prompt", 90, false, "its own fingerprint"),
     attack("a hidden system prompt, laundered", "hidden-prompt-laundered", 30, false, "for the visible prompt"),
     attack("a cache in q8_0 for f16", "quantised-cache", 0, false, "promises nothing"),
 ];
 
-/// Each row as it is there. The next provider starts while the one before is looked at: to be found takes longer than to be caught.
+/// Each row as it is there. All start before the first is looked at: a node that starts keeps others waiting.
 pub(crate) async fn rows(network: &mut Network, attacks: &[&Attack], mut told: impl FnMut(Row)) {
     let start = |attack: &Attack| Node::start(NodeSpec::new(&network.url).doing(attack.deed).serving(&tiny_model()));
-    let mut starting = attacks.first().map(|attack| start(attack));
-    for (at, attack) in attacks.iter().enumerate() {
-        let Some(mut cheat) = starting.take() else { break };
-        known(&network.here, &cheat.agent()).await;
-        starting = attacks.get(at + 1).map(|attack| start(attack));
-        told(row(network, attack, &cheat.agent()).await);
-        network.stays.push(cheat);
+    let mut cheats: Vec<Node> = attacks.iter().map(|attack| start(attack)).collect();
+    for (cheat, attack) in cheats.iter_mut().zip(attacks) {
+        let bad = cheat.agent();
+        known(&network.here, &bad).await;
+        told(row(network, attack, &bad).await);
     }
+    network.stays.extend(cheats);
 }
 
 async fn row(network: &Network, attack: &Attack, bad: &str) -> Row {
@@ -68,7 +67,7 @@ async fn row(network: &Network, attack: &Attack, bad: &str) -> Row {
     }
     let mut still_asked = 0;
     for n in 0..FREE {
-        let answer = here.stream(question(n, None)).await.expect("an answer");
+        let answer = network::answer(&here, question(n, None)).await;
         still_asked += u64::from(text(&answer.last["ainonymous"]["provider"]) == bad);
     }
     let (found, is_unlike) = (all.iter().filter(|one| one.failed), |n: usize| all[n].text != network.fair[n].text);

@@ -1,7 +1,7 @@
 //! What is done around answers: a new name after being found, a bill for more than was sent, and questions by which an honest provider shall look
 //! as if it had signed two things.
 
-use crate::network::{known, question, text, Network, LOOK, SOON};
+use crate::network::{self, known, question, text, Network, LOOK, SOON};
 use crate::row::Row;
 use ainonymous_e2e::{Client, Harm, Hostile, Node, NodeSpec, Stranger};
 use ainonymous_types::EntryHash;
@@ -29,7 +29,7 @@ async fn new_name(network: &mut Network) -> Row {
         let bad = cheat.agent();
         known(&here, &bad).await;
         for n in 0..each {
-            let answer = here.stream(question(name * each + n, Some(&bad))).await.expect("an answer");
+            let answer = network::answer(&here, question(name * each + n, Some(&bad))).await;
             let state = settled(&here, &text(&answer.last["ainonymous"]["receipt_path"])).await;
             audited += u64::from(state != "unaudited");
             found += u64::from(state == "disputed");
@@ -93,7 +93,7 @@ async fn over_billing(network: &mut Network) -> Row {
 async fn framing(network: &mut Network) -> Row {
     let dna = text(&network.asker.wait_ready()["dna_hash"]);
     let asked = question(0, Some(&network.honest.agent()));
-    let answer = network.here.clone().stream(asked).await.expect("an answer");
+    let answer = network::answer(&network.here, asked).await;
     let spec = EntryHash::try_from(text(&answer.last["ainonymous"]["model_spec"]).as_str()).expect("a spec");
     let stranger = Stranger::of(&network.honest.client(), &dna).await;
     let (mut tried, mut refused) = (0, 0);
