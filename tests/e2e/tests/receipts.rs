@@ -4,10 +4,10 @@
 
 mod forged;
 
-use ainonymous_e2e::{binary, root, tiny_model, Bootstrap, Node, NodeSpec, Stranger, PASSPHRASE};
+use ainonymous_e2e::{binary, root, tiny_model, Bootstrap, Client, Node, NodeSpec, Stranger, PASSPHRASE};
 use ainonymous_node::receipt_file::ReceiptFile;
 use ainonymous_protocol::sign_grant;
-use ainonymous_types::OpenRefusal;
+use ainonymous_types::{EntryHash, OpenRefusal, RefuseReason};
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -279,4 +279,34 @@ async fn of_three_providers_the_majority_is_handed_out_and_the_coarser_one_is_na
     assert!(talk.contains(&format!("{}… says otherwise from token", &liar[..9])), "{talk}");
     let too_many = ainonymous(&["ask", "--api", &api, "--critical", "4", "Hello?"]);
     assert_eq!(too_many.status.code(), Some(4), "{too_many:?}");
+}
+
+/// Two receipts for one question are a proof against whoever signed them: so nobody can have two, whatever id they ask by, and though the
+/// provider was killed in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_two_receipts_for_one_question() {
+    let mut bootstrap = Bootstrap::start();
+    let url = bootstrap.url();
+    let mut provider = Node::ready(NodeSpec::new(&url).serving(&tiny_model()));
+    let mut asker = Node::ready(NodeSpec::new(&url));
+    let here = asker.client();
+    here.wait_for_providers(1, SOON).await;
+    let answer = here.stream(Client::body("What is the capital of France?")).await.expect("an answer");
+    let spec = answer.last["ainonymous"]["model_spec"].as_str().expect("a spec");
+    let spec = EntryHash::try_from(spec).expect("a spec");
+    let dna = asker.wait_ready()["dna_hash"].as_str().expect("a hash").to_owned();
+
+    let told = Stranger::of(&provider.client(), &dna).await.is_answered(spec.clone()).await;
+    for killed in [false, true] {
+        if killed {
+            provider.kill();
+            provider.restart();
+            provider.wait_ready();
+        }
+        let stranger = Stranger::of(&provider.client(), &dna).await;
+        let again = stranger.asks_again(&told).await.map(|told| told.receipt);
+        assert_eq!(again, Err(RefuseReason::Malformed), "killed: {killed}");
+        // With a salt and a challenge of its own the same is another question.
+        stranger.is_answered(spec.clone()).await;
+    }
 }

@@ -164,10 +164,7 @@ async fn say(
         FinishReason::Stop => tokens.len().saturating_sub(1),
         _ => tokens.len(),
     };
-    let text = match engine.inspect(Inspect::Detokenize(tokens[..said].to_vec())).await {
-        Ok(Inspected::Text(text)) => text,
-        _ => String::new(),
-    };
+    let text = text(engine, &tokens[..said]).await;
     for (at, id) in tokens.iter().copied().enumerate() {
         let fingerprint = recorded.as_ref().and_then(|recorded| recorded.get(at)).copied();
         let more = fingerprint.map(|fingerprint| Box::new(More { fingerprint: Some(fingerprint), ..More::default() }));
@@ -186,6 +183,23 @@ async fn say(
         decode_us: took.as_micros() as u64,
     };
     sender.send(Event::Finished(finished)).await
+}
+
+/// The text of an answer, without the marks that no answer shows.
+async fn text(engine: &LlamaEngine, tokens: &[u32]) -> String {
+    let of = |tokens: Vec<u32>| async move {
+        match engine.inspect(Inspect::Detokenize(tokens)).await {
+            Ok(Inspected::Text(text)) => text,
+            _ => String::new(),
+        }
+    };
+    let mut shown = Vec::new();
+    for token in tokens {
+        let piece = of(vec![*token]).await;
+        let is_mark = piece.len() > 2 && piece.starts_with('<') && piece.ends_with('>');
+        shown.extend((!is_mark).then_some(*token));
+    }
+    of(shown).await
 }
 
 /// One position of a replay without any computation: the token as good as certain, whatever it is.

@@ -1,5 +1,5 @@
 //! Questions that were claimed for a receipt. Two receipts for one question are a proof against whoever signed them, and whoever asks can
-//! ask the same as often as it likes: so a question is claimed on disk before its receipt is signed, and never twice within the time in
+//! ask the same as often as it likes: so a question is claimed before its receipt is signed, and never twice within the time in
 //! which two would prove something (`limits::EQUIVOCATION_APART_US_MAX`).
 //!
 //! Of what is forgotten only the latest moment stays, and nothing is claimed that ends too soon after it. So the promise rests on no
@@ -8,7 +8,7 @@
 use super::Store;
 use crate::NodeError;
 use ainonymous_types::{limits, Bytes32, TimestampUs};
-use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
 /// When the answers to claimed questions ended, by question (`verify::receipt::question`).
 const ENDS: TableDefinition<'_, &[u8; QUESTION_BYTES], i64> = TableDefinition::new("claimed_questions");
@@ -38,7 +38,8 @@ pub(crate) enum Claim {
 }
 
 impl Store {
-    /// Claims a question whose answer ended at `ended_us`, as its receipt will say. It is on disk when this returns.
+    /// Claims a question whose answer ended at `ended_us`, as its receipt will say. It is on disk as soon as anything is that is written later:
+    /// the receipt, at the latest.
     pub(crate) fn claim(&self, question: &Bytes32, ended_us: TimestampUs) -> Result<Claim, NodeError> {
         self.claim_within(question, ended_us, CLAIMS_MAX)
     }
@@ -74,7 +75,10 @@ impl Store {
 
     fn claim_within(&self, question: &Bytes32, ended_us: TimestampUs, most: u64) -> Result<Claim, NodeError> {
         self.with(|db| {
-            let write = db.begin_write()?;
+            let mut write = db.begin_write()?;
+            // The receipt is kept before anybody sees it, and that write takes this one to the disk: none is waited for twice. A crash before
+            // loses both, and nothing was signed.
+            write.set_durability(Durability::None)?;
             // Whatever is refused changes nothing: what was not committed is undone.
             {
                 let (mut ends, mut order) = (write.open_table(ENDS)?, write.open_table(ORDER)?);
@@ -142,6 +146,7 @@ fn split(key: &[u8; ORDER_BYTES]) -> (TimestampUs, Bytes32) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::pending;
     use super::*;
     use std::sync::Barrier;
 
@@ -173,6 +178,7 @@ mod tests {
             assert_eq!(claim(&store, 1, NOW_US), Claim::Granted);
             assert_eq!(claim(&store, 1, NOW_US), Claim::AskedBefore);
             assert_eq!(claim(&store, 2, NOW_US), Claim::Granted, "another question at the same moment");
+            store.put_pending(&pending(1), None, None, NOW_US).unwrap();
         }
         let store = store(&dir);
         for later_us in [0, 1, APART_US, APART_US + 1, DAY_US, -1, -DAY_US] {

@@ -32,7 +32,7 @@ pub(crate) const ATTACKS: [Attack; 16] = [
     attack("q4_0 served as q8_0", "cheaper", 90, true, "its own fingerprint"),
     attack("q4_0 served as q8_0, laundered", "cheaper-laundered", 30, true, "the right model's fingerprint"),
     attack("q4_0 served as q8_0, opening nothing", "cheaper-unopened", 30, false, "judged by its tokens"),
-    attack("q4_0 for one answer in ten", "cheaper-one-in-ten", 90, false, "the first answer is one"),
+    attack("q4_0 for one answer in ten", "cheaper-one-in-ten", 0, false, "the first answer is one"),
     attack("another model of the family", "other-model", 90, false, "a smaller one, with the same vocabulary"),
     attack("another model of the family, opening nothing", "other-model-unopened", 80, false, "judged by its tokens"),
     attack("temperature 1.2 for 1", "temperature", 30, false, "with the asked seed"),
