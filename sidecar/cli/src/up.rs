@@ -270,8 +270,8 @@ async fn options(
     Ok((NodeOptions { data_dir: home, hashes, conductor, models, worker, habits, quic, router }, servers, kept))
 }
 
-/// How a worker is started: by this program, which is also the worker's. In the end-to-end tests of audits a provider's worker is another
-/// program, which cheats: a line for it and each of its arguments. A build for release has no word of that.
+/// How a worker is started: by this program, which is also the worker's. Where cheats are tried a node's worker is another
+/// program: a line for it and each of its arguments. A build for release has no word of that.
 pub(crate) fn worker() -> Result<WorkerCommand, CliError> {
     #[cfg(debug_assertions)]
     if let Ok(other) = std::env::var("AINONYMOUS_TEST_WORKER") {

@@ -374,8 +374,12 @@ fn settle(node: &Node, action: &ActionHash) {
     }
 }
 
-/// What can never change is final; what may be better next time is tried again, a few times.
+/// What can never change is final; what may be better next time is tried again, a few times. An answer that is signed is posted as long as
+/// there is somebody to post it to.
 fn is_final(node: &Node, action: &ActionHash, reason: RefuseReason) -> bool {
+    if node.inner.store.finished(action).is_ok_and(|finished| finished.is_some()) {
+        return false;
+    }
     match reason {
         RefuseReason::Malformed | RefuseReason::PromptTooLong | RefuseReason::CannotSee => true,
         RefuseReason::Busy | RefuseReason::Draining => false,

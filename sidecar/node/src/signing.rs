@@ -10,6 +10,7 @@ use crate::NodeError;
 use ainonymous_conductor::Conductor;
 use ainonymous_types::{ActionHash, Bytes32, Receipt, RefuseReason, RequestId, SignedReceipt, TimestampUs};
 use ainonymous_verify::receipt;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Why a question is refused, and what whoever asks is told.
 pub(crate) type Refusal = (RefuseReason, String);
@@ -20,6 +21,9 @@ const ASKED_BEFORE: &str = "this question was asked before: to ask it again, dra
 /// What whoever uses an id again is told.
 const ID_IN_USE: &str =
     "a receipt for a question with this id is not published yet: each question needs an id of its own";
+
+/// Pause between two warnings that questions are refused, in microseconds.
+const SAID_EVERY_US: u64 = 60_000_000;
 
 /// Says no at the door to what could not be signed for at the end; there it counts. And to an id under which a receipt waits to be
 /// published: it would be lost, and whoever holds it could say that this node keeps it back.
@@ -106,10 +110,15 @@ fn unclaim(node: &Node, question: &Bytes32) {
 }
 
 fn keep(node: &Node, pending: &Pending, opens: Opens, posted: Option<(&ActionHash, &Finished)>) -> Result<(), Refusal> {
-    node.inner.store.put_pending(pending, opens, posted, now_us()).map_err(|e| {
-        tracing::error!(error = %e, hint = e.hint(), "a receipt could not be kept");
-        (RefuseReason::EngineFailed, String::new())
-    })
+    match node.inner.store.put_pending(pending, opens, posted, now_us()) {
+        Ok(true) => Ok(()),
+        // Nobody has seen what was signed.
+        Ok(false) => Err((RefuseReason::Malformed, ID_IN_USE.into())),
+        Err(e) => {
+            tracing::error!(error = %e, hint = e.hint(), "a receipt could not be kept");
+            Err((RefuseReason::EngineFailed, String::new()))
+        }
+    }
 }
 
 /// A store that cannot be read or written grants nothing.
@@ -118,16 +127,26 @@ fn granted(claim: Result<Claim, NodeError>) -> Result<(), Refusal> {
         Ok(Claim::Granted) => Ok(()),
         Ok(Claim::AskedBefore) => Err((RefuseReason::Malformed, ASKED_BEFORE.into())),
         Ok(Claim::Uncertain) => {
-            tracing::warn!(
-                hint = "look whether the clock of this machine is right",
-                "a question is refused: it cannot be said whether it was signed for before"
-            );
+            warn_now_and_then();
             Err((RefuseReason::Busy, String::new()))
         }
         Err(e) => {
             tracing::error!(error = %e, hint = e.hint(), "a question could not be claimed");
             Err((RefuseReason::EngineFailed, String::new()))
         }
+    }
+}
+
+/// Says why questions are refused, once a minute however many come.
+fn warn_now_and_then() {
+    static SAID_US: AtomicI64 = AtomicI64::new(i64::MIN);
+    let (now_us, said_us) = (now_us(), SAID_US.load(Ordering::Relaxed));
+    if now_us.abs_diff(said_us) >= SAID_EVERY_US {
+        SAID_US.store(now_us, Ordering::Relaxed);
+        tracing::warn!(
+            hint = "within ten minutes of an upgrade this passes; else look whether the clock of this machine is right",
+            "questions are refused as if this node were busy: it cannot be said whether they were signed for before"
+        );
     }
 }
 

@@ -10,12 +10,15 @@ pub(crate) use claims::Claim;
 pub(crate) use kept::{EncodedAnswer, Finished};
 
 use crate::requester::Requester;
+use crate::serving::now_us;
 use crate::NodeError;
 use ainonymous_protocol::history::HistoryRow;
 use ainonymous_protocol::reputation::ReputationRow;
 use ainonymous_protocol::PendingReceipt;
 use ainonymous_types::{ActionHash, AgentPubKey, AuditTerms, BatchProof, Bytes32, RequestId, SignedReceipt, SpecRef};
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle, WriteTransaction,
+};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -292,6 +295,7 @@ impl Store {
     fn create_tables(&self) -> Result<(), NodeError> {
         self.with(|db| {
             let write = db.begin_write()?;
+            let has_signed = write.list_tables()?.any(|table| table.name() == PENDING.name());
             write.open_table(PENDING)?;
             write.open_table(TRANSPORT)?;
             write.open_table(HISTORY)?;
@@ -300,7 +304,7 @@ impl Store {
             for table in [PUBLISHED, POSTED, SETTLED] {
                 table.create(&write)?;
             }
-            claims::create(&write)?;
+            claims::create(&write, has_signed, now_us())?;
             kept::create(&write)?;
             write.commit()?;
             Ok(())

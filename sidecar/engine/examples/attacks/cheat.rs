@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// What providers do, by the names that are asked for.
-const DEEDS: [(&str, Deed); 17] = [
+const DEEDS: [(&str, Deed); 18] = [
     ("nothing", Deed::Nothing),
+    ("retold", Deed::Retold),
     ("cheaper", Deed::CheaperQuantisation),
     ("cheaper-laundered", Deed::CheaperLaundered),
     ("cheaper-unopened", Deed::CheaperUnopened),
@@ -104,13 +105,14 @@ impl Engine for Cheat {
         tokio::spawn(async move {
             match deed.answer(&honest, instead.as_deref(), n, &question).await {
                 Some(told) => drop(say(&honest, &question, told, began.elapsed(), &sender).await),
-                None => {
-                    if let Ok(mut generation) = honest.generate(question) {
+                None => match honest.generate(question) {
+                    Ok(mut generation) => {
                         while let Some(event) = generation.events.recv().await {
                             let _ = sender.send(event).await;
                         }
                     }
-                }
+                    Err(error) => drop(sender.send(Event::Failed(error)).await),
+                },
             }
         });
         Ok(Generation { events })

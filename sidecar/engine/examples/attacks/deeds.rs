@@ -9,6 +9,8 @@ use ainonymous_types::FinishReason;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Deed {
     Nothing,
+    /// The honest answer, told by whoever tells the false ones: what comes of that is not the deed's.
+    Retold,
     CheaperQuantisation,
     CheaperLaundered,
     CheaperUnopened,
@@ -80,6 +82,7 @@ impl Deed {
     pub(crate) fn computes_otherwise(self) -> bool {
         let of_the_right_model = [
             Self::Nothing,
+            Self::Retold,
             Self::CheaperOneInTen,
             Self::Truncation,
             Self::TruncationEnded,

@@ -57,6 +57,8 @@ impl Row {
     pub(crate) fn keeps_promise(&self) -> bool {
         let enough = |found: u64, of: u64, percent: u64| found * 100 >= of * percent;
         let unlike_enough = match (self.unlike, self.unlike_found) {
+            // Where nothing differs nothing was tried.
+            (Some(0), _) => self.unlike_promised_percent == 0,
             (Some(unlike), Some(found)) => enough(found, unlike, self.unlike_promised_percent),
             _ => true,
         };

@@ -62,7 +62,10 @@ async fn serve(loaded: Result<impl Engine + 'static, EngineError>, output: &Arc<
             }
             Some(ended) = tasks.join_next() => {
                 under_way.retain(|_, (task, _)| !task.is_finished());
-                drop(ended);
+                // Whoever waits for what a panic has ended shall not wait for ever.
+                if ended.is_err_and(|error| error.is_panic()) {
+                    return ExitCode::FAILURE;
+                }
                 continue;
             }
         };
@@ -111,13 +114,17 @@ fn frames() -> mpsc::Receiver<ToWorker> {
 }
 
 async fn answer(engine: Arc<dyn Engine>, output: Arc<Output>, id: u64, question: Box<Question>) {
-    match engine.generate(*question) {
-        Ok(mut generation) => {
-            while let Some(event) = generation.events.recv().await {
-                tell(&output, id, wire(event));
-            }
-        }
-        Err(error) => tell(&output, id, WireEvent::Failed(error)),
+    let mut generation = match engine.generate(*question) {
+        Ok(generation) => generation,
+        Err(error) => return tell(&output, id, WireEvent::Failed(error)),
+    };
+    let mut has_ended = false;
+    while let Some(event) = generation.events.recv().await {
+        has_ended = matches!(event, Event::Finished(_) | Event::Failed(_));
+        tell(&output, id, wire(event));
+    }
+    if !has_ended {
+        tell(&output, id, WireEvent::Failed(EngineError::Draining));
     }
 }
 

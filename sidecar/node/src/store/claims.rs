@@ -8,7 +8,7 @@
 use super::Store;
 use crate::NodeError;
 use ainonymous_types::{limits, Bytes32, TimestampUs};
-use redb::{Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle};
 
 /// When the answers to claimed questions ended, by question (`verify::receipt::question`).
 const ENDS: TableDefinition<'_, &[u8; QUESTION_BYTES], i64> = TableDefinition::new("claimed_questions");
@@ -25,6 +25,9 @@ const CLAIM_US: u64 = 24 * 3600 * 1_000_000;
 /// Most questions that are claimed, of 80 bytes each and what the trees need: a day of twelve answers a second. Beyond it the oldest give
 /// way, but for those whose time is not over yet: 1,747 answers a second.
 const CLAIMS_MAX: u64 = 1 << 20;
+
+/// Most old claims that are let go of with each new one, where there is room.
+const FORGOTTEN_AT_ONCE_MAX: usize = 64;
 
 /// What comes of claiming a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +90,11 @@ impl Store {
                     return Ok(Claim::AskedBefore);
                 }
                 let mut latest = forgotten.get(())?.map(|end| end.value());
-                loop {
+                for gone in 0.. {
                     let Some((end_us, oldest)) = order.first()?.map(|(first, _)| split(first.value())) else { break };
                     let is_old = ended_us > end_us && ended_us.abs_diff(end_us) > CLAIM_US;
                     let has_room = order.len()? < most;
-                    if !is_old && has_room {
+                    if has_room && (!is_old || gone == FORGOTTEN_AT_ONCE_MAX) {
                         break;
                     }
                     if !is_over(end_us, ended_us) {
@@ -116,11 +119,15 @@ impl Store {
     }
 }
 
-/// The tables.
-pub(super) fn create(write: &redb::WriteTransaction) -> Result<(), redb::Error> {
+/// The tables. Where the store is older than they are, nobody knows what was signed until now: as if all of it had been forgotten.
+pub(super) fn create(write: &redb::WriteTransaction, has_signed: bool, now_us: TimestampUs) -> Result<(), redb::Error> {
+    let is_new = !write.list_tables()?.any(|table| table.name() == ENDS.name());
     write.open_table(ENDS)?;
     write.open_table(ORDER)?;
-    write.open_table(FORGOTTEN)?;
+    let mut forgotten = write.open_table(FORGOTTEN)?;
+    if is_new && has_signed {
+        forgotten.insert((), now_us)?;
+    }
     Ok(())
 }
 
@@ -246,6 +253,48 @@ mod tests {
         }
         assert_eq!(claim(&store, 1, NOW_US + APART_US + 1), Claim::Granted);
         assert_eq!(claim(&store, 2, NOW_US + APART_US + 1), Claim::AskedBefore);
+    }
+
+    #[test]
+    fn a_store_of_before_does_not_know_what_was_signed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let of_before = |now_us| {
+            store.with(|db| {
+                let write = db.begin_write()?;
+                write.delete_table(ENDS)?;
+                write.delete_table(ORDER)?;
+                create(&write, true, now_us)?;
+                write.commit()?;
+                Ok(())
+            })
+        };
+        of_before(NOW_US).unwrap();
+        assert_eq!(claim(&store, 1, NOW_US + APART_US), Claim::Uncertain);
+        assert_eq!(claim(&store, 1, NOW_US + APART_US + 1), Claim::Granted);
+        // Opened again it is none of before.
+        store
+            .with(|db| {
+                let write = db.begin_write()?;
+                create(&write, true, NOW_US + DAY_US)?;
+                write.commit()?;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(claim(&store, 2, NOW_US + APART_US + 1), Claim::Granted);
+    }
+
+    #[test]
+    fn much_that_is_old_goes_little_by_little() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        for n in 0..100 {
+            assert_eq!(claim(&store, n, NOW_US + i64::from(n)), Claim::Granted);
+        }
+        assert_eq!(claim(&store, 200, NOW_US + 2 * DAY_US), Claim::Granted);
+        assert_eq!(claim(&store, 99, NOW_US + 2 * DAY_US), Claim::AskedBefore, "it is still known");
+        assert_eq!(claim(&store, 201, NOW_US + 2 * DAY_US), Claim::Granted);
+        assert_eq!(claim(&store, 99, NOW_US + 2 * DAY_US), Claim::Granted);
     }
 
     #[test]

@@ -55,22 +55,27 @@ impl EncodedAnswer {
 
 impl Store {
     /// Keeps a receipt before it is handed out and, in the same step, what opens its fingerprint; `leaf` is the receipt's. With it, where
-    /// the question was posted, the answer to this request.
+    /// the question was posted, the answer to this request. False, and nothing is kept, if another receipt waits under its id: whoever asks
+    /// chooses ids, and that one would be lost.
     pub(crate) fn put_pending(
         &self,
         pending: &Pending,
         answer: Option<(Bytes32, EncodedAnswer)>,
         posted: Option<(&ActionHash, &Finished)>,
         now_us: i64,
-    ) -> Result<(), NodeError> {
+    ) -> Result<bool, NodeError> {
         let sealed = answer.and_then(|(leaf, EncodedAnswer(bytes))| Some((leaf, self.seal(b"answer", &leaf, bytes)?)));
         let finished = posted.and_then(|(request, finished)| {
             let key = key_of_action(request);
             Some((key, self.seal(b"finished", &Bytes32(key), encode(finished))?))
         });
         self.with(|db| {
-            let write = db.begin_write()?;
-            write.open_table(super::PENDING)?.insert(&pending.id.0, encode(pending).as_slice())?;
+            let (write, row) = (db.begin_write()?, encode(pending));
+            let before =
+                write.open_table(super::PENDING)?.insert(&pending.id.0, row.as_slice())?.map(|old| old.value() != row);
+            if before == Some(true) {
+                return Ok(false);
+            }
             if let Some((leaf, sealed)) = &sealed {
                 ANSWERED.put(&write, &leaf.0, sealed, now_us)?;
             }
@@ -78,7 +83,7 @@ impl Store {
                 FINISHED.put(&write, key, sealed, now_us)?;
             }
             write.commit()?;
-            Ok(())
+            Ok(true)
         })
     }
 
@@ -240,6 +245,18 @@ mod tests {
         store.put_settled(&one).unwrap();
         assert!(store.finished(&one).unwrap().is_none());
         assert!(store.is_settled(&one).unwrap());
+    }
+
+    #[test]
+    fn a_receipt_that_waits_does_not_give_way_to_another_under_its_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("node.redb")).unwrap();
+        let (first, other) = (pending(1), Pending { id: pending(1).id, ..pending(2) });
+        assert!(store.put_pending(&first, None, None, 0).unwrap());
+        assert!(!store.put_pending(&other, None, None, 0).unwrap());
+        assert!(store.put_pending(&first, None, None, 0).unwrap(), "the same again is the same");
+        let all = store.pending().unwrap();
+        assert!(all.len() == 1 && all[0].receipt == first.receipt);
     }
 
     #[test]

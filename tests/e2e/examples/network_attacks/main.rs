@@ -19,7 +19,7 @@ use std::process::ExitCode;
 const ANSWERS: usize = 24;
 const ANSWERS_QUICK: usize = 6;
 /// Cheats in one network: each is a whole node.
-const CHEATS_MAX: usize = 4;
+const CHEATS_MAX: usize = 5;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -64,5 +64,9 @@ fn told(row: &row::Row) -> bool {
     println!("{}", serde_json::to_string(row).unwrap());
     // Two of a few would be a wonder: the tables let one in a thousand fail.
     let fair = row.false_alarms < 2;
-    row.keeps_promise() && fair
+    let in_order = row.attack != providers::CONTROL || (row.found == 0 && row.unlike.is_some_and(|n| n <= 1));
+    if !fair || !in_order {
+        eprintln!("not as it has to be: {row:?}");
+    }
+    row.keeps_promise() && fair && in_order
 }

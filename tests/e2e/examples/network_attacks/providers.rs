@@ -28,7 +28,12 @@ const fn attack(
     Attack { name, deed, promised_percent, quick, note }
 }
 
-pub(crate) const ATTACKS: [Attack; 16] = [
+/// What is no attack: whoever tells false answers tells honest ones. If some differ, or are found, figures of the others say too much: one may, for
+/// what a machine has computed before decides about a token once in thousands.
+pub(crate) const CONTROL: &str = "no attack";
+
+pub(crate) const ATTACKS: [Attack; 17] = [
+    attack(CONTROL, "retold", 0, true, "the honest answer, told as the false ones are"),
     attack("q4_0 served as q8_0", "cheaper", 90, true, "its own fingerprint"),
     attack("q4_0 served as q8_0, laundered", "cheaper-laundered", 30, true, "the right model's fingerprint"),
     attack("q4_0 served as q8_0, opening nothing", "cheaper-unopened", 30, false, "judged by its tokens"),
