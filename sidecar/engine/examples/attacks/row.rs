@@ -32,9 +32,6 @@ pub(crate) struct Row {
     /// made to look as if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) convincing: Option<u64>,
-    /// Afterwards the node that has found it asked so many questions of whom it liked: how many of them that provider got, and of how many.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) still_asked: Option<(u64, u64)>,
     /// Tokens until the first audit fails; none if none did.
     pub(crate) tokens_median: Option<u64>,
     /// Audits until the published evidence accuses, among nodes until the first of one's own fails; none if that never happens.

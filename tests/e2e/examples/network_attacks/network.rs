@@ -82,18 +82,15 @@ impl Network {
     }
 }
 
-/// The n-th question, to this provider or to whomever the node chooses: it has another seed than all others. Every other answer ends by itself.
-pub(crate) fn question(n: usize, provider: Option<&str>) -> Value {
+/// The n-th question, to this provider: it has another seed than all others. Every other answer ends by itself.
+pub(crate) fn question(n: usize, provider: &str) -> Value {
     let mut body = Client::body(PROMPTS[n % PROMPTS.len()]);
     let goes_on = n.is_multiple_of(2);
     body["max_tokens"] = if goes_on { TOKENS.0 } else { TOKENS.1 }.into();
     (body["ignore_eos"], body["seed"]) = (goes_on.into(), (100 + n).into());
     // From all tokens.
     (body["temperature"], body["top_p"], body["top_k"], body["min_p"]) = (1.into(), 1.into(), 0.into(), 0.into());
-    body["ainonymous"] = json!({ "route": "direct" });
-    if let Some(provider) = provider {
-        body["ainonymous"]["provider"] = provider.into();
-    }
+    body["ainonymous"] = json!({ "route": "direct", "provider": provider });
     body
 }
 
@@ -112,7 +109,7 @@ pub(crate) async fn known(client: &Client, provider: &str) {
 
 /// Asks a provider the n-th question, and has the answer checked.
 pub(crate) async fn checked(client: &Client, n: usize, provider: &str) -> Checked {
-    let answer = answer(client, question(n, Some(provider))).await;
+    let answer = answer(client, question(n, provider)).await;
     let path = text(&answer.last["ainonymous"]["receipt_path"]);
     let (status, made) = client.post(&format!("{path}/verify"), json!({})).await;
     assert_eq!(status, 200, "{made}");

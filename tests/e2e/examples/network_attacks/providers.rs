@@ -1,11 +1,8 @@
-//! Providers that cheat. The node that asked has every answer checked; afterwards it is free whom to ask.
+//! Providers that cheat. The node that asked has every answer checked.
 
-use crate::network::{self, checked, known, question, text, Checked, Network};
+use crate::network::{checked, known, Checked, Network};
 use crate::row::Row;
 use ainonymous_e2e::{tiny_model, Node, NodeSpec};
-
-/// Questions that the node then asks whomever it likes.
-const FREE: usize = 4;
 
 /// What a provider does, and what has to come of it.
 pub(crate) struct Attack {
@@ -70,11 +67,6 @@ async fn row(network: &Network, attack: &Attack, bad: &str) -> Row {
     for n in 0..network.answers {
         all.push(checked(&here, n, bad).await);
     }
-    let mut still_asked = 0;
-    for n in 0..FREE {
-        let answer = network::answer(&here, question(n, None)).await;
-        still_asked += u64::from(text(&answer.last["ainonymous"]["provider"]) == bad);
-    }
     let (found, is_unlike) = (all.iter().filter(|one| one.failed), |n: usize| all[n].text != network.fair[n].text);
     let unlike = (0..all.len()).filter(|n| is_unlike(*n));
     let unlike_found = unlike.clone().filter(|n| all[*n].failed).count() as u64;
@@ -85,7 +77,6 @@ async fn row(network: &Network, attack: &Attack, bad: &str) -> Row {
         found: found.count() as u64,
         unlike: Some(unlike.count() as u64),
         unlike_found: Some(unlike_found),
-        still_asked: Some((still_asked, FREE as u64)),
         tokens_median: until_found(&all, |one| one.tokens),
         audits_median: until_found(&all, |_| 1),
         false_alarms: network.false_alarms(),

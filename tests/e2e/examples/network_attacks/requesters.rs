@@ -31,7 +31,7 @@ async fn new_name(network: &mut Network) -> Row {
         let bad = cheat.agent();
         known(&here, &bad).await;
         for n in 0..each {
-            let answer = network::answer(&here, question(name * each + n, Some(&bad))).await;
+            let answer = network::answer(&here, question(name * each + n, &bad)).await;
             let state = settled(&here, &text(&answer.last["ainonymous"]["receipt_path"])).await;
             found += u64::from(state == "disputed");
         }
@@ -74,7 +74,7 @@ async fn over_billing(network: &mut Network) -> Row {
     // Who bills what it sent is believed: so the receipt is refused for nothing else.
     let hostile = Hostile::join(&network.url, over(0)).await;
     let bad = hostile.agent();
-    let asked = || question(0, Some(&bad));
+    let asked = || question(0, &bad);
     assert_eq!(network::answer(&here, asked()).await.text, said, "the right bill");
     let (mut tried, mut refused) = (0, 0);
     for more in [1, BILLED_MORE] {
@@ -98,7 +98,7 @@ async fn over_billing(network: &mut Network) -> Row {
 /// Two receipts for one question are a proof against whoever signed them; so somebody asks an honest provider the same twice.
 async fn framing(network: &mut Network) -> Row {
     let dna = text(&network.asker.wait_ready()["dna_hash"]);
-    let asked = question(0, Some(&network.honest.agent()));
+    let asked = question(0, &network.honest.agent());
     let answer = network::answer(&network.here, asked).await;
     let spec = EntryHash::try_from(text(&answer.last["ainonymous"]["model_spec"]).as_str()).expect("a spec");
     let stranger = Stranger::of(&network.honest.client(), &dna).await;
