@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 /// Most answers that are shown: a node's API lists its last 32 audits.
-const SHOWN_MAX: usize = 12;
+const SHOWN_MAX: usize = 6;
 
 /// What an auditor does, and with whom.
 pub(crate) struct Attack {
