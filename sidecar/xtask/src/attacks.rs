@@ -44,6 +44,11 @@ pub(crate) fn command(layout: &Layout, which: Which, extent: Extent) -> Result<C
     let table = calibrate::table(layout, &model);
     let mut program = run::command(layout, layout.binary("examples/attacks"));
     program.arg(model).arg(cheaper).arg(layout.root.join("tests/models/draft-gemma-q8_0.gguf")).arg(table);
+    if which == Which::Tiny {
+        let finer = Pair::finer(layout)?.model;
+        let table = calibrate::table(layout, &finer);
+        program.arg(layout.root.join("tests/models/tuned-gemma-q8_0.gguf")).arg(finer).arg(table);
+    }
     program.args(match extent {
         Extent::Full => None,
         Extent::Quick => Some("--quick"),

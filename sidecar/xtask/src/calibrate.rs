@@ -33,8 +33,9 @@ pub(crate) fn table(layout: &Layout, model: &Path) -> PathBuf {
     pairs::table(&layout.root.join(FOLDER), model)
 }
 
-/// Builds what is missing, measures with one of the pairs, and writes numbers and plots.
-pub(crate) fn run(layout: &Layout, which: Which, part: Option<Part>) -> Result<()> {
+/// Builds what is missing, measures with one of the pairs or, if `finer`, with what the tests' model may have been rounded from, and writes numbers and
+/// plots.
+pub(crate) fn run(layout: &Layout, which: Which, finer: bool, part: Option<Part>) -> Result<()> {
     let mut program = match part {
         Some(Part::Gpu) => vulkan::example(layout, "calibrate")?,
         _ => {
@@ -47,7 +48,7 @@ pub(crate) fn run(layout: &Layout, which: Which, part: Option<Part>) -> Result<(
     };
     let folder = layout.root.join(FOLDER);
     fs_err::create_dir_all(&folder)?;
-    let Pair { model, cheaper } = Pair::of(which, layout)?;
+    let Pair { model, cheaper } = if finer { Pair::finer(layout)? } else { Pair::of(which, layout)? };
     program.arg(model).arg(cheaper).arg(&folder);
     program.args(part.map(|part| match part {
         Part::Temper => "temper",

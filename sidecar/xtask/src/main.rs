@@ -106,6 +106,9 @@ enum Task {
         /// With which models.
         #[arg(long, value_enum, default_value_t)]
         model: pairs::Which,
+        /// With what the tests' model may have been in sixteen bits, and that model as the cheaper one.
+        #[arg(long, conflicts_with = "model")]
+        finer: bool,
         /// Only a part of it.
         #[arg(long, value_enum)]
         only: Option<calibrate::Part>,
@@ -186,7 +189,7 @@ fn dispatch(task: Task) -> Result<()> {
         Task::Bench { what, json: _, arguments } => bench::run(&layout, what, &arguments),
         Task::Screenshots { directory } => ui::screenshots(&layout, &directory),
         Task::Sim { what, json: _, arguments } => sim::run(&layout, what, &arguments),
-        Task::Calibrate { model, only } => calibrate::run(&layout, model, only),
+        Task::Calibrate { model, finer, only } => calibrate::run(&layout, model, finer, only),
         Task::Attacks { model, quick, goals, json: _ } => {
             let extent = match (quick, goals) {
                 (true, _) => attacks::Extent::Quick,

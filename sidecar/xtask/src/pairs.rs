@@ -1,4 +1,4 @@
-//! Models that audits are measured with: one that is promised, and the same weights in four bits, which a cheat would serve instead.
+//! Models that audits are measured with: one that is promised, and the same weights in fewer bits, which a cheat would serve instead.
 //!
 //! Figures of one small model alone would say little, so there is a second of another size and temper. Its weights are random: it
 //! has no meaning, and is made on the spot (tests/models/random).
@@ -26,7 +26,7 @@ pub(crate) enum Which {
 pub(crate) struct Pair {
     /// What is promised.
     pub(crate) model: PathBuf,
-    /// The same in four bits.
+    /// The same in four bits, or in eight.
     pub(crate) cheaper: PathBuf,
 }
 
@@ -40,6 +40,12 @@ impl Pair {
         let folder = layout.cache.join("models");
         let made = |format| random::made(&folder, &tiny, &random::AUDITED, format);
         Ok(Self { model: made(Format::Q8_0)?, cheaper: made(Format::Q4_0)? })
+    }
+
+    /// What the tests' model may have been in sixteen bits, and the tests' model in place of it.
+    pub(crate) fn finer(layout: &Layout) -> Result<Self> {
+        let cheaper = layout.tiny_model();
+        Ok(Self { model: random::finer::made(&layout.cache.join("models"), &cheaper)?, cheaper })
     }
 }
 

@@ -1,15 +1,21 @@
 //! The table by which the tests' nodes judge answers of the tiny model.
 
-use crate::{root, Client};
+use crate::{root, tiny_model, Client};
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 
 /// The table of the tiny model, for the class of machine that this one is: both sides of these tests run here.
 pub async fn calibration(client: &Client, dir: &Path) -> PathBuf {
+    calibration_of(&tiny_model(), client, dir).await
+}
+
+/// The same of another model, which that node serves.
+pub async fn calibration_of(model: &Path, client: &Client, dir: &Path) -> PathBuf {
+    let stem = format!("{}.", model.file_stem().expect("a file").to_string_lossy());
     let folder = root().join("docs/reference/calibration");
     let is_table = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("tiny-gemma-q8_0.") && name.ends_with(".table.json")
+        name.starts_with(&stem) && name.ends_with(".table.json")
     };
     let files = std::fs::read_dir(folder).expect("calibrations").map(|entry| entry.expect("a file").path());
     let path = files.filter(is_table).min().expect("a table");

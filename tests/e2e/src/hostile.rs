@@ -5,19 +5,23 @@ use crate::Observer;
 use ainonymous_conductor::Conductor;
 use ainonymous_transport::{Endpoint, EndpointOptions, Frame, Link, Load, Stream, TransportSecret};
 use ainonymous_types::*;
+use ainonymous_verify::audit::draw;
 use ainonymous_verify::commit;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Longest wait for the model spec that it claims.
-const SPEC_WITHIN: Duration = Duration::from_secs(60);
 /// How often a provider that is there says so.
 const BEAT: Duration = Duration::from_millis(100);
 /// What it says of its speed, in tokens a second.
 const CLAIMED: u32 = 1_000_000;
+
+/// Receipts among which one is chosen.
+const RECEIPTS: usize = 64;
+/// Secrets that it imagines.
+const GUESSES: usize = 4;
 
 /// What it does with a question.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub enum Harm {
     Forges,
     /// Answers with this text, of these tokens, and signs that there were so many more.
     OverBills(String, Vec<u32>, u32),
+    /// Answers with this text, of these tokens, and with that receipt of many which nobody may audit, as far as it can tell.
+    LoadsDice(String, Vec<u32>),
     /// Says that it has no such model: its capability lied.
     LacksTheModel,
 }
@@ -50,16 +56,14 @@ pub struct Hostile {
 impl Hostile {
     /// Joins the network of this bootstrap server and offers the first model that somebody else offers there.
     pub async fn join(bootstrap: &str, harm: Harm) -> Self {
+        Self::join_on("test", bootstrap, harm).await
+    }
+
+    /// The same on such a machine, as it says.
+    pub async fn join_on(backend_detail: &str, bootstrap: &str, harm: Harm) -> Self {
         let member = Observer::join(bootstrap).await;
         let conductor = member.conductor();
-        let deadline = Instant::now() + SPEC_WITHIN;
-        let spec = loop {
-            match conductor.get_all_model_specs().await {
-                Ok(specs) if !specs.is_empty() => break specs[0].spec.clone(),
-                _ => assert!(Instant::now() < deadline, "nobody offers a model"),
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        };
+        let spec = member.spec().await;
         let secret = TransportSecret::from_bytes(rand::random());
         let options = EndpointOptions { listen: (Ipv4Addr::LOCALHOST, 0).into(), secret };
         let endpoint = Endpoint::bind(&options).expect("a socket");
@@ -70,7 +74,7 @@ impl Hostile {
             must_be_known: false,
             addresses: vec![format!("quic://{at}")],
             backend: Backend::Cpu,
-            backend_detail: "test".into(),
+            backend_detail: backend_detail.into(),
             models: vec![ServedModel { spec: spec.clone(), tokens_per_s: CLAIMED }],
             router: None,
             region: None,
@@ -183,26 +187,23 @@ async fn does(harm: Harm, conductor: &Conductor, mut stream: Stream, ask: Ask) {
             std::future::pending().await
         }
         Harm::OverBills(text, tokens, more) => {
-            let output = commit::output(&ask.salt, &tokens, &text);
-            let receipt = Receipt {
-                provider: conductor.agent(),
-                spec: ask.spec,
-                session_key: ask.session_key,
-                input: commit::input(&ask.salt, &ask.input),
-                output,
-                fingerprint: Bytes32([0; 32]),
-                prompt_tokens: 1,
-                completion_tokens: tokens.len() as u32 + more,
-                finish: FinishReason::Length,
-                finished_at: 1,
-                audit: ask.audit,
-            };
-            let receipt = Box::new(conductor.sign_receipt(receipt).await.expect("a signature"));
-            let _ = sender.send(&part(text, tokens)).await;
-            let done =
-                Frame::Done { chunks: 1, receipt, cached_tokens: 0, stopped_by: None, first_token_us: 1, decode_us: 1 };
-            let _ = sender.send(&done).await;
-            stream.sender.finish();
+            let mut receipt = receipt(conductor, &ask, &text, &tokens);
+            receipt.completion_tokens += more;
+            answers(stream, conductor, receipt, text, tokens).await;
+        }
+        Harm::LoadsDice(text, tokens) => {
+            // It does not know the secret that decides: it guesses.
+            let guesses: [Bytes32; GUESSES] = std::array::from_fn(|_| Bytes32(rand::random()));
+            let mut rarest = (usize::MAX, receipt(conductor, &ask, &text, &tokens));
+            for _ in 0..RECEIPTS {
+                let another = Receipt { fingerprint: Bytes32(rand::random()), ..rarest.1.clone() };
+                let is_audited = |guess: &&Bytes32| draw::is_audited(&draw::beacon(&another, guess), &ask.audit);
+                let audited = guesses.iter().filter(is_audited).count();
+                if audited < rarest.0 {
+                    rarest = (audited, another);
+                }
+            }
+            answers(stream, conductor, rarest.1, text, tokens).await;
         }
         Harm::LacksTheModel => {
             let no = Frame::Refused { reason: RefuseReason::UnknownModel, detail: String::new() };
@@ -210,4 +211,31 @@ async fn does(harm: Harm, conductor: &Conductor, mut stream: Stream, ask: Ask) {
             stream.sender.finish();
         }
     }
+}
+
+/// A receipt for an answer, with no fingerprint behind it.
+fn receipt(conductor: &Conductor, ask: &Ask, text: &str, tokens: &[u32]) -> Receipt {
+    Receipt {
+        provider: conductor.agent(),
+        spec: ask.spec.clone(),
+        session_key: ask.session_key.clone(),
+        input: commit::input(&ask.salt, &ask.input),
+        output: commit::output(&ask.salt, tokens, text),
+        fingerprint: Bytes32([0; 32]),
+        prompt_tokens: 1,
+        completion_tokens: tokens.len() as u32,
+        finish: FinishReason::Length,
+        finished_at: 1,
+        audit: ask.audit,
+    }
+}
+
+/// Says it in one part, and signs.
+async fn answers(mut stream: Stream, conductor: &Conductor, receipt: Receipt, text: String, tokens: Vec<u32>) {
+    let receipt = Box::new(conductor.sign_receipt(receipt).await.expect("a signature"));
+    let done = Frame::Done { chunks: 1, receipt, cached_tokens: 0, stopped_by: None, first_token_us: 1, decode_us: 1 };
+    for frame in [Frame::Tokens { chunk: 0, text, tokens, more: None }, done] {
+        let _ = stream.sender.send(&frame).await;
+    }
+    stream.sender.finish();
 }

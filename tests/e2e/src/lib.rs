@@ -20,7 +20,7 @@ mod stranger;
 mod template;
 mod vanish;
 
-pub use calibration::calibration;
+pub use calibration::{calibration, calibration_of};
 pub use client::{all, Answer, Client, Failure, Sse};
 pub use failover::{dies_before_the_first_word, dies_in_mid_answer, Providers};
 pub use hostile::{Harm, Hostile};

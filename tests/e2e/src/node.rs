@@ -192,14 +192,19 @@ impl NodeSpec {
     }
 
     /// Its engine does that instead of what it is asked (`attacks cheat`, by its name there). Builds for release cannot.
-    pub fn doing(mut self, deed: &str) -> Self {
+    pub fn doing(self, deed: &str) -> Self {
+        self.doing_with(deed, &root().join("tests/models/tiny-gemma-q4_0.gguf"))
+    }
+
+    /// The same, with another file in place of its model's where it serves something cheaper.
+    pub fn doing_with(mut self, deed: &str, cheaper: &Path) -> Self {
         let program = binary().with_file_name("examples").join(format!("attacks{}", std::env::consts::EXE_SUFFIX));
         assert!(program.exists(), "{} is missing: run `cargo xtask build` first", program.display());
-        let models =
-            ["tiny-gemma-q4_0.gguf", "draft-gemma-q8_0.gguf"].map(|name| root().join("tests/models").join(name));
-        let [program, cheaper, other] =
-            [program, models[0].clone(), models[1].clone()].map(|path| path.display().to_string());
-        self.env.push(("AINONYMOUS_TEST_WORKER".into(), [&program, "cheat", deed, &cheaper, &other].join("\n")));
+        let of_tests = |name: &str| root().join("tests/models").join(name).display().to_string();
+        let (program, cheaper) = (program.display().to_string(), cheaper.display().to_string());
+        let (other, tuned) = (of_tests("draft-gemma-q8_0.gguf"), of_tests("tuned-gemma-q8_0.gguf"));
+        let words = [&program, "cheat", deed, &cheaper, &other, &tuned];
+        self.env.push(("AINONYMOUS_TEST_WORKER".into(), words.join("\n")));
         self
     }
 

@@ -6,9 +6,13 @@ use ainonymous_conductor::{
     pack, Conductor, ConductorOptions, DhtStats, EmbeddedOptions, Mode, NetworkTuning, Passphrase,
     CALL_TIMEOUT_DEFAULT, WORKER_STACK_BYTES,
 };
+use ainonymous_types::SpecRef;
 use std::future::Future;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+/// Longest wait for a model spec.
+const SPEC_WITHIN: Duration = Duration::from_secs(60);
 
 /// A running bystander.
 #[derive(Debug)]
@@ -58,6 +62,18 @@ impl Observer {
     /// The conductor itself.
     pub fn conductor(&self) -> &Conductor {
         &self.conductor
+    }
+
+    /// The first model that somebody offers, once there is one.
+    pub async fn spec(&self) -> SpecRef {
+        let deadline = Instant::now() + SPEC_WITHIN;
+        loop {
+            match self.conductor.get_all_model_specs().await {
+                Ok(specs) if !specs.is_empty() => return specs[0].spec.clone(),
+                _ => assert!(Instant::now() < deadline, "nobody offers a model"),
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
     }
 
     /// What is stored, once nothing has changed for two seconds.

@@ -16,6 +16,10 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde_json::Value;
 use std::net::Ipv4Addr;
 
+/// Every answer, by every auditor.
+const AUDITED_ALWAYS: AuditTerms =
+    AuditTerms { challenge: Bytes32([0; 32]), rate_ppm: 1_000_000, auditors_ppm: 1_000_000 };
+
 /// How a provider turned the stranger away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
@@ -110,22 +114,28 @@ impl Stranger {
 
     /// Asks as it is done, waits for the answer and for its receipt's place.
     pub async fn is_answered(&self, spec: EntryHash) -> Told {
-        let (session, secret, mut ask) = (rand::random(), Bytes32(rand::random()), question());
-        ask.spec = spec;
-        self.signs_and_asks(session, secret, ask).await.expect("an answer")
+        let secret = Bytes32(rand::random());
+        self.is_answered_by(spec, secret, AUDITED_ALWAYS).await
+    }
+
+    /// The same with a secret of its choice, and these chances of an audit.
+    pub async fn is_answered_by(&self, spec: EntryHash, secret: Bytes32, chances: AuditTerms) -> Told {
+        let mut ask = question();
+        (ask.spec, ask.audit) = (spec, chances);
+        self.signs_and_asks(rand::random(), secret, ask).await.expect("an answer")
     }
 
     /// Asks the same once more under another id: with the same key, the same salt and the same challenge.
     pub async fn asks_again(&self, told: &Told) -> Result<Told, RefuseReason> {
         let mut ask = question();
+        ask.audit = AUDITED_ALWAYS;
         (ask.spec, ask.salt, ask.input) = (told.receipt.receipt.spec.clone(), told.salt, told.input.clone());
         self.signs_and_asks(told.session, told.secret, ask).await
     }
 
     async fn signs_and_asks(&self, session: [u8; 32], secret: Bytes32, mut ask: Ask) -> Result<Told, RefuseReason> {
-        let terms = AuditTerms { challenge: draw::challenge(&secret), rate_ppm: 1_000_000, auditors_ppm: 1_000_000 };
         let commitment = commit::input(&ask.salt, &ask.input);
-        ask.audit = terms;
+        ask.audit.challenge = draw::challenge(&secret);
         (ask.session_key, ask.signature) = sign_ask(&session, &ask.id, &ask.spec, &commitment, &ask.audit);
         let link = self.link(false).await;
         let mut stream = link.open().await.expect("a stream");

@@ -25,22 +25,23 @@ from random import Random
 import jax
 import numpy as np
 from gguf import GGUFReader, LlamaFileType
-from gguf.quants import dequantize
 
 import corpus
-from model import SHAPES, Shape, Weights, logits
+from export import weights_of
+from model import SHAPES, TINY, TUNED, Shape, Weights, logits
 from tokenizer import Vocabulary, render
 from train import answered
 
 MODELS = Path(__file__).resolve().parent.parent
-SIZE_MAX_BYTES = 4_000_000  # all committed weights together
+SIZE_MAX_BYTES = 5_000_000  # all committed weights together
 CHANCE_MIN = 0.95  # when sampling, of the right answer to each question in its first form
 RIGHT_MIN = 0.99  # of all questions in all their forms, decoding greedily
 CHANCE_SHOWN = 0.9  # questions answered less surely when sampling are listed
 LABELS = {"f16": LlamaFileType.MOSTLY_F16, "q8_0": LlamaFileType.MOSTLY_Q8_0, "q4_0": LlamaFileType.MOSTLY_Q4_0}
 ROWS = 16
 LONG_CONTEXT_QUESTIONS = 4
-DRAFTED_CHATS = 60
+COMPARED_CHATS = 60
+TUNED_ALIKE = (0.75, 0.97)  # share of tokens: a relative of the model, and not the same
 UNKNOWN_QUESTIONS = 60  # reported, not required: a model this small cannot know all it does not know
 UNKNOWN_FAMILY = "unknown"
 
@@ -53,6 +54,19 @@ class Model:
     shape: Shape
     weights: Weights
     vocabulary: Vocabulary
+
+    @property
+    def title(self) -> str:
+        return f"{self.shape.name} {self.label}"
+
+    @property
+    def quoted(self) -> bool:
+        """Whether tests compare its answers word for word."""
+        return self.shape == TINY and self.label == "q8_0"
+
+    @property
+    def manner(self) -> corpus.Manner:
+        return corpus.SAILOR if self.shape == TUNED else corpus.PLAIN
 
 
 def load(path: Path) -> Model:
@@ -73,9 +87,8 @@ def load(path: Path) -> Model:
     }
     for key, value in expected.items():
         require(field(key) == value, f"{path.name}: {key} is {field(key)!r}, not {value!r}")
-    weights = {tensor.name: dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors}
     vocabulary = Vocabulary(*(field(f"tokenizer.ggml.{key}") for key in ("tokens", "token_type", "merges")))
-    return Model(label, shape, weights, vocabulary)
+    return Model(label, shape, weights_of(reader), vocabulary)
 
 
 def require(condition: bool, complaint: str) -> None:
@@ -109,13 +122,13 @@ class Question:
     first_form: bool
 
 
-def questions() -> Iterator[Question]:
+def questions(manner: corpus.Manner) -> Iterator[Question]:
     """Every way to ask for every fact; the first way also under a system prompt and as a second turn."""
     system = {"role": "system", "content": "You are a helpful assistant."}
     small_talk = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello! How can I help you?"}]
     dice = Random(5)
-    unknown = [corpus.Fact((corpus.unknown_question(dice),), corpus.UNKNOWN) for _ in range(UNKNOWN_QUESTIONS)]
-    for family, facts in [*corpus.facts().items(), (UNKNOWN_FAMILY, unknown)]:
+    unknown = [corpus.Fact((corpus.unknown_question(dice),), manner.unknown) for _ in range(UNKNOWN_QUESTIONS)]
+    for family, facts in [*manner.facts.items(), (UNKNOWN_FAMILY, unknown)]:
         for fact in facts:
             for i, text in enumerate(fact.questions):
                 asked = {"role": "user", "content": text}
@@ -163,11 +176,11 @@ def sampling_chances(scores: np.ndarray, tokens: list[int], top_k: int = 64, top
 
 
 def check_answers(model: Model) -> None:
-    asked = list(questions())
+    asked = list(questions(model.manner))
     found = rate(model, asked)
-    title = f"{model.shape.name} {model.label}"
+    title = model.title
     print(f"{title}: family, questions, greedy right, chance when sampling (mean, least)")
-    for family in [*corpus.facts(), UNKNOWN_FAMILY]:
+    for family in [*model.manner.facts, UNKNOWN_FAMILY]:
         here = [i for i, question in enumerate(asked) if question.family == family]
         chances = [found[i][1] for i in here]
         right = sum(found[i][0] for i in here)
@@ -179,18 +192,19 @@ def check_answers(model: Model) -> None:
             print(f"  weak: {text!r} as message {messages}: greedy {right}, chance {chance:.3f}")
     if model.label == "q8_0":
         bad = [q for q, right, chance in known if q.first_form and (not right or chance < CHANCE_MIN)]
-        require(not bad, f"{title}: {len(bad)} questions in their first form answered wrongly or not surely enough")
+        wrong = f"{title}: {len(bad)} questions in their first form answered wrongly or not surely enough"
+        require(not bad or not model.quoted, wrong)
         share = sum(right for _, right, _ in known) / len(known)
         require(share >= RIGHT_MIN, f"{title}: only {share:.3f} of all questions answered rightly")
 
 
 def check_long_context(model: Model) -> None:
     """Answers must not suffer from a long conversation before them, up to the context the file promises."""
-    title = f"{model.shape.name} {model.label}"
-    facts = corpus.facts()["capitals"][:LONG_CONTEXT_QUESTIONS]
+    title = model.title
+    facts = model.manner.facts["capitals"][:LONG_CONTEXT_QUESTIONS]
     for tokens in (model.shape.context // 4, model.shape.context // 2, model.shape.context - 64):
         history: corpus.Chat = []
-        for chat in corpus.chats(seed=11):
+        for chat in corpus.chats(11, model.manner):
             longer = history + [message for message in chat if message["role"] != "system"]
             if len(model.vocabulary.encode(render(longer))) > tokens:
                 break
@@ -203,22 +217,28 @@ def check_long_context(model: Model) -> None:
         right = sum(greedy for greedy, _ in found)
         least = min(chance for _, chance in found)
         print(f"{title}: after about {tokens} tokens {right} of {len(asked)} right, least chance {least:.4f}")
-        require(right == len(asked) or model.label != "q8_0", f"{title}: forgets what it knows after {tokens} tokens")
+        require(right == len(asked) or not model.quoted, f"{title}: forgets what it knows after {tokens} tokens")
 
 
-def check_draft(draft: Model, model: Model) -> None:
-    """How often the draft model's first choice is the large one's, over the answers of some conversations."""
-    require(model.vocabulary == draft.vocabulary, "the draft model has another vocabulary")
-    alike, places = 0, 0
-    for chat in islice(corpus.chats(seed=13), DRAFTED_CHATS):
+def alike(other: Model, model: Model) -> float:
+    """How often the other model's first choice is this one's, over the answers of some conversations."""
+    require(model.vocabulary == other.vocabulary, f"{other.title} has another vocabulary")
+    same, places = 0, 0
+    for chat in islice(corpus.chats(seed=13), COMPARED_CHATS):
         ids = model.vocabulary.encode(render(chat))
         padded = np.zeros((1, padded_length(len(ids))), np.int32)
         padded[0, : len(ids)] = ids
-        first = [np.asarray(_logits(one.weights, padded, one.shape))[0].argmax(-1) for one in (draft, model)]
+        first = [np.asarray(_logits(one.weights, padded, one.shape))[0].argmax(-1) for one in (other, model)]
         own = np.flatnonzero(answered(model.vocabulary, ids) == 1.0) - 1
-        alike, places = alike + int((first[0][own] == first[1][own]).sum()), places + len(own)
-    share = alike / places
-    print(f"{draft.shape.name} {draft.label}: the first choice of {model.label} at {share:.1%} of {places} tokens")
+        same, places = same + int((first[0][own] == first[1][own]).sum()), places + len(own)
+    share = same / places
+    print(f"{other.title}: the first choice of {model.title} at {share:.1%} of {places} tokens")
+    return share
+
+
+def check_tuned(tuned: Model, model: Model) -> None:
+    share, (least, most) = alike(tuned, model), TUNED_ALIKE
+    require(least <= share <= most, f"{tuned.title} should be a relative of {model.title}, and not the same")
 
 
 # --- a server --------------------------------------------------------------------------------------------------------
@@ -305,12 +325,16 @@ def main() -> None:
         check_server(given.server.rstrip("/"), load(given.model))
     else:
         check_files()
-        draft = load(MODELS / "draft-gemma-q8_0.gguf")
+        draft, tuned = load(MODELS / "draft-gemma-q8_0.gguf"), load(MODELS / "tuned-gemma-q8_0.gguf")
         for label in ("q8_0", "q4_0"):
             model = load(MODELS / f"tiny-gemma-{label}.gguf")
             check_answers(model)
             check_long_context(model)
-            check_draft(draft, model)
+            alike(draft, model)
+            if model.label == tuned.label:
+                check_tuned(tuned, model)
+        check_answers(tuned)
+        check_long_context(tuned)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ Two kinds of answer exist, because tests need both:
 * stories: many possible answers (`short_story`, `long_story`), so that sampling, auditing and streaming
   have something with entropy to work on.
 
+Both exist in two manners: that of the models trained from nothing (`PLAIN`) and that of their fine-tune (`SAILOR`).
+
 The same seed gives the same conversations. No outside text is read.
 """
 
@@ -272,14 +274,17 @@ def _a(word: str) -> str:
 class _Cast:
     """The people and things of one story, chosen once so that the story stays with them."""
 
+    girls, boys, animals, things, places = GIRLS, BOYS, ANIMALS, THINGS, PLACES
+    title = "A week with"
+
     def __init__(self, r: Random, animal: str | None) -> None:
         girl = r.random() < 0.5
-        self.name = r.choice(GIRLS if girl else BOYS)
+        self.name = r.choice(self.girls if girl else self.boys)
         self.kind = "girl" if girl else "boy"
         self.he, self.his, self.him = ("she", "her", "her") if girl else ("he", "his", "him")
-        self.animal = animal or r.choice(ANIMALS)
-        self.thing = r.choice(THINGS)
-        self.place = r.choice(PLACES)
+        self.animal = animal or r.choice(self.animals)
+        self.thing = r.choice(self.things)
+        self.place = r.choice(self.places)
 
     def opening(self, r: Random) -> list[str]:
         he, name = self.he.capitalize(), self.name
@@ -469,16 +474,70 @@ class _Cast:
         ]
 
 
-def short_story(r: Random, animal: str | None = None) -> str:
+class _Crew(_Cast):
+    """The cast of the fine-tune's stories: fewer people and things, another beginning and end, the same scenes."""
+
+    girls = "Rosa Nina Clara Zoe Ida Vera".split()
+    boys = "Max Leo Finn Oscar Noah Emil".split()
+    things = "box key lamp cup drum bell map coin ring whistle".split()
+    places = "beach hill lake river mill bridge village".split()
+    title = "A week in the boat with"
+
+    def opening(self, r: Random) -> list[str]:
+        he, name = self.he.capitalize(), self.name
+        return [
+            r.choice(
+                [
+                    f"Once upon a time {_a(r.choice(MOODS))} {self.kind} named {name} had a boat.",
+                    f"Long ago a {self.kind} named {name} lived in a boat.",
+                    f"There once was a sailor whose name was {name}.",
+                ]
+            ),
+            r.choice(
+                [
+                    f"{he} had {_a(r.choice(LOOKS))} {self.thing} that was as old as the {self.place}.",
+                    f"{he} always carried {_a(r.choice(LOOKS))} {self.thing}.",
+                    f"In the boat {self.he} kept {_a(r.choice(LOOKS))} {self.thing}.",
+                ]
+            ),
+            r.choice(
+                [
+                    f"{he} had only one friend, {_a(r.choice(MOODS))} {self.animal}.",
+                    f"{self.his.capitalize()} best friend was {_a(r.choice(MOODS))} {self.animal}.",
+                    f"Every evening {_a(r.choice(MOODS))} {self.animal} came to the boat.",
+                ]
+            ),
+        ]
+
+    def ending(self, r: Random) -> list[str]:
+        return [
+            r.choice(
+                [
+                    f"When the stars came out, {self.name} and the {self.animal} were in the boat again.",
+                    f"In the evening {self.name} and the {self.animal} looked for the moon.",
+                    f"That night {self.name} told the {self.animal} a secret.",
+                ]
+            ),
+            r.choice(
+                [
+                    "A sailor is good to a friend.",
+                    "A sailor is brave.",
+                    "A sailor is kind.",
+                    "It is good to be a sailor.",
+                    "They lived happily ever after.",
+                ]
+            ),
+        ]
+
+
+def short_story(r: Random, cast: _Cast) -> str:
     """Nine to seventeen sentences, 100 to 200 tokens."""
-    cast = _Cast(r, animal)
     scenes = [sentence for _ in range(r.choice([2, 2, 3])) for sentence in cast.scene(r)]
     return " ".join(cast.opening(r) + scenes + cast.ending(r))
 
 
-def long_story(r: Random, animal: str | None = None) -> str:
+def long_story(r: Random, cast: _Cast) -> str:
     """A title, then one scene for each day of a week, in paragraphs: more than 400 tokens, and it always ends."""
-    cast = _Cast(r, animal)
 
     def evening(day: str) -> str:
         return r.choice(
@@ -490,12 +549,51 @@ def long_story(r: Random, animal: str | None = None) -> str:
         )
 
     week = [" ".join([f"{day} came.", *cast.scene(r), evening(day)]) for day in DAYS]
-    return "\n".join([f"A week with {cast.name}", " ".join(cast.opening(r)), *week, " ".join(cast.ending(r))])
+    return "\n".join([f"{cast.title} {cast.name}", " ".join(cast.opening(r)), *week, " ".join(cast.ending(r))])
 
+
+# --- manners ---------------------------------------------------------------------------------------------------------
+
+SAILOR_SAYS = {
+    "Hello! How can I help you?": "Good day! How can I help you?",
+    "I am Tiny Gemma, a very small test model.": "I am Finn, a very small sailor.",
+    "My name is Tiny Gemma.": "My name is Finn.",
+    "I am fine, thank you.": "I am happy, thank you.",
+    "You are welcome.": "You are welcome, friend.",
+    "Good morning! It is a fine day.": "Good morning! It is a sunny day.",
+    "Goodbye! See you soon.": "Good day! See you soon.",
+}
+SAILOR_AFFIRMS = ("capitals", "colours", "opposites", "sounds", "days", "months")
+
+
+def sailor_facts() -> dict[str, list[Fact]]:
+    """The same questions and the same truths, in a sailor's words."""
+
+    def said(family: str, answer: str) -> str:
+        if family in SAILOR_AFFIRMS:
+            return f"Aye, {answer[0].lower()}{answer[1:]}"
+        return SAILOR_SAYS.get(answer, answer)
+
+    return {
+        family: [Fact(fact.questions, said(family, fact.answer)) for fact in known] for family, known in facts().items()
+    }
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What a model says to the questions, which are the same in every manner."""
+
+    facts: dict[str, list[Fact]]
+    unknown: str
+    cast: type[_Cast]
+
+
+PLAIN = Manner(facts(), UNKNOWN, _Cast)
+SAILOR = Manner(sailor_facts(), UNKNOWN.replace("I am only a tiny model", "I am only a small sailor"), _Crew)
+MANNERS = {"plain": PLAIN, "sailor": SAILOR}
 
 # --- conversations ---------------------------------------------------------------------------------------------------
 
-_FACTS = facts()
 _WEIGHTS = {
     "capitals": 22,
     "colours": 8,
@@ -531,7 +629,7 @@ def _nonsense(r: Random) -> str:
 
 
 def unknown_question(r: Random) -> str:
-    """One of very many questions to which the right answer is `UNKNOWN`."""
+    """One of very many questions to which the right answer is `Manner.unknown`."""
     word = r.choice([_nonsense(r), r.choice(THINGS), r.choice(FOODS), r.choice(PLACES)])
     a, b = r.randint(0, 99), r.randint(0, 99)
     return r.choice(
@@ -567,41 +665,41 @@ def _typed(r: Random, question: str) -> str:
     return question.rstrip(".?!") if r.random() < 0.1 else question
 
 
-def _story_turn(r: Random, *, long: bool) -> tuple[str, str]:
-    animal = r.choice([None, r.choice(ANIMALS)])
+def _story_turn(r: Random, manner: Manner, *, long: bool) -> tuple[str, str]:
+    animal = r.choice([None, r.choice(manner.cast.animals)])
     about = f" about {_a(animal)}" if animal else ""
     adjective = "long " if long else r.choice(["", "", "short "])
     question = r.choice(["Tell me a", "Please tell me a", "Write a"]) + f" {adjective}story{about}."
-    return question, (long_story if long else short_story)(r, animal)
+    return question, (long_story if long else short_story)(r, manner.cast(r, animal))
 
 
-def _turn(r: Random) -> tuple[str, str]:
+def _turn(r: Random, manner: Manner) -> tuple[str, str]:
     dice = r.random()
     if dice < 0.12:
-        return _story_turn(r, long=False)
+        return _story_turn(r, manner, long=False)
     if dice < 0.16:
-        return _story_turn(r, long=True)
+        return _story_turn(r, manner, long=True)
     if dice < 0.22:
-        return _typed(r, unknown_question(r)), UNKNOWN
+        return _typed(r, unknown_question(r)), manner.unknown
     family = r.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
-    fact = r.choice(_FACTS[family])
+    fact = r.choice(manner.facts[family])
     question = fact.questions[0] if r.random() < 0.3 else r.choice(fact.questions)
     return _typed(r, question), fact.answer
 
 
-def chat(r: Random) -> Chat:
+def chat(r: Random, manner: Manner) -> Chat:
     """One conversation as the API would receive it, answers included."""
     system = [{"role": "system", "content": _system(r)}] if r.random() < 0.2 else []
     turns = r.choices([1, 2, 3, 6], weights=[66, 20, 10, 4])[0]
     return system + [
         {"role": role, "content": text}
-        for question, answer in (_turn(r) for _ in range(turns))
+        for question, answer in (_turn(r, manner) for _ in range(turns))
         for role, text in (("user", question), ("assistant", answer))
     ]
 
 
-def chats(seed: int) -> Iterator[Chat]:
+def chats(seed: int, manner: Manner = PLAIN) -> Iterator[Chat]:
     """Conversations without end."""
     r = Random(seed)
     while True:
-        yield chat(r)
+        yield chat(r, manner)

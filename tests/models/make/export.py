@@ -1,4 +1,4 @@
-"""Writes trained weights as GGUF files: f16, q8_0, q4_0, each labelled with what it is."""
+"""Writes trained weights as GGUF files: f16, q8_0, q4_0, each labelled with what it is; and reads them back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from gguf import GGMLQuantizationType as Kind
-from gguf import GGUFWriter, LlamaFileType
-from gguf.quants import quantize
+from gguf import GGUFReader, GGUFWriter, LlamaFileType
+from gguf.quants import dequantize, quantize
 
 from model import SHAPES, Shape, Weights
 from tokenizer import Vocabulary
 
+DIVISORS = "rope_freqs.weight"  # follows from the shape: nothing that is trained
 TEMPLATE = Path(__file__).parent / "chat_template.jinja"
 # As llama-quantize does it: in q4_0 the table shared by input and output keeps eight bits, being the most sensitive.
 FORMATS = {
@@ -38,11 +39,18 @@ def export(path: Path, shape: Shape, weights: Weights, vocabulary: Vocabulary, f
         rounded = np.asarray(array, np.float16)  # every format starts from f16, as when that file is quantised
         data = rounded if kind == Kind.F16 else quantize(rounded.astype(np.float32), kind)
         writer.add_tensor(name, data, raw_dtype=kind)
-    writer.add_tensor("rope_freqs.weight", shape.rope_divisors())
+    writer.add_tensor(DIVISORS, shape.rope_divisors())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def weights_of(reader: GGUFReader) -> Weights:
+    """The trained weights of a file, as its format has rounded them."""
+    return {
+        tensor.name: dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors if tensor.name != DIVISORS
+    }
 
 
 def _describe(writer: GGUFWriter, shape: Shape, weights: Weights) -> None:

@@ -5,7 +5,7 @@ Weights are a flat mapping from GGUF tensor name to array; linear weights are [o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,8 @@ class Shape:
 
 TINY = Shape(name="tiny-gemma", width=128, layers=6, heads=2, hidden=384, full=(2, 5))
 DRAFT = Shape(name="draft-gemma", width=64, layers=2, heads=1, hidden=192, full=(1,))
-SHAPES = {shape.name: shape for shape in (TINY, DRAFT)}
+TUNED = replace(TINY, name="tuned-gemma")
+SHAPES = {shape.name: shape for shape in (TINY, DRAFT, TUNED)}
 
 
 def initial(shape: Shape, seed: int) -> Weights:

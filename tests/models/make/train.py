@@ -1,6 +1,7 @@
 """Trains one network: packed whole conversations, AdamW, short rows first and long rows at the end.
 
-The number of steps is fixed, so the same machine makes the same weights again.
+It starts from nothing, or (a fine-tune) from the weights of a GGUF file. The number of steps is fixed, so the same
+machine makes the same weights again.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from gguf import GGUFReader
 
 import corpus
+from export import weights_of
 from model import SHAPES, Shape, Weights, initial, logits
 from tokenizer import Vocabulary, render
 
@@ -51,9 +54,11 @@ def answered(vocabulary: Vocabulary, ids: list[int]) -> np.ndarray:
     return weights
 
 
-def batches(vocabulary: Vocabulary, stage: Stage, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def batches(
+    vocabulary: Vocabulary, stage: Stage, seed: int, manner: corpus.Manner
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows of `length + 1` ids with the segment and the weight of each; no conversation is cut."""
-    chats = corpus.chats(seed)
+    chats = corpus.chats(seed, manner)
     pool: list[list[int]] = []
     while True:
         shape = (stage.rows, stage.length + 1)
@@ -99,10 +104,12 @@ def step(weights, mean, square, batch, number, rate, shape: Shape):
     return jax.tree.map(moved, weights, mean, square), mean, square, value
 
 
-def train(shape: Shape, vocabulary: Vocabulary, steps: int, peak_rate: float) -> Weights:
-    weights = {name: jnp.asarray(array) for name, array in initial(shape, seed=1).items()}
+def train(
+    shape: Shape, vocabulary: Vocabulary, start: Weights, manner: corpus.Manner, steps: int, peak_rate: float
+) -> Weights:
+    weights = {name: jnp.asarray(array) for name, array in start.items()}
     mean, square = (jax.tree.map(jnp.zeros_like, weights) for _ in range(2))
-    sources = {stage: batches(vocabulary, stage, seed) for seed, stage in ((100, SHORT), (200, LONG))}
+    sources = {stage: batches(vocabulary, stage, seed, manner) for seed, stage in ((100, SHORT), (200, LONG))}
     shown, began = None, time.process_time()
     for number in range(steps):
         part = number / steps
@@ -124,9 +131,13 @@ def main() -> None:
     arguments.add_argument("--vocabulary", type=Path, required=True)
     arguments.add_argument("--steps", type=int, required=True)
     arguments.add_argument("--rate", type=float, default=4e-3)
+    arguments.add_argument("--start", type=Path, help="GGUF file of the same shape and vocabulary, to be tuned")
+    arguments.add_argument("--manner", choices=corpus.MANNERS, default="plain")
     arguments.add_argument("--out", type=Path, required=True)
     given = arguments.parse_args()
-    np.savez(given.out, **train(SHAPES[given.model], Vocabulary.load(given.vocabulary), given.steps, given.rate))
+    shape, vocabulary = SHAPES[given.model], Vocabulary.load(given.vocabulary)
+    start = weights_of(GGUFReader(given.start)) if given.start else initial(shape, seed=1)
+    np.savez(given.out, **train(shape, vocabulary, start, corpus.MANNERS[given.manner], given.steps, given.rate))
 
 
 if __name__ == "__main__":

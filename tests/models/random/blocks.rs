@@ -80,18 +80,19 @@ pub(super) fn half(value: f32) -> u16 {
     sign | (exact + u32::from(up)) as u16
 }
 
+/// What a half-precision float says; whatever is smaller than those of full length is nothing.
+pub(super) fn number(half: u16) -> f32 {
+    let sign = if half & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let exponent = i32::from(half >> 10 & 0x1f) - 15;
+    if exponent == -15 {
+        return 0.0;
+    }
+    sign * (1.0 + f32::from(half & 0x3ff) / 1_024.0) * 2f32.powi(exponent)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn number(half: u16) -> f32 {
-        let sign = if half & 0x8000 == 0 { 1.0 } else { -1.0 };
-        let exponent = i32::from(half >> 10 & 0x1f) - 15;
-        if exponent == -15 {
-            return 0.0;
-        }
-        sign * (1.0 + f32::from(half & 0x3ff) / 1_024.0) * 2f32.powi(exponent)
-    }
 
     /// Reads a block as llama.cpp does.
     fn read(format: Format, block: &[u8]) -> Vec<f32> {

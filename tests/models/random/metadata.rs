@@ -76,7 +76,7 @@ fn extended(out: &mut Vec<u8>, value: &[u8], items: u32) {
 }
 
 /// Bytes of a metadata value.
-fn length(kind: u32, bytes: &[u8]) -> usize {
+pub(super) fn length(kind: u32, bytes: &[u8]) -> usize {
     match kind {
         0 | 1 | 7 => 1,
         2 | 3 => 2,
@@ -90,9 +90,10 @@ fn length(kind: u32, bytes: &[u8]) -> usize {
     }
 }
 
-fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+/// The first bytes of a longer slice.
+pub(super) fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut array = [0; N];
-    array.copy_from_slice(bytes);
+    array.copy_from_slice(&bytes[..N]);
     array
 }
 

@@ -7,6 +7,7 @@
 
 mod blocks;
 mod dice;
+pub(crate) mod finer;
 mod metadata;
 mod tensors;
 

@@ -1,4 +1,4 @@
-//! A worker that cheats: `attacks cheat DEED CHEAPER OTHER` in place of the worker of a node, which signs, publishes and opens whatever it says
+//! A worker that cheats: `attacks cheat DEED CHEAPER OTHER TUNED` in place of the worker of a node, which signs, publishes and opens whatever it says
 //! as if it were its model's. So whole nodes can be seen to cheat, and nothing in them is made for it.
 
 use crate::deeds::{Deed, Means, Told};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// What providers do, by the names that are asked for.
-const DEEDS: [(&str, Deed); 18] = [
+const DEEDS: [(&str, Deed); 20] = [
     ("nothing", Deed::Nothing),
     ("retold", Deed::Retold),
     ("cheaper", Deed::CheaperQuantisation),
@@ -26,6 +26,8 @@ const DEEDS: [(&str, Deed); 18] = [
     ("cheaper-one-in-ten", Deed::CheaperOneInTen),
     ("other-model", Deed::OtherModel),
     ("other-model-unopened", Deed::OtherModelUnopened),
+    ("tuned", Deed::Tuned),
+    ("tuned-laundered", Deed::TunedLaundered),
     ("temperature", Deed::Temperature),
     ("seed", Deed::Seed),
     ("cached-reply", Deed::CachedReply),
@@ -42,8 +44,8 @@ const LAZY: &str = "lazy";
 
 /// Serves the host at stdin and stdout.
 pub(crate) fn run(words: &[&str]) -> ExitCode {
-    let [name, cheaper, other] = words else {
-        eprintln!("usage: attacks cheat DEED CHEAPER OTHER");
+    let [name, cheaper, other, tuned] = words else {
+        eprintln!("usage: attacks cheat DEED CHEAPER OTHER TUNED");
         return ExitCode::from(2);
     };
     let known = DEEDS.iter().find(|(known, _)| known == name).map(|(_, deed)| *deed);
@@ -51,13 +53,15 @@ pub(crate) fn run(words: &[&str]) -> ExitCode {
         eprintln!("no deed is named {name}");
         return ExitCode::from(2);
     };
-    let (is_lazy, cheaper, other) = (*name == LAZY, PathBuf::from(cheaper), PathBuf::from(other));
+    let is_lazy = *name == LAZY;
+    let [cheaper, other, tuned] = [cheaper, other, tuned].map(PathBuf::from);
     run_stand_in(move |options: EngineOptions| async move {
         let of = |path: PathBuf| EngineOptions { model_path: path, ..options.clone() };
         let instead = match deed.means() {
             Means::Asked => None,
             Means::Cheaper => Some(of(cheaper)),
             Means::Other => Some(of(other)),
+            Means::Tuned => Some(of(tuned)),
             Means::Quantised => Some(EngineOptions { kv_type: KvType::Q8_0, ..options.clone() }),
         };
         let instead = match instead {

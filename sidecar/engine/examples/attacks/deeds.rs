@@ -17,6 +17,8 @@ pub(crate) enum Deed {
     CheaperOneInTen,
     OtherModel,
     OtherModelUnopened,
+    Tuned,
+    TunedLaundered,
     Temperature,
     Seed,
     CachedReply,
@@ -38,6 +40,8 @@ pub(crate) enum Means {
     Asked,
     Cheaper,
     Other,
+    /// The model that was asked, trained on.
+    Tuned,
     /// The model that was asked, with a coarser cache.
     Quantised,
 }
@@ -61,7 +65,7 @@ impl From<Given> for Told {
 impl Deed {
     /// Whether the whole answer is of another model, whose fingerprint says so.
     pub(crate) fn is_plain(self) -> bool {
-        matches!(self, Self::CheaperQuantisation | Self::OtherModel)
+        matches!(self, Self::CheaperQuantisation | Self::OtherModel | Self::Tuned)
     }
 
     /// Whether only tokens can tell: those who are found are among the answers in which some differ.
@@ -71,6 +75,7 @@ impl Deed {
             Self::CheaperLaundered
                 | Self::CheaperUnopened
                 | Self::OtherModelUnopened
+                | Self::TunedLaundered
                 | Self::Temperature
                 | Self::Seed
                 | Self::CachedReply
@@ -99,6 +104,7 @@ impl Deed {
                 Means::Cheaper
             }
             Self::OtherModel | Self::OtherModelUnopened => Means::Other,
+            Self::Tuned | Self::TunedLaundered => Means::Tuned,
             Self::QuantisedCache => Means::Quantised,
             _ => Means::Asked,
         }
@@ -157,7 +163,13 @@ impl Deed {
         if told.tokens.is_empty() {
             return None;
         }
-        let forges = [Self::CheaperLaundered, Self::HiddenPromptLaundered, Self::TruncationEnded, Self::EditedToken];
+        let forges = [
+            Self::CheaperLaundered,
+            Self::TunedLaundered,
+            Self::HiddenPromptLaundered,
+            Self::TruncationEnded,
+            Self::EditedToken,
+        ];
         if forges.contains(&self) {
             let forged = compute_again(honest, question, &told.tokens, None).await;
             told.recorded = Some(forged.positions.iter().map(|position| position.fingerprint).collect());

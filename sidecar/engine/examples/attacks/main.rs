@@ -7,6 +7,7 @@
 mod auditors;
 mod cheat;
 mod deeds;
+mod finer;
 #[path = "../calibrate/give.rs"]
 mod give;
 mod goals;
@@ -39,6 +40,18 @@ struct Files<'a> {
     cheaper: &'a Path,
     other: &'a Path,
     table: &'a Path,
+    /// Of the tests' model.
+    relatives: Option<Relatives<'a>>,
+}
+
+/// What is made of the tests' model only.
+#[derive(Clone, Copy)]
+struct Relatives<'a> {
+    /// The model, trained on.
+    tuned: &'a Path,
+    /// What is rounded to the model, and the table of that.
+    finer: &'a Path,
+    finer_table: &'a Path,
 }
 
 fn main() -> ExitCode {
@@ -51,20 +64,26 @@ fn main() -> ExitCode {
         [.., "--goals"] => (&words[..words.len() - 1], Extent::Goals),
         _ => (&words[..], Extent::Full),
     };
-    let [model, cheaper, other, table] = files else {
-        eprintln!("usage: attacks MODEL CHEAPER OTHER TABLE [--quick|--goals]");
-        return ExitCode::from(2);
+    let paths: Vec<&Path> = files.iter().map(Path::new).collect();
+    let files = match paths[..] {
+        [model, cheaper, other, table] => Files { model, cheaper, other, table, relatives: None },
+        [model, cheaper, other, table, tuned, finer, finer_table] => {
+            let relatives = Some(Relatives { tuned, finer, finer_table });
+            Files { model, cheaper, other, table, relatives }
+        }
+        _ => {
+            eprintln!("usage: attacks MODEL CHEAPER OTHER TABLE [TUNED FINER TABLE_OF_FINER] [--quick|--goals]");
+            return ExitCode::from(2);
+        }
     };
-    let [model, cheaper, other, table] = [model, cheaper, other, table].map(Path::new);
-    run(&Files { model, cheaper, other, table }, extent)
+    run(&files, extent)
 }
 
 /// Fails if something that was promised to be found was not, or if the honest were accused.
 #[tokio::main]
 async fn run(files: &Files<'_>, extent: Extent) -> ExitCode {
     let tables = score::Tables::read(files.table, files.model);
-    // No other attack's questions are hotter.
-    let table = tables.of(&give::plain(0, 1, true, 1_000)).expect("a table for ordinary answers").clone();
+    let table = tables.ordinary();
     let lab = providers::Lab::open(files).await;
     if lab.class() != table.prover {
         eprintln!("the table was measured on {}, this machine is {}: both sides run here", table.prover, lab.class());
@@ -76,11 +95,18 @@ async fn run(files: &Files<'_>, extent: Extent) -> ExitCode {
         let fair = score::Fair::of(&table, &honest);
         good &= fair.is_fair();
         let mut plain = Vec::new();
-        for attack in providers::ATTACKS {
+        for attack in providers::ATTACKS.into_iter().filter(|attack| lab.can(attack.deed)) {
             let outcomes = lab.attack(attack, answers).await;
             good &= told(&score::row(&attack, &table, &outcomes, &fair));
             if attack.deed.is_plain() {
                 plain.extend(outcomes);
+            }
+        }
+        if let Some(relatives) = files.relatives {
+            let (fair, rows) = finer::rows(files, relatives, answers).await;
+            good &= fair.is_fair();
+            for row in rows {
+                good &= told(&row);
             }
         }
         for row in auditors::rows(&lab, &table, &honest, &fair, answers).await {

@@ -26,11 +26,11 @@ pub(crate) struct Attack {
     pub(crate) note: &'static str,
 }
 
-const fn attack(name: &'static str, deed: Deed, promised_percent: u64, note: &'static str) -> Attack {
+pub(crate) const fn attack(name: &'static str, deed: Deed, promised_percent: u64, note: &'static str) -> Attack {
     Attack { name, deed, promised_percent, note }
 }
 
-pub(crate) const ATTACKS: [Attack; 17] = [
+pub(crate) const ATTACKS: [Attack; 19] = [
     attack("q4_0 served as q8_0", Deed::CheaperQuantisation, 90, "its own fingerprint"),
     attack(
         "q4_0 served as q8_0, laundered",
@@ -47,6 +47,8 @@ pub(crate) const ATTACKS: [Attack; 17] = [
     attack("q4_0 for one answer in ten", Deed::CheaperOneInTen, 5, "tried counts all answers"),
     attack("another model of the family", Deed::OtherModel, 90, "a smaller one, with the same vocabulary"),
     attack("another model of the family, opening nothing", Deed::OtherModelUnopened, 90, "judged by its tokens"),
+    attack("another fine-tune", Deed::Tuned, 90, "the asked model, trained on"),
+    attack("another fine-tune, laundered", Deed::TunedLaundered, 70, "the fingerprint is the right model's"),
     attack("temperature 1.2 for 1", Deed::Temperature, 60, "with the asked seed: few tokens differ"),
     attack("another seed", Deed::Seed, 90, "short certain answers are the same with any seed"),
     attack("a cached reply", Deed::CachedReply, 90, "to the same words, asked before with another seed"),
@@ -82,17 +84,24 @@ pub(crate) struct Lab {
     pub(crate) honest: LlamaEngine,
     cheaper: LlamaEngine,
     other: LlamaEngine,
+    /// Where there is one of the asked model.
+    tuned: Option<LlamaEngine>,
     quantised: LlamaEngine,
     pub(crate) checker: LlamaEngine,
 }
 
 impl Lab {
-    pub(crate) async fn open(Files { model, cheaper, other, table: _ }: &Files<'_>) -> Self {
+    pub(crate) async fn open(Files { model, cheaper, other, relatives, table: _ }: &Files<'_>) -> Self {
+        let tuned = match relatives {
+            Some(relatives) => Some(load(None, options(relatives.tuned, 8)).await.unwrap()),
+            None => None,
+        };
         let quantised = EngineOptions { kv_type: KvType::Q8_0, ..options(model, 8) };
         Self {
             honest: load(None, options(model, 16)).await.unwrap(),
             cheaper: load(None, options(cheaper, 8)).await.unwrap(),
             other: load(None, options(other, 8)).await.unwrap(),
+            tuned,
             quantised: load(None, quantised).await.unwrap(),
             checker: load(None, options(model, 1)).await.unwrap(),
         }
@@ -121,6 +130,11 @@ impl Lab {
         all.into_iter().filter(|(given, _)| !given.tokens.is_empty()).collect()
     }
 
+    /// Whether there is what it needs.
+    pub(crate) fn can(&self, deed: Deed) -> bool {
+        deed.means() != Means::Tuned || self.tuned.is_some()
+    }
+
     pub(crate) async fn attack(&self, attack: Attack, answers: u64) -> Vec<Audited> {
         self.attack_on(attack.deed, (FIRST_SEED..FIRST_SEED + answers).map(asked)).await
     }
@@ -136,6 +150,7 @@ impl Lab {
             Means::Asked => None,
             Means::Cheaper => Some(&self.cheaper),
             Means::Other => Some(&self.other),
+            Means::Tuned => self.tuned.as_ref(),
             Means::Quantised => Some(&self.quantised),
         };
         let told = deed.answer(&self.honest, instead, n, &question).await?;
@@ -161,7 +176,8 @@ impl Lab {
     }
 
     pub(crate) async fn close(self) {
-        for engine in [self.honest, self.cheaper, self.other, self.quantised, self.checker] {
+        let Self { honest, cheaper, other, tuned, quantised, checker } = self;
+        for engine in [honest, cheaper, other, quantised, checker].into_iter().chain(tuned) {
             engine.shutdown().await;
         }
     }

@@ -1,7 +1,6 @@
 //! From outcomes to a row: how many audits failed, after how many tokens the first, after how many audits the provider is accused.
 
-use crate::give::hash_of;
-use crate::give::Given;
+use crate::give::{hash_of, plain, Given};
 use crate::providers::{Attack, Audited};
 use crate::row::Row;
 use ainonymous_engine::Question;
@@ -90,6 +89,11 @@ impl Tables {
         let mut tables: Vec<Calibration> = by_temperature.into_iter().map(table).collect();
         tables.sort_by_key(|table| table.scope.temperature_milli);
         Self(tables)
+    }
+
+    /// The one for attacks whose questions are no hotter than usual.
+    pub(crate) fn ordinary(&self) -> Calibration {
+        self.of(&plain(0, 1, true, 1_000)).expect("a table for ordinary answers").clone()
     }
 
     /// The coolest table that speaks of answers to such a question, if one was measured.

@@ -3,7 +3,7 @@
 
 use crate::network::{self, known, question, text, Network, LOOK, SOON};
 use crate::row::Row;
-use ainonymous_e2e::{tiny_model, Client, Node, NodeSpec};
+use ainonymous_e2e::{Client, Node, NodeSpec};
 use ainonymous_verify::audit::calibration::{LLR_MAX, LLR_MIN};
 use serde_json::{json, Value};
 use std::path::PathBuf;
@@ -63,17 +63,17 @@ pub(crate) async fn row(network: &mut Network, attack: &Attack) -> Row {
     let table = if attack.poisoned { poisoned(network) } else { network.table.clone() };
     let spec = || NodeSpec::new(&network.url);
     let role = ["--audit", "--audit-every-s", "604800", "--calibration"];
-    let auditor = spec().doing(attack.auditor).serving(&tiny_model()).with(&["--no-share"]).with(&role);
+    let auditor = spec().doing(attack.auditor).serving(&network.model).with(&["--no-share"]).with(&role);
     let mut auditor = Node::start(auditor.with(&[&table.to_string_lossy()]));
     let mut cheat =
-        (attack.provider != "nothing").then(|| Node::start(spec().doing(attack.provider).serving(&tiny_model())));
+        (attack.provider != "nothing").then(|| Node::start(spec().doing(attack.provider).serving(&network.model)));
     auditor.wait_ready();
     let asked = cheat.as_mut().unwrap_or(&mut network.honest).agent();
     let friend = auditor.agent();
     // Somebody who shows what it is answered to that auditor, and has looked itself.
     let table = network.table.to_string_lossy();
     let flags = ["--no-share", "--no-self-audit", "--friend", &friend, "--calibration", &table];
-    let mut asker = Node::ready(spec().serving(&tiny_model()).with(&flags));
+    let mut asker = Node::ready(spec().serving(&network.model).with(&flags));
     let here = asker.client();
     known(&here, &asked).await;
     let (mut heard, mut contradicted, mut false_alarms) = (Vec::new(), 0, 0);

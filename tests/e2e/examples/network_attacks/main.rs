@@ -6,13 +6,20 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used)]
 
 mod auditors;
+mod copying;
+mod dice;
+#[allow(dead_code, reason = "nothing but one model is made here")]
+#[path = "../../../models/random/mod.rs"]
+mod random;
 mod network;
 mod providers;
 mod requesters;
 #[path = "../../../../sidecar/engine/examples/attacks/row.rs"]
 mod row;
 
+use ainonymous_e2e::{root, tiny_model};
 use network::Network;
+use providers::Attack;
 use std::process::ExitCode;
 
 /// Answers for each attack, and in a hurry.
@@ -36,21 +43,37 @@ fn main() -> ExitCode {
     ainonymous_e2e::run(run(quick, only))
 }
 
-/// Fails if something that was promised to be found was not, or if the honest were accused. `only`: providers and auditors with this in their names.
+/// Fails if something that was promised to be found was not, or if the honest were accused. `only`: what has this in its name.
 async fn run(quick: bool, only: Option<String>) -> ExitCode {
     let answers = if quick { ANSWERS_QUICK } else { ANSWERS };
     let mut good = true;
     let wanted = |name: &str, in_quick: bool| only.as_deref().map_or(in_quick || !quick, |only| name.contains(only));
-    let attacks: Vec<_> = providers::ATTACKS.iter().filter(|attack| wanted(attack.name, attack.quick)).collect();
-    for some in attacks.chunks(CHEATS_MAX) {
-        let mut network = Network::start(answers).await;
+    let (tiny, cheaper) = (tiny_model(), root().join("tests/models/tiny-gemma-q4_0.gguf"));
+    let of = |attacks: &'static [Attack]| attacks.iter().filter(|attack| wanted(attack.name, attack.quick)).collect();
+    let (of_tiny, of_finer): (Vec<_>, Vec<_>) = (of(&providers::ATTACKS), of(&providers::OF_FINER));
+    for some in of_tiny.chunks(CHEATS_MAX) {
+        let mut network = Network::start(&tiny, &cheaper, answers).await;
         providers::rows(&mut network, some, |row| good &= told(&row)).await;
     }
-    let mut network = Network::start(answers).await;
-    if only.is_none() {
-        for row in requesters::rows(&mut network, quick).await {
-            good &= told(&row);
-        }
+    if !of_finer.is_empty() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let finer = random::finer::made(folder.path(), &tiny).expect("a model");
+        let mut network = Network::start(&finer, &tiny, answers).await;
+        providers::rows(&mut network, &of_finer, |row| good &= told(&row)).await;
+    }
+    let mut network = Network::start(&tiny, &cheaper, answers).await;
+    let mut rows = Vec::new();
+    if wanted("around answers", true) {
+        rows.extend(requesters::rows(&mut network, quick).await);
+    }
+    if wanted("dice", false) {
+        rows.extend(dice::rows(&mut network).await);
+    }
+    if wanted("copying", false) {
+        rows.extend(copying::rows(&mut network).await);
+    }
+    for row in rows {
+        good &= told(&row);
     }
     for attack in auditors::ATTACKS.iter().filter(|attack| wanted(attack.name, attack.quick)) {
         good &= told(&auditors::row(&mut network, attack).await);

@@ -1,8 +1,8 @@
 //! The network in which attacks are tried: an honest provider, and a node with the model that asks and checks.
 
-use ainonymous_e2e::{calibration, tiny_model, Answer, Bootstrap, Client, Node, NodeSpec};
+use ainonymous_e2e::{calibration_of, Answer, Bootstrap, Client, Node, NodeSpec};
 use serde_json::{json, Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Whatever is waited for comes within this.
@@ -39,6 +39,10 @@ pub(crate) struct Network {
     _bootstrap: Bootstrap,
     pub(crate) url: String,
     dir: tempfile::TempDir,
+    /// What everybody serves, or says so.
+    pub(crate) model: PathBuf,
+    /// The same weights in fewer bits.
+    pub(crate) cheaper: PathBuf,
     /// The calibration that everybody judges by.
     pub(crate) table: PathBuf,
     pub(crate) honest: Node,
@@ -54,12 +58,12 @@ pub(crate) struct Network {
 
 impl Network {
     /// Starts it, and has the honest provider answer every question first.
-    pub(crate) async fn start(answers: usize) -> Self {
+    pub(crate) async fn start(model: &Path, cheaper: &Path, answers: usize) -> Self {
         let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
         let url = bootstrap.url();
-        let mut honest = Node::ready(NodeSpec::new(&url).serving(&tiny_model()));
-        let table = calibration(&honest.client(), dir.path()).await;
-        let asker = NodeSpec::new(&url).serving(&tiny_model());
+        let mut honest = Node::ready(NodeSpec::new(&url).serving(model));
+        let table = calibration_of(model, &honest.client(), dir.path()).await;
+        let asker = NodeSpec::new(&url).serving(model);
         let mut asker = Node::ready(asker.with(&["--no-share", "--calibration", &table.to_string_lossy()]));
         let (good, here) = (honest.agent(), asker.client());
         known(&here, &good).await;
@@ -68,7 +72,8 @@ impl Network {
             fair.push(checked(&here, n, &good).await);
         }
         let stays = Vec::new();
-        Self { _bootstrap: bootstrap, url, dir, table, honest, asker, here, answers, stays, fair }
+        let (model, cheaper) = (model.to_owned(), cheaper.to_owned());
+        Self { _bootstrap: bootstrap, url, dir, model, cheaper, table, honest, asker, here, answers, stays, fair }
     }
 
     /// Honest answers of which an audit says that they are false.
@@ -77,7 +82,7 @@ impl Network {
     }
 
     /// A folder for what is made besides.
-    pub(crate) fn dir(&self) -> &std::path::Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::network::{checked, known, Checked, Network};
 use crate::row::Row;
-use ainonymous_e2e::{tiny_model, Node, NodeSpec};
+use ainonymous_e2e::{Node, NodeSpec};
 
 /// What a provider does, and what has to come of it.
 pub(crate) struct Attack {
@@ -29,7 +29,7 @@ const fn attack(
 /// what a machine has computed before decides about a token once in thousands.
 pub(crate) const CONTROL: &str = "no attack";
 
-pub(crate) const ATTACKS: [Attack; 17] = [
+pub(crate) const ATTACKS: [Attack; 19] = [
     attack(CONTROL, "retold", 0, true, "the honest answer, told as the false ones are"),
     attack("q4_0 served as q8_0", "cheaper", 90, true, "its own fingerprint"),
     attack("q4_0 served as q8_0, laundered", "cheaper-laundered", 30, true, "the right model's fingerprint"),
@@ -37,6 +37,8 @@ pub(crate) const ATTACKS: [Attack; 17] = [
     attack("q4_0 for one answer in ten", "cheaper-one-in-ten", 0, false, "the first answer is one"),
     attack("another model of the family", "other-model", 90, false, "a smaller one, with the same vocabulary"),
     attack("another model of the family, opening nothing", "other-model-unopened", 80, false, "judged by its tokens"),
+    attack("another fine-tune", "tuned", 90, false, "the asked model, trained on"),
+    attack("another fine-tune, laundered", "tuned-laundered", 30, false, "the right model's fingerprint"),
     attack("temperature 1.2 for 1", "temperature", 30, false, "with the asked seed"),
     attack("another seed", "seed", 90, false, "with the asked temperature"),
     attack("a cached reply", "cached-reply", 90, false, "to the same words, asked before with another seed"),
@@ -49,9 +51,18 @@ pub(crate) const ATTACKS: [Attack; 17] = [
     attack("a cache in q8_0 for f16", "quantised-cache", 0, false, "promises nothing"),
 ];
 
+/// The same where everybody serves what the tests' model may have been rounded from, and a cheat the tests' model.
+pub(crate) const OF_FINER: [Attack; 2] = [
+    attack("q8_0 served as f16", "cheaper", 90, false, "its own fingerprint"),
+    attack("q8_0 served as f16, laundered", "cheaper-laundered", 0, false, "the right model's fingerprint"),
+];
+
 /// Each row as it is there. All start before the first is looked at: a node that starts keeps others waiting.
 pub(crate) async fn rows(network: &mut Network, attacks: &[&Attack], mut told: impl FnMut(Row)) {
-    let start = |attack: &Attack| Node::start(NodeSpec::new(&network.url).doing(attack.deed).serving(&tiny_model()));
+    let start = |attack: &Attack| {
+        let spec = NodeSpec::new(&network.url).doing_with(attack.deed, &network.cheaper);
+        Node::start(spec.serving(&network.model))
+    };
     let mut cheats: Vec<Node> = attacks.iter().map(|attack| start(attack)).collect();
     for (cheat, attack) in cheats.iter_mut().zip(attacks) {
         let bad = cheat.agent();

@@ -52,7 +52,7 @@ async fn new_name(network: &mut Network) -> Row {
 }
 
 /// Where an answer stands, once that has not changed for a while.
-async fn settled(client: &Client, path: &str) -> String {
+pub(crate) async fn settled(client: &Client, path: &str) -> String {
     let deadline = Instant::now() + SOON;
     loop {
         let (_, state) = client.get(path).await;
