@@ -23,6 +23,8 @@ pub struct ReplayQuestion {
     pub question: Question,
     /// Tokens that are claimed to be the answer.
     pub answer: Vec<u32>,
+    /// Only so many of them are computed, the first ones; all if there are fewer.
+    pub until: usize,
     /// The answer is claimed to have ended by itself: then its last token, if it has one, must not be an ordinary one.
     pub ended: bool,
     /// Number format of the key-value cache that they were computed with; `None` takes this engine's.
@@ -33,19 +35,25 @@ impl ReplayQuestion {
     /// All of an answer, and how it is claimed to have ended. A stop text ends one wherever it likes, and `ignore_end` lets none end.
     pub fn whole(question: Question, answer: Vec<u32>, finish: FinishReason, kv_type: Option<KvType>) -> Self {
         let ended = finish == FinishReason::Stop && question.stop.is_empty() && !question.ignore_end;
-        Self { question, answer, ended, kv_type }
+        Self { question, until: answer.len(), answer, ended, kv_type }
     }
 
     /// The beginning of an answer, or one of which nobody says how it ended.
     pub fn beginning(question: Question, answer: Vec<u32>, kv_type: Option<KvType>) -> Self {
-        Self { question, answer, ended: false, kv_type }
+        Self { question, until: answer.len(), answer, ended: false, kv_type }
+    }
+
+    /// The same, but only the first tokens are computed. Whether the last is one that can stand there is found all the same: that needs no computing.
+    #[must_use]
+    pub fn only(self, until: usize) -> Self {
+        Self { until: until.min(self.answer.len()), ..self }
     }
 }
 
 /// What an engine finds.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
-    /// For each token of the answer.
+    /// For each token of the answer that was computed.
     pub positions: Vec<Replayed>,
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
@@ -77,7 +85,7 @@ crate::request::secret!(ReplayQuestion, Replay, Replayed);
 impl ReplayQuestion {
     /// Refuses what breaks a bound.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
-        let Self { question, answer, ended: _, kv_type: _ } = self;
+        let Self { question, answer, until: _, ended: _, kv_type: _ } = self;
         broken(&[("ANSWER_TOKENS_MAX", answer.len() <= limits::ANSWER_TOKENS_MAX as usize)])?;
         if question.has_images() {
             return Err(EngineError::Unsupported { what: "replaying an answer about images".into() });

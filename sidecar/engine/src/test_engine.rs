@@ -151,7 +151,7 @@ impl Engine for TestEngine {
     /// Finds exactly what it would say itself.
     async fn replay(&self, question: ReplayQuestion) -> Result<Replay, EngineError> {
         question.check()?;
-        let ReplayQuestion { question, answer, ended, kv_type: _ } = question;
+        let ReplayQuestion { question, answer, until, ended, kv_type: _ } = question;
         let own = self.answer_to(&question).len() as u32;
         let position = |(at, &claimed): (u32, &u32)| {
             let right = at < own && claimed == at;
@@ -163,7 +163,7 @@ impl Engine for TestEngine {
                 outside_16: 0,
             }
         };
-        let positions = (0..).zip(&answer).map(position).collect();
+        let positions = (0..).zip(answer.iter().take(until)).map(position).collect();
         let cut = ended && (answer.len() as u32) < own;
         Ok(Replay { positions, cut, prompt_tokens: heard(&question.prompt).0, class: self.info.class.clone() })
     }

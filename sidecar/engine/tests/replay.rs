@@ -325,6 +325,11 @@ async fn what_cannot_be_replayed_is_refused() {
         let found = engine.replay(whole).await.unwrap();
         let last = found.positions.last().unwrap().margin_milli;
         assert_eq!((found.cut, last == MARGIN_MILLI_MAX), (cut, cut), "{kept} of {end}");
+        // That is seen without computing so far, and none of what is computed suffers for it.
+        let whole = ReplayQuestion::whole(greedy.clone(), given[..kept].to_vec(), FinishReason::Stop, None);
+        let some = engine.replay(whole.only(2)).await.unwrap();
+        let margins: Vec<u32> = some.positions.iter().map(|position| position.margin_milli).collect();
+        assert_eq!((some.cut, margins), (cut, vec![0, 0]), "{kept} of {end}");
     }
     given.extend([300, 301]);
     let found = replay(&engine, &greedy, &given).await.unwrap();

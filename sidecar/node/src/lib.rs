@@ -37,6 +37,7 @@ mod receipts;
 mod requester;
 pub mod revocations;
 mod roster;
+mod rounding;
 mod router;
 mod routers;
 mod routing;

@@ -128,6 +128,8 @@ pub enum AuditWhy {
     NotAsHonest,
     /// This pair of machines, or so short an answer, is not calibrated.
     Uncalibrated,
+    /// This pair of machines is not calibrated, but its tokens are further from the model's than any rounding explains.
+    BeyondRounding,
 }
 
 /// Where an answer stands with this node's audits.

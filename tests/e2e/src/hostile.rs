@@ -218,7 +218,7 @@ fn receipt(conductor: &Conductor, ask: &Ask, text: &str, tokens: &[u32]) -> Rece
     Receipt {
         provider: conductor.agent(),
         spec: ask.spec.clone(),
-        session_key: ask.session_key.clone(),
+        session_key: ask.session_key,
         input: commit::input(&ask.salt, &ask.input),
         output: commit::output(&ask.salt, tokens, text),
         fingerprint: Bytes32([0; 32]),

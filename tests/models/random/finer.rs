@@ -56,7 +56,8 @@ fn read(file: &[u8], of_files: Option<u32>) -> (Vec<u8>, Vec<Tensor<'_>>) {
     for _ in 0..count {
         let sides_at = at + 8 + text(file, at).len() + 4;
         let kind_at = sides_at + 8 * u32::from_le_bytes(array(&file[sides_at - 4..])) as usize;
-        let numbers: u64 = file[sides_at..kind_at].chunks_exact(8).map(|side| u64::from_le_bytes(array(side))).product();
+        let numbers: u64 =
+            file[sides_at..kind_at].chunks_exact(8).map(|side| u64::from_le_bytes(array(side))).product();
         let kind = u32::from_le_bytes(array(&file[kind_at..]));
         let bytes = match kind {
             Q8_0 => numbers as usize / BLOCK * (2 + BLOCK),

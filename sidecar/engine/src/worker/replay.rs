@@ -27,13 +27,16 @@ pub(super) struct Replaying {
     cancelled: Arc<AtomicBool>,
     question: Question,
     kv_type: Option<KvType>,
-    /// The prompt and all of the answer but its last token.
+    /// The prompt and what is computed of the answer, but for the last token of that.
     tokens: Vec<Token>,
     prompt_tokens: usize,
     /// So many of the prompt are the beginning of the answer, which others have said.
     begun: usize,
+    /// Of the answer what is computed.
     claimed: Vec<u32>,
-    ended: bool,
+    /// The last token of all, where it is claimed to end the answer.
+    end: Option<Token>,
+    whole: bool,
     grammar: Option<Grammar>,
     computed: usize,
     /// Made with the first step.
@@ -49,12 +52,15 @@ impl Replaying {
         asked: ReplayQuestion,
         cancelled: Arc<AtomicBool>,
     ) -> Result<Self, EngineError> {
-        let ReplayQuestion { question, answer, ended, kv_type } = asked;
+        let ReplayQuestion { question, mut answer, until, ended, kv_type } = asked;
         // What the answer says as text is not looked at: no special tokens are shown.
         let Ready { mut tokens, begun, images: _, shared_until: _, grammar, said: _, ended: _ } =
             prompter.prepare(&question, (id, &[]), &|| true)?;
         let prompt_tokens = tokens.len();
         let mut known = prompter.in_vocabulary(&answer)?;
+        let (end, whole) = (known.last().copied().filter(|_| ended), until >= answer.len());
+        answer.truncate(until);
+        known.truncate(until);
         known.pop();
         tokens.append(&mut known);
         prompter.check(tokens.len())?;
@@ -68,7 +74,8 @@ impl Replaying {
             begun,
             positions: Vec::with_capacity(answer.len()),
             claimed: answer,
-            ended,
+            end,
+            whole,
             grammar,
             computed: 0,
             judge: None,
@@ -158,13 +165,10 @@ impl Replayer {
 
     fn found(&self, replaying: &mut Replaying, kv_type: KvType) -> Replay {
         // Another build may know other tokens that end an answer: they are special in any.
-        let goes_on = |token: &u32| {
-            let token = *token as Token;
-            !self.ends.contains(&token) && !self.model.is_special(token)
-        };
-        let cut = replaying.ended && replaying.claimed.last().is_some_and(goes_on);
+        let goes_on = |token: Token| !self.ends.contains(&token) && !self.model.is_special(token);
+        let cut = replaying.end.is_some_and(goes_on);
         let mut positions = std::mem::take(&mut replaying.positions);
-        if let (true, Some(last)) = (cut, positions.last_mut()) {
+        if let (true, Some(last)) = (cut && replaying.whole, positions.last_mut()) {
             last.margin_milli = MARGIN_MILLI_MAX;
         }
         Replay {

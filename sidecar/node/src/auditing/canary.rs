@@ -209,7 +209,7 @@ async fn audit(node: &Node, conductor: &Conductor, offer: &ProviderRecord, id: R
     if !shows {
         return Err(Nothing::ToAudit("an answer that cannot be shown"));
     }
-    let computed = own::compute(node, &case, &said.tokens, &Bytes32(rand::random())).await;
+    let computed = own::compute(node, &case, said.tokens.len(), &Bytes32(rand::random())).await;
     let computed = computed.map_err(|_| NOT_COMPUTED)?;
     let proof = published(node, id).await.ok_or(Nothing::ToAudit("the receipt has not been published"))?;
 

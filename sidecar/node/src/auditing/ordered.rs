@@ -167,10 +167,10 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let AuditShown { input, tokens, grant, .. } = shown;
     let windows =
         draw::stretch(&draw::beacon(&statement, &order.secret), &conductor.agent(), statement.completion_tokens);
-    // To the end of the stretch that fell to this node: what stands behind it nobody judges here.
+    // To the end of the stretch that fell to this node: of what stands behind it a report says nothing.
     let read = tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)).unwrap_or(&tokens);
     let finish = if read.len() == tokens.len() { statement.finish } else { FinishReason::Length };
-    let computed = replay::replay(&loaded, &input, read, finish, model.kv_type, &salt).await?;
+    let computed = replay::replay(&loaded, &input, read, read.len(), finish, model.kv_type, &salt).await?;
     let scope = scope::of(&input, leaf::tokens_in(&windows, statement.completion_tokens));
     drop((turn, input));
 

@@ -8,12 +8,13 @@ use crate::engines::{model_id, Loaded};
 use crate::evidence::{Answered, Asked};
 use crate::node::Node;
 use crate::opening::{self, OpenError};
+use crate::rounding;
 use crate::{AnswerAudit, AuditMade, AuditState, AuditWhy};
 use ainonymous_engine::{EngineError, LLAMA_BUILD};
 use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
 use ainonymous_types::{
-    ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationScope, EntryHash, FinishReason, ModelSpec, OpenedLeaf,
-    Outcome, ReplayLeaf, RequestId, SpecRef, Statistics, Verdict,
+    ActionHash, AgentPubKey, Bytes32, Calibration, CalibrationScope, EntryHash, ModelSpec, OpenedLeaf, Outcome,
+    ReplayLeaf, RequestId, SpecRef, Statistics, Verdict,
 };
 use ainonymous_verify::audit::{calibration, draw, leaf, scope, statistics};
 use ainonymous_verify::{receipt, Breach};
@@ -211,34 +212,38 @@ pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineErr
     let tokens = &case.answered.said.tokens;
     let length = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     let windows = table.as_ref().map_or(0..leaf::count(length) as usize, |table| table.stretch(length, rand::random()));
-    let read = to_compute(tokens, &windows, case.answered.receipt.receipt.finish);
-    let computed = compute(node, case, read, &Bytes32(rand::random())).await?;
+    // No further than to the end of what is judged.
+    let until = windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS);
+    let computed = compute(node, case, until, &Bytes32(rand::random())).await?;
     let opening = open(node, case).await;
     let judged = judge(case.root(), &opening, computed.cut, table.as_ref(), |opened| {
         stretch(opened, tokens, &computed.leaves, windows)
     });
+    let judged = match table {
+        Some(_) => judged,
+        None => unmeasured(judged),
+    };
     let made = made(case, &judged, "own", None);
     node.inner.auditing.record(node, case.provider(), answer, made.clone());
     drop(running);
     Ok(made)
 }
 
-/// How far an answer is computed again to judge these windows: to their end, but to its own where it is said to have ended by itself, for only there
-/// it shows whether it was cut off.
-fn to_compute<'a>(tokens: &'a [u32], windows: &Range<usize>, finish: FinishReason) -> &'a [u32] {
-    match tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)) {
-        Some(beginning) if finish != FinishReason::Stop => beginning,
-        _ => tokens,
+/// What follows where there is no table: who is further away than any rounding has not computed what was asked.
+fn unmeasured(judged: Judged) -> Judged {
+    let fails = judged.verdict == Verdict::Inconclusive && rounding::is_beyond(&judged.outcome);
+    match fails {
+        true => Judged { verdict: Verdict::Fail, why: AuditWhy::BeyondRounding, ..judged },
+        false => judged,
     }
 }
 
-/// The replay of an answer's first tokens, or of all, when it is its turn.
-pub(super) async fn compute(node: &Node, case: &Case, tokens: &[u32], salt: &Bytes32) -> Result<Computed, EngineError> {
+/// The replay of an answer's first tokens, or of all, when it is its turn. Whether it was cut off is seen either way.
+pub(super) async fn compute(node: &Node, case: &Case, until: usize, salt: &Bytes32) -> Result<Computed, EngineError> {
     let _turn = node.inner.auditing.turn.lock().await;
     let Case { asked, answered, spec, loaded } = case;
-    let whole = tokens.len() == answered.said.tokens.len();
-    let finish = if whole { answered.receipt.receipt.finish } else { FinishReason::Length };
-    replay::replay(loaded, &asked.input, tokens, finish, spec.kv_type, salt).await
+    let (tokens, finish) = (&answered.said.tokens, answered.receipt.receipt.finish);
+    replay::replay(loaded, &asked.input, tokens, until, finish, spec.kv_type, salt).await
 }
 
 /// What the provider opens, now that the replay is done.
@@ -441,14 +446,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn whether_an_answer_was_cut_off_is_seen_wherever_it_is_judged() {
-        let tokens: Vec<u32> = (0..400).collect();
-        let read = |windows, finish| to_compute(&tokens, &windows, finish).len();
-        assert_eq!((read(2..10, FinishReason::Length), read(2..10, FinishReason::Stop)), (320, 400));
-        assert_eq!((read(5..13, FinishReason::Length), read(5..13, FinishReason::Stop)), (400, 400));
-    }
-
     /// Without a table nothing follows from a measurement; what needs none is seen all the same.
     #[test]
     fn silence_is_no_evidence_and_a_lie_is() {
@@ -479,5 +476,26 @@ mod tests {
         assert_eq!(silent(0, true), (Verdict::Fail, AuditWhy::CutOff));
         let unrecorded = judged_by(&computed_with(400, false), 0, &Opening::Opened(vec![]), Some(&table));
         assert_eq!(unrecorded.verdict, Verdict::Fail, "nor does a receipt that names nothing");
+    }
+
+    /// Where nobody has measured, only what no rounding explains says something; where somebody has, the table alone.
+    #[test]
+    fn without_a_table_only_what_is_far_away_fails() {
+        let found = |margin: u32| {
+            Outcome::Measured(Statistics { tokens: 64, margin_sum: 64 * margin, ..Statistics::default() })
+        };
+        let judged = |outcome, verdict, why| Judged { outcome, verdict, why };
+        let open = |margin| judged(found(margin), Verdict::Inconclusive, AuditWhy::Uncalibrated);
+        let of = |judged: Judged| (judged.verdict, judged.why);
+        assert_eq!(of(unmeasured(open(96))), (Verdict::Fail, AuditWhy::BeyondRounding));
+        assert_eq!(of(unmeasured(open(95))), (Verdict::Inconclusive, AuditWhy::Uncalibrated));
+        let mismatch = judged(found(512), Verdict::Fail, AuditWhy::OpenedOtherwise);
+        assert_eq!(of(unmeasured(mismatch)), (Verdict::Fail, AuditWhy::OpenedOtherwise), "as it was");
+        let silent = judged(
+            Outcome::NotOpened(Statistics { tokens: 64, margin_sum: 64 * 200, ..Statistics::default() }),
+            Verdict::Inconclusive,
+            AuditWhy::NotOpened,
+        );
+        assert_eq!(of(unmeasured(silent)), (Verdict::Fail, AuditWhy::BeyondRounding));
     }
 }

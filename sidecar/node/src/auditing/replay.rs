@@ -36,19 +36,21 @@ pub(crate) fn obstacle(input: &ChatInput) -> Option<&'static str> {
     }
 }
 
-/// Computes an answer again, or its beginning: that has ended by [`FinishReason::Length`].
+/// Computes an answer's first tokens again, or all; `finish` is how these tokens are said to end.
 pub(crate) async fn replay(
     loaded: &Loaded,
     input: &ChatInput,
     tokens: &[u32],
+    until: usize,
     finish: FinishReason,
     kv_type: KvType,
     salt: &Bytes32,
 ) -> Result<Computed, EngineError> {
     let question = Question::try_from(input.clone())?;
     let whole = ReplayQuestion::whole(question, tokens.to_vec(), finish, Some(kv_type));
-    let replay = loaded.engine.replay(whole).await?;
-    let leaves = evidence::replayed(salt, tokens, &replay)
+    let until = until.min(tokens.len());
+    let replay = loaded.engine.replay(whole.only(until)).await?;
+    let leaves = evidence::replayed(salt, &tokens[..until], &replay)
         .map_err(|_| EngineError::InputOutOfBounds { bound: "ANSWER_TOKENS_MAX".into() })?;
     Ok(Computed { leaves, cut: replay.cut })
 }

@@ -4,6 +4,7 @@
 //! measured what honest machines differ by; then only what is exactly the model's own passes.
 
 use super::ReceiptFile;
+use crate::rounding;
 use ainonymous_engine::{evidence, Engine, EngineError, Question, ReplayQuestion, SAMPLER_VERSION};
 use ainonymous_types::{Bytes32, Calibration, OpenedLeaf, Outcome, ReplayLeaf, Statistics, Verdict};
 use ainonymous_verify::audit::{calibration, doubt, statistics};
@@ -184,6 +185,10 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, verdicts: Opti
                         the calibration speaks of it. The provider's fingerprint was not opened, so nothing more was compared.";
         return (Verdict::Inconclusive, sentence.into());
     }
+    if verdicts.is_none_or(<[Verdict]>::is_empty) && rounding::is_beyond(outcome) {
+        let sentence = "The answer is further from what this model says here than any rounding explains: it is of another model, another question or another draw.";
+        return (Verdict::Fail, sentence.into());
+    }
     let sentence = "The answer differs from what this model says here. Nobody has told what honest machines like these two differ \
                     by, so nothing follows: see the numbers.";
     (Verdict::Inconclusive, sentence.into())
@@ -259,5 +264,30 @@ mod tests {
         };
         assert_eq!([verdicts(40, 0), verdicts(40, 400)], [[Verdict::Inconclusive], [Verdict::Fail]]);
         assert_eq!(verdicts(600, 400), [Verdict::Fail; 3]);
+    }
+
+    #[test]
+    fn without_a_table_an_answer_is_the_models_own_or_far_away_or_left_open() {
+        let mut file = crate::receipt_file::tests::file();
+        file.model.sampler_version = SAMPLER_VERSION;
+        let verdict = |file: &ReceiptFile, same_choice: usize, margin: u32| {
+            let statistics = Statistics { tokens: 40, margin_sum: 40 * margin, ..Statistics::default() };
+            let found = Replayed {
+                verdict: Verdict::Inconclusive,
+                sentence: String::new(),
+                same_choice,
+                tokens: 40,
+                margin_mean: 0.0,
+                margin_max: 0.0,
+                cut: false,
+                statistics: None,
+                class: "cpu-zen4".into(),
+            };
+            judge(file, &found, &Outcome::Measured(statistics), None).0
+        };
+        let all = [(40, 0), (39, 95), (30, 96)].map(|(same, margin)| verdict(&file, same, margin));
+        assert_eq!(all, [Verdict::Pass, Verdict::Inconclusive, Verdict::Fail]);
+        file.model.sampler_version += 1;
+        assert_eq!(verdict(&file, 0, 512), Verdict::Inconclusive, "other dice");
     }
 }

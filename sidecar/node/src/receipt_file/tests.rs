@@ -59,7 +59,7 @@ fn chunk() -> TokenChunk {
 }
 
 /// An honest file.
-fn file() -> ReceiptFile {
+pub(super) fn file() -> ReceiptFile {
     let provider = SigningKey::from_bytes(&[3; 32]);
     let agent = AgentPubKey::from_raw_36([&provider.verifying_key().to_bytes()[..], &[0; 4]].concat());
     let (id, spec) = (RequestId([7; 16]), hash_of(&model()).unwrap());

@@ -11,6 +11,7 @@ mod answers;
 mod deaths;
 mod distance;
 mod nodes;
+mod recording;
 mod routers;
 
 // Shared with the benchmark of the engine.
@@ -40,7 +41,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
 
 const FLAGS: &str = "--model FILE, --tiny, --threads N, --rounds N, --slots N, --no-peer, \
-                     --parts answers,distance,migration,deaths,routers";
+                     --parts answers,distance,migration,deaths,routers,recording";
 
 /// What to measure with.
 struct Options {
@@ -93,6 +94,7 @@ fn main() {
     part("migration", &distance::MIGRATION_FIGURES, &|report| distance::migration(report, &lab));
     part("deaths", &deaths::FIGURES, &|report| deaths::measure(report, &lab));
     part("routers", &routers::FIGURES, &routers::measure);
+    part("recording", &recording::FIGURES, &|report| recording::measure(report, &options, &lab));
     report.note("load_average_after", machine::load());
     println!("{}", report.into_json());
 }

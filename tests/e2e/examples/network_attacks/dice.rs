@@ -19,13 +19,15 @@ pub(crate) async fn rows(network: &mut Network) -> Vec<Row> {
     let here = network.here.status().await["models"][0]["info"]["backend_detail"].clone();
     let receipts_row = Row {
         attack: "a provider tries receipts",
-        note: "signs 64 for each false answer, and sends the one that escapes most of the secrets it can think of".into(),
+        note: "signs 64 for each false answer, and sends the one that escapes most of the secrets it can think of"
+            .into(),
         promised_percent: 80,
         ..receipts(network, &text(&here)).await
     };
     let unknown_row = Row {
         attack: "a machine that no table speaks of",
-        note: "the same from a provider that names such a one: not found, for nothing is known of its honest likes; it earns no pass, and each of its answers stays to be audited".into(),
+        note: "the same from a provider that names such a one: found by what no rounding explains".into(),
+        promised_percent: 50,
         ..receipts(network, "nobody's").await
     };
     vec![receipts_row, unknown_row, secrets(network).await]
@@ -34,8 +36,9 @@ pub(crate) async fn rows(network: &mut Network) -> Vec<Row> {
 /// A provider that answers falsely, with that receipt of many by which it may escape; on such a machine, as it says.
 async fn receipts(network: &mut Network, machine: &str) -> Row {
     let here = network.here.clone();
-    // The words of another question's answer.
-    let false_text = network.fair[1].text.clone();
+    // The words of the longest answer to another question, which ended by itself.
+    let others = network.fair.iter().skip(1).step_by(2);
+    let false_text = others.max_by_key(|checked| checked.tokens).expect("answers").text.clone();
     let (_, tokens) = network.honest.client().post("/tokenize", json!({ "content": false_text })).await;
     let tokens: Vec<u32> = serde_json::from_value(tokens["tokens"].clone()).expect("tokens");
     let hostile = Hostile::join_on(machine, &network.url, Harm::LoadsDice(false_text, tokens)).await;
@@ -60,8 +63,9 @@ async fn secrets(network: &mut Network) -> Row {
     let stranger = Stranger::of(&network.honest.client(), &dna).await;
     let accomplice = AgentPubKey::from_raw_32(rand::random::<[u8; 32]>().to_vec());
     let with = |secret: &Bytes32| AuditTerms { challenge: draw::challenge(secret), ..HALF };
-    let is_drawn =
-        |receipt: &Receipt, secret: &Bytes32| draw::is_auditor(&draw::beacon(receipt, secret), &receipt.audit, &accomplice);
+    let is_drawn = |receipt: &Receipt, secret: &Bytes32| {
+        draw::is_auditor(&draw::beacon(receipt, secret), &receipt.audit, &accomplice)
+    };
     let mut guess = stranger.is_answered_by(spec.clone(), Bytes32([0; 32]), HALF).await.receipt.receipt;
     let tries = 2 * network.answers as u64;
     let mut missed = 0;

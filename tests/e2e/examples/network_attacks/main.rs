@@ -8,11 +8,11 @@
 mod auditors;
 mod copying;
 mod dice;
+mod network;
+mod providers;
 #[allow(dead_code, reason = "nothing but one model is made here")]
 #[path = "../../../models/random/mod.rs"]
 mod random;
-mod network;
-mod providers;
 mod requesters;
 #[path = "../../../../sidecar/engine/examples/attacks/row.rs"]
 mod row;

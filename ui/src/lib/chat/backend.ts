@@ -139,7 +139,8 @@ export type AuditReason =
   | "other_answer"
   | "as_honest"
   | "not_as_honest"
-  | "uncalibrated";
+  | "uncalibrated"
+  | "beyond_rounding";
 
 /** What came of replaying an answer. */
 export interface Audit {

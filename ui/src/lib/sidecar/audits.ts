@@ -5,7 +5,7 @@ import type { AppealEntry, AuditMade, AuditStatus, FindingsEntry, PublishedEntry
 
 const auditStates: ReadonlySet<unknown> = new Set<AuditState>(["running", "audited", "disputed", "inconclusive"]);
 const auditReasons: ReadonlySet<unknown> = new Set<AuditReason>([
-  ...(["not_opened", "other_tokens", "opened_otherwise", "not_replayed", "cut_off", "other_answer", "as_honest", "not_as_honest", "uncalibrated"] as const),
+  ...(["not_opened", "other_tokens", "opened_otherwise", "not_replayed", "cut_off", "other_answer", "as_honest", "not_as_honest", "uncalibrated", "beyond_rounding"] as const),
 ]);
 
 /** Nobody has looked until somebody says so. */

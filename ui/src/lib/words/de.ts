@@ -314,6 +314,7 @@ export const de: Catalogue = {
     as_honest: "Sie liegt so nahe, wie ehrliche Rechner einander kommen.",
     not_as_honest: "Sie liegt weiter entfernt, als ehrliche Rechner voneinander liegen.",
     uncalibrated: "Wie weit sich zwei ehrliche Rechner dieser Art bei solchen Antworten unterscheiden, wurde nicht gemessen, oder diese ist zu kurz, um es zu sagen.",
+    beyond_rounding: "Wie weit sich zwei ehrliche Rechner dieser Art unterscheiden, wurde nicht gemessen, aber sie liegt weiter entfernt, als irgendein Runden erklärt.",
   },
   audits: "Prüfungen",
   auditsDetail: "Der eigene Knoten rechnet Antworten auf eigene Fragen nach, wo er das Modell hat, das geantwortet hat. Niemand sonst sieht davon etwas, außer er hat die Rolle des Prüfers oder zeigt Prüfern Antworten.",

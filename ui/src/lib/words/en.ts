@@ -358,6 +358,7 @@ export const en = {
     as_honest: "It is as near as honest machines come to each other.",
     not_as_honest: "It is further away than honest machines come.",
     uncalibrated: "How far honest machines like these two differ with such an answer has not been measured, or it is too short to tell.",
+    beyond_rounding: "How far honest machines like these two differ has not been measured, but it is further away than any rounding explains.",
   } satisfies Record<AuditReason, string> as Record<AuditReason, string>,
   audits: "Audits",
   auditsDetail: "Your node computes answers to your own questions again where it has the model that answered. Nobody else sees anything of it, unless it has the auditor’s role or lets auditors see answers.",
