@@ -130,6 +130,38 @@ async fn an_honest_provider_passes_and_one_that_serves_something_cheaper_is_foun
     assert!(again >= failed, "{again}");
 }
 
+/// Most people have no calibration: another model is found all the same, and nobody honest suffers for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_table_finds_what_no_rounding_explains() {
+    let mut bootstrap = Bootstrap::start();
+    let url = bootstrap.url();
+    let mut honest = Node::start(NodeSpec::new(&url).serving(&tiny_model()));
+    let mut cheater = Node::start(NodeSpec::new(&url).doing("tuned-laundered").serving(&tiny_model()));
+    let mut asker = Node::ready(NodeSpec::new(&url).serving(&tiny_model()).with(&["--no-share"]));
+    honest.wait_ready();
+    cheater.wait_ready();
+    let here = asker.client();
+    here.wait_for_providers(2, SOON).await;
+    let mut found = Vec::new();
+    for provider in [honest.agent(), cheater.agent()] {
+        let mut failed = 0;
+        for n in 0..ANSWERS {
+            let answer = here.stream(question(n, Some(&provider))).await.expect("an answer");
+            let path = text(&answer.last["ainonymous"]["receipt_path"]);
+            let (status, made) = here.post(&format!("{path}/verify"), json!({})).await;
+            assert_eq!(status, 200, "{made}");
+            let expected = if made["verdict"] == "fail" { "beyond_rounding" } else { "uncalibrated" };
+            assert_eq!(made["why"], expected, "{made}");
+            failed += u64::from(made["verdict"] == "fail");
+        }
+        println!("{failed} of {ANSWERS} failed");
+        found.push(failed);
+    }
+    assert!(found[0] == 0 && found[1] >= ANSWERS as u64 / 4, "{found:?}");
+    let (_, failed, _) = audits_of(&asker.client().status().await, &cheater.agent());
+    assert_eq!(failed, found[1], "and it counts");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_auditor_asks_like_anybody_and_reports_what_it_finds() {
     let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
