@@ -27,6 +27,8 @@ pub struct ReplayQuestion {
     pub until: usize,
     /// The answer is claimed to have ended by itself: then its last token, if it has one, must not be an ordinary one.
     pub ended: bool,
+    /// When it was answered, in seconds since the epoch: templates may state the date. `None` takes now.
+    pub at_s: Option<i64>,
     /// Number format of the key-value cache that they were computed with; `None` takes this engine's.
     pub kv_type: Option<KvType>,
 }
@@ -35,18 +37,24 @@ impl ReplayQuestion {
     /// All of an answer, and how it is claimed to have ended. A stop text ends one wherever it likes, and `ignore_end` lets none end.
     pub fn whole(question: Question, answer: Vec<u32>, finish: FinishReason, kv_type: Option<KvType>) -> Self {
         let ended = finish == FinishReason::Stop && question.stop.is_empty() && !question.ignore_end;
-        Self { question, until: answer.len(), answer, ended, kv_type }
+        Self { question, until: answer.len(), answer, ended, at_s: None, kv_type }
     }
 
     /// The beginning of an answer, or one of which nobody says how it ended.
     pub fn beginning(question: Question, answer: Vec<u32>, kv_type: Option<KvType>) -> Self {
-        Self { question, until: answer.len(), answer, ended: false, kv_type }
+        Self { question, until: answer.len(), answer, ended: false, at_s: None, kv_type }
     }
 
     /// The same, but only the first tokens are computed. Whether the last is one that can stand there is found all the same: that needs no computing.
     #[must_use]
     pub fn only(self, until: usize) -> Self {
         Self { until: until.min(self.answer.len()), ..self }
+    }
+
+    /// The same, answered at this time, in microseconds since the epoch: when an answer ends is as good as when it began, but at midnight.
+    #[must_use]
+    pub fn at(self, answered_us: i64) -> Self {
+        Self { at_s: Some(answered_us.div_euclid(1_000_000)), ..self }
     }
 }
 
@@ -71,7 +79,7 @@ pub struct Replayed {
     /// The token that this engine chooses; `u32::MAX` behind the end of an answer, or where it broke its constraint before.
     pub expected: u32,
     /// How far the claimed token is from that, in thousandths of a nat: the least difference of logits that would make it the
-    /// choice. At most [`crate::sampler::MARGIN_MILLI_MAX`], which stands for tokens that could not be chosen or not stand there.
+    /// choice. At most [`crate::sampler::MARGIN_MILLI_MAX`], which stands for tokens that could not be chosen, not stand there, or are none of the model's.
     pub margin_milli: u32,
     /// How many tokens are likelier than the claimed one, after adjustments and constraint.
     pub rank: u32,
@@ -85,7 +93,7 @@ crate::request::secret!(ReplayQuestion, Replay, Replayed);
 impl ReplayQuestion {
     /// Refuses what breaks a bound.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
-        let Self { question, answer, until: _, ended: _, kv_type: _ } = self;
+        let Self { question, answer, until: _, ended: _, at_s: _, kv_type: _ } = self;
         broken(&[("ANSWER_TOKENS_MAX", answer.len() <= limits::ANSWER_TOKENS_MAX as usize)])?;
         if question.has_images() {
             return Err(EngineError::Unsupported { what: "replaying an answer about images".into() });

@@ -151,7 +151,7 @@ impl Engine for TestEngine {
     /// Finds exactly what it would say itself.
     async fn replay(&self, question: ReplayQuestion) -> Result<Replay, EngineError> {
         question.check()?;
-        let ReplayQuestion { question, answer, until, ended, kv_type: _ } = question;
+        let ReplayQuestion { question, answer, until, ended, at_s: _, kv_type: _ } = question;
         let own = self.answer_to(&question).len() as u32;
         let position = |(at, &claimed): (u32, &u32)| {
             let right = at < own && claimed == at;

@@ -308,7 +308,12 @@ async fn what_cannot_be_replayed_is_refused() {
     let story = question("Tell me a story.", Sampling::default());
     let (asked, of) = (&story, &engine);
     let refused = |answer: Vec<u32>| async move { replay(of, asked, &answer).await.map(|_| ()).unwrap_err().code() };
-    assert_eq!(refused(vec![300, 1_000_000]).await, "input_out_of_bounds");
+    // What is no token of the model is no answer of it: found, so that nobody escapes by it.
+    let far = replay(&engine, &story, &[300, 1_000_000, u32::MAX, 301]).await.unwrap();
+    let margins: Vec<u32> = far.positions.iter().map(|position| position.margin_milli).collect();
+    assert_eq!(margins[1..3], [MARGIN_MILLI_MAX; 2], "{margins:?}");
+    let unknown = ReplayQuestion::whole(story.clone(), vec![300, u32::MAX], FinishReason::Stop, None);
+    assert!(engine.replay(unknown).await.unwrap().cut);
     assert_eq!(refused(vec![300; 600]).await, "prompt_too_long");
     assert!(replay(&engine, &story, &[]).await.unwrap().positions.is_empty());
     let Prompt::Chat(mut chat) = story.prompt.clone() else { panic!("a chat") };
@@ -335,6 +340,28 @@ async fn what_cannot_be_replayed_is_refused() {
     let found = replay(&engine, &greedy, &given).await.unwrap();
     let far: Vec<bool> = found.positions.iter().map(|position| position.margin_milli == MARGIN_MILLI_MAX).collect();
     assert!(far[..end].iter().all(|far| !far) && far[end..].iter().all(|far| *far), "{far:?}");
+}
+
+/// Some templates state the date: an answer of yesterday was given to yesterday's prompt.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_on_another_day_is_computed_with_that_days_prompt() {
+    let mut bytes = std::fs::read("../../tests/models/tiny-gemma-q8_0.gguf").unwrap();
+    // In place of the comment with which the template begins, and as long.
+    let start = bytes.windows(11).position(|window| window == b"{#- Turns a").unwrap();
+    let length = bytes[start..].windows(3).position(|window| window == b"-#}").unwrap() + 3;
+    let dated = "{%- if strftime_now('%Y') == '2001' -%}{{ 'It is 2001.' }}{%- endif -%}";
+    bytes[start..start + length].copy_from_slice(format!("{dated:<length$}").as_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dated.gguf");
+    std::fs::write(&path, bytes).unwrap();
+    let engine = load(EngineOptions { model_path: path, ..options("tiny-gemma-q8_0.gguf", 1) }).await;
+    let asked = || ReplayQuestion::beginning(question("Who are you?", Sampling::default()), vec![300, 301], None);
+    let now = engine.replay(asked()).await.unwrap().prompt_tokens;
+    // The ninth of September 2001, in microseconds.
+    let then = engine.replay(asked().at(1_000_000_000_000_000)).await.unwrap().prompt_tokens;
+    assert!(then > now, "{then} and {now} tokens");
+    assert_eq!(engine.replay(asked().at(0)).await.unwrap().prompt_tokens, now, "in 1970 nothing is said");
+    engine.shutdown().await;
 }
 
 /// Nobody waits for it any more: the engine turns to the next at once.

@@ -1,15 +1,16 @@
 //! What no rounding explains, where nobody has measured how two kinds of machines differ.
 //!
-//! Machines of any two kinds compute one model nearer to each other than the same weights in four bits are to eight. So who is further away than
-//! that, in the tokens alone, has not computed what was asked: another model, another question, other dice. This says nothing of cheaper weights,
-//! which tables are for, and accuses nobody before others: it is what a node thinks of an answer that it was given (docs/adr/0045).
+//! A distance that was measured: the same weights in four bits come nearly so far from eight, and honest machines of different instruction sets a
+//! hundredth of it. So who is further away, in the tokens alone, has not computed what was asked: another model, another question, other dice.
+//! This says nothing of cheaper weights, which tables are for, and accuses nobody before others: it is what a node thinks of an answer that it was
+//! given (docs/adr/0045).
 
 use ainonymous_types::{Outcome, Statistics};
 
 /// Of shorter answers nothing follows.
 const TOKENS_MIN: u32 = 32;
 /// Mean distance of a token from the model's own choice, in 1024ths of a nat; each counts for half a nat at most (`limits::MARGIN_1024THS_MAX`). Of answers of 32 to 64 tokens at
-/// temperature 1 honest ones came to 1 at most, those of the same weights in four bits to 88, those of other models, seeds and caches to more than 96 in 186 of 212 (docs/adr/0045).
+/// temperature 1 honest ones came to 1.1 at most, those of the same weights in four bits to 88, those of other models, seeds and caches to 96 or more in 186 of 212.
 const MARGIN_MEAN_1024THS: u32 = 96;
 
 /// Whether an answer that was compared whole is further from the model than any rounding, by its tokens.

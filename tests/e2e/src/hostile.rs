@@ -3,7 +3,7 @@
 
 use crate::Observer;
 use ainonymous_conductor::Conductor;
-use ainonymous_transport::{Endpoint, EndpointOptions, Frame, Link, Load, Stream, TransportSecret};
+use ainonymous_transport::{Address, Endpoint, EndpointOptions, Frame, Link, Load, Stream, TransportSecret};
 use ainonymous_types::*;
 use ainonymous_verify::audit::draw;
 use ainonymous_verify::commit;
@@ -48,6 +48,10 @@ pub enum Harm {
 #[derive(Debug)]
 pub struct Hostile {
     member: Observer,
+    spec: EntryHash,
+    /// Where it answers.
+    key: Bytes32,
+    at: Address,
     harm: Arc<Mutex<Harm>>,
     asked: Arc<AtomicU64>,
     _serving: JoinSet<()>,
@@ -67,10 +71,10 @@ impl Hostile {
         let secret = TransportSecret::from_bytes(rand::random());
         let options = EndpointOptions { listen: (Ipv4Addr::LOCALHOST, 0).into(), secret };
         let endpoint = Endpoint::bind(&options).expect("a socket");
-        let at = endpoint.local_addr().expect("an address");
+        let (key, at) = (endpoint.key(), endpoint.local_addr().expect("an address"));
         let offer = CapabilityInput {
             roles: vec![Role::Provider],
-            transport_key: Some(endpoint.key()),
+            transport_key: Some(key),
             must_be_known: false,
             addresses: vec![format!("quic://{at}")],
             backend: Backend::Cpu,
@@ -80,11 +84,12 @@ impl Hostile {
             region: None,
         };
         conductor.put_capability(offer).await.expect("a capability");
-        let topics = vec![TopicDepth { topic: Topic::Providers(spec.entry), depth: 0 }];
+        let topics = vec![TopicDepth { topic: Topic::Providers(spec.entry.clone()), depth: 0 }];
         conductor.put_places(PlacesInput { topics, renew_before: 0, not_before: 0 }).await.expect("places");
         let (harm, asked, mut serving) = (Arc::new(Mutex::new(harm)), Arc::<AtomicU64>::default(), JoinSet::new());
         serving.spawn(serve(endpoint, conductor.clone(), harm.clone(), asked.clone()));
-        Self { member, harm, asked, _serving: serving }
+        let at = format!("quic://{at}").parse().expect("an address");
+        Self { member, spec: spec.entry, key, at, harm, asked, _serving: serving }
     }
 
     /// From the next question on it does this.
@@ -95,6 +100,16 @@ impl Hostile {
     /// Its agent.
     pub fn agent(&self) -> String {
         self.member.conductor().agent().to_string()
+    }
+
+    /// The model that it says it serves.
+    pub fn spec(&self) -> EntryHash {
+        self.spec.clone()
+    }
+
+    /// Its key and address, for whoever knows no capability.
+    pub fn whereabouts(&self) -> (Bytes32, Vec<Address>) {
+        (self.key, vec![self.at])
     }
 
     /// How many questions it has got.

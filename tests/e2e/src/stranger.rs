@@ -91,6 +91,11 @@ impl Stranger {
         hex::decode_to_slice(key, &mut provider.0).expect("a key");
         let announced = quic["announced"].as_array().expect("addresses");
         let addresses = announced.iter().filter_map(|a| a.as_str()?.parse().ok()).collect();
+        Self::at((provider, addresses), dna_hash)
+    }
+
+    /// One that wants to ask whoever has this key and these addresses.
+    pub fn at((provider, addresses): (Bytes32, Vec<Address>), dna_hash: &str) -> Self {
         let secret = TransportSecret::from_bytes(rand::random());
         let listen = (Ipv4Addr::UNSPECIFIED, 0).into();
         let endpoint = Endpoint::bind(&EndpointOptions { listen, secret }).expect("a socket");
@@ -133,11 +138,49 @@ impl Stranger {
         self.signs_and_asks(told.session, told.secret, ask).await
     }
 
-    async fn signs_and_asks(&self, session: [u8; 32], secret: Bytes32, mut ask: Ask) -> Result<Told, RefuseReason> {
+    /// What is signed for an answer with this secret and these chances of an audit, wherever that is published.
+    pub async fn is_signed_for(&self, spec: EntryHash, secret: Bytes32, chances: AuditTerms) -> SignedReceipt {
+        let mut ask = question();
+        (ask.spec, ask.audit) = (spec, chances);
+        let link = self.link(false).await;
+        self.answer(&link, rand::random(), secret, ask).await.1.expect("an answer").2
+    }
+
+    /// What is signed for one question that is asked twice, by whoever answers it twice.
+    pub async fn is_signed_twice(&self, spec: EntryHash) -> [SignedReceipt; 2] {
+        let (session, secret, mut ask) = (rand::random(), Bytes32(rand::random()), question());
+        (ask.spec, ask.audit) = (spec, AUDITED_ALWAYS);
+        let again = Ask { id: RequestId(rand::random()), ..ask.clone() };
+        let link = self.link(false).await;
+        let first = self.answer(&link, session, secret, ask).await.1.expect("an answer").2;
+        [first, self.answer(&link, session, secret, again).await.1.expect("an answer").2]
+    }
+
+    async fn signs_and_asks(&self, session: [u8; 32], secret: Bytes32, ask: Ask) -> Result<Told, RefuseReason> {
+        let link = self.link(false).await;
+        let (ask, said) = self.answer(&link, session, secret, ask).await;
+        let (tokens, text, receipt) = said?;
+        let mut stream = link.open().await.expect("a stream");
+        let whereto = Frame::Resend { id: ask.id, from_chunk: limits::ANSWER_CHUNKS_MAX };
+        stream.sender.send(&whereto).await.expect("it is sent");
+        let proof = match stream.receiver.recv().await {
+            Ok(Some(Frame::Published { proof })) => proof,
+            other => panic!("no place: {other:?}"),
+        };
+        Ok(Told { input: ask.input, salt: ask.salt, tokens, text, receipt, proof, session, secret })
+    }
+
+    /// What is sent, and what is said to it: tokens, text and receipt.
+    async fn answer(
+        &self,
+        link: &Link,
+        session: [u8; 32],
+        secret: Bytes32,
+        mut ask: Ask,
+    ) -> (Ask, Result<(Vec<u32>, String, SignedReceipt), RefuseReason>) {
         let commitment = commit::input(&ask.salt, &ask.input);
         ask.audit.challenge = draw::challenge(&secret);
         (ask.session_key, ask.signature) = sign_ask(&session, &ask.id, &ask.spec, &commitment, &ask.audit);
-        let link = self.link(false).await;
         let mut stream = link.open().await.expect("a stream");
         stream.sender.send(&Frame::Ask(Box::new(ask.clone()))).await.expect("it is sent");
         let (mut tokens, mut text) = (Vec::new(), String::new());
@@ -149,18 +192,11 @@ impl Stranger {
                     text.push_str(&said);
                 }
                 Ok(Some(Frame::Accepted { .. })) => {}
-                Ok(Some(Frame::Refused { reason, .. })) => return Err(reason),
+                Ok(Some(Frame::Refused { reason, .. })) => return (ask, Err(reason)),
                 other => panic!("no answer: {other:?}"),
             }
         };
-        let mut stream = link.open().await.expect("a stream");
-        let whereto = Frame::Resend { id: ask.id, from_chunk: limits::ANSWER_CHUNKS_MAX };
-        stream.sender.send(&whereto).await.expect("it is sent");
-        let proof = match stream.receiver.recv().await {
-            Ok(Some(Frame::Published { proof })) => proof,
-            other => panic!("no place: {other:?}"),
-        };
-        Ok(Told { input: ask.input, salt: ask.salt, tokens, text, receipt, proof, session, secret })
+        (ask, Ok((tokens, text, receipt)))
     }
 
     /// Wants to see a fingerprint; none if it is shown, else why not.

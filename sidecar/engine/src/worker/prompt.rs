@@ -85,7 +85,18 @@ impl Prompter {
         (seed, markers): (u64, &[Token]),
         goes_on: &dyn Fn() -> bool,
     ) -> Result<Ready, EngineError> {
-        let Tokens { mut tokens, images, shared_until, opened } = self.tokens(&question.prompt, goes_on)?;
+        self.prepare_at(now_s(), question, (seed, markers), goes_on)
+    }
+
+    /// The same as it was at this time, in seconds since the epoch: templates may state the date.
+    pub(super) fn prepare_at(
+        &mut self,
+        at_s: i64,
+        question: &Question,
+        (seed, markers): (u64, &[Token]),
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Ready, EngineError> {
+        let Tokens { mut tokens, images, shared_until, opened } = self.tokens(&question.prompt, at_s, goes_on)?;
         let (mut grammar, parser) = match &question.prompt {
             Prompt::Chat(chat) => {
                 let dialect = self.dialect;
@@ -129,7 +140,7 @@ impl Prompter {
             Inspect::Count(Prompt::Tokens(tokens)) => Inspected::Count(tokens.len() as u32),
             Inspect::Count(Prompt::Text(text)) => Inspected::Count(self.framed(text)?.0.len() as u32),
             Inspect::Count(prompt @ Prompt::Chat(chat)) if chat.images().next().is_some() => {
-                Inspected::Count(self.tokens(prompt, &|| true)?.tokens.len() as u32)
+                Inspected::Count(self.tokens(prompt, now_s(), &|| true)?.tokens.len() as u32)
             }
             Inspect::Count(Prompt::Chat(chat)) => {
                 let rendered = self.template.render(chat, now_s())?;
@@ -183,7 +194,7 @@ impl Prompter {
         self.vocabulary.as_ref().ok_or_else(missing)
     }
 
-    fn tokens(&mut self, prompt: &Prompt, goes_on: &dyn Fn() -> bool) -> Result<Tokens, EngineError> {
+    fn tokens(&mut self, prompt: &Prompt, at_s: i64, goes_on: &dyn Fn() -> bool) -> Result<Tokens, EngineError> {
         let chat = match prompt {
             Prompt::Tokens(tokens) => return Ok(Tokens { tokens: self.known(tokens)?, ..Tokens::default() }),
             Prompt::Text(text) => {
@@ -198,9 +209,8 @@ impl Prompter {
             None => return Err(EngineError::NoProjector),
         };
         let chat = marked.as_ref().unwrap_or(chat);
-        let now_s = now_s();
-        let text = self.template.render(chat, now_s)?;
-        let before_last = self.template.render_before_last(chat, now_s, &text);
+        let text = self.template.render(chat, at_s)?;
+        let before_last = self.template.render_before_last(chat, at_s, &text);
         let parts = match &self.images {
             Some(images) if !shown.is_empty() => images.parts(&text, shown.len())?,
             _ => vec![Part::Text(&text)],
@@ -327,9 +337,13 @@ impl Prompter {
     }
 
     pub(super) fn in_vocabulary(&self, tokens: &[u32]) -> Result<Vec<Token>, EngineError> {
-        let known = |&token: &u32| Token::try_from(token).ok().filter(|_| (token as usize) < self.model.vocabulary());
         let unknown = || EngineError::InputOutOfBounds { bound: "the model's vocabulary".into() };
-        tokens.iter().map(known).collect::<Option<_>>().ok_or_else(unknown)
+        tokens.iter().map(|token| self.token(*token)).collect::<Option<_>>().ok_or_else(unknown)
+    }
+
+    /// A token of the model; none if it has none of that number.
+    pub(super) fn token(&self, number: u32) -> Option<Token> {
+        Token::try_from(number).ok().filter(|_| (number as usize) < self.model.vocabulary())
     }
 
     /// A prompt needs room for one token of an answer.

@@ -21,6 +21,9 @@ use std::sync::Arc;
 /// Smallest cache that is made, in tokens; larger ones are powers of two of it, so that one serves several replays.
 const CACHE_TOKENS_MIN: usize = 512;
 
+/// Stands where an answer has a number that is no token's.
+const INSTEAD: Token = 0;
+
 /// An answer that is computed again.
 pub(super) struct Replaying {
     pub(super) id: u64,
@@ -35,7 +38,7 @@ pub(super) struct Replaying {
     /// Of the answer what is computed.
     claimed: Vec<u32>,
     /// The last token of all, where it is claimed to end the answer.
-    end: Option<Token>,
+    end: Option<u32>,
     whole: bool,
     grammar: Option<Grammar>,
     computed: usize,
@@ -52,15 +55,19 @@ impl Replaying {
         asked: ReplayQuestion,
         cancelled: Arc<AtomicBool>,
     ) -> Result<Self, EngineError> {
-        let ReplayQuestion { question, mut answer, until, ended, kv_type } = asked;
+        let ReplayQuestion { question, mut answer, until, ended, at_s, kv_type } = asked;
         // What the answer says as text is not looked at: no special tokens are shown.
-        let Ready { mut tokens, begun, images: _, shared_until: _, grammar, said: _, ended: _ } =
-            prompter.prepare(&question, (id, &[]), &|| true)?;
+        let (seed, goes_on) = ((id, &[][..]), &|| true);
+        let ready = match at_s {
+            Some(at_s) => prompter.prepare_at(at_s, &question, seed, goes_on),
+            None => prompter.prepare(&question, seed, goes_on),
+        }?;
+        let Ready { mut tokens, begun, images: _, shared_until: _, grammar, said: _, ended: _ } = ready;
         let prompt_tokens = tokens.len();
-        let mut known = prompter.in_vocabulary(&answer)?;
-        let (end, whole) = (known.last().copied().filter(|_| ended), until >= answer.len());
+        let (end, whole) = (answer.last().copied().filter(|_| ended), until >= answer.len());
         answer.truncate(until);
-        known.truncate(until);
+        // A number that is no token's could not be said: it is found far away, and for what follows another stands there.
+        let mut known: Vec<Token> = answer.iter().map(|number| prompter.token(*number).unwrap_or(INSTEAD)).collect();
         known.pop();
         tokens.append(&mut known);
         prompter.check(tokens.len())?;
@@ -165,7 +172,10 @@ impl Replayer {
 
     fn found(&self, replaying: &mut Replaying, kv_type: KvType) -> Replay {
         // Another build may know other tokens that end an answer: they are special in any.
-        let goes_on = |token: Token| !self.ends.contains(&token) && !self.model.is_special(token);
+        let goes_on = |number: u32| {
+            let known = Token::try_from(number).ok().filter(|_| (number as usize) < self.model.vocabulary());
+            known.is_none_or(|token| !self.ends.contains(&token) && !self.model.is_special(token))
+        };
         let cut = replaying.end.is_some_and(goes_on);
         let mut positions = std::mem::take(&mut replaying.positions);
         if let (true, Some(last)) = (cut && replaying.whole, positions.last_mut()) {

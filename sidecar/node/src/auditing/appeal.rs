@@ -120,8 +120,7 @@ async fn own_view(node: &Node, conductor: &Conductor, conviction: &Conviction) -
         let table = own::table_of(node, &me, &spec, &scope::of(&input, statement.completion_tokens), &loaded).await;
         let turn = node.inner.auditing.turn.lock().await;
         let salt = Bytes32(rand::random());
-        let computed =
-            replay::replay(&loaded, &input, &tokens, tokens.len(), statement.finish, spec.kv_type, &salt).await;
+        let computed = replay::replay(&loaded, &input, (&tokens, tokens.len()), statement, spec.kv_type, &salt).await;
         drop(turn);
         let Ok(computed) = computed else {
             return Ok(View::Later("the answers cannot be computed again now"));

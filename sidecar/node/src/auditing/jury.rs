@@ -281,7 +281,7 @@ async fn judge(
     *left = left.saturating_sub(1);
     let turn = node.inner.auditing.turn.lock().await;
     let salt = Bytes32(rand::random());
-    let computed = replay::replay(&loaded, &input, &tokens, tokens.len(), statement.finish, spec.kv_type, &salt).await;
+    let computed = replay::replay(&loaded, &input, (&tokens, tokens.len()), &statement, spec.kv_type, &salt).await;
     drop(turn);
     let Ok(computed) = computed else { return Ok(Word::Later("the answer cannot be computed again now")) };
 

@@ -73,7 +73,7 @@ pub struct AuditHabits {
     pub role: bool,
     /// How often such a question is asked; none is the default.
     pub every: Option<Duration>,
-    /// Files of calibrations (`cargo xtask calibrate`): without one for a pair of machines nothing follows from an audit.
+    /// Files of calibrations (`cargo xtask calibrate`): without one for a pair of machines an audit sees only what no rounding explains.
     pub tables: Vec<PathBuf>,
 }
 

@@ -18,8 +18,8 @@ use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_transport::{Frame, FrameReceiver, FrameSender, Stream};
 use ainonymous_types::limits::FINGERPRINT_WINDOW_TOKENS;
 use ainonymous_types::{
-    ActionHash, AuditOrder, AuditRefusal, AuditShown, Bytes32, FinishReason, ModelSpec, OpenGrant, OpenRefusal,
-    OpenedLeaf, Role, SignedReceipt, SpecRef,
+    ActionHash, AuditOrder, AuditRefusal, AuditShown, Bytes32, ModelSpec, OpenGrant, OpenRefusal, OpenedLeaf, Role,
+    SignedReceipt, SpecRef,
 };
 use ainonymous_verify::audit::order::{self as fits, Enough};
 use ainonymous_verify::audit::{draw, leaf, scope};
@@ -168,9 +168,9 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let windows =
         draw::stretch(&draw::beacon(&statement, &order.secret), &conductor.agent(), statement.completion_tokens);
     // To the end of the stretch that fell to this node: of what stands behind it a report says nothing.
-    let read = tokens.get(..windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS)).unwrap_or(&tokens);
-    let finish = if read.len() == tokens.len() { statement.finish } else { FinishReason::Length };
-    let computed = replay::replay(&loaded, &input, read, read.len(), finish, model.kv_type, &salt).await?;
+    let until = windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS);
+    let computed = replay::replay(&loaded, &input, (&tokens, until), &statement, model.kv_type, &salt).await?;
+    let cut = computed.cut && until >= tokens.len();
     let scope = scope::of(&input, leaf::tokens_in(&windows, statement.completion_tokens));
     drop((turn, input));
 
@@ -179,7 +179,7 @@ async fn audit(node: &Node, taken: Taken<'_>, order: AuditOrder, shown: AuditSho
     let opening = open(node, &order.receipt, &grant).await;
     let table = own::table_of(node, &statement.provider, &model, &scope, &loaded).await;
     let compare = |opened: &[OpenedLeaf]| own::stretch(opened, &tokens, &computed.leaves, windows);
-    let judged = own::judge(&statement.fingerprint, &opening, computed.cut, table.as_ref(), compare);
+    let judged = own::judge(&statement.fingerprint, &opening, cut, table.as_ref(), compare);
     let table = reporting::calibration(&conductor, &spec, table).await?;
     let reported = reporting::report(&conductor, promised, table, judged.outcome, None).await?;
     let action = reported.action.clone();

@@ -220,8 +220,8 @@ pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineErr
         stretch(opened, tokens, &computed.leaves, windows)
     });
     let judged = match table {
-        Some(_) => judged,
-        None => unmeasured(judged),
+        None if is_unmeasured(node, case).await => unmeasured(judged),
+        _ => judged,
     };
     let made = made(case, &judged, "own", None);
     node.inner.auditing.record(node, case.provider(), answer, made.clone());
@@ -229,7 +229,15 @@ pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineErr
     Ok(made)
 }
 
-/// What follows where there is no table: who is further away than any rounding has not computed what was asked.
+/// Whether nobody has measured this machine and the provider's with this model, for any answer.
+async fn is_unmeasured(node: &Node, Case { asked: _, answered, spec, loaded }: &Case) -> bool {
+    let Ok(conductor) = node.conductor().ok_or(()) else { return false };
+    let provider = conductor.get_provider(answered.receipt.receipt.provider.clone()).await.ok().flatten();
+    let prover = provider.map(|found| calibration::class(&found.capability));
+    prover.is_some_and(|prover| !node.inner.auditing.tables.know(spec, LLAMA_BUILD, &prover, &class_here(loaded)))
+}
+
+/// What follows where nobody has measured: who is further away than any rounding has not computed what was asked.
 fn unmeasured(judged: Judged) -> Judged {
     let fails = judged.verdict == Verdict::Inconclusive && rounding::is_beyond(&judged.outcome);
     match fails {
@@ -242,8 +250,8 @@ fn unmeasured(judged: Judged) -> Judged {
 pub(super) async fn compute(node: &Node, case: &Case, until: usize, salt: &Bytes32) -> Result<Computed, EngineError> {
     let _turn = node.inner.auditing.turn.lock().await;
     let Case { asked, answered, spec, loaded } = case;
-    let (tokens, finish) = (&answered.said.tokens, answered.receipt.receipt.finish);
-    replay::replay(loaded, &asked.input, tokens, until, finish, spec.kv_type, salt).await
+    let tokens = &answered.said.tokens;
+    replay::replay(loaded, &asked.input, (tokens, until), &answered.receipt.receipt, spec.kv_type, salt).await
 }
 
 /// What the provider opens, now that the replay is done.
@@ -311,7 +319,7 @@ pub(super) fn judge(
         return judged(outcome, Verdict::Fail, AuditWhy::OpenedOtherwise);
     }
     if cut {
-        // What is not calibrated is never a fail.
+        // Another build may know other ends: without a table for this one nothing follows.
         let verdict = table.map_or(Verdict::Inconclusive, |_| Verdict::Fail);
         return judged(outcome, verdict, AuditWhy::CutOff);
     }
@@ -446,7 +454,7 @@ mod tests {
         }
     }
 
-    /// Without a table nothing follows from a measurement; what needs none is seen all the same.
+    /// Without a table nothing follows here from a measurement; what needs none is seen all the same.
     #[test]
     fn silence_is_no_evidence_and_a_lie_is() {
         use Verdict::{Fail, Inconclusive};

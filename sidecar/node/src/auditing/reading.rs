@@ -7,6 +7,7 @@
 use super::appeal;
 use super::jury::{self, Heard};
 use crate::node::{lock, Node};
+use crate::{AuditMade, AuditWhy};
 use ainonymous_conductor::{Conductor, ConductorError};
 use ainonymous_protocol::reputation::Found;
 use ainonymous_types::{limits, AgentPubKey, AuditMode, AuditQuery, AuditSubject, Conviction, Verdict};
@@ -60,7 +61,9 @@ async fn read(node: &Node, conductor: &Conductor, provider: &AgentPubKey) -> Res
         let is_new = lock(&auditing.reputations).on_report(provider, &found.author, counts, found.linked_at, now_us);
         // Of an answer that was audited here too it is known who was right.
         // What a jury has looked at was shown by whoever accused, who might cheat to be found right.
-        let own = auditing.found(&leaf).filter(|made| made.auditor.is_none() && made.mode != jury::MODE);
+        // And what no rounding explains is no more than this node's own opinion.
+        let by_table = |made: &AuditMade| made.mode != jury::MODE && made.why != AuditWhy::BeyondRounding;
+        let own = auditing.found(&leaf).filter(|made| made.auditor.is_none() && by_table(made));
         let own = own.map(|made| made.verdict);
         let decided = |verdict| verdict != Verdict::Inconclusive;
         // Of a long answer each looks at a stretch of its own.

@@ -3,7 +3,7 @@
 use crate::engines::Loaded;
 use crate::node::Node;
 use ainonymous_engine::{evidence, EngineError, Question, ReplayQuestion};
-use ainonymous_types::{Bytes32, ChatInput, FinishReason, KvType, ModelSpec, ReplayLeaf};
+use ainonymous_types::{Bytes32, ChatInput, KvType, ModelSpec, Receipt, ReplayLeaf};
 
 /// What a replay gives.
 #[derive(Debug)]
@@ -36,20 +36,19 @@ pub(crate) fn obstacle(input: &ChatInput) -> Option<&'static str> {
     }
 }
 
-/// Computes an answer's first tokens again, or all; `finish` is how these tokens are said to end.
+/// Computes an answer's first tokens again, or all: as its receipt says that it ended, and when.
 pub(crate) async fn replay(
     loaded: &Loaded,
     input: &ChatInput,
-    tokens: &[u32],
-    until: usize,
-    finish: FinishReason,
+    (tokens, until): (&[u32], usize),
+    statement: &Receipt,
     kv_type: KvType,
     salt: &Bytes32,
 ) -> Result<Computed, EngineError> {
     let question = Question::try_from(input.clone())?;
-    let whole = ReplayQuestion::whole(question, tokens.to_vec(), finish, Some(kv_type));
     let until = until.min(tokens.len());
-    let replay = loaded.engine.replay(whole.only(until)).await?;
+    let whole = ReplayQuestion::whole(question, tokens.to_vec(), statement.finish, Some(kv_type));
+    let replay = loaded.engine.replay(whole.only(until).at(statement.finished_at)).await?;
     let leaves = evidence::replayed(salt, &tokens[..until], &replay)
         .map_err(|_| EngineError::InputOutOfBounds { bound: "ANSWER_TOKENS_MAX".into() })?;
     Ok(Computed { leaves, cut: replay.cut })

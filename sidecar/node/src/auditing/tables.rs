@@ -88,6 +88,12 @@ impl Tables {
         coolest(self.0.iter().filter(fits))
     }
 
+    /// Whether there is one for these classes of machines at all, whatever answers it speaks of.
+    pub(crate) fn know(&self, model: &ModelSpec, build: &str, prover: &str, verifier: &str) -> bool {
+        let fits = |table: &&Table| table.build == build && table.prover == prover && table.verifier == verifier;
+        self.0.iter().filter(|table| table.is_of(model)).any(|table| fits(&table))
+    }
+
     /// Whether there is one for such an answer, whatever machine has given it.
     pub(crate) fn speak_of(&self, model: &ModelSpec, answer: &CalibrationScope, build: &str, verifier: &str) -> bool {
         let fits = |table: &Table| table.build == build && table.verifier == verifier && table.speaks_of(answer);

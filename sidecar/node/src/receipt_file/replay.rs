@@ -94,7 +94,7 @@ pub async fn replay(
     let question = Question::try_from(file.question.clone())?;
     let answer = file.tokens.clone();
     let whole = ReplayQuestion::whole(question, answer, file.receipt.receipt.finish, Some(file.model.kv_type));
-    let replay = engine.replay(whole).await?;
+    let replay = engine.replay(whole.at(file.receipt.receipt.finished_at)).await?;
     let margins = || replay.positions.iter().map(|position| f64::from(position.margin_milli) / 1_000.0);
     let tokens = file.tokens.len();
     let mut replayed = Replayed {
@@ -118,11 +118,34 @@ pub async fn replay(
     }
     let verdicts = measured.map(|measured| measured.verdicts(shown.map(Vec::as_slice), &ours));
     let calibrated = measured.is_some_and(|measured| !measured.table.rows.is_empty());
-    (replayed.verdict, replayed.sentence) = match replayed.cut {
-        true => cut_off(calibrated),
-        false => judge(file, &replayed, &outcome, verdicts.as_deref()),
-    };
+    (replayed.verdict, replayed.sentence) = conclude(file, &replayed, &outcome, verdicts.as_deref(), calibrated);
     Ok(replayed)
+}
+
+/// `verdicts` are those on its pieces, where there is a table; `calibrated` if that speaks of such answers.
+fn conclude(
+    file: &ReceiptFile,
+    found: &Replayed,
+    outcome: &Outcome,
+    verdicts: Option<&[Verdict]>,
+    calibrated: bool,
+) -> (Verdict, String) {
+    match (found.cut, verdicts.is_none() && is_beyond(file, outcome)) {
+        (_, true) => beyond_rounding(),
+        (true, false) => cut_off(calibrated),
+        (false, false) => judge(file, found, outcome, verdicts),
+    }
+}
+
+/// Whether it is further away than any rounding explains. Of other dice nothing is known.
+fn is_beyond(file: &ReceiptFile, outcome: &Outcome) -> bool {
+    file.model.sampler_version == SAMPLER_VERSION && rounding::is_beyond(outcome)
+}
+
+/// What follows from that where nobody has measured these machines.
+fn beyond_rounding() -> (Verdict, String) {
+    let sentence = "The answer is further from what this model says here than any rounding explains: it is of another model, another question or another draw.";
+    (Verdict::Fail, sentence.into())
 }
 
 /// What nobody has calibrated fails nothing.
@@ -184,10 +207,6 @@ fn judge(file: &ReceiptFile, found: &Replayed, outcome: &Outcome, verdicts: Opti
         let sentence = "Not every token is the one that this model chooses here, but none is further from it than honest machines come, as far as \
                         the calibration speaks of it. The provider's fingerprint was not opened, so nothing more was compared.";
         return (Verdict::Inconclusive, sentence.into());
-    }
-    if verdicts.is_none_or(<[Verdict]>::is_empty) && rounding::is_beyond(outcome) {
-        let sentence = "The answer is further from what this model says here than any rounding explains: it is of another model, another question or another draw.";
-        return (Verdict::Fail, sentence.into());
     }
     let sentence = "The answer differs from what this model says here. Nobody has told what honest machines like these two differ \
                     by, so nothing follows: see the numbers.";
@@ -270,7 +289,7 @@ mod tests {
     fn without_a_table_an_answer_is_the_models_own_or_far_away_or_left_open() {
         let mut file = crate::receipt_file::tests::file();
         file.model.sampler_version = SAMPLER_VERSION;
-        let verdict = |file: &ReceiptFile, same_choice: usize, margin: u32| {
+        let verdict = |file: &ReceiptFile, same_choice: usize, margin: u32, cut: bool| {
             let statistics = Statistics { tokens: 40, margin_sum: 40 * margin, ..Statistics::default() };
             let found = Replayed {
                 verdict: Verdict::Inconclusive,
@@ -279,15 +298,23 @@ mod tests {
                 tokens: 40,
                 margin_mean: 0.0,
                 margin_max: 0.0,
-                cut: false,
+                cut,
                 statistics: None,
                 class: "cpu-zen4".into(),
             };
-            judge(file, &found, &Outcome::Measured(statistics), None).0
+            conclude(file, &found, &Outcome::Measured(statistics), None, false).0
         };
-        let all = [(40, 0), (39, 95), (30, 96)].map(|(same, margin)| verdict(&file, same, margin));
-        assert_eq!(all, [Verdict::Pass, Verdict::Inconclusive, Verdict::Fail]);
+        let all = [(40, 0), (39, 95), (30, 96)];
+        assert_eq!(
+            all.map(|(same, margin)| verdict(&file, same, margin, false)),
+            [Verdict::Pass, Verdict::Inconclusive, Verdict::Fail]
+        );
+        // Cutting it off hides nothing.
+        assert_eq!(
+            all.map(|(same, margin)| verdict(&file, same, margin, true)),
+            [Verdict::Inconclusive, Verdict::Inconclusive, Verdict::Fail]
+        );
         file.model.sampler_version += 1;
-        assert_eq!(verdict(&file, 0, 512), Verdict::Inconclusive, "other dice");
+        assert_eq!(verdict(&file, 0, 512, false), Verdict::Inconclusive, "other dice");
     }
 }

@@ -8,6 +8,7 @@
 mod auditors;
 mod copying;
 mod dice;
+mod equivocation;
 mod network;
 mod providers;
 #[allow(dead_code, reason = "nothing but one model is made here")]
@@ -27,6 +28,8 @@ const ANSWERS: usize = 24;
 const ANSWERS_QUICK: usize = 6;
 /// Cheats in one network: each is a whole node.
 const CHEATS_MAX: usize = 5;
+/// What is tried together, besides providers and auditors.
+const GROUPS: [&str; 4] = ["requesters", "equivocation", "dice", "copying"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
         ["--quick"] => (true, None),
         ["--only", name] => (false, Some(name.to_owned())),
         _ => {
-            eprintln!("usage: network_attacks [--quick | --only NAME]");
+            eprintln!("usage: network_attacks [--quick | --only PART]; PART is of a provider's or auditor's name, or one of {}", GROUPS.join(", "));
             return ExitCode::from(2);
         }
     };
@@ -61,22 +64,28 @@ async fn run(quick: bool, only: Option<String>) -> ExitCode {
         let mut network = Network::start(&finer, &tiny, answers).await;
         providers::rows(&mut network, &of_finer, |row| good &= told(&row)).await;
     }
-    let mut network = Network::start(&tiny, &cheaper, answers).await;
-    let mut rows = Vec::new();
-    if wanted("around answers", true) {
-        rows.extend(requesters::rows(&mut network, quick).await);
+    let of_auditors: Vec<_> = auditors::ATTACKS.iter().filter(|attack| wanted(attack.name, attack.quick)).collect();
+    let groups: Vec<_> = GROUPS.into_iter().filter(|group| wanted(group, *group == GROUPS[0])).collect();
+    if of_tiny.is_empty() && of_finer.is_empty() && of_auditors.is_empty() && groups.is_empty() {
+        eprintln!("error: nothing has that in its name; the groups are {}", GROUPS.join(", "));
+        return ExitCode::from(2);
     }
-    if wanted("dice", false) {
-        rows.extend(dice::rows(&mut network).await);
-    }
-    if wanted("copying", false) {
-        rows.extend(copying::rows(&mut network).await);
-    }
-    for row in rows {
-        good &= told(&row);
-    }
-    for attack in auditors::ATTACKS.iter().filter(|attack| wanted(attack.name, attack.quick)) {
-        good &= told(&auditors::row(&mut network, attack).await);
+    if !(of_auditors.is_empty() && groups.is_empty()) {
+        let mut network = Network::start(&tiny, &cheaper, answers).await;
+        for group in groups {
+            let rows = match group {
+                "equivocation" => vec![equivocation::row(&mut network).await],
+                "dice" => dice::rows(&mut network).await,
+                "copying" => copying::rows(&mut network).await,
+                _ => requesters::rows(&mut network, quick).await,
+            };
+            for row in rows {
+                good &= told(&row);
+            }
+        }
+        for attack in of_auditors {
+            good &= told(&auditors::row(&mut network, attack).await);
+        }
     }
     if good {
         ExitCode::SUCCESS

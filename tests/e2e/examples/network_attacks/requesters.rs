@@ -1,4 +1,4 @@
-//! What is done around answers: a new name after being found, a bill for more than was sent, and questions by which an honest provider shall look
+//! What is done around answers: a new name after being found, a machine that nobody has measured, a bill for more than was sent, and questions by which an honest provider shall look
 //! as if it had signed two things.
 
 use crate::network::{self, known, question, text, Network, LOOK, SOON};
@@ -16,9 +16,40 @@ const LEFT_ALONE: Duration = Duration::from_secs(8);
 pub(crate) async fn rows(network: &mut Network, quick: bool) -> Vec<Row> {
     let mut rows = vec![over_billing(network).await, framing(network).await];
     if !quick {
+        rows.push(nobodys_machine(network).await);
         rows.push(new_name(network).await);
     }
     rows
+}
+
+/// Other words than the model's, by a provider on a machine of which no table speaks, as it says: nothing is known of its honest likes.
+async fn nobodys_machine(network: &mut Network) -> Row {
+    let here = network.here.clone();
+    // The words of the longest answer to another question, which ended by itself.
+    let others = network.fair.iter().skip(1).step_by(2);
+    let said = others.max_by_key(|checked| checked.tokens).expect("answers").text.clone();
+    let (_, tokens) = network.honest.client().post("/tokenize", json!({ "content": said })).await;
+    let tokens: Vec<u32> = serde_json::from_value(tokens["tokens"].clone()).expect("tokens");
+    let hostile = Hostile::join_on("nobody's", &network.url, Harm::OverBills(said, tokens, 0)).await;
+    let bad = hostile.agent();
+    known(&here, &bad).await;
+    let (mut tried, mut found) = (0, 0);
+    for n in (0..2 * network.answers).step_by(2).take(8) {
+        let answer = network::answer(&here, question(n, &bad)).await;
+        tried += 1;
+        found += u64::from(settled(&here, &text(&answer.last["ainonymous"]["receipt_path"])).await == "disputed");
+    }
+    hostile.leave().await;
+    Row {
+        attack: "a machine that no table speaks of",
+        nodes: Some(3),
+        tried,
+        found,
+        audits_median: (found > 0).then_some(1),
+        note: "other words than the model's, opening nothing: found by what no rounding explains".into(),
+        promised_percent: 50,
+        ..Row::default()
+    }
 }
 
 /// Each time under a new agent: nobody has it checked by hand, the dice alone decide.
@@ -52,7 +83,7 @@ async fn new_name(network: &mut Network) -> Row {
 }
 
 /// Where an answer stands, once that has not changed for a while.
-pub(crate) async fn settled(client: &Client, path: &str) -> String {
+async fn settled(client: &Client, path: &str) -> String {
     let deadline = Instant::now() + SOON;
     loop {
         let (_, state) = client.get(path).await;
