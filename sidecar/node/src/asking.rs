@@ -445,7 +445,7 @@ impl Run<'_> {
                     if *hide == Hiding::No {
                         node.inner.auditing.note_shape(input);
                     }
-                    auditing::on_answered(node, told_id);
+                    auditing::on_answered(node, told_id, &answered.receipt.receipt.provider);
                 }
                 let Opened { candidate, told, clock, first_word, .. } = &self.opened;
                 let outcome = Outcome::Answered {

@@ -202,9 +202,11 @@ impl Reputations {
         }
     }
 
-    /// This node deals with a provider, and does not audit it itself: what others say of it is to be read.
-    pub fn on_met(&mut self, provider: &AgentPubKey) {
+    /// This node deals with a provider, whether or not it audits it itself: what others say of it is to be read. Whether it did not know it.
+    pub fn on_met(&mut self, provider: &AgentPubKey) -> bool {
+        let new = self.providers.get(provider).is_none();
         self.providers.touch(provider, Provider::default);
+        new
     }
 
     /// An audit has ended that somebody else ordered here. Who asks and who answers may have arranged it, so a pass earns nothing.

@@ -39,7 +39,7 @@ use crate::serving::now_us;
 use crate::store::Store;
 use crate::{AuditMade, AuditStatus, Audits, NodeError, ProviderAudits};
 use ainonymous_protocol::canaries::Shapes;
-use ainonymous_protocol::reputation::{Found, Reputation, Reputations};
+use ainonymous_protocol::reputation::{Counts, Found, Reputation, Reputations};
 use ainonymous_types::{AgentPubKey, Bytes32, ChatInput, Verdict};
 use desk::Desk;
 use promises::Promises;
@@ -50,7 +50,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tables::Tables;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// Audits that wait for their turn; what comes beyond is not audited.
 const WAITING_MAX: usize = 32;
@@ -83,6 +83,8 @@ pub(crate) struct Auditing {
     habits: AuditHabits,
     tables: Tables,
     reputations: Mutex<Reputations>,
+    /// Whoever reads what others say is told that there is a new provider.
+    met: Notify,
     made: Mutex<VecDeque<AuditMade>>,
     /// What own audits have found, by the leaves of receipts: for people, and to compare what others report.
     found: Mutex<HashMap<Bytes32, AuditMade>>,
@@ -108,6 +110,7 @@ impl Auditing {
         Ok(Self {
             habits,
             tables,
+            met: Notify::new(),
             reputations: Mutex::new(Reputations::from(store.reputations().unwrap_or_default())),
             made: Mutex::default(),
             found: Mutex::default(),
@@ -260,21 +263,23 @@ impl Auditing {
         let of = |provider: &AgentPubKey| {
             let counts = lock(&self.reputations).counts(provider);
             let reputation = self.reputation(node, provider);
-            ProviderAudits {
+            // Of whoever has only answered there is nothing to show.
+            let is_known = counts != Counts::default() || reputation != Reputation::default();
+            is_known.then(|| ProviderAudits {
                 provider: provider.to_string(),
                 passed: counts.passed,
                 failed: counts.failed,
                 inconclusive: counts.inconclusive,
                 convicted: reputation.convicted,
                 rate_percent: f64::from(reputation.rate_ppm()) / 10_000.0,
-            }
+            })
         };
         AuditStatus {
             own: !self.habits.not_own,
             role: self.habits.role,
             show_auditors: node.inner.habits.audits_wished.show_auditors,
             tables: self.tables.names(),
-            providers: providers.iter().map(of).collect(),
+            providers: providers.iter().filter_map(of).collect(),
             last: lock(&self.made).iter().cloned().collect(),
         }
     }

@@ -6,7 +6,7 @@ use super::tables::Table;
 use super::WAITING_MAX;
 use crate::engines::{model_id, Loaded};
 use crate::evidence::{Answered, Asked};
-use crate::node::Node;
+use crate::node::{lock, Node};
 use crate::opening::{self, OpenError};
 use crate::rounding;
 use crate::{AnswerAudit, AuditMade, AuditState, AuditWhy};
@@ -135,9 +135,13 @@ impl Case {
     }
 }
 
-/// An answer of a peer to a question of this node's people is complete and kept: it is audited if its dice say so and this node can.
-pub(crate) fn on_answered(node: &Node, id: RequestId) {
+/// An answer of a peer to a question of this node's people is complete and kept: it is audited if its dice say so and this node can. What others say of that
+/// peer is read in any case, for most nodes cannot audit anything.
+pub(crate) fn on_answered(node: &Node, id: RequestId, provider: &AgentPubKey) {
     let auditing = &node.inner.auditing;
+    if lock(&auditing.reputations).on_met(provider) {
+        auditing.met.notify_one();
+    }
     if auditing.habits.not_own {
         return;
     }

@@ -13,7 +13,9 @@ use ainonymous_protocol::reputation::Found;
 use ainonymous_types::{limits, AgentPubKey, AuditMode, AuditQuery, AuditSubject, Conviction, Verdict};
 use ainonymous_verify::receipt;
 use ainonymous_verify::rules::CONFIRMATIONS_MIN;
+use std::collections::HashSet;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often it is looked what others say.
 const EVERY: Duration = Duration::from_secs(300);
@@ -22,21 +24,29 @@ const FIRST: Duration = Duration::from_secs(20);
 /// Most providers that are looked up each time: those of whom something was heard last.
 const PROVIDERS_MAX: usize = 32;
 
-/// Reads again and again.
+/// Reads again and again: of all, and in between of whoever has just answered for the first time.
 pub(crate) async fn run(node: Node, conductor: Conductor) {
-    let mut wait = FIRST;
+    let auditing = &node.inner.auditing;
+    let (mut next, mut read_before) = (Instant::now() + FIRST, HashSet::new());
     loop {
-        tokio::time::sleep(wait).await;
-        wait = EVERY;
-        let mut providers = lock(&node.inner.auditing.reputations).providers();
+        let all = tokio::select! {
+            () = tokio::time::sleep_until(next) => true,
+            () = auditing.met.notified() => false,
+        };
+        let mut providers = lock(&auditing.reputations).providers();
         providers.reverse();
         providers.truncate(PROVIDERS_MAX);
+        if all {
+            next = Instant::now() + EVERY;
+            read_before.clear();
+        }
+        providers.retain(|provider| read_before.insert(provider.clone()));
         for provider in providers {
             if let Err(e) = read(&node, &conductor, &provider).await {
                 tracing::debug!(error = %e, "what others say of a provider could not be read; later again");
             }
         }
-        node.inner.auditing.save(&node.inner.store);
+        auditing.save(&node.inner.store);
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) const STORY: &str = "Tell me a long story.";
 
 /// What nodes call whether or not anything is asked: reading the network, saying what they serve, publishing and checking
 /// receipts in batches after answers.
-const BACKGROUND: [&str; 11] = [
+const BACKGROUND: [&str; 15] = [
     "get_all_model_specs",
     "get_bucket",
     "get_providers",
@@ -38,6 +38,10 @@ const BACKGROUND: [&str; 11] = [
     "create_receipt_batch",
     "get_receipt_batch",
     "is_held_by_peers",
+    "get_audit_reports",
+    "get_equivocations",
+    "get_convictions",
+    "get_appeals",
 ];
 /// Called once an answer, after its last token.
 const ONCE_AN_ANSWER: &str = "sign_receipt";
