@@ -4,7 +4,7 @@
 use crate::node::Node;
 use crate::requester::{Reply, Sent};
 use crate::routing::micros;
-use crate::serving::{now_us, refusal, Order, Taken};
+use crate::serving::{ended_at_us, refusal, Order, Taken};
 use crate::signing::sign_and_keep;
 use ainonymous_conductor::Conductor;
 use ainonymous_engine::Event;
@@ -115,7 +115,7 @@ async fn generate(way: &mut Way, taken: &mut Taken, orders: &mut mpsc::Receiver<
                         prompt_tokens: f.prompt_tokens,
                         cached_tokens: f.cached_tokens,
                         stopped_by: f.stopped_by,
-                        finished_at: now_us(),
+                        finished_at: ended_at_us(taken.clock.elapsed()),
                         fingerprint: taken.fingerprint(),
                         decode_us: f.decode_us,
                     });

@@ -444,8 +444,9 @@ impl Run<'_> {
                     // Canaries are asked in the open, and show to everybody how they were drawn.
                     if *hide == Hiding::No {
                         node.inner.auditing.note_shape(input);
+                        auditing::on_met(node, &answered.receipt.receipt.provider);
                     }
-                    auditing::on_answered(node, told_id, &answered.receipt.receipt.provider);
+                    auditing::on_answered(node, told_id);
                 }
                 let Opened { candidate, told, clock, first_word, .. } = &self.opened;
                 let outcome = Outcome::Answered {

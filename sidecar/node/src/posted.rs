@@ -6,7 +6,7 @@ use crate::evidence::{self, Said};
 use crate::node::{lock, Node};
 use crate::requester::Requester;
 use crate::routing::{ask_error, done, events as events_of, to_travel, Inbox, Prepared};
-use crate::serving::{accept, now_us, Arrived, Taken};
+use crate::serving::{accept, ended_at_us, now_us, Arrived, Taken};
 use crate::signing::{sign_and_keep_posted, Refusal};
 use crate::store::{Finished, Pending, PostedRecord};
 use crate::{
@@ -486,7 +486,7 @@ async fn run_to_end(taken: &mut Taken) -> Result<AnswerEnd, (RefuseReason, Strin
                     prompt_tokens: f.prompt_tokens,
                     cached_tokens: f.cached_tokens,
                     stopped_by: f.stopped_by,
-                    finished_at: now_us(),
+                    finished_at: ended_at_us(taken.clock.elapsed()),
                     fingerprint: taken.fingerprint(),
                     decode_us: f.decode_us,
                 });

@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 
 /// Questions of one requester answered at once.
@@ -353,6 +353,18 @@ pub(crate) fn now_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// When an answer is said to have ended that took so long: now, but no later than the day (UTC) on which it began. Its prompt may state that day, and
+/// whoever computes it again takes the day from here.
+pub(crate) fn ended_at_us(took: Duration) -> i64 {
+    within_the_day(now_us(), took)
+}
+
+fn within_the_day(now_us: i64, took: Duration) -> i64 {
+    const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
+    let began_us = now_us.saturating_sub(i64::try_from(took.as_micros()).unwrap_or(i64::MAX)).max(0);
+    now_us.min((began_us / DAY_US + 1) * DAY_US - 1)
+}
+
 /// Says no.
 pub(crate) fn refuse(node: &Node, reply: Reply, id: RequestId, reason: RefuseReason, detail: String) {
     node.inner.counts.refused.fetch_add(1, Ordering::Relaxed);
@@ -369,6 +381,16 @@ fn tell(node: &Node, mut reply: Reply, signal: PeerSignal) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_ends_on_the_day_on_which_it_began() {
+        let day = 86_400_000_000;
+        let at = |now_us, seconds| within_the_day(now_us, Duration::from_secs(seconds));
+        assert_eq!(at(20 * day + 5_000_000, 4), 20 * day + 5_000_000, "as it was");
+        assert_eq!(at(20 * day + 5_000_000, 6), 20 * day - 1, "begun before midnight");
+        assert_eq!(at(20 * day, 0), 20 * day);
+        assert_eq!(at(5_000_000, 60), 5_000_000, "a clock that stands at its beginning");
+    }
 
     fn agent(n: u8) -> AgentPubKey {
         AgentPubKey::from_raw_36(vec![n; 36])

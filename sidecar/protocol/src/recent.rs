@@ -20,6 +20,11 @@ impl<K: Ord + Clone, V> Recent<K, V> {
         self.items.len()
     }
 
+    /// Whether the next new one drives out another.
+    pub(crate) fn is_full(&self) -> bool {
+        self.items.len() >= self.bound
+    }
+
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.items.get(key).map(|(_, value)| value)
     }

@@ -202,10 +202,13 @@ impl Reputations {
         }
     }
 
-    /// This node deals with a provider, whether or not it audits it itself: what others say of it is to be read. Whether it did not know it.
+    /// This node deals with a provider, whether or not it audits it itself: what others say of it is to be read. Whether that is new. It takes nobody's
+    /// place: more is known of those.
     pub fn on_met(&mut self, provider: &AgentPubKey) -> bool {
         let new = self.providers.get(provider).is_none();
-        self.providers.touch(provider, Provider::default);
+        if !(new && self.providers.is_full()) {
+            self.providers.touch(provider, Provider::default);
+        }
         new
     }
 

@@ -63,8 +63,7 @@ async fn an_answer_over_a_link_needs_no_zome_call() {
     };
     let (asked, answered) = (grown(&before_here, &after_here), grown(&before_there, &after_there));
     println!("{questions} answers: asker called {asked:?}, provider {answered:?}");
-    // What is known of the network is renewed in the background, what others say of a provider is read once it has answered, and batches are read to
-    // check receipts.
+    // What is known of the network is renewed in the background, and what others say of providers; batches are read to check receipts.
     let network = ["get_all_model_specs", "get_bucket", "get_providers", "get_receipt_batch", "get_open_requests"];
     let of_providers = ["get_audit_reports", "get_equivocations", "get_convictions", "get_appeals"];
     let background = [&network[..], &of_providers].concat();

@@ -28,7 +28,7 @@ pub use findings::{AccusationFound, AppealFound, ConvictionFound, Findings, Publ
 pub(crate) use jury::run as sit;
 pub(crate) use ordered::on_order;
 pub use own::AuditRefused;
-pub(crate) use own::{on_answered, state, verify};
+pub(crate) use own::{on_answered, on_met, state, verify};
 pub(crate) use reading::run as read;
 pub use tables::calibration_for;
 #[cfg(test)]
@@ -50,7 +50,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tables::Tables;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 /// Audits that wait for their turn; what comes beyond is not audited.
 const WAITING_MAX: usize = 32;
@@ -83,8 +83,6 @@ pub(crate) struct Auditing {
     habits: AuditHabits,
     tables: Tables,
     reputations: Mutex<Reputations>,
-    /// Whoever reads what others say is told that there is a new provider.
-    met: Notify,
     made: Mutex<VecDeque<AuditMade>>,
     /// What own audits have found, by the leaves of receipts: for people, and to compare what others report.
     found: Mutex<HashMap<Bytes32, AuditMade>>,
@@ -110,7 +108,6 @@ impl Auditing {
         Ok(Self {
             habits,
             tables,
-            met: Notify::new(),
             reputations: Mutex::new(Reputations::from(store.reputations().unwrap_or_default())),
             made: Mutex::default(),
             found: Mutex::default(),

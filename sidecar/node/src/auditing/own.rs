@@ -135,13 +135,16 @@ impl Case {
     }
 }
 
-/// An answer of a peer to a question of this node's people is complete and kept: it is audited if its dice say so and this node can. What others say of that
-/// peer is read in any case, for most nodes cannot audit anything.
-pub(crate) fn on_answered(node: &Node, id: RequestId, provider: &AgentPubKey) {
-    let auditing = &node.inner.auditing;
-    if lock(&auditing.reputations).on_met(provider) {
-        auditing.met.notify_one();
+/// A peer has answered somebody who did not hide: what others say of it is read from now on, for most nodes cannot audit anything.
+pub(crate) fn on_met(node: &Node, provider: &AgentPubKey) {
+    if lock(&node.inner.auditing.reputations).on_met(provider) {
+        node.inner.auditing.save(&node.inner.store);
     }
+}
+
+/// An answer of a peer to a question of this node's people is complete and kept: it is audited if its dice say so and this node can.
+pub(crate) fn on_answered(node: &Node, id: RequestId) {
+    let auditing = &node.inner.auditing;
     if auditing.habits.not_own {
         return;
     }
@@ -212,33 +215,28 @@ pub(crate) fn state(node: &Node, id: RequestId) -> AnswerAudit {
 pub(super) async fn run(node: &Node, case: &Case) -> Result<AuditMade, EngineError> {
     let answer = case.leaf();
     let running = node.inner.auditing.begin(&answer);
-    let table = table(node, case).await;
+    let measured = measured(node, case).await;
+    let table = match &measured {
+        Pair::Table(table) => Some(table.as_ref()),
+        Pair::Silent | Pair::Unmeasured => None,
+    };
     let tokens = &case.answered.said.tokens;
     let length = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
-    let windows = table.as_ref().map_or(0..leaf::count(length) as usize, |table| table.stretch(length, rand::random()));
+    let windows = table.map_or(0..leaf::count(length) as usize, |table| table.stretch(length, rand::random()));
     // No further than to the end of what is judged.
     let until = windows.end.saturating_mul(FINGERPRINT_WINDOW_TOKENS);
     let computed = compute(node, case, until, &Bytes32(rand::random())).await?;
     let opening = open(node, case).await;
-    let judged = judge(case.root(), &opening, computed.cut, table.as_ref(), |opened| {
-        stretch(opened, tokens, &computed.leaves, windows)
-    });
-    let judged = match table {
-        None if is_unmeasured(node, case).await => unmeasured(judged),
-        _ => judged,
+    let judged =
+        judge(case.root(), &opening, computed.cut, table, |opened| stretch(opened, tokens, &computed.leaves, windows));
+    let judged = match measured {
+        Pair::Unmeasured => unmeasured(judged),
+        Pair::Table(_) | Pair::Silent => judged,
     };
     let made = made(case, &judged, "own", None);
     node.inner.auditing.record(node, case.provider(), answer, made.clone());
     drop(running);
     Ok(made)
-}
-
-/// Whether nobody has measured this machine and the provider's with this model, for any answer.
-async fn is_unmeasured(node: &Node, Case { asked: _, answered, spec, loaded }: &Case) -> bool {
-    let Ok(conductor) = node.conductor().ok_or(()) else { return false };
-    let provider = conductor.get_provider(answered.receipt.receipt.provider.clone()).await.ok().flatten();
-    let prover = provider.map(|found| calibration::class(&found.capability));
-    prover.is_some_and(|prover| !node.inner.auditing.tables.know(spec, LLAMA_BUILD, &prover, &class_here(loaded)))
 }
 
 /// What follows where nobody has measured: who is further away than any rounding has not computed what was asked.
@@ -272,13 +270,36 @@ pub(super) async fn open(node: &Node, case: &Case) -> Opening {
     }
 }
 
-/// The table for the model of an answer, or of a stretch of it, and this pair of machines.
-async fn table(node: &Node, case: &Case) -> Option<Table> {
-    let scope = scope::of(&case.asked.input, 0);
-    table_of(node, case.provider(), &case.spec, &scope, &case.loaded).await
+/// What has been measured of this machine and a provider's.
+enum Pair {
+    /// How honest answers like this one differ.
+    Table(Box<Table>),
+    /// Something else than answers like this one.
+    Silent,
+    /// Nothing, or the provider does not say what it computes on.
+    Unmeasured,
 }
 
-/// The same for any provider: its class by what it offers now.
+/// The table for the model of an answer, or of a stretch of it, and this pair of machines: read once, before anything is opened, for its provider
+/// can say something else then.
+async fn measured(node: &Node, case: &Case) -> Pair {
+    let (tables, scope) = (&node.inner.auditing.tables, scope::of(&case.asked.input, 0));
+    let Some(prover) = class_of(node, case.provider()).await else { return Pair::Unmeasured };
+    let verifier = class_here(&case.loaded);
+    match tables.of(&case.spec, &scope, LLAMA_BUILD, &prover, &verifier) {
+        Some(table) => Pair::Table(Box::new(table.clone())),
+        None if tables.know(&case.spec, LLAMA_BUILD, &prover, &verifier) => Pair::Silent,
+        None => Pair::Unmeasured,
+    }
+}
+
+/// The class of a provider, by what it offers now.
+async fn class_of(node: &Node, provider: &AgentPubKey) -> Option<String> {
+    let provider = node.conductor()?.get_provider(provider.clone()).await.ok().flatten()?;
+    Some(calibration::class(&provider.capability))
+}
+
+/// The table for any provider.
 pub(super) async fn table_of(
     node: &Node,
     provider: &AgentPubKey,
@@ -286,8 +307,7 @@ pub(super) async fn table_of(
     answer: &CalibrationScope,
     loaded: &Loaded,
 ) -> Option<Table> {
-    let provider = node.conductor()?.get_provider(provider.clone()).await.ok().flatten()?;
-    let prover = calibration::class(&provider.capability);
+    let prover = class_of(node, provider).await?;
     node.inner.auditing.tables.of(spec, answer, LLAMA_BUILD, &prover, &class_here(loaded)).cloned()
 }
 

@@ -13,40 +13,30 @@ use ainonymous_protocol::reputation::Found;
 use ainonymous_types::{limits, AgentPubKey, AuditMode, AuditQuery, AuditSubject, Conviction, Verdict};
 use ainonymous_verify::receipt;
 use ainonymous_verify::rules::CONFIRMATIONS_MIN;
-use std::collections::HashSet;
 use std::time::Duration;
-use tokio::time::Instant;
 
-/// How often it is looked what others say.
+/// How often it is looked what others say, on average.
 const EVERY: Duration = Duration::from_secs(300);
 /// The first look is sooner.
 const FIRST: Duration = Duration::from_secs(20);
 /// Most providers that are looked up each time: those of whom something was heard last.
 const PROVIDERS_MAX: usize = 32;
 
-/// Reads again and again: of all, and in between of whoever has just answered for the first time.
+/// Reads again and again. Not when a provider has just answered: whoever stores what is published could tell then who has asked it.
 pub(crate) async fn run(node: Node, conductor: Conductor) {
-    let auditing = &node.inner.auditing;
-    let (mut next, mut read_before) = (Instant::now() + FIRST, HashSet::new());
+    let mut wait = FIRST;
     loop {
-        let all = tokio::select! {
-            () = tokio::time::sleep_until(next) => true,
-            () = auditing.met.notified() => false,
-        };
-        let mut providers = lock(&auditing.reputations).providers();
+        tokio::time::sleep(wait).await;
+        wait = super::jittered(EVERY);
+        let mut providers = lock(&node.inner.auditing.reputations).providers();
         providers.reverse();
         providers.truncate(PROVIDERS_MAX);
-        if all {
-            next = Instant::now() + EVERY;
-            read_before.clear();
-        }
-        providers.retain(|provider| read_before.insert(provider.clone()));
         for provider in providers {
             if let Err(e) = read(&node, &conductor, &provider).await {
                 tracing::debug!(error = %e, "what others say of a provider could not be read; later again");
             }
         }
-        auditing.save(&node.inner.store);
+        node.inner.auditing.save(&node.inner.store);
     }
 }
 
