@@ -1,9 +1,9 @@
 //! What no rounding explains, where nobody has measured how two kinds of machines differ.
 //!
-//! A distance that was measured: the same weights in four bits come nearly so far from eight, and honest machines nowhere
-//! near, five instruction sets and a software graphics card by each other among them. So who is further away, in the tokens alone, has not computed what was asked: another model, another question, other dice.
-//! This says nothing of cheaper weights, which tables are for, and accuses nobody before others: it is what a node thinks of an answer that it was
-//! given (docs/adr/0045).
+//! A distance that was measured: the same weights in four bits come nearly so far from eight, and honest machines nowhere near, five instruction
+//! sets and a software graphics card by each other among them. So who is further away, in the tokens alone, has not computed what was asked:
+//! another model, another question, other dice. This says nothing of cheaper weights, which tables are for, and accuses nobody before others: it
+//! is what a node thinks of an answer that it was given (docs/adr/0045).
 
 use ainonymous_types::{Outcome, Statistics};
 
