@@ -97,6 +97,7 @@ export const tests = [
         assert.equal(await last(second).getAttribute("data-phase"), "writing");
         assert.equal(await second.getByRole("button", { name: "Stop" }).isDisabled(), true, "only the tab that asks can stop");
         await page.close();
+        await last(second).getByText("This answer was interrupted.").waitFor();
         await second.reload();
         await last(second).getByText("This answer was interrupted.").waitFor();
         await second.goto(node.url);
@@ -106,6 +107,44 @@ export const tests = [
         await second.getByRole("button", { name: "Delete Tell a long story." }).click();
         await second.getByRole("button", { name: "Delete", exact: true }).click();
         await third.getByRole("link", { name: "Tell a long story." }).waitFor({ state: "detached" });
+      }, world);
+    },
+  },
+  {
+    name: "an answer whose dead tab is still held to be alive is shown as interrupted once it is not",
+    run: ({ browser }) => {
+      const world = usualWorld();
+      world.answer = () => ({ pieces: Array.from({ length: 400 }, (_, at) => `word${at} `), everyMs: 20 });
+      return withPage(browser, async ({ context, page, node }) => {
+        await ask(page, "Tell a long story.");
+        await last(page).locator(".text").getByText("word60 ").waitFor();
+        const url = page.url();
+        // A browser lets go of what a closed tab held when it comes to it: here this page sees to when that is.
+        const slow = await context.newPage();
+        await slow.goto(node.url);
+        await slow.evaluate(async () => {
+          const { held } = await navigator.locks.query();
+          const [{ name }] = held.filter(({ name }) => name.startsWith("ainonymous.turn."));
+          globalThis.holds = new Promise((held) => {
+            void navigator.locks.request(name, () => {
+              held(true);
+              return new Promise((letGo) => (globalThis.letGo = letGo));
+            });
+          });
+        });
+        // A tab that is killed writes nothing down.
+        await page.evaluate(() => {
+          IDBObjectStore.prototype.put = () => {
+            throw new Error("killed");
+          };
+        });
+        await page.close();
+        await slow.evaluate(() => globalThis.holds);
+        const second = await context.newPage();
+        await second.goto(url);
+        await last(second).and(second.locator("[data-phase=writing]")).waitFor();
+        await slow.evaluate(() => globalThis.letGo());
+        await last(second).getByText("This answer was interrupted.").waitFor();
       }, world);
     },
   },

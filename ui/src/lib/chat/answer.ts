@@ -53,6 +53,11 @@ export function isOpen(answer: Answer): boolean {
   return answer.phase === "asking" || answer.phase === "queued" || answer.phase === "reading" || answer.phase === "writing";
 }
 
+/** Whether a tab has still to write down something of it: its end, or what its audit found. */
+export function isAwaited(answer: Answer): boolean {
+  return isOpen(answer) || answer.audit === "running";
+}
+
 /** Who wrote it, or was to. */
 export function providerOf(answer: Answer): Provider | null {
   return answer.asked?.provider ?? null;

@@ -177,6 +177,14 @@ describe("a conversation", () => {
     expect(backend.asked[0]?.images).toEqual(new Map([[0, ["data:image/png;base64,AA=="]]]));
   });
 
+  it("leaves an answer as interrupted when its tab is closed, whatever still comes", async () => {
+    await send("Tell.", asked("a"), { type: "text", text: "Once", tokens: 1 });
+    chat.close();
+    await say({ type: "text", text: " upon", tokens: 1 });
+    const [left] = await store.turns(chat.current.id);
+    expect(left?.answer).toMatchObject({ phase: "failed", text: "Once", failure: { code: "interrupted" } });
+  });
+
   it("says of an answer whose tab is gone that it was interrupted", async () => {
     await send("Tell.", asked("a"), { type: "text", text: "Once", tokens: 1 });
     const id = chat.current.id;

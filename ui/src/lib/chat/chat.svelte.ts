@@ -4,7 +4,7 @@ import { Tabs } from "../store/tabs";
 import type { News } from "../store/tabs";
 import { fromJson, toJson } from "../store/transfer";
 import type { Store } from "../store/store";
-import { advance, interrupted, isOpen, providerOf, stopped, unanswered } from "./answer";
+import { advance, interrupted, isAwaited, isOpen, providerOf, stopped, unanswered } from "./answer";
 import type { Answer } from "./answer";
 import type { BackendState, ChatBackend, Failure, Model, Outlook } from "./backend";
 import { childrenOf, endOf, isSaid, newConversation, newId, pathTo, titleOf, usual } from "./conversation";
@@ -30,6 +30,8 @@ export class Chat {
   readonly #tabs: Tabs;
   readonly #unsubscribe: () => void;
   readonly #running = new Map<string, Running>();
+  /** Turns that another tab writes, while this one waits for their end. */
+  readonly #followed = new Set<string>();
   #turns = new Map<string, Turn>();
   #children: ReadonlyMap<string | null, readonly Turn[]> = new Map();
 
@@ -115,7 +117,7 @@ export class Chat {
   async verify(turn: Turn, path: string): Promise<Failure | null> {
     const found = await this.#backend.verify(path);
     if ("code" in found) return found;
-    this.#settle({ ...turn, answer: advance(this.answerOf(turn), { type: "audit", ...found }, 0) });
+    void this.#settle({ ...turn, answer: advance(this.answerOf(turn), { type: "audit", ...found }, 0) });
     return null;
   }
 
@@ -280,7 +282,11 @@ export class Chat {
   }
 
   close(): void {
-    for (const running of this.#running.values()) void this.#store.putTurn({ ...running.turn, answer: interrupted(running.turn.answer) });
+    for (const running of this.#running.values()) {
+      running.turn = { ...running.turn, answer: interrupted(running.turn.answer) };
+      void this.#store.putTurn(running.turn);
+      running.stop.abort();
+    }
     this.#unsubscribe();
     this.#backend.close();
     this.#tabs.close();
@@ -305,18 +311,19 @@ export class Chat {
     this.#keep({ ...this.current, title, leaf: turn.id, updatedMs: turn.askedMs, modelId: model.id });
     this.#layOut();
     const problem = problemOf(input);
-    if (problem !== null) return this.#settle({ ...turn, answer: { ...unanswered, phase: "failed", failure: problem } });
+    if (problem !== null) return void this.#settle({ ...turn, answer: { ...unanswered, phase: "failed", failure: problem } });
     const running: Running = { stop: new AbortController(), turn };
     this.#running.set(turn.id, running);
     const named = likely?.by === "one" ? likely.provider.key : null;
     const { only, hides } = options;
     const ask = { conversation, model, input, images, prefer: prefer ?? named, avoid, only, hides, answers: this.#answers, stop: running.stop.signal };
     this.#show(turn);
-    void this.#store.putTurn(turn).then(() => this.#tell(turn));
     void this.#tabs.hold(turn.id, () => this.#run(running, ask));
   }
 
+  /** While the turn is held: other tabs hear of it first when it is, and it is let go when its end is written down. */
   async #run(running: Running, ask: Parameters<ChatBackend["ask"]>[0]): Promise<void> {
+    this.#noteDown(running.turn);
     const startedMs = performance.now();
     let [shownMs, keptMs] = [0, startedMs];
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -328,8 +335,7 @@ export class Chat {
       this.#show(running.turn);
       if (shownMs - keptMs < KEEP_MS) return;
       keptMs = shownMs;
-      const turn = running.turn;
-      void this.#store.putTurn(turn).then(() => this.#tell(turn));
+      this.#noteDown(running.turn);
     };
     for await (const event of this.#backend.ask(ask)) {
       const nowMs = performance.now();
@@ -344,27 +350,31 @@ export class Chat {
       } else {
         timer ??= setTimeout(show, Math.max(0, SHOW_MS - (nowMs - shownMs)));
       }
-      if (event.type === "answered" || event.type === "failed") this.#settle(running.turn);
+      if (event.type === "answered" || event.type === "failed") void this.#settle(running.turn);
     }
     clearTimeout(timer);
     running.turn = { ...running.turn, answer: stopped(running.turn.answer) };
-    this.#settle(running.turn);
+    const settled = this.#settle(running.turn);
     this.#running.delete(running.turn.id);
+    await settled;
+  }
+
+  /** Writes down how far it is. */
+  #noteDown(turn: Turn): void {
+    void this.#store.putTurn(turn).then(() => this.#tell(turn));
   }
 
   /** Writes down how it ended. */
-  #settle(turn: Turn): void {
+  async #settle(turn: Turn): Promise<void> {
     if (turn.conversation === this.current.id && this.#turns.has(turn.id)) {
       this.#turns.set(turn.id, turn);
       this.#layOut();
     }
     this.#setLive(turn.id, null);
-    void this.#store.conversation(turn.conversation).then(async (conversation) => {
-      // It may have been removed meanwhile.
-      if (conversation === undefined) return;
-      await this.#store.putTurn(turn);
-      this.#tell(turn);
-    });
+    // It may have been removed meanwhile.
+    if ((await this.#store.conversation(turn.conversation)) === undefined) return;
+    await this.#store.putTurn(turn);
+    this.#tell(turn);
   }
 
   #show(turn: Turn): void {
@@ -423,14 +433,37 @@ export class Chat {
     this.conversations = await this.#store.conversations();
   }
 
-  /** Answers of this conversation that nobody is writing any more. */
+  /** Answers of this conversation that nobody is writing any more, now or soon. */
   async #closeOrphans(): Promise<void> {
     for (const turn of [...this.#turns.values()]) {
-      const waits = isOpen(turn.answer) || turn.answer.audit === "running";
-      if (!waits || this.#running.has(turn.id)) continue;
-      if (await this.#tabs.isHeld(turn.id)) this.#setLive(turn.id, turn.answer);
-      else this.#settle({ ...turn, answer: interrupted(turn.answer) });
+      if (!isAwaited(turn.answer) || this.#running.has(turn.id)) continue;
+      if (await this.#tabs.isHeld(turn.id)) this.#follow(turn);
+      else void this.#settle({ ...turn, answer: interrupted(turn.answer) });
     }
+  }
+
+  /** Shows what another tab writes; that tab may go before its answer is complete. */
+  #follow(turn: Turn): void {
+    this.#setLive(turn.id, turn.answer);
+    if (this.#followed.has(turn.id)) return;
+    this.#followed.add(turn.id);
+    void this.#tabs.untilFree(turn.id).then(async (isKnown) => {
+      this.#followed.delete(turn.id);
+      const left = isKnown ? await this.#store.turn(turn.id) : undefined;
+      if (left === undefined) return;
+      if (isAwaited(left.answer)) await this.#settle({ ...left, answer: interrupted(left.answer) });
+      else this.#take(left);
+    });
+  }
+
+  /** What another tab has written down. */
+  #take(turn: Turn): void {
+    if (turn.conversation !== this.current.id) return;
+    if (isAwaited(turn.answer)) this.#follow(turn);
+    else this.#setLive(turn.id, null);
+    const known = this.#turns.get(turn.id);
+    this.#turns.set(turn.id, turn);
+    if (known === undefined || !isOpen(turn.answer)) this.#layOut();
   }
 
   async #gone(id: string): Promise<void> {
@@ -454,10 +487,6 @@ export class Chat {
     }
     if (news.conversation !== this.current.id || this.#running.has(news.id)) return;
     const turn = await this.#store.turn(news.id);
-    if (turn === undefined || turn.conversation !== this.current.id) return;
-    this.#setLive(turn.id, isOpen(turn.answer) ? turn.answer : null);
-    const known = this.#turns.get(turn.id);
-    this.#turns.set(turn.id, turn);
-    if (known === undefined || !isOpen(turn.answer)) this.#layOut();
+    if (turn !== undefined) this.#take(turn);
   }
 }

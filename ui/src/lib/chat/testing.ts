@@ -19,6 +19,7 @@ export class TestBackend implements ChatBackend {
   asked: AskOptions[] = [];
   events = new Channel<AnswerEvent>(100_000);
   reconnects = 0;
+  #isClosed = false;
   #listener: (state: BackendState) => void = () => undefined;
 
   subscribe(listener: (state: BackendState) => void): () => void {
@@ -49,7 +50,7 @@ export class TestBackend implements ChatBackend {
     this.asked.push(options);
     for (;;) {
       const event = await this.events.next(1_000);
-      if (event === null || options.stop.aborted) return;
+      if (event === null || options.stop.aborted || this.#isClosed) return;
       yield event;
       if (event.type === "failed" || event.type === "receipt") return;
     }
@@ -71,5 +72,7 @@ export class TestBackend implements ChatBackend {
     this.reconnects += 1;
   }
 
-  close(): void {}
+  close(): void {
+    this.#isClosed = true;
+  }
 }

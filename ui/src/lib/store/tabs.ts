@@ -11,7 +11,7 @@ const CHANNEL = "ainonymous";
 const lock = (turn: string) => `ainonymous.turn.${turn}`;
 
 export class Tabs {
-  readonly #channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(CHANNEL);
+  #channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(CHANNEL);
 
   constructor(listener: (news: News) => void) {
     this.#channel?.addEventListener("message", ({ data }: MessageEvent<News>) => listener(data));
@@ -33,10 +33,20 @@ export class Tabs {
     const locks = globalThis.navigator?.locks;
     if (locks === undefined) return false;
     const { held } = await locks.query();
-    return held?.some(({ name }) => name === lock(turn)) ?? false;
+    return held?.some(({ name, mode }) => name === lock(turn) && mode === "exclusive") ?? false;
+  }
+
+  /** Waits until no tab writes this turn any more, whether it came to its end or its tab did; false where that cannot be known. */
+  async untilFree(turn: string): Promise<boolean> {
+    const locks = globalThis.navigator?.locks;
+    if (locks === undefined) return false;
+    // Shared: whoever waits keeps no other from seeing the same.
+    return locks.request(lock(turn), { mode: "shared" }, () => true);
   }
 
   close(): void {
     this.#channel?.close();
+    // What ends only now is told to nobody: others find it written down.
+    this.#channel = null;
   }
 }
