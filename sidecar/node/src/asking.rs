@@ -96,10 +96,7 @@ async fn ask_for(node: &Node, request: AskRequest, purpose: Purpose) -> Result<A
         conductor,
         input,
         hide: request.hide,
-        consent: Consent {
-            show_auditors: request.show_auditors.unwrap_or(node.inner.habits.audits_wished.show_auditors),
-            demands: request.demands,
-        },
+        consent: Consent::of(node, &request),
         purpose,
         started: Instant::now(),
         first_text: None,
@@ -439,15 +436,7 @@ impl Run<'_> {
                 self.opened.kept.answer = Some(evidence::Answered::new(said, answered.receipt.clone(), &begun_by));
                 opening::keep(&self.asker.node, &self.opened.kept);
                 let done = done(&answered, route, first_text, begun_by, tokens);
-                let Asker { node, conductor, input, handed, hide, .. } = &*self.asker;
-                if is_own {
-                    // Canaries are asked in the open, and show to everybody how they were drawn.
-                    if *hide == Hiding::No {
-                        node.inner.auditing.note_shape(input);
-                        auditing::on_met(node, &answered.receipt.receipt.provider);
-                    }
-                    auditing::on_answered(node, told_id);
-                }
+                let Asker { node, conductor, input, handed, .. } = &*self.asker;
                 let Opened { candidate, told, clock, first_word, .. } = &self.opened;
                 let outcome = Outcome::Answered {
                     // What is remembered of a provider is its own time, not that of those who were asked before it.
@@ -460,7 +449,7 @@ impl Run<'_> {
                 node.inner.chooser.save(&node.inner.store, false);
                 node.inner.receipts.keep(id, told_id, answered.receipt);
                 if is_own {
-                    auditing::show(node, &self.opened.kept, self.asker.consent);
+                    auditing::on_answered(node, &self.opened.kept, self.asker.consent);
                 }
                 node.spawn(receipts::remind(node.clone(), conductor.clone(), id, told.clone()));
                 self.emit(AnswerEvent::Done(Box::new(done))).await;

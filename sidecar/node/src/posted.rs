@@ -1,6 +1,7 @@
 //! Questions that wait on the DHT: for peers that are not online at the same time. The requester writes a sealed
 //! request for one provider; the provider finds it by polling or by signal, and writes the sealed answer.
 
+use crate::auditing::{self, Consent};
 use crate::choosing::{self, Chosen};
 use crate::evidence::{self, Said};
 use crate::node::{lock, Node};
@@ -77,7 +78,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
     let Some(Chosen { candidate, reason, slow_us: _ }) = chosen.first() else {
         return Err(AskError::NoProvider { model: request.model.unwrap_or_else(|| "any model".into()) });
     };
-    let prepared = Prepared::new(input, &node.inner.habits.audits_wished);
+    let prepared = Prepared::new(input, &node.inner.auditing.terms(node, &candidate.agent));
     let inbox = Inbox::open(node, prepared.id);
     let (ask, asked) = prepared.ask(candidate);
     let question = PostedQuestion {
@@ -109,7 +110,8 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         spec: Some(candidate.spec.clone()),
     };
     let (events, receiver) = mpsc::channel(4);
-    node.spawn(wait_for_answer(node.clone(), conductor, inbox, asked, action, prepared, events));
+    let waits = Waits { asked, action, prepared, consent: Consent::of(node, &request) };
+    node.spawn(wait_for_answer(node.clone(), conductor, inbox, waits, events));
     Ok(AnswerStream { head, events: receiver })
 }
 
@@ -136,7 +138,8 @@ pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<Pos
         Some(Effect::Failed(failure)) => Err(ask_error(failure, &provider)),
         _ => {
             node.inner.receipts.keep(id, id, answer.receipt.clone());
-            keep_answer(node, id, &answer);
+            // What was said with the question about auditors is not known any more.
+            keep_answer(node, id, &answer, Consent::NONE);
             let proof = answer.proof.clone();
             node.spawn(receipts::on_published(node.clone(), conductor, provider, id, proof));
             Ok(Some(answer))
@@ -218,13 +221,14 @@ fn keep_record(
     node.inner.store.put_posted(action, &record)
 }
 
-/// Keeps the answer with the question that was posted.
-fn keep_answer(node: &Node, id: RequestId, answer: &PostedAnswer) {
+/// Keeps the answer with the question that was posted, when it is seen first.
+fn keep_answer(node: &Node, id: RequestId, answer: &PostedAnswer, consent: Consent) {
     let Some(mut asked) = node.asked(id).filter(|asked| asked.answer.is_none()) else { return };
     let PostedAnswer { text, tokens, more, receipt, proof: _ } = answer;
     let said = Said { tokens: tokens.clone(), text: text.clone(), more: more.clone() };
     asked.answer = Some(evidence::Answered::new(said, receipt.clone(), &[]));
     opening::keep(node, &asked);
+    auditing::on_answered(node, &asked, consent);
 }
 
 /// Checks an answer exactly as one that came by signals, and hands it out.
@@ -238,15 +242,22 @@ fn judge(asked: Asked, answer: PostedAnswer) -> Vec<Effect> {
     effects
 }
 
+/// A posted question whose answer somebody waits for.
+struct Waits {
+    asked: Asked,
+    action: ActionHash,
+    prepared: Prepared,
+    consent: Consent,
+}
+
 async fn wait_for_answer(
     node: Node,
     conductor: Conductor,
     mut inbox: Inbox,
-    asked: Asked,
-    action: ActionHash,
-    prepared: Prepared,
+    waits: Waits,
     events: mpsc::Sender<Result<AnswerEvent, AskError>>,
 ) {
+    let Waits { asked, action, prepared, consent } = waits;
     let provider = asked.provider.clone();
     let outcome = tokio::select! {
         found = look(&conductor, &mut inbox, &action, &provider) => found,
@@ -269,9 +280,9 @@ async fn wait_for_answer(
         let told: Vec<Result<AnswerEvent, AskError>> = match effect {
             Effect::Part(chunk) => events_of(chunk).into_iter().map(Ok).collect(),
             Effect::Answered(answered) => {
-                keep_answer(&node, id, &whole);
                 let done = done(&answered, Route::Posted, prepared.started.elapsed(), vec![], whole.tokens.clone());
                 node.inner.receipts.keep(id, id, answered.receipt);
+                keep_answer(&node, id, &whole, consent);
                 node.spawn(receipts::on_published(
                     node.clone(),
                     conductor.clone(),

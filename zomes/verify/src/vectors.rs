@@ -287,6 +287,10 @@ pub fn run(operation: &str, with: &Value, records: &Value) -> Result<Value, Stri
         }
         "receipt.canonical" => from_json(with).map(|c: Receipt| hexed(&receipt::canonical(&c))),
         "receipt.leaf" => from_json(with).and_then(|c: SignedReceipt| to_json(&receipt::leaf(&c))),
+        "receipt.question" => {
+            let question = |c: Receipt| receipt::question(&c.session_key, &c.input, &c.audit.challenge);
+            from_json(with).and_then(|c| to_json(&question(c)))
+        }
         "receipt.in_batch" => {
             from_json(with).map(|c: BatchCase| verdict(receipt::in_batch(&c.signed, &c.proof, &c.batch)))
         }

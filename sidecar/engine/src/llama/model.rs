@@ -67,6 +67,11 @@ impl Model {
         self.tokens
     }
 
+    /// The token of that number; none if the model has none.
+    pub(crate) fn token(&self, number: u32) -> Option<Token> {
+        Token::try_from(number).ok().filter(|_| (number as usize) < self.tokens)
+    }
+
     /// A metadata value as text.
     pub(crate) fn meta(&self, key: &str) -> Option<String> {
         let key = CString::new(key).ok()?;

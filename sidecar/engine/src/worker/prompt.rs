@@ -55,7 +55,7 @@ struct Shown<'a> {
 
 /// Makes prompts for one model.
 pub(super) struct Prompter {
-    model: Arc<Model>,
+    pub(super) model: Arc<Model>,
     template: ChatTemplate,
     dialect: Dialect,
     /// Made when it is needed first.
@@ -338,12 +338,7 @@ impl Prompter {
 
     pub(super) fn in_vocabulary(&self, tokens: &[u32]) -> Result<Vec<Token>, EngineError> {
         let unknown = || EngineError::InputOutOfBounds { bound: "the model's vocabulary".into() };
-        tokens.iter().map(|token| self.token(*token)).collect::<Option<_>>().ok_or_else(unknown)
-    }
-
-    /// A token of the model; none if it has none of that number.
-    pub(super) fn token(&self, number: u32) -> Option<Token> {
-        Token::try_from(number).ok().filter(|_| (number as usize) < self.model.vocabulary())
+        tokens.iter().map(|token| self.model.token(*token)).collect::<Option<_>>().ok_or_else(unknown)
     }
 
     /// A prompt needs room for one token of an answer.

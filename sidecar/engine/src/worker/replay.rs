@@ -67,7 +67,8 @@ impl Replaying {
         let (end, whole) = (answer.last().copied().filter(|_| ended), until >= answer.len());
         answer.truncate(until);
         // A number that is no token's could not be said: it is found far away, and for what follows another stands there.
-        let mut known: Vec<Token> = answer.iter().map(|number| prompter.token(*number).unwrap_or(INSTEAD)).collect();
+        let mut known: Vec<Token> =
+            answer.iter().map(|number| prompter.model.token(*number).unwrap_or(INSTEAD)).collect();
         known.pop();
         tokens.append(&mut known);
         prompter.check(tokens.len())?;
@@ -172,10 +173,8 @@ impl Replayer {
 
     fn found(&self, replaying: &mut Replaying, kv_type: KvType) -> Replay {
         // Another build may know other tokens that end an answer: they are special in any.
-        let goes_on = |number: u32| {
-            let known = Token::try_from(number).ok().filter(|_| (number as usize) < self.model.vocabulary());
-            known.is_none_or(|token| !self.ends.contains(&token) && !self.model.is_special(token))
-        };
+        let ends = |token: Token| self.ends.contains(&token) || self.model.is_special(token);
+        let goes_on = |number: u32| !self.model.token(number).is_some_and(ends);
         let cut = replaying.end.is_some_and(goes_on);
         let mut positions = std::mem::take(&mut replaying.positions);
         if let (true, Some(last)) = (cut && replaying.whole, positions.last_mut()) {

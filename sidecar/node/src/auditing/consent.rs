@@ -11,7 +11,7 @@ use crate::engines::model_id;
 use crate::evidence::Asked;
 use crate::members::Verdict as Membership;
 use crate::node::Node;
-use crate::{choosing, direct, routers, AuditMade, Demands, Hiding, Kinship, Region, ShowAuditors};
+use crate::{choosing, direct, routers, AskRequest, AuditMade, Demands, Hiding, Kinship, Region, ShowAuditors};
 use ainonymous_conductor::Conductor;
 use ainonymous_transport::{Frame, Hide, Link, LinkError, Stream};
 use ainonymous_types::{
@@ -52,6 +52,15 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
+    /// Nobody sees anything.
+    pub(crate) const NONE: Self = Self { show_auditors: ShowAuditors::None, demands: Demands::NONE };
+
+    /// What was said with the question, or else what this node is used to.
+    pub(crate) fn of(node: &Node, request: &AskRequest) -> Self {
+        let usual = node.inner.habits.audits_wished.show_auditors;
+        Self { show_auditors: request.show_auditors.unwrap_or(usual), demands: request.demands }
+    }
+
     /// Whether an auditor that is so close and says that it stands there may see it.
     fn lets(&self, kinship: Kinship, stands: Option<Region>) -> bool {
         let Self { show_auditors, demands } = self;
@@ -71,7 +80,7 @@ enum Turned {
 }
 
 /// An answer of a peer is complete: it is shown to auditors if its person lets it be and its dice say so.
-pub(crate) fn show(node: &Node, asked: &Asked, consent: Consent) {
+pub(super) fn show(node: &Node, asked: &Asked, consent: Consent) {
     let Some(answered) = &asked.answer else { return };
     let statement = &answered.receipt.receipt;
     let beacon = draw::beacon(statement, &asked.secrets.audit);

@@ -22,22 +22,23 @@ mod tables;
 
 pub(crate) use appeal::run as appeal;
 pub(crate) use canary::run as play;
-pub(crate) use consent::{show, Consent};
+pub(crate) use consent::Consent;
 pub(crate) use findings::findings;
 pub use findings::{AccusationFound, AppealFound, ConvictionFound, Findings, Published, ReportFound};
 pub(crate) use jury::run as sit;
 pub(crate) use ordered::on_order;
 pub use own::AuditRefused;
-pub(crate) use own::{on_answered, on_met, state, verify};
+pub(crate) use own::{state, verify};
 pub(crate) use reading::run as read;
 pub use tables::calibration_for;
 #[cfg(test)]
 pub(crate) use tables::Table;
 
+use crate::evidence::Asked;
 use crate::node::{lock, Node};
 use crate::serving::now_us;
 use crate::store::Store;
-use crate::{AuditMade, AuditStatus, Audits, NodeError, ProviderAudits};
+use crate::{AuditMade, AuditStatus, Audits, Hiding, NodeError, ProviderAudits};
 use ainonymous_protocol::canaries::Shapes;
 use ainonymous_protocol::reputation::{Counts, Found, Reputation, Reputations};
 use ainonymous_types::{AgentPubKey, Bytes32, ChatInput, Verdict};
@@ -101,6 +102,18 @@ pub(crate) struct Auditing {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// An answer of a peer to a question of this node's people is complete and kept, by whatever way it came: what follows for audits.
+pub(crate) fn on_answered(node: &Node, asked: &Asked, consent: Consent) {
+    let (auditing, Some(answered)) = (&node.inner.auditing, &asked.answer) else { return };
+    // Canaries are asked in the open and show to everybody how they were drawn; what is read about a provider tells who has asked it.
+    if asked.hide == Hiding::No {
+        auditing.note_shape(&asked.input);
+        auditing.meet(node, &answered.receipt.receipt.provider);
+    }
+    own::audit(node, asked.id);
+    consent::show(node, asked, consent);
+}
+
 impl Auditing {
     /// With what earlier runs have found; fails if a table cannot be read.
     pub(crate) fn open(habits: AuditHabits, store: &Store) -> Result<Self, NodeError> {
@@ -135,9 +148,16 @@ impl Auditing {
     }
 
     /// A question of this node's people was asked: canaries shall look like it.
-    pub(crate) fn note_shape(&self, input: &ChatInput) {
+    fn note_shape(&self, input: &ChatInput) {
         if self.habits.role {
             lock(&self.shapes).note(input);
+        }
+    }
+
+    /// A peer has answered: what others say of it is read from now on, for most nodes cannot audit anything.
+    fn meet(&self, node: &Node, provider: &AgentPubKey) {
+        if lock(&self.reputations).on_met(provider) {
+            self.save(&node.inner.store);
         }
     }
 

@@ -6,7 +6,7 @@ use super::tables::Table;
 use super::WAITING_MAX;
 use crate::engines::{model_id, Loaded};
 use crate::evidence::{Answered, Asked};
-use crate::node::{lock, Node};
+use crate::node::Node;
 use crate::opening::{self, OpenError};
 use crate::rounding;
 use crate::{AnswerAudit, AuditMade, AuditState, AuditWhy};
@@ -135,15 +135,8 @@ impl Case {
     }
 }
 
-/// A peer has answered somebody who did not hide: what others say of it is read from now on, for most nodes cannot audit anything.
-pub(crate) fn on_met(node: &Node, provider: &AgentPubKey) {
-    if lock(&node.inner.auditing.reputations).on_met(provider) {
-        node.inner.auditing.save(&node.inner.store);
-    }
-}
-
 /// An answer of a peer to a question of this node's people is complete and kept: it is audited if its dice say so and this node can.
-pub(crate) fn on_answered(node: &Node, id: RequestId) {
+pub(super) fn audit(node: &Node, id: RequestId) {
     let auditing = &node.inner.auditing;
     if auditing.habits.not_own {
         return;

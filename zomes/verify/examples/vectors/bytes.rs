@@ -116,6 +116,17 @@ pub(crate) fn receipts() -> File {
         computed("another provider", "receipt.canonical", &with(receipt(1), |r| r.receipt.provider = agent(1)).receipt),
         computed("its leaf", "receipt.leaf", &receipt(1)),
         computed("the signature counts", "receipt.leaf", &with(receipt(1), |r| r.signature = Bytes64([0; 64]))),
+        computed("what it answers", "receipt.question", &receipt(1).receipt),
+        computed(
+            "another answer to it",
+            "receipt.question",
+            &with(receipt(1), |r| r.receipt.output.0 = [9; 32]).receipt,
+        ),
+        computed(
+            "to be judged by other dice",
+            "receipt.question",
+            &with(receipt(1), |r| r.receipt.audit.challenge = Bytes32([9; 32])).receipt,
+        ),
         computed("the requester may see its fingerprint", "grant.canonical", &granted(None)),
         computed("an auditor may see it", "grant.canonical", &granted(Some(agent(3)))),
         proof("first of five", in_batch(0), "ok"),
