@@ -1,8 +1,14 @@
 // What a person does with the page against real nodes, through the sidecar and through the conductor alone, and what they must
 // see. The tests share two pages and run in this order.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { promisify } from "node:util";
 import { ask, done, fitsItsWidth, last, noViolations, watch } from "./browser.mjs";
+import { MODEL } from "./network.mjs";
 import { openInRuntime } from "./runtime.mjs";
+
+const runFile = promisify(execFile);
 
 const READY_MS = 60_000;
 const ANSWER_MS = 60_000;
@@ -41,6 +47,23 @@ function onEitherWay(way, { route }) {
         assert.ok(facts.includes(route), facts);
         assert.match(facts, /\d+ tokens read · \d+ tokens? written · first after [\d,]+ ms/);
         await context.shot(page, `${way}-receipt`);
+      },
+    },
+    {
+      name: named("the receipt is saved as a file, and whoever has the model computes the answer again from it"),
+      run: async (context) => {
+        const page = context[way];
+        const [download] = await Promise.all([page.waitForEvent("download"), last(page).getByRole("button", { name: "Receipt", exact: true }).click()]);
+        const file = await download.path();
+        const text = readFileSync(file, "utf8");
+        assert.ok(text.includes("What is the capital of France?") && text.includes("Paris"));
+        if (process.env.AINONYMOUS_BIN === undefined) return;
+        const { stdout } = await runFile(process.env.AINONYMOUS_BIN, ["verify", file, "--model", MODEL, "--json"]);
+        const { verdict, level, findings, replay } = JSON.parse(stdout);
+        assert.deepEqual([verdict, level, replay.same_choice], ["pass", 2, replay.tokens]);
+        // Signals carry no fingerprint.
+        const unknown = way === "node" ? [] : ["fingerprint"];
+        assert.deepEqual(findings.filter(({ found }) => found !== "fits").map(({ part }) => part), unknown);
       },
     },
     {

@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const READY_LIMIT_MS = 120_000;
-const MODEL = fileURLToPath(new URL("../../tests/models/tiny-gemma-q8_0.gguf", import.meta.url));
+export const MODEL = fileURLToPath(new URL("../../tests/models/tiny-gemma-q8_0.gguf", import.meta.url));
 
 /** What makes a node serve. */
 export const SERVES = ["--serve", MODEL, "--threads", "1"];

@@ -26,12 +26,15 @@ export interface Answer {
   readonly verifyPath?: string | null;
   /** How several answers compare, if several were asked. */
   readonly agreement?: Agreement | null;
-  /** Where the backend has the receipt as a file, if it does. */
+  /** Where the receipt is as a file, if it is anywhere: a path of the backend's, or [`KEPT_HERE`]. */
   readonly receiptFile?: string | null;
   readonly failure: Failure | null;
   /** Providers that did not answer, before this one. */
   readonly passedOn: readonly string[];
 }
+
+/** The store of this page has the receipt's file. */
+export const KEPT_HERE = "here";
 
 export const unanswered: Answer = {
   phase: "asking",
@@ -99,7 +102,7 @@ export function advance(answer: Answer, event: AnswerEvent, elapsedMs: number): 
     case "receipt":
       return {
         ...{ ...answer, receipt: event.receipt, audit: event.audit ?? "unaudited", auditWhy: event.why ?? null },
-        ...{ receiptFile: event.file ?? null, verifyPath: event.verify ?? null },
+        ...{ receiptFile: event.file ?? (event.whole === undefined ? null : KEPT_HERE), verifyPath: event.verify ?? null },
       };
     case "audit":
       return { ...answer, audit: event.audit, auditWhy: event.why ?? null };

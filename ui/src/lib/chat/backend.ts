@@ -206,7 +206,8 @@ export type AnswerEvent =
   | { readonly type: "text"; readonly text: string; readonly tokens: number; readonly reasoning?: string }
   | { readonly type: "passed_on"; readonly from: Provider; readonly failure: Failure }
   | { readonly type: "answered"; readonly statement: Statement; readonly asked?: Asked; readonly agreement?: Agreement }
-  | ({ readonly type: "receipt"; readonly receipt: ReceiptState; readonly file?: string; readonly verify?: string } & Partial<Audit>)
+  /** `file`: where the backend has it as a file; `whole`: that file, if the backend keeps it nowhere. */
+  | ({ readonly type: "receipt"; readonly receipt: ReceiptState; readonly file?: string; readonly whole?: string; readonly verify?: string } & Partial<Audit>)
   | ({ readonly type: "audit" } & Audit)
   | { readonly type: "failed"; readonly failure: Failure };
 

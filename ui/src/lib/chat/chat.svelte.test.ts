@@ -2,6 +2,7 @@
 // Conversations against a backend that answers as the test says, and a store in memory.
 import { beforeEach, describe, expect, it } from "vitest";
 import { MemoryStore } from "../store/store";
+import { KEPT_HERE } from "./answer";
 import type { AnswerEvent } from "./backend";
 import { Chat } from "./chat.svelte";
 import { usual } from "./conversation";
@@ -175,6 +176,15 @@ describe("a conversation", () => {
     backend.move({ at: "ready", models: [{ ...model, takesImages: true }] });
     chat.send();
     expect(backend.asked[0]?.images).toEqual(new Map([[0, ["data:image/png;base64,AA=="]]]));
+  });
+
+  it("keeps a receipt that the backend keeps nowhere, as long as its answer", async () => {
+    await send("What?", ...answered.slice(0, -1), { type: "receipt", receipt: { at: "checked", action: "x" }, whole: "the file" });
+    const [turn] = chat.path;
+    expect(await chat.receiptFile(turn!, last().receiptFile!)).toBe("the file");
+    await chat.remove(chat.current.id);
+    await expect(chat.receiptFile(turn!, KEPT_HERE)).rejects.toThrow("not kept");
+    expect(await chat.receiptFile(turn!, "/elsewhere")).toBe("file of /elsewhere");
   });
 
   it("leaves an answer as interrupted when its tab is closed, whatever still comes", async () => {

@@ -4,7 +4,7 @@ import { Tabs } from "../store/tabs";
 import type { News } from "../store/tabs";
 import { fromJson, toJson } from "../store/transfer";
 import type { Store } from "../store/store";
-import { advance, interrupted, isAwaited, isOpen, providerOf, stopped, unanswered } from "./answer";
+import { advance, interrupted, isAwaited, isOpen, KEPT_HERE, providerOf, stopped, unanswered } from "./answer";
 import type { Answer } from "./answer";
 import type { BackendState, ChatBackend, Failure, Model, Outlook } from "./backend";
 import { childrenOf, endOf, isSaid, newConversation, newId, pathTo, titleOf, usual } from "./conversation";
@@ -109,8 +109,12 @@ export class Chat {
     this.setOptions({ ...this.current.options, only: null, hides: false, answers: 1 });
   }
 
-  receiptFile(path: string): Promise<string> {
-    return this.#backend.receiptFile(path);
+  /** The receipt of an answer as a file, from where its answer says that it is. */
+  async receiptFile(turn: Turn, path: string): Promise<string> {
+    if (path !== KEPT_HERE) return this.#backend.receiptFile(path);
+    const kept = await this.#store.receipt(turn.id);
+    if (kept === undefined) throw new Error("it is not kept any more");
+    return kept;
   }
 
   /** Has an answer replayed; says why if that cannot be done. */
@@ -341,6 +345,7 @@ export class Chat {
       const nowMs = performance.now();
       const before = running.turn.answer;
       if (ask.stop.aborted) break;
+      if (event.type === "receipt" && event.whole !== undefined) await this.#keepReceipt(running.turn, event.whole);
       running.turn = { ...running.turn, answer: advance(before, event, nowMs - startedMs) };
       const isEnd = event.type === "answered" || event.type === "failed" || event.type === "receipt" || event.type === "audit";
       // The first word is shown at once; later ones with the frames of the screen.
@@ -357,6 +362,12 @@ export class Chat {
     const settled = this.#settle(running.turn);
     this.#running.delete(running.turn.id);
     await settled;
+  }
+
+  async #keepReceipt({ id, conversation }: Turn, file: string): Promise<void> {
+    // It may have been removed meanwhile.
+    if ((await this.#store.turn(id)) === undefined) return;
+    await this.#store.putReceipt({ turn: id, conversation, keptMs: Date.now(), file }).catch(() => undefined);
   }
 
   /** Writes down how far it is. */

@@ -2,10 +2,11 @@
 // believed only if the receipt fits what was received. The twin of `sidecar/protocol/src/asking.rs`.
 // Pure: no clock, no dice, no sockets. Time is passed in, effects are handed out.
 import { limits } from "../generated/types";
-import type { AuditTerms, Done, PeerSignal, TokenChunk } from "../generated/types";
+import type { AuditTerms, ChunkMore, Done, PeerSignal, TokenChunk } from "../generated/types";
 import { equal } from "../verify/bytes";
 import { Output } from "../verify/commit";
 import { isSigned } from "../verify/receipt";
+import type { Said } from "../verify/receipt-file";
 import type { Failure } from "./backend";
 import { CHUNKS_WAITING_MAX, GAP_MS, NUDGE_MS, RESENDS_MAX, SILENCE_MS } from "./timing";
 
@@ -29,7 +30,7 @@ export type Effect =
   | { readonly type: "send"; readonly signal: PeerSignal }
   | { readonly type: "queued"; readonly before: number }
   | { readonly type: "text"; readonly text: string; readonly tokens: number }
-  | { readonly type: "answered"; readonly done: Done }
+  | { readonly type: "answered"; readonly done: Done; readonly said: Said }
   | { readonly type: "failed"; readonly failure: Failure };
 
 export class Question {
@@ -44,6 +45,9 @@ export class Question {
   #resends = 0;
   #nextChunk = 0;
   #done: Done | null = null;
+  #tokens: number[] = [];
+  #text = "";
+  #more: ChunkMore | null = null;
 
   /** The question was sent at `nowMs`. */
   constructor(asked: Asked, nowMs: number) {
@@ -158,6 +162,7 @@ export class Question {
     const effects: Effect[] = [];
     for (let chunk = this.#take(); chunk !== undefined; chunk = this.#take()) {
       this.#output.push(chunk.tokens, chunk.text, chunk.more);
+      this.#keep(chunk);
       if (this.#isTooLong()) return [...effects, ...this.#fail("broken", "Its answer is longer than asked for.")];
       if (chunk.text !== "" || chunk.tokens.length > 0) {
         effects.push({ type: "text", text: chunk.text, tokens: chunk.tokens.length });
@@ -180,6 +185,15 @@ export class Question {
     return chunk;
   }
 
+  /** Adds what was said next. */
+  #keep({ tokens, text, more }: TokenChunk): void {
+    this.#tokens.push(...tokens);
+    this.#text += text;
+    if (more === null || (more.reasoning === "" && more.tool_calls.length === 0)) return;
+    const { reasoning, tool_calls } = this.#more ?? { reasoning: "", tool_calls: [] };
+    this.#more = { reasoning: reasoning + more.reasoning, tool_calls: [...tool_calls, ...more.tool_calls], logprobs: [] };
+  }
+
   #isTooLong(): boolean {
     const tokensMax =
       this.#asked.maxTokens === 0
@@ -200,7 +214,7 @@ export class Question {
     const problem = this.#problemOf(done);
     if (problem !== null) return this.#fail("broken", problem);
     this.#end();
-    return [{ type: "answered", done }];
+    return [{ type: "answered", done, said: { tokens: this.#tokens, text: this.#text, more: this.#more } }];
   }
 
   #problemOf(done: Done): string | null {

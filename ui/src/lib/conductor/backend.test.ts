@@ -2,9 +2,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { AnswerEvent, BackendState, Model } from "../chat/backend";
 import type { Ask, AuditQuery, PeerSignal, ReceiptBatchRecord, SendSignal } from "../generated/types";
+import { limits } from "../generated/types";
 import { filled, spec, specRecord, testAsk, TestProvider } from "../testing/provider";
 import * as askBytes from "../verify/ask";
-import { equal, toHex } from "../verify/bytes";
+import { equal, fromHex, toHex } from "../verify/bytes";
 import * as commit from "../verify/commit";
 import { verify } from "../verify/ed25519";
 import { ConductorBackend, stageOf } from "./backend";
@@ -225,12 +226,19 @@ describe("asking", () => {
 
     expect(textOf(events)).toBe("Paris");
     expect(events.map(({ type }) => type)).toEqual(["asked", "queued", "text", "text", "answered", "receipt"]);
-    expect(events.at(-1)).toEqual({ type: "receipt", receipt: { at: "checked", action: toHex(batch) } });
+    expect(events.at(-1)).toMatchObject({ type: "receipt", receipt: { at: "checked", action: toHex(batch) } });
     expect(events[4]).toMatchObject({ statement: { completionTokens: 2, firstTokenMs: 40, tokensPerS: 1_000 } });
     const [sent] = asks() as [Ask];
     const commitment = commit.input(sent.salt, sent.input);
     const bytes = askBytes.canonical(sent.id, sent.spec, commitment, sent.session_key, sent.audit);
     expect(verify(sent.session_key, bytes, sent.signature)).toBe(true);
+    const last = events.at(-1);
+    const file = JSON.parse(last?.type === "receipt" ? (last.whole ?? "") : "");
+    expect(file).toMatchObject({ format: "ainonymous-receipt", id: { hex: toHex(sent.id) }, tokens: [0, 1], text: "Paris", more: null, batch: { index: 0 }, fingerprint: null });
+    expect(file.question.messages.at(-1).content).toBe(sent.input.messages.at(-1)?.content);
+    // Whoever asks like this may audit, and the file shows whether the dice said so.
+    expect(askBytes.challenge(fromHex(file.secret.hex))).toEqual(sent.audit.challenge);
+    expect(sent.audit.rate_ppm).toBe(limits.PPM_MAX);
     expect(conductor.sent.filter(({ signal }) => signal.type === "cancel")).toEqual([]);
   });
 

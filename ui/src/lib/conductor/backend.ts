@@ -2,6 +2,7 @@
 import { isAllowed, outlookOf, refusedBy } from "../chat/backend";
 import type { AnswerEvent, AskOptions, BackendState, ChatBackend, Failure, FailureCode, Findings, Model, NetworkPicture, Only, Outlook, ReceiptState, Stage, Wish } from "../chat/backend";
 import type { Asked } from "../chat/question";
+import { limits } from "../generated/types";
 import type { Ask, Done, LocalSignal, ModelSpecRecord, ProviderRecord } from "../generated/types";
 import { choose } from "../network/choose";
 import { advance, unconnected } from "../network/connection";
@@ -15,6 +16,8 @@ import * as commit from "../verify/commit";
 import { generate, sign } from "../verify/ed25519";
 import type { SigningKey } from "../verify/ed25519";
 import { isInBatch } from "../verify/receipt";
+import { write } from "../verify/receipt-file";
+import type { AskedInFull, Place } from "../verify/receipt-file";
 import { askProvider, awaitPublication } from "./asking";
 import type { Publication, Wire } from "./asking";
 import * as calls from "./calls";
@@ -203,7 +206,7 @@ export class ConductorBackend implements ChatBackend {
     options: AskOptions,
     stop: AbortSignal,
   ): AsyncGenerator<AnswerEvent, { failure: Failure; begun: boolean } | null> {
-    const { asked, ask } = this.#compose(provider, options);
+    const { asked, ask, inFull } = this.#compose(provider, options);
     const publication = awaitPublication(this.#wire, asked);
     let begun = false;
     try {
@@ -215,7 +218,8 @@ export class ConductorBackend implements ChatBackend {
         if (heard.type === "answered") {
           this.#reputation.answered(provider.key);
           yield { type: "answered", statement: statementOf(heard.done) };
-          yield { type: "receipt", receipt: await this.#follow(heard.done, publication) };
+          const { receipt, place } = await this.#follow(heard.done, publication);
+          yield { type: "receipt", receipt, ...(inFull && { whole: write(inFull, heard.said, heard.done.receipt, place) }) };
           return null;
         }
         if (heard.type === "text") begun = true;
@@ -227,15 +231,16 @@ export class ConductorBackend implements ChatBackend {
     }
   }
 
-  #compose(provider: ServingProvider, options: AskOptions): { asked: Asked; ask: Ask } {
+  #compose(provider: ServingProvider, options: AskOptions): { asked: Asked; ask: Ask; inFull: AskedInFull | null } {
     const model = this.#model(options.model.id);
     const key = this.#sessionKey(options.conversation);
     const id = random(16);
     const salt = random(32);
     const spec = model?.spec.entry ?? new Uint8Array(39);
     const commitment = commit.input(salt, options.input);
-    // The page asks for no audit: its secret is nobody's but its own, and gone with the question.
-    const audit = { challenge: askBytes.challenge(random(32)), rate_ppm: 0, auditors_ppm: 0 };
+    // As a node asks whom it does not know: nobody can tell from a question that it will not be audited.
+    const secret = random(32);
+    const audit = { challenge: askBytes.challenge(secret), rate_ppm: limits.PPM_MAX, auditors_ppm: limits.PPM_MAX };
     const signature = sign(key, askBytes.canonical(id, spec, commitment, key.publicKey, audit));
     return {
       asked: {
@@ -245,6 +250,7 @@ export class ConductorBackend implements ChatBackend {
         maxTokens: options.input.max_tokens,
       },
       ask: { id, spec, salt, audit, signature, input: options.input, session_key: key.publicKey },
+      inFull: model && { id, model: model.entry, question: options.input, salt, signature, secret },
     };
   }
 
@@ -254,17 +260,19 @@ export class ConductorBackend implements ChatBackend {
   }
 
   /** From a signed receipt to one that is found on the DHT, in a valid batch by whoever signed it. */
-  async #follow({ receipt, chunks }: Done, publication: Publication): Promise<ReceiptState> {
+  async #follow({ receipt, chunks }: Done, publication: Publication): Promise<{ receipt: ReceiptState; place: Place | null }> {
     const proof = await publication.wait(chunks);
-    if (proof === null) return { at: "unpublished" };
+    if (proof === null) return { receipt: { at: "unpublished" }, place: null };
     const action = this.#around.showHash(proof.batch);
     for (const pause of BATCH_PAUSES_MS) {
       await new Promise((resolve) => setTimeout(resolve, pause));
       if (this.#link === null) continue;
       const record = await calls.getReceiptBatch(this.#link, proof.batch).catch(() => null);
-      if (record !== null) return { at: isInBatch(receipt, proof, record) ? "checked" : "false", action };
+      if (record === null) continue;
+      const isThere = isInBatch(receipt, proof, record);
+      return { receipt: { at: isThere ? "checked" : "false", action }, place: isThere ? { proof, record } : null };
     }
-    return { at: "unreachable", action };
+    return { receipt: { at: "unreachable", action }, place: null };
   }
 
   #specOf(id: string): string {

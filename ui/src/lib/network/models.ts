@@ -1,5 +1,5 @@
 // From what stands on the DHT to what a person can choose. Pure.
-import type { ModelSpecRecord, ProviderRecord, SpecRef } from "../generated/types";
+import type { ModelSpec, ModelSpecRecord, ProviderRecord, SpecRef } from "../generated/types";
 import type { Model, Provider } from "../chat/backend";
 import { equal, toHex } from "../verify/bytes";
 
@@ -11,6 +11,8 @@ export interface ServingProvider extends Provider {
 /** A model with what it takes to ask for it. */
 export interface ServedModel extends Model {
   readonly spec: SpecRef;
+  /** What the spec says. */
+  readonly entry: ModelSpec;
   readonly providers: readonly ServingProvider[];
 }
 
@@ -50,6 +52,7 @@ export function servedModels(
     models.set(id, {
       id,
       spec,
+      entry: model,
       name: model.name,
       quantization: model.quantization,
       contextTokens: model.context_tokens,

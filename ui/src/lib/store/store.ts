@@ -13,27 +13,51 @@ export interface Store {
   putTurn(turn: Turn): Promise<void>;
   /** Many at once, in one transaction. */
   putAll(conversations: readonly Conversation[], turns: readonly Turn[]): Promise<void>;
+  /** Keeps the receipt's file of a turn; the oldest beyond [`RECEIPTS_MAX`] goes. */
+  putReceipt(receipt: KeptReceipt): Promise<void>;
+  /** The file; undefined if it is not kept. */
+  receipt(turn: string): Promise<string | undefined>;
+  /** A turn and its receipt. */
   removeTurn(id: string): Promise<void>;
   /** A conversation and everything in it. */
   remove(conversation: string): Promise<void>;
   clear(): Promise<void>;
 }
 
+/** A receipt as a file. It contains the whole question, with all that was said before. */
+export interface KeptReceipt {
+  readonly turn: string;
+  readonly conversation: string;
+  /** Milliseconds since the epoch. */
+  readonly keptMs: number;
+  readonly file: string;
+}
+
+/** Receipts that are kept as files: those of the newest answers. */
+export const RECEIPTS_MAX = 500;
+
 interface Schema extends DBSchema {
   conversations: { key: string; value: Conversation };
   turns: { key: string; value: Turn; indexes: { conversation: string } };
+  receipts: { key: string; value: KeptReceipt; indexes: { conversation: string; keptMs: number } };
 }
 
 const NAME = "ainonymous";
-const VERSION = 1;
+/** 2: receipts. */
+const VERSION = 2;
 
 /** The store of this browser; in memory where the browser refuses to keep anything. */
 export async function openStore(): Promise<{ store: Store; isKept: boolean }> {
   try {
     const db = await openDB<Schema>(NAME, VERSION, {
-      upgrade(db) {
-        db.createObjectStore("conversations", { keyPath: "id" });
-        db.createObjectStore("turns", { keyPath: "id" }).createIndex("conversation", "conversation");
+      upgrade(db, before) {
+        if (before < 1) {
+          db.createObjectStore("conversations", { keyPath: "id" });
+          db.createObjectStore("turns", { keyPath: "id" }).createIndex("conversation", "conversation");
+        }
+        const receipts = db.createObjectStore("receipts", { keyPath: "turn" });
+        receipts.createIndex("conversation", "conversation");
+        receipts.createIndex("keptMs", "keptMs");
       },
       // Another tab has a newer page: it gets its way.
       blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
@@ -84,22 +108,41 @@ class KeptStore implements Store {
     await tx.done;
   }
 
+  async putReceipt(receipt: KeptReceipt): Promise<void> {
+    const tx = this.#db.transaction("receipts", "readwrite");
+    void tx.store.put(receipt);
+    let beyond = (await tx.store.count()) - RECEIPTS_MAX;
+    for (let oldest = beyond > 0 ? await tx.store.index("keptMs").openKeyCursor() : null; oldest !== null && beyond > 0; beyond -= 1) {
+      void tx.store.delete(oldest.primaryKey);
+      oldest = await oldest.continue();
+    }
+    await tx.done;
+  }
+
+  async receipt(turn: string): Promise<string | undefined> {
+    return (await this.#db.get("receipts", turn))?.file;
+  }
+
   async removeTurn(id: string): Promise<void> {
-    await this.#db.delete("turns", id);
+    const tx = this.#db.transaction(["turns", "receipts"], "readwrite");
+    void tx.objectStore("turns").delete(id);
+    void tx.objectStore("receipts").delete(id);
+    await tx.done;
   }
 
   async remove(conversation: string): Promise<void> {
-    const tx = this.#db.transaction(["conversations", "turns"], "readwrite");
-    const turns = tx.objectStore("turns");
-    for (const key of await turns.index("conversation").getAllKeys(conversation)) void turns.delete(key);
+    const tx = this.#db.transaction(["conversations", "turns", "receipts"], "readwrite");
+    for (const name of ["turns", "receipts"] as const) {
+      const store = tx.objectStore(name);
+      for (const key of await store.index("conversation").getAllKeys(conversation)) void store.delete(key);
+    }
     void tx.objectStore("conversations").delete(conversation);
     await tx.done;
   }
 
   async clear(): Promise<void> {
-    const tx = this.#db.transaction(["conversations", "turns"], "readwrite");
-    void tx.objectStore("conversations").clear();
-    void tx.objectStore("turns").clear();
+    const tx = this.#db.transaction(["conversations", "turns", "receipts"], "readwrite");
+    for (const name of ["conversations", "turns", "receipts"] as const) void tx.objectStore(name).clear();
     await tx.done;
   }
 }
@@ -108,6 +151,7 @@ class KeptStore implements Store {
 export class MemoryStore implements Store {
   readonly #conversations = new Map<string, Conversation>();
   readonly #turns = new Map<string, Turn>();
+  readonly #receipts = new Map<string, KeptReceipt>();
 
   async conversations(): Promise<Conversation[]> {
     return [...this.#conversations.values()].sort(newestFirst);
@@ -138,17 +182,30 @@ export class MemoryStore implements Store {
     for (const one of turns) this.#turns.set(one.id, one);
   }
 
+  async putReceipt(receipt: KeptReceipt): Promise<void> {
+    this.#receipts.set(receipt.turn, receipt);
+    const [oldest] = this.#receipts.keys();
+    if (this.#receipts.size > RECEIPTS_MAX && oldest !== undefined) this.#receipts.delete(oldest);
+  }
+
+  async receipt(turn: string): Promise<string | undefined> {
+    return this.#receipts.get(turn)?.file;
+  }
+
   async removeTurn(id: string): Promise<void> {
     this.#turns.delete(id);
+    this.#receipts.delete(id);
   }
 
   async remove(conversation: string): Promise<void> {
     this.#conversations.delete(conversation);
     for (const turn of await this.turns(conversation)) this.#turns.delete(turn.id);
+    for (const kept of [...this.#receipts.values()]) if (kept.conversation === conversation) this.#receipts.delete(kept.turn);
   }
 
   async clear(): Promise<void> {
     this.#conversations.clear();
     this.#turns.clear();
+    this.#receipts.clear();
   }
 }

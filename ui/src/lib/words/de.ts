@@ -288,6 +288,7 @@ export const de: Catalogue = {
   checkState: { passed: "Bestanden", failed: "Gescheitert", open: "Offen" },
   saveReceipt: "Beleg",
   receiptGone: "Der Knoten hat diesen Beleg nicht mehr: Er bewahrt die letzten paar tausend auf, bis er anhält.",
+  receiptGoneHere: "Der Browser hat diesen Beleg nicht mehr: Er bewahrt die der neuesten Antworten auf.",
   howToVerify: "So prüft man das",
   verifying: [
     "Der Anbieter hat einen Satz signiert: welche Frage (als Prüfsumme), welche Antwort (als Prüfsumme), welches Modell, wie viele Token, wann. Der eigene Knoten hat das mit dem verglichen, was er gesendet und empfangen hat, und es in dem Bündel gefunden, das der Anbieter veröffentlicht hat.",

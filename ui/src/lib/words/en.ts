@@ -332,6 +332,7 @@ export const en = {
   checkState: { passed: "Passed", failed: "Failed", open: "Open" } satisfies Record<Check["state"], string> as Record<Check["state"], string>,
   saveReceipt: "Receipt",
   receiptGone: "The node no longer has this receipt: it keeps the last few thousand until it stops.",
+  receiptGoneHere: "This browser no longer has this receipt: it keeps those of the newest answers.",
   howToVerify: "How to verify",
   verifying: [
     "The provider signed one statement: which question (as a hash), which answer (as a hash), which model, how many tokens, when. Your node has compared it with what it sent and received, and found it in the batch that the provider published.",
