@@ -49,6 +49,13 @@ describe("a question that is answered", () => {
     expect(effects.filter(({ type }) => type === "answered")).toHaveLength(1);
   });
 
+  it("hands out thoughts beside the text, and keeps all that was said", () => {
+    const effects = feed(start(), provider.answer(ask, [{ thought: "France, " }, { thought: "hm." }, ...texts]));
+    expect(effects.map((effect) => (effect.type === "text" ? (effect.reasoning ?? "") : "")).join("")).toBe("France, hm.");
+    expect(textOf(effects)).toBe(texts.join(""));
+    expect(effects.at(-1)).toMatchObject({ type: "answered", said: { tokens: [0, 1, 2, 3, 4], text: texts.join(""), more: { reasoning: "France, hm.", tool_calls: [] } } });
+  });
+
   it("may be empty", () => {
     expect(feed(start(), provider.answer(ask, [])).map(({ type }) => type)).toEqual(["answered"]);
   });

@@ -29,7 +29,7 @@ export type Effect =
   | { readonly type: "ask_again" }
   | { readonly type: "send"; readonly signal: PeerSignal }
   | { readonly type: "queued"; readonly before: number }
-  | { readonly type: "text"; readonly text: string; readonly tokens: number }
+  | { readonly type: "text"; readonly text: string; readonly tokens: number; readonly reasoning?: string }
   | { readonly type: "answered"; readonly done: Done; readonly said: Said }
   | { readonly type: "failed"; readonly failure: Failure };
 
@@ -164,8 +164,9 @@ export class Question {
       this.#output.push(chunk.tokens, chunk.text, chunk.more);
       this.#keep(chunk);
       if (this.#isTooLong()) return [...effects, ...this.#fail("broken", "Its answer is longer than asked for.")];
-      if (chunk.text !== "" || chunk.tokens.length > 0) {
-        effects.push({ type: "text", text: chunk.text, tokens: chunk.tokens.length });
+      const reasoning = chunk.more?.reasoning ?? "";
+      if (chunk.text !== "" || reasoning !== "" || chunk.tokens.length > 0) {
+        effects.push({ type: "text", text: chunk.text, tokens: chunk.tokens.length, ...(reasoning && { reasoning }) });
       }
     }
     const isMissing = this.#waiting.size > 0 || (this.#done !== null && this.#done.chunks > this.#nextChunk);

@@ -49,11 +49,12 @@ export class TestProvider {
   }
 
   /** The parts of an answer, one token each, and its end. */
-  answer(ask: Ask, texts: readonly string[], change: Partial<SignedReceipt["receipt"]> = {}): PeerSignal[] {
+  answer(ask: Ask, parts: readonly (string | { readonly thought: string })[], change: Partial<SignedReceipt["receipt"]> = {}): PeerSignal[] {
     const output = new commit.Output(ask.salt);
-    const chunks = texts.map((text, chunk): PeerSignal => {
-      output.push([chunk], text);
-      return { type: "tokens", id: ask.id, chunk, text, tokens: [chunk], more: null };
+    const chunks = parts.map((part, chunk): PeerSignal => {
+      const [text, more] = typeof part === "string" ? [part, null] : ["", { reasoning: part.thought, tool_calls: [], logprobs: [] }];
+      output.push([chunk], text, more);
+      return { type: "tokens", id: ask.id, chunk, text, tokens: [chunk], more };
     });
     const receipt = {
       provider: this.agent,
@@ -63,7 +64,7 @@ export class TestProvider {
       output: output.finish(),
       fingerprint: filled(32, 0),
       prompt_tokens: 5,
-      completion_tokens: texts.length,
+      completion_tokens: parts.length,
       finish: "stop" as FinishReason,
       finished_at: 1_700_000_000_000_000,
       audit: ask.audit,
@@ -71,7 +72,7 @@ export class TestProvider {
     };
     const done: Done = {
       id: ask.id,
-      chunks: texts.length,
+      chunks: parts.length,
       receipt: { receipt, signature: sign(this.#key, receipts.canonical(receipt)) },
       cached_tokens: 0,
       stopped_by: null,
