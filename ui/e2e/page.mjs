@@ -111,6 +111,28 @@ export const tests = [
     },
   },
   {
+    name: "an answer that ended in another tab, while this one looked elsewhere, is shown as it ended",
+    run: ({ browser }) => {
+      const world = usualWorld();
+      world.answer = () => ({ pieces: Array.from({ length: 1_000 }, (_, at) => `word${at} `), everyMs: 20 });
+      return withPage(browser, async ({ context, page }) => {
+        await ask(page, "Tell a long story.");
+        await last(page).locator(".text").getByText("word40 ").waitFor();
+        const second = await context.newPage();
+        await second.goto(page.url());
+        await last(second).and(second.locator("[data-phase=writing]")).waitFor();
+        await second.getByRole("button", { name: "New chat" }).click();
+        await page.bringToFront();
+        await page.getByRole("button", { name: "Stop" }).click();
+        await last(page).and(page.locator("[data-phase=stopped]")).waitFor();
+        await second.bringToFront();
+        await second.getByRole("link", { name: "Tell a long story." }).click();
+        await last(second).and(second.locator("[data-phase=stopped]")).waitFor();
+        await second.getByRole("button", { name: "Send" }).waitFor();
+      }, world);
+    },
+  },
+  {
     name: "an answer whose dead tab is still held to be alive is shown as interrupted once it is not",
     run: ({ browser }) => {
       const world = usualWorld();

@@ -98,7 +98,8 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         })
         .await?;
     keep_record(node, &action, &asked, candidate.spec.clone())?;
-    opening::keep(node, &prepared.keep(node, candidate, Hiding::No, true));
+    let kept = prepared.keep(node, candidate, Hiding::No, true);
+    opening::keep(node, &kept);
     lock(&node.inner.posted.waiting).insert(action.clone(), prepared.id);
     let head = AnswerHead {
         id: prepared.id,
@@ -110,7 +111,7 @@ pub(crate) async fn ask(node: &Node, request: AskRequest) -> Result<AnswerStream
         spec: Some(candidate.spec.clone()),
     };
     let (events, receiver) = mpsc::channel(4);
-    let waits = Waits { asked, action, prepared, consent: Consent::of(node, &request) };
+    let waits = Waits { asked, kept, action, prepared, consent: Consent::of(node, &request) };
     node.spawn(wait_for_answer(node.clone(), conductor, inbox, waits, events));
     Ok(AnswerStream { head, events: receiver })
 }
@@ -138,8 +139,10 @@ pub(crate) async fn fetch(node: &Node, request: ActionHash) -> Result<Option<Pos
         Some(Effect::Failed(failure)) => Err(ask_error(failure, &provider)),
         _ => {
             node.inner.receipts.keep(id, id, answer.receipt.clone());
-            // What was said with the question about auditors is not known any more.
-            keep_answer(node, id, &answer, Consent::NONE);
+            if let Some(kept) = node.asked(id).filter(|kept| kept.answer.is_none()) {
+                // What was said with the question about auditors is not known any more.
+                keep_answer(node, kept, &answer, Consent::NONE);
+            }
             let proof = answer.proof.clone();
             node.spawn(receipts::on_published(node.clone(), conductor, provider, id, proof));
             Ok(Some(answer))
@@ -222,8 +225,7 @@ fn keep_record(
 }
 
 /// Keeps the answer with the question that was posted, when it is seen first.
-fn keep_answer(node: &Node, id: RequestId, answer: &PostedAnswer, consent: Consent) {
-    let Some(mut asked) = node.asked(id).filter(|asked| asked.answer.is_none()) else { return };
+fn keep_answer(node: &Node, mut asked: evidence::Asked, answer: &PostedAnswer, consent: Consent) {
     let PostedAnswer { text, tokens, more, receipt, proof: _ } = answer;
     let said = Said { tokens: tokens.clone(), text: text.clone(), more: more.clone() };
     asked.answer = Some(evidence::Answered::new(said, receipt.clone(), &[]));
@@ -245,6 +247,7 @@ fn judge(asked: Asked, answer: PostedAnswer) -> Vec<Effect> {
 /// A posted question whose answer somebody waits for.
 struct Waits {
     asked: Asked,
+    kept: evidence::Asked,
     action: ActionHash,
     prepared: Prepared,
     consent: Consent,
@@ -257,7 +260,8 @@ async fn wait_for_answer(
     waits: Waits,
     events: mpsc::Sender<Result<AnswerEvent, AskError>>,
 ) {
-    let Waits { asked, action, prepared, consent } = waits;
+    let Waits { asked, kept, action, prepared, consent } = waits;
+    let mut kept = Some(kept);
     let provider = asked.provider.clone();
     let outcome = tokio::select! {
         found = look(&conductor, &mut inbox, &action, &provider) => found,
@@ -282,7 +286,9 @@ async fn wait_for_answer(
             Effect::Answered(answered) => {
                 let done = done(&answered, Route::Posted, prepared.started.elapsed(), vec![], whole.tokens.clone());
                 node.inner.receipts.keep(id, id, answered.receipt);
-                keep_answer(&node, id, &whole, consent);
+                if let Some(kept) = kept.take() {
+                    keep_answer(&node, kept, &whole, consent);
+                }
                 node.spawn(receipts::on_published(
                     node.clone(),
                     conductor.clone(),

@@ -102,7 +102,7 @@ export function advance(answer: Answer, event: AnswerEvent, elapsedMs: number): 
     case "receipt":
       return {
         ...{ ...answer, receipt: event.receipt, audit: event.audit ?? "unaudited", auditWhy: event.why ?? null },
-        ...{ receiptFile: event.file ?? (event.whole === undefined ? null : KEPT_HERE), verifyPath: event.verify ?? null },
+        ...{ receiptFile: event.file ?? null, verifyPath: event.verify ?? null },
       };
     case "audit":
       return { ...answer, audit: event.audit, auditWhy: event.why ?? null };

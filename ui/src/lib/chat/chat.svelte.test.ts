@@ -187,6 +187,20 @@ describe("a conversation", () => {
     expect(await chat.receiptFile(turn!, "/elsewhere")).toBe("file of /elsewhere");
   });
 
+  it.each([true, false])("brings nothing back of a conversation that another tab deletes in mid-answer, whether it hears of it before (%s)", async (hears) => {
+    await send("Tell.", asked("a"), { type: "text", text: "Once", tokens: 1 });
+    const { id } = chat.current;
+    const other = new Chat(new TestBackend(), store);
+    await other.start(id);
+    await other.remove(id);
+    if (hears) await say();
+    await say({ type: "text", text: " upon", tokens: 1 }, { type: "answered", statement }, { type: "receipt", receipt: { at: "signed" }, whole: "the file" });
+    expect(backend.asked[0]?.stop.aborted).toBe(hears);
+    expect(await store.turns(id)).toEqual([]);
+    expect(chat.isNew).toBe(true);
+    other.close();
+  });
+
   it("leaves an answer as interrupted when its tab is closed, whatever still comes", async () => {
     await send("Tell.", asked("a"), { type: "text", text: "Once", tokens: 1 });
     chat.close();

@@ -6,7 +6,7 @@ import { fromJson, toJson } from "../store/transfer";
 import type { Store } from "../store/store";
 import { advance, interrupted, isAwaited, isOpen, KEPT_HERE, providerOf, stopped, unanswered } from "./answer";
 import type { Answer } from "./answer";
-import type { BackendState, ChatBackend, Failure, Model, Outlook } from "./backend";
+import type { AnswerEvent, BackendState, ChatBackend, Failure, Model, Outlook } from "./backend";
 import { childrenOf, endOf, isSaid, newConversation, newId, pathTo, titleOf, usual } from "./conversation";
 import type { Attachment, Conversation, Options, Turn } from "./conversation";
 import { keepDraft, keptDraft } from "./draft";
@@ -247,7 +247,7 @@ export class Chat {
   }
 
   async remove(id: string): Promise<void> {
-    for (const { turn, stop } of this.#running.values()) if (turn.conversation === id) stop.abort();
+    this.#abort(id);
     await this.#store.remove(id);
     keepDraft(id, "");
     this.#tabs.tell({ type: "removed", id });
@@ -255,7 +255,7 @@ export class Chat {
   }
 
   async removeAll(): Promise<void> {
-    for (const { stop } of this.#running.values()) stop.abort();
+    this.#abort(null);
     await this.#store.clear();
     this.#tabs.tell({ type: "cleared" });
     this.conversations = [];
@@ -341,11 +341,11 @@ export class Chat {
       keptMs = shownMs;
       this.#noteDown(running.turn);
     };
-    for await (const event of this.#backend.ask(ask)) {
+    for await (const given of this.#backend.ask(ask)) {
+      const event = await this.#withReceiptKept(running.turn, given);
       const nowMs = performance.now();
       const before = running.turn.answer;
       if (ask.stop.aborted) break;
-      if (event.type === "receipt" && event.whole !== undefined) await this.#keepReceipt(running.turn, event.whole);
       running.turn = { ...running.turn, answer: advance(before, event, nowMs - startedMs) };
       const isEnd = event.type === "answered" || event.type === "failed" || event.type === "receipt" || event.type === "audit";
       // The first word is shown at once; later ones with the frames of the screen.
@@ -364,15 +364,17 @@ export class Chat {
     await settled;
   }
 
-  async #keepReceipt({ id, conversation }: Turn, file: string): Promise<void> {
-    // It may have been removed meanwhile.
-    if ((await this.#store.turn(id)) === undefined) return;
-    await this.#store.putReceipt({ turn: id, conversation, keptMs: Date.now(), file }).catch(() => undefined);
+  /** A receipt's file that the backend keeps nowhere is kept here, if there is room. */
+  async #withReceiptKept({ id, conversation }: Turn, event: AnswerEvent): Promise<AnswerEvent> {
+    if (event.type !== "receipt" || event.whole === undefined) return event;
+    const receipt = { turn: id, conversation, keptMs: Date.now(), file: event.whole };
+    const isKept = await this.#store.putReceipt(receipt).catch(() => false);
+    return isKept ? { ...event, file: KEPT_HERE } : event;
   }
 
   /** Writes down how far it is. */
   #noteDown(turn: Turn): void {
-    void this.#store.putTurn(turn).then(() => this.#tell(turn));
+    void this.#store.putTurn(turn).then((isKept) => isKept && this.#tell(turn));
   }
 
   /** Writes down how it ended. */
@@ -382,10 +384,7 @@ export class Chat {
       this.#layOut();
     }
     this.#setLive(turn.id, null);
-    // It may have been removed meanwhile.
-    if ((await this.#store.conversation(turn.conversation)) === undefined) return;
-    await this.#store.putTurn(turn);
-    this.#tell(turn);
+    if (await this.#store.putTurn(turn)) this.#tell(turn);
   }
 
   #show(turn: Turn): void {
@@ -449,8 +448,16 @@ export class Chat {
     for (const turn of [...this.#turns.values()]) {
       if (!isAwaited(turn.answer) || this.#running.has(turn.id)) continue;
       if (await this.#tabs.isHeld(turn.id)) this.#follow(turn);
-      else void this.#settle({ ...turn, answer: interrupted(turn.answer) });
+      else await this.#closeUp(turn.id);
     }
+  }
+
+  /** What nobody writes any more is shown as it was left, and as interrupted if it was not complete. */
+  async #closeUp(id: string): Promise<void> {
+    const left = await this.#store.turn(id);
+    if (left === undefined) this.#setLive(id, null);
+    else if (isAwaited(left.answer)) await this.#settle({ ...left, answer: interrupted(left.answer) });
+    else this.#take(left);
   }
 
   /** Shows what another tab writes; that tab may go before its answer is complete. */
@@ -458,26 +465,29 @@ export class Chat {
     this.#setLive(turn.id, turn.answer);
     if (this.#followed.has(turn.id)) return;
     this.#followed.add(turn.id);
-    void this.#tabs.untilFree(turn.id).then(async (isKnown) => {
+    void this.#tabs.untilFree(turn.id).then((isKnown) => {
       this.#followed.delete(turn.id);
-      const left = isKnown ? await this.#store.turn(turn.id) : undefined;
-      if (left === undefined) return;
-      if (isAwaited(left.answer)) await this.#settle({ ...left, answer: interrupted(left.answer) });
-      else this.#take(left);
+      return isKnown ? this.#closeUp(turn.id) : undefined;
     });
   }
 
   /** What another tab has written down. */
   #take(turn: Turn): void {
+    if (!isAwaited(turn.answer)) this.#setLive(turn.id, null);
     if (turn.conversation !== this.current.id) return;
     if (isAwaited(turn.answer)) this.#follow(turn);
-    else this.#setLive(turn.id, null);
     const known = this.#turns.get(turn.id);
     this.#turns.set(turn.id, turn);
     if (known === undefined || !isOpen(turn.answer)) this.#layOut();
   }
 
+  /** Ends what is being written in a conversation that is removed, or in all. */
+  #abort(conversation: string | null): void {
+    for (const { turn, stop } of this.#running.values()) if (conversation === null || turn.conversation === conversation) stop.abort();
+  }
+
   async #gone(id: string): Promise<void> {
+    this.#abort(id);
     this.conversations = this.conversations.filter((one) => one.id !== id);
     if (this.current.id === id) this.new();
   }
@@ -485,6 +495,7 @@ export class Chat {
   /** Another tab changed something. */
   async #hear(news: News): Promise<void> {
     if (news.type === "cleared") {
+      this.#abort(null);
       this.conversations = [];
       return this.new();
     }

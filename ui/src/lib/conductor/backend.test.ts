@@ -225,7 +225,8 @@ describe("asking", () => {
     await asking;
 
     expect(textOf(events)).toBe("Paris");
-    expect(events.map(({ type }) => type)).toEqual(["asked", "queued", "text", "text", "answered", "receipt"]);
+    expect(events.map(({ type }) => type)).toEqual(["asked", "queued", "text", "text", "answered", "receipt", "receipt"]);
+    expect(events.at(-2)).toMatchObject({ receipt: { at: "signed" }, whole: expect.stringContaining('"batch": null') });
     expect(events.at(-1)).toMatchObject({ type: "receipt", receipt: { at: "checked", action: toHex(batch) } });
     expect(events[4]).toMatchObject({ statement: { completionTokens: 2, firstTokenMs: 40, tokensPerS: 1_000 } });
     const [sent] = asks() as [Ask];
@@ -286,7 +287,7 @@ describe("asking", () => {
     };
     const { events } = ask(model, undefined, toHex(one.agent));
     await vi.advanceTimersByTimeAsync(6_000);
-    expect(events.map(({ type }) => type)).toEqual(["asked", "passed_on", "asked", "text", "answered"]);
+    expect(events.map(({ type }) => type)).toEqual(["asked", "passed_on", "asked", "text", "answered", "receipt"]);
     expect(events[1]).toMatchObject({ from: { key: toHex(one.agent) }, failure: { code: "silent" } });
     expect(backend.outlook(model, { prefer: toHex(one.agent), only: null, hides: false, answers: 1, dice: 0 })).toMatchObject({ readers: { by: "one", provider: { key: toHex(two.agent) }, others: 1 }, hurdle: null });
     expect(backend.outlook(model, { prefer: null, only: "friends", hides: false, answers: 1, dice: 0 })?.hurdle).toBe("nobody_allowed");
@@ -380,7 +381,7 @@ describe("asking", () => {
     conductor.break();
     await vi.advanceTimersByTimeAsync(3_000);
     expect(textOf(events)).toBe("ab");
-    expect(events.at(-1)?.type).toBe("answered");
+    expect(events.at(-2)?.type).toBe("answered");
   });
 
   it("blames the connection, not the provider, while there is none", async () => {

@@ -217,9 +217,13 @@ export class ConductorBackend implements ChatBackend {
         }
         if (heard.type === "answered") {
           this.#reputation.answered(provider.key);
-          yield { type: "answered", statement: statementOf(heard.done) };
-          const { receipt, place } = await this.#follow(heard.done, publication);
-          yield { type: "receipt", receipt, ...(inFull && { whole: write(inFull, heard.said, heard.done.receipt, place) }) };
+          const { done, said } = heard;
+          const file = (place: Place | null) => inFull && { whole: write(inFull, said, done.receipt, place) };
+          yield { type: "answered", statement: statementOf(done) };
+          // At once: what opens the receipt is nowhere else, and its batch may take minutes.
+          yield { type: "receipt", receipt: { at: "signed" }, ...file(null) };
+          const { receipt, place } = await this.#follow(done, publication);
+          yield { type: "receipt", receipt, ...file(place) };
           return null;
         }
         if (heard.type === "text") begun = true;

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { unanswered } from "../chat/answer";
 import { newConversation, newId } from "../chat/conversation";
 import type { Conversation, Turn } from "../chat/conversation";
-import { MemoryStore, openStore, RECEIPTS_MAX } from "./store";
+import { MemoryStore, openStore, RECEIPT_CHARS_MAX, RECEIPTS_MAX } from "./store";
 import type { Store } from "./store";
 import { fromJson, toJson } from "./transfer";
 
@@ -41,23 +41,34 @@ describe.each(["kept", "memory"])("the store: %s", (kind) => {
     expect(await store.conversation(one.id)).toBeUndefined();
     expect(await store.turns(one.id)).toEqual([]);
     await store.put(one);
-    await store.putReceipt({ turn: "t", conversation: one.id, keptMs: 1, file: "f" });
+    const turn = turnOf(one, "q");
+    expect(await store.putTurn(turn)).toBe(true);
+    expect(await store.putReceipt({ turn: turn.id, conversation: one.id, keptMs: 1, file: "f" })).toBe(true);
     await store.clear();
-    expect(await store.receipt("t")).toBeUndefined();
+    expect(await store.receipt(turn.id)).toBeUndefined();
+    // Whoever is still writing brings nothing back.
+    expect(await store.putTurn(turn)).toBe(false);
+    expect(await store.putReceipt({ turn: turn.id, conversation: one.id, keptMs: 1, file: "f" })).toBe(false);
+    expect([await store.turn(turn.id), await store.receipt(turn.id)]).toEqual([undefined, undefined]);
     expect(await store.conversations()).toEqual([]);
   });
 
   it("keeps receipts as long as their answers, and only the newest", async () => {
     const [one, two] = [newConversation(1), newConversation(2)];
-    const receipt = (turn: string, conversation: string, keptMs: number) => store.putReceipt({ turn, conversation, keptMs, file: `file of ${turn}` });
-    await receipt("a", one.id, 1);
-    await receipt("b", two.id, 2);
-    await receipt("c", two.id, 3);
+    await store.putAll([one, two], []);
+    const receipt = async (id: string, of: Conversation, keptMs: number, file = `file of ${id}`) => {
+      await store.putTurn({ ...turnOf(of, "q"), id });
+      return store.putReceipt({ turn: id, conversation: of.id, keptMs, file });
+    };
+    await receipt("a", one, 1);
+    await receipt("b", two, 2);
+    await receipt("c", two, 3);
+    expect(await receipt("long", two, 3, "x".repeat(RECEIPT_CHARS_MAX + 1))).toBe(false);
     expect(await store.receipt("a")).toBe("file of a");
     await store.remove(one.id);
     await store.removeTurn("b");
     expect([await store.receipt("a"), await store.receipt("b"), await store.receipt("c")]).toEqual([undefined, undefined, "file of c"]);
-    for (let at = 0; at < RECEIPTS_MAX; at += 1) await receipt(`${at}`, two.id, 4 + at);
+    for (let at = 0; at < RECEIPTS_MAX; at += 1) await receipt(`${at}`, two, 4 + at);
     expect([await store.receipt("c"), await store.receipt("0")]).toEqual([undefined, "file of 0"]);
   });
 });

@@ -10,11 +10,13 @@ export interface Store {
   turns(conversation: string): Promise<Turn[]>;
   turn(id: string): Promise<Turn | undefined>;
   put(conversation: Conversation): Promise<void>;
-  putTurn(turn: Turn): Promise<void>;
+  /** False, and nothing is kept, if its conversation is not there (any more). */
+  putTurn(turn: Turn): Promise<boolean>;
   /** Many at once, in one transaction. */
   putAll(conversations: readonly Conversation[], turns: readonly Turn[]): Promise<void>;
-  /** Keeps the receipt's file of a turn; the oldest beyond [`RECEIPTS_MAX`] goes. */
-  putReceipt(receipt: KeptReceipt): Promise<void>;
+  /** Keeps the receipt's file of a turn; the oldest beyond [`RECEIPTS_MAX`] goes. False, and nothing is kept, if its turn is not there (any more), or if
+   * it is longer than [`RECEIPT_CHARS_MAX`]. */
+  putReceipt(receipt: KeptReceipt): Promise<boolean>;
   /** The file; undefined if it is not kept. */
   receipt(turn: string): Promise<string | undefined>;
   /** A turn and its receipt. */
@@ -34,7 +36,9 @@ export interface KeptReceipt {
 }
 
 /** Receipts that are kept as files: those of the newest answers. */
-export const RECEIPTS_MAX = 500;
+export const RECEIPTS_MAX = 200;
+/** Longest file that is kept, in UTF-16 units. */
+export const RECEIPT_CHARS_MAX = 256 * 1024;
 
 interface Schema extends DBSchema {
   conversations: { key: string; value: Conversation };
@@ -97,8 +101,12 @@ class KeptStore implements Store {
     await this.#db.put("conversations", conversation);
   }
 
-  async putTurn(turn: Turn): Promise<void> {
-    await this.#db.put("turns", turn);
+  async putTurn(turn: Turn): Promise<boolean> {
+    const tx = this.#db.transaction(["conversations", "turns"], "readwrite");
+    const isThere = (await tx.objectStore("conversations").getKey(turn.conversation)) !== undefined;
+    if (isThere) void tx.objectStore("turns").put(turn);
+    await tx.done;
+    return isThere;
   }
 
   async putAll(conversations: readonly Conversation[], turns: readonly Turn[]): Promise<void> {
@@ -108,15 +116,19 @@ class KeptStore implements Store {
     await tx.done;
   }
 
-  async putReceipt(receipt: KeptReceipt): Promise<void> {
-    const tx = this.#db.transaction("receipts", "readwrite");
-    void tx.store.put(receipt);
-    let beyond = (await tx.store.count()) - RECEIPTS_MAX;
-    for (let oldest = beyond > 0 ? await tx.store.index("keptMs").openKeyCursor() : null; oldest !== null && beyond > 0; beyond -= 1) {
-      void tx.store.delete(oldest.primaryKey);
+  async putReceipt(receipt: KeptReceipt): Promise<boolean> {
+    if (receipt.file.length > RECEIPT_CHARS_MAX) return false;
+    const tx = this.#db.transaction(["turns", "receipts"], "readwrite");
+    const receipts = tx.objectStore("receipts");
+    const isThere = (await tx.objectStore("turns").getKey(receipt.turn)) !== undefined;
+    if (isThere) void receipts.put(receipt);
+    let beyond = (await receipts.count()) - RECEIPTS_MAX;
+    for (let oldest = beyond > 0 ? await receipts.index("keptMs").openKeyCursor() : null; oldest !== null && beyond > 0; beyond -= 1) {
+      void receipts.delete(oldest.primaryKey);
       oldest = await oldest.continue();
     }
     await tx.done;
+    return isThere;
   }
 
   async receipt(turn: string): Promise<string | undefined> {
@@ -173,8 +185,10 @@ export class MemoryStore implements Store {
     this.#conversations.set(conversation.id, conversation);
   }
 
-  async putTurn(turn: Turn): Promise<void> {
+  async putTurn(turn: Turn): Promise<boolean> {
+    if (!this.#conversations.has(turn.conversation)) return false;
     this.#turns.set(turn.id, turn);
+    return true;
   }
 
   async putAll(conversations: readonly Conversation[], turns: readonly Turn[]): Promise<void> {
@@ -182,10 +196,13 @@ export class MemoryStore implements Store {
     for (const one of turns) this.#turns.set(one.id, one);
   }
 
-  async putReceipt(receipt: KeptReceipt): Promise<void> {
+  async putReceipt(receipt: KeptReceipt): Promise<boolean> {
+    if (receipt.file.length > RECEIPT_CHARS_MAX || !this.#turns.has(receipt.turn)) return false;
+    this.#receipts.delete(receipt.turn);
     this.#receipts.set(receipt.turn, receipt);
     const [oldest] = this.#receipts.keys();
     if (this.#receipts.size > RECEIPTS_MAX && oldest !== undefined) this.#receipts.delete(oldest);
+    return true;
   }
 
   async receipt(turn: string): Promise<string | undefined> {
