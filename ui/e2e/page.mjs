@@ -87,7 +87,7 @@ export const tests = [
     name: "two tabs show the same, also while an answer is written; a tab that dies leaves no answer that looks alive",
     run: ({ browser }) => {
       const world = usualWorld();
-      world.answer = () => ({ pieces: Array.from({ length: 400 }, (_, at) => `word${at} `), everyMs: 20 });
+      world.answer = () => ({ pieces: Array.from({ length: 2_000 }, (_, at) => `word${at} `), everyMs: 20 });
       return withPage(browser, async ({ context, page, node }) => {
         await ask(page, "Tell a long story.");
         await last(page).locator(".text").getByText("word5 ").waitFor();
@@ -114,7 +114,7 @@ export const tests = [
     name: "an answer that ended in another tab, while this one looked elsewhere, is shown as it ended",
     run: ({ browser }) => {
       const world = usualWorld();
-      world.answer = () => ({ pieces: Array.from({ length: 1_000 }, (_, at) => `word${at} `), everyMs: 20 });
+      world.answer = () => ({ pieces: Array.from({ length: 2_000 }, (_, at) => `word${at} `), everyMs: 20 });
       return withPage(browser, async ({ context, page }) => {
         await ask(page, "Tell a long story.");
         await last(page).locator(".text").getByText("word40 ").waitFor();
@@ -136,7 +136,7 @@ export const tests = [
     name: "an answer whose dead tab is still held to be alive is shown as interrupted once it is not",
     run: ({ browser }) => {
       const world = usualWorld();
-      world.answer = () => ({ pieces: Array.from({ length: 400 }, (_, at) => `word${at} `), everyMs: 20 });
+      world.answer = () => ({ pieces: Array.from({ length: 2_000 }, (_, at) => `word${at} `), everyMs: 20 });
       return withPage(browser, async ({ context, page, node }) => {
         await ask(page, "Tell a long story.");
         await last(page).locator(".text").getByText("word60 ").waitFor();
