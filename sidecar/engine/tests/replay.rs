@@ -190,6 +190,11 @@ async fn everything_that_decides_is_replayed() {
         ] {
             let given = give(&engine, question.clone()).await;
             numbers.add(&given, &replay(&engine, &question, &given.tokens).await.unwrap());
+            // What somebody else has begun is part of the question, also in the middle of a word of a form or of a penalty's memory.
+            let begun = given.tokens[..given.tokens.len() / 2].to_vec();
+            let taken_over = Question { begun, ..question.clone() };
+            let rest = give(&engine, taken_over.clone()).await;
+            numbers.add(&rest, &replay(&engine, &taken_over, &rest.tokens).await.unwrap());
             // Without what was asked for besides, the numbers say so: nothing of it is taken for granted.
             if question.constraint.is_some() && given.tokens.len() > 8 {
                 let other = Question { constraint: Some(Constraint::Regex("[0-9]+".into())), ..question };

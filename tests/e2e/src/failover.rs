@@ -64,12 +64,12 @@ impl Providers {
 pub async fn dies_in_mid_answer(
     providers: &mut Providers,
     asker: &Client,
-    question: &str,
+    question: Value,
     after_bytes: usize,
 ) -> Survived {
     let asked = Instant::now();
     let slow: Vec<Slow> = providers.workers().into_iter().map(|pid| Slow::down(pid, RUNNING, RESTING)).collect();
-    let mut stream = asker.open(Client::body(question)).await.expect("somebody answers");
+    let mut stream = asker.open(question).await.expect("somebody answers");
     let dead = stream.header("x-ainonymous-provider");
     let (mut text, mut last, mut killed) = (String::new(), Value::Null, false);
     let (mut heard, mut silence, mut beginning) = (Instant::now(), Duration::ZERO, Duration::ZERO);

@@ -3,7 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout)] // A test may fail by panicking.
 
-use ainonymous_e2e::{calibration, tiny_model, Bootstrap, Client, Node, NodeSpec};
+use ainonymous_e2e::{calibration, dies_in_mid_answer, tiny_model, Bootstrap, Client, Node, NodeSpec, Providers};
 use serde_json::{json, Value};
 use std::time::{Duration, Instant};
 
@@ -166,6 +166,31 @@ async fn who_has_no_table_finds_what_no_rounding_explains() {
     assert!(found[0] == 0 && found[1] >= ANSWERS as u64 / 4, "{found:?}");
     let (_, failed, _) = audits_of(&asker.client().status().await, &cheater.agent());
     assert_eq!(failed, found[1], "and it counts");
+}
+
+/// Whoever is asked to go on where another has died is audited for what it adds.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_added_to_an_answer_that_another_has_begun_is_computed_again() {
+    let (mut bootstrap, dir) = (Bootstrap::start(), tempfile::tempdir().expect("a folder"));
+    let url = bootstrap.url();
+    let mut providers = Providers::start(&url, 2, &[]).await;
+    let table = calibration(&providers.client(), dir.path()).await;
+    let asker = NodeSpec::new(&url).serving(&tiny_model());
+    let mut asker = Node::ready(asker.with(&["--no-share", "--calibration", &table.to_string_lossy()]));
+    let here = asker.client();
+    here.wait_for_providers(2, SOON).await;
+    let mut asked = question(0, None);
+    (asked["max_tokens"], asked["ignore_eos"]) = (128.into(), true.into());
+    let survived = dies_in_mid_answer(&mut providers, &here, asked, 100).await;
+    let own = &survived.last["ainonymous"];
+    let (begun, receipt) = (own["begun_by"][0]["tokens"].as_u64().unwrap_or_default(), text(&own["receipt_path"]));
+    assert!((8..120).contains(&begun), "{own}");
+    let (status, made) = here.post(&format!("{receipt}/verify"), json!({})).await;
+    assert_eq!((status, &made["tokens"]), (200, &json!(128 - begun)), "{made}");
+    assert_ne!(made["verdict"], "fail", "{made}");
+    assert_eq!(made["statistics"]["tokens"], made["tokens"], "its fingerprint was opened and compared: {made}");
+    let (passed, failed, inconclusive) = audits_of(&here.status().await, &text(&own["provider"]));
+    assert_eq!((failed, passed + inconclusive), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,7 +98,7 @@ async fn another_provider_goes_on_when_one_dies() {
     let alone = providers.client().ask(Client::body(STORY)).await.expect("an answer").text;
 
     let usual = here.stream(Client::body(STORY)).await.expect("an answer").last["timings"].clone();
-    let survived = dies_in_mid_answer(&mut providers, &here, STORY, alone.len() / 2).await;
+    let survived = dies_in_mid_answer(&mut providers, &here, Client::body(STORY), alone.len() / 2).await;
     let (silence, beginning) = (survived.silence.as_millis(), survived.beginning.as_millis());
     println!("in mid-answer: the next word after {silence} ms; the beginning had taken {beginning} ms");
     assert_eq!(survived.text, alone, "not a word lost or doubled");

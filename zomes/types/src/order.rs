@@ -65,7 +65,7 @@ pub enum AuditRefusal {
     DoesNotFit,
     /// The batch with the receipt cannot be found.
     NotPublished,
-    /// Answers of this kind are not computed again: with images, too long, begun by others, or without a fingerprint.
+    /// Answers of this kind are not computed again: with images, too long, or without a fingerprint.
     NotReplayable,
     /// Enough auditors have reported on it already, or this one has promised to.
     Repeated,

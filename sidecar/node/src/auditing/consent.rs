@@ -86,7 +86,6 @@ pub(super) fn show(node: &Node, asked: &Asked, consent: Consent) {
     let beacon = draw::beacon(statement, &asked.secrets.audit);
     let shown = consent.show_auditors != ShowAuditors::None
         && draw::is_audited(&beacon, &statement.audit)
-        && answered.begun_by.is_empty()
         && replay::obstacle(&asked.input).is_none();
     if !shown {
         return;

@@ -107,9 +107,8 @@ impl Case {
     pub(crate) fn of(node: &Node, id: RequestId) -> Result<Self, AuditRefused> {
         let asked = node.inner.store.asked(id).ok().flatten().ok_or(AuditRefused::Unknown(id))?;
         let answered = asked.answer.clone().ok_or(AuditRefused::Unknown(id))?;
-        let begun = (!answered.begun_by.is_empty()).then_some("somebody else has begun it");
         let empty = answered.said.tokens.is_empty().then_some("it has no tokens");
-        if let Some(what) = begun.or(empty).or_else(|| replay::obstacle(&asked.input)) {
+        if let Some(what) = empty.or_else(|| replay::obstacle(&asked.input)) {
             return Err(AuditRefused::NotReplayable { what });
         }
         let spec = asked.model.clone().or_else(|| node.inner.directory.model(&asked.spec.entry));

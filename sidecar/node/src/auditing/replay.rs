@@ -25,15 +25,10 @@ pub(crate) fn own_model(node: &Node, spec: &ModelSpec) -> Option<Loaded> {
     })
 }
 
-/// Why an answer cannot be computed again here; none if it can.
+/// Why an answer cannot be computed again here; none if it can. What somebody else has begun is part of the question.
 pub(crate) fn obstacle(input: &ChatInput) -> Option<&'static str> {
     let shows = input.messages.iter().any(|m| m.more.as_deref().is_some_and(|more| !more.images.is_empty()));
-    let begun = input.more.as_deref().is_some_and(|more| !more.begun.is_empty());
-    match (shows, begun) {
-        (true, _) => Some("images are not computed again"),
-        (_, true) => Some("answers that somebody else has begun are not computed again"),
-        (false, false) => None,
-    }
+    shows.then_some("images are not computed again")
 }
 
 /// Computes an answer's first tokens again, or all: as its receipt says that it ended, and when.

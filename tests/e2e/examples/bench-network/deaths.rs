@@ -3,7 +3,7 @@
 use crate::answers::STORY;
 use crate::figures::{median, Pair, Report};
 use crate::nodes::SOON;
-use ainonymous_e2e::{dies_before_the_first_word, dies_in_mid_answer, Bootstrap, Node, NodeSpec, Providers};
+use ainonymous_e2e::{dies_before_the_first_word, dies_in_mid_answer, Bootstrap, Client, Node, NodeSpec, Providers};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -29,8 +29,10 @@ pub(crate) fn measure(report: &mut Report, lab: &Runtime) -> Result<(), String> 
         asker.wait_ready();
         let client = asker.client();
         lab.block_on(client.wait_for_providers(PROVIDERS, SOON));
-        midst.push(ms(lab.block_on(dies_in_mid_answer(&mut providers, &client, STORY, SHORT_BYTES)).silence));
-        let long = lab.block_on(dies_in_mid_answer(&mut providers, &client, STORY, LONG_BYTES));
+        midst.push(ms(lab
+            .block_on(dies_in_mid_answer(&mut providers, &client, Client::body(STORY), SHORT_BYTES))
+            .silence));
+        let long = lab.block_on(dies_in_mid_answer(&mut providers, &client, Client::body(STORY), LONG_BYTES));
         late.push(ms(long.silence));
         // What it takes at least to say the beginning again.
         beginnings.push(ms(long.beginning));
