@@ -12,6 +12,12 @@ const HOSTILE = [
   "$$\\href{javascript:alert(1)}{x} + \\includegraphics{https://evil.example/m.png}$$\n\nand $E = mc^2$ is drawn.\n",
 ];
 
+/** Where answers take 40 seconds: longer than any of what is done meanwhile. */
+function storyWorld() {
+  const pieces = Array.from({ length: 2_000 }, (_, at) => `word${at} `);
+  return { ...usualWorld(), answer: () => ({ pieces, everyMs: 20 }) };
+}
+
 /** A page with a fresh store, on a node with that world. */
 async function open(browser, world = usualWorld(), options = {}) {
   const node = await startScripted(world);
@@ -86,8 +92,7 @@ export const tests = [
   {
     name: "two tabs show the same, also while an answer is written; a tab that dies leaves no answer that looks alive",
     run: ({ browser }) => {
-      const world = usualWorld();
-      world.answer = () => ({ pieces: Array.from({ length: 2_000 }, (_, at) => `word${at} `), everyMs: 20 });
+      const world = storyWorld();
       return withPage(browser, async ({ context, page, node }) => {
         await ask(page, "Tell a long story.");
         await last(page).locator(".text").getByText("word5 ").waitFor();
@@ -113,8 +118,7 @@ export const tests = [
   {
     name: "an answer that ended in another tab, while this one looked elsewhere, is shown as it ended",
     run: ({ browser }) => {
-      const world = usualWorld();
-      world.answer = () => ({ pieces: Array.from({ length: 2_000 }, (_, at) => `word${at} `), everyMs: 20 });
+      const world = storyWorld();
       return withPage(browser, async ({ context, page }) => {
         await ask(page, "Tell a long story.");
         await last(page).locator(".text").getByText("word40 ").waitFor();
@@ -135,8 +139,7 @@ export const tests = [
   {
     name: "an answer whose dead tab is still held to be alive is shown as interrupted once it is not",
     run: ({ browser }) => {
-      const world = usualWorld();
-      world.answer = () => ({ pieces: Array.from({ length: 2_000 }, (_, at) => `word${at} `), everyMs: 20 });
+      const world = storyWorld();
       return withPage(browser, async ({ context, page, node }) => {
         await ask(page, "Tell a long story.");
         await last(page).locator(".text").getByText("word60 ").waitFor();
